@@ -1,0 +1,128 @@
+//! The methods with their parameter and result types, for documents, schemas and tests. A test of the daemon
+//! holds it against what is really served.
+
+use schemars::{JsonSchema, SchemaGenerator};
+
+use crate::{config, daemon, delta, initialize, question, session, turn};
+
+/// A type of the wire, as a document needs it.
+#[derive(Clone, Copy)]
+pub struct WireType {
+    /// Its name.
+    pub name: fn() -> String,
+    /// Its JSON Schema, a reference into the generator's definitions.
+    pub schema: fn(&mut SchemaGenerator) -> schemars::Schema,
+}
+
+impl WireType {
+    fn of<T: JsonSchema>() -> Self {
+        Self { name: || T::schema_name().into_owned(), schema: |generator| generator.subschema_for::<T>() }
+    }
+}
+
+/// One method.
+#[derive(Clone, Copy)]
+pub struct Method {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it does, one sentence.
+    pub summary: &'static str,
+    /// Its parameters.
+    pub params: WireType,
+    /// Its result.
+    pub result: WireType,
+    /// What it sends afterwards, if it is a subscription.
+    pub notification: Option<Notification>,
+}
+
+/// What a subscription sends.
+#[derive(Clone, Copy)]
+pub struct Notification {
+    /// The notification's name.
+    pub name: &'static str,
+    /// The method that ends it.
+    pub unsubscribe: &'static str,
+    /// What each one carries in `params.result`.
+    pub item: WireType,
+}
+
+fn method<P: JsonSchema, R: JsonSchema>(name: &'static str, summary: &'static str) -> Method {
+    Method { name, summary, params: WireType::of::<P>(), result: WireType::of::<R>(), notification: None }
+}
+
+/// Every method, in the order of the documents.
+#[must_use]
+pub fn all() -> Vec<Method> {
+    use session::Done;
+    vec![
+        method::<initialize::InitializeParams, initialize::InitializeResult>(
+            "initialize",
+            "Agrees on a protocol version and tells who is who.",
+        ),
+        method::<session::SessionCreateParams, session::SessionCreateResult>(
+            "session/create",
+            "Makes a session.",
+        ),
+        method::<session::SessionListParams, session::SessionListResult>(
+            "session/list",
+            "Lists sessions, newest first.",
+        ),
+        method::<session::SessionReadParams, session::SessionSnapshot>(
+            "session/read",
+            "Shows a session without attaching.",
+        ),
+        Method {
+            notification: Some(Notification {
+                name: "session/feed",
+                unsubscribe: "session/detach",
+                item: WireType::of::<delta::SessionFeed>(),
+            }),
+            ..method::<session::SessionAttachParams, u64>(
+                "session/attach",
+                "Follows a session: a snapshot or the events since a place, and then all that happens.",
+            )
+        },
+        method::<session::SessionUpdateParams, session::SessionUpdateResult>(
+            "session/update",
+            "Changes title or settings.",
+        ),
+        method::<session::SessionRef, Done>("session/archive", "Puts a session away."),
+        method::<session::SessionRef, Done>("session/delete", "Removes a session and all that belongs to it."),
+        method::<turn::TurnStartParams, turn::TurnStartResult>(
+            "turn/start",
+            "Starts a turn; a conflict if one is running.",
+        ),
+        method::<turn::TurnSteerParams, turn::TurnSteerResult>(
+            "turn/steer",
+            "Says something into the running turn; the model sees it at its next request.",
+        ),
+        method::<turn::TurnEnqueueParams, turn::TurnEnqueueResult>(
+            "turn/enqueue",
+            "Starts a turn, now or when the running ones have ended.",
+        ),
+        method::<turn::TurnInterruptParams, turn::TurnInterruptResult>(
+            "turn/interrupt",
+            "Ends the running turn; what was said and done stays.",
+        ),
+        method::<question::QuestionListParams, question::QuestionListResult>(
+            "question/list",
+            "Lists the questions that wait, oldest first.",
+        ),
+        method::<question::QuestionAnswerParams, question::QuestionAnswerResult>(
+            "question/answer",
+            "Answers a question; the first answer wins.",
+        ),
+        method::<config::ConfigCheckParams, config::ConfigCheckResult>(
+            "config/check",
+            "Checks a configuration file and lists all that is wrong in it.",
+        ),
+        method::<daemon::DaemonStatusParams, daemon::DaemonStatus>(
+            "daemon/status",
+            "Tells how the daemon is.",
+        ),
+        method::<daemon::DaemonShutdownParams, Done>(
+            "daemon/shutdown",
+            "Stops the daemon: no new turns, running ones to a durable point, then exit within 10 s.",
+        ),
+    ]
+}

@@ -1,0 +1,43 @@
+//! `session/*`.
+
+use jsonrpsee::core::{RpcResult, SubscriptionResult};
+use jsonrpsee::proc_macros::rpc;
+
+use crate::delta::SessionFeed;
+use crate::session::{
+    Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionListParams,
+    SessionListResult, SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams,
+    SessionUpdateResult,
+};
+
+/// Makes, shows, changes and ends sessions.
+#[rpc(server, client, namespace = "session", namespace_separator = "/")]
+pub trait Session {
+    /// Makes a session.
+    #[method(name = "create", with_extensions)]
+    async fn create(&self, params: SessionCreateParams) -> RpcResult<SessionCreateResult>;
+
+    /// Lists sessions, newest first.
+    #[method(name = "list")]
+    async fn list(&self, params: SessionListParams) -> RpcResult<SessionListResult>;
+
+    /// Shows a session without attaching.
+    #[method(name = "read")]
+    async fn read(&self, params: SessionReadParams) -> RpcResult<SessionSnapshot>;
+
+    /// Changes title or settings.
+    #[method(name = "update", with_extensions)]
+    async fn update(&self, params: SessionUpdateParams) -> RpcResult<SessionUpdateResult>;
+
+    /// Puts a session away.
+    #[method(name = "archive", with_extensions)]
+    async fn archive(&self, params: SessionRef) -> RpcResult<Done>;
+
+    /// Removes a session and all that belongs to it.
+    #[method(name = "delete", with_extensions)]
+    async fn delete(&self, params: SessionRef) -> RpcResult<Done>;
+
+    /// Follows a session: a snapshot or the events since a place, and then all that happens.
+    #[subscription(name = "attach" => "feed", unsubscribe = "detach", item = SessionFeed, with_extensions)]
+    async fn attach(&self, params: SessionAttachParams) -> SubscriptionResult;
+}

@@ -1,0 +1,230 @@
+//! Events: durable, numbered facts about a session. A session is the fold of its events. Knows nothing of
+//! storage.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ItemId, QuestionId, Seq, Timestamp, TurnId};
+use crate::item::Item;
+use crate::model::{ProviderFailure, Usage};
+use crate::question::{Answer, Question};
+use crate::session::{InstructionFile, QueuedInput, SessionSettings};
+use crate::turn::{Actor, TurnLimits, TurnOutcome};
+
+/// An event with its place and time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRecord {
+    /// Its place in the session's log, without a gap.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Event {
+    /// The session was made. Always the first event.
+    SessionCreated(SessionCreated),
+    /// Title or settings changed.
+    SessionUpdated(SessionUpdated),
+    /// The session was put away.
+    SessionArchived(SessionArchived),
+    /// The session was taken back.
+    SessionUnarchived(SessionArchived),
+    /// An input was put in the queue.
+    InputQueued(InputQueued),
+    /// A turn began. If it took its input from the queue, the first queued input is gone.
+    TurnStarted(TurnStarted),
+    /// The model is asked.
+    ModelRequested(ModelRequested),
+    /// The provider failed and is asked again after a pause.
+    ModelRetried(ModelRetried),
+    /// The model's answer is complete.
+    ModelResponded(ModelResponded),
+    /// An item began. A tool's item is here before the tool runs.
+    ItemStarted(ItemChanged),
+    /// More of an item's text is durable. Its `offsetBytes` is the length that was durable before.
+    ItemAppended(ItemAppended),
+    /// An item ended; this is all of it.
+    ItemCompleted(ItemChanged),
+    /// A person is asked.
+    QuestionAsked(QuestionAsked),
+    /// A person answered.
+    QuestionAnswered(QuestionAnswered),
+    /// The question is void, because its turn ended.
+    QuestionWithdrawn(QuestionWithdrawn),
+    /// A turn ended.
+    TurnEnded(TurnEnded),
+    /// An event of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// The session was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCreated {
+    /// By whom.
+    pub actor: Actor,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What holds in it.
+    pub settings: SessionSettings,
+    /// The instruction files of its folder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instructions: Vec<InstructionFile>,
+}
+
+/// Title or settings changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUpdated {
+    /// By whom.
+    pub actor: Actor,
+    /// What it is called now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What holds in it now.
+    pub settings: SessionSettings,
+}
+
+/// The session was put away or taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionArchived {
+    /// By whom.
+    pub actor: Actor,
+}
+
+/// An input was put in the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InputQueued {
+    /// The input.
+    pub queued: QueuedInput,
+}
+
+/// A turn began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStarted {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// Who started it.
+    pub actor: Actor,
+    /// Its ceilings.
+    #[serde(default)]
+    pub limits: TurnLimits,
+    /// JSON Schema that the last message must follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<serde_json::Value>,
+    /// Whether its input is the first of the queue.
+    #[serde(default)]
+    pub is_from_queue: bool,
+}
+
+/// The model is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRequested {
+    /// In this turn.
+    pub turn_id: TurnId,
+    /// For the how-manieth time, from 0.
+    pub step: u32,
+}
+
+/// The provider failed and is asked again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRetried {
+    /// In this turn.
+    pub turn_id: TurnId,
+    /// Which retry this is, from 1.
+    pub attempt: u32,
+    /// How many there may be.
+    pub max_attempts: u32,
+    /// The pause before it.
+    pub delay_ms: u64,
+    /// What went wrong.
+    pub failure: ProviderFailure,
+}
+
+/// The model's answer is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelResponded {
+    /// In this turn.
+    pub turn_id: TurnId,
+    /// The answer to this request.
+    pub step: u32,
+    /// What it took.
+    pub usage: Usage,
+}
+
+/// An item began or ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemChanged {
+    /// The item as it is now.
+    pub item: Item,
+}
+
+/// More of an item's text is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemAppended {
+    /// The item.
+    pub item_id: ItemId,
+    /// Where the text goes, in bytes of UTF-8.
+    pub offset_bytes: u64,
+    /// The text.
+    pub text: String,
+}
+
+/// A person is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAsked {
+    /// The question.
+    pub question: Question,
+}
+
+/// A person answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAnswered {
+    /// The question.
+    pub question_id: QuestionId,
+    /// What was decided, by whom, when.
+    pub answer: Answer,
+}
+
+/// The question is void.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionWithdrawn {
+    /// The question.
+    pub question_id: QuestionId,
+}
+
+/// A turn ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnEnded {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// How.
+    pub outcome: TurnOutcome,
+    /// What it took.
+    pub usage: Usage,
+    /// What it took in US dollars, where the price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    /// How long it took.
+    pub duration_ms: u64,
+}

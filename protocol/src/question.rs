@@ -1,0 +1,151 @@
+//! Questions: anything that waits for a person. A question is an event, an answer a call; the first wins.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ItemId, QuestionId, SessionId, Timestamp, TurnId};
+use crate::turn::Actor;
+
+/// Something that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Question {
+    /// Its identity.
+    pub id: QuestionId,
+    /// The turn that waits.
+    pub turn_id: TurnId,
+    /// The item that waits.
+    pub item_id: ItemId,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// What is asked.
+    pub kind: QuestionKind,
+    /// Why it is asked, for a person.
+    pub reason: String,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum QuestionKind {
+    /// May this command run?
+    #[serde(rename_all = "camelCase")]
+    Command {
+        /// The command as a person would type it.
+        command: String,
+        /// The argument vector that would be executed.
+        argv: Vec<String>,
+        /// The folder it would run in.
+        cwd: PathBuf,
+        /// Whether it would run outside the sandbox.
+        is_escalated: bool,
+        /// Why the model wants it, in its words.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        justification: Option<String>,
+    },
+    /// May these files be changed?
+    #[serde(rename_all = "camelCase")]
+    FileChange {
+        /// The patch as the model wrote it.
+        patch: String,
+    },
+    /// A question of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// How long a leave lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum GrantScope {
+    /// For this call only.
+    Once,
+    /// For the same thing again in this turn.
+    Turn,
+    /// For the same thing again in this session.
+    Session,
+    /// A scope of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Decision {
+    /// Yes.
+    #[serde(rename_all = "camelCase")]
+    Allow {
+        /// How long it lasts.
+        scope: GrantScope,
+    },
+    /// No.
+    #[serde(rename_all = "camelCase")]
+    Deny {
+        /// What to do instead; the model reads it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+    /// A decision of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// A decision, who made it, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// What was decided.
+    pub decision: Decision,
+    /// Who decided.
+    pub actor: Actor,
+    /// When.
+    pub answered_at: Timestamp,
+}
+
+/// Parameters of `question/list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionListParams {
+    /// Only those of this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+}
+
+/// A question and its session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenQuestion {
+    /// Whose it is.
+    pub session_id: SessionId,
+    /// The question.
+    pub question: Question,
+}
+
+/// Result of `question/list`: those that wait, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionListResult {
+    /// The questions.
+    pub questions: Vec<OpenQuestion>,
+}
+
+/// Parameters of `question/answer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAnswerParams {
+    /// Which.
+    pub question_id: QuestionId,
+    /// What is decided.
+    pub decision: Decision,
+}
+
+/// Result of `question/answer`. A question that was answered before is a conflict that carries the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuestionAnswerResult {
+    /// The session it belongs to.
+    pub session_id: SessionId,
+}

@@ -1,0 +1,341 @@
+//! Sessions: conversations in a folder, with their settings; and the calls that make, show and end them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Seq, SessionId, Timestamp, TurnId};
+use crate::model::{ReasoningEffort, ReasoningSummary, Usage};
+use crate::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
+use crate::question::Question;
+use crate::turn::{Actor, InputPart, Turn, TurnLimits};
+
+/// What holds in a session until it is changed. Resolved: nothing is left to a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSettings {
+    /// The folder, absolute.
+    pub cwd: PathBuf,
+    /// Further folders that may be written in `workspace-write`, absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub additional_roots: Vec<PathBuf>,
+    /// The provider's id in the settings.
+    pub provider: String,
+    /// The model's name, as the provider knows it.
+    pub model: String,
+    /// How hard it should think; absent: the provider's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// How it tells of its thinking; absent: the provider's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_summary: Option<ReasoningSummary>,
+    /// What commands may touch.
+    pub sandbox: SandboxMode,
+    /// What of the network is open to commands in `workspace-write`.
+    #[serde(default)]
+    pub network: NetworkAccess,
+    /// When a person is asked.
+    pub approval: ApprovalPolicy,
+    /// Whether the temporary folders may be written in `workspace-write`.
+    pub is_tmp_writable: bool,
+    /// Ceilings of each turn.
+    #[serde(default)]
+    pub limits: TurnLimits,
+    /// Dollars per million tokens, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<ModelPrice>,
+    /// Whether the session is forgotten when its last client has left.
+    #[serde(default)]
+    pub is_ephemeral: bool,
+}
+
+/// US dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelPrice {
+    /// Input that is not from the cache.
+    pub input: f64,
+    /// Input from the cache.
+    pub cached_input: f64,
+    /// Output, reasoning included.
+    pub output: f64,
+}
+
+impl ModelPrice {
+    /// What `usage` costs in US dollars.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    pub fn cost(&self, usage: &Usage) -> f64 {
+        let fresh = usage.input_tokens.saturating_sub(usage.cached_input_tokens);
+        (fresh as f64 * self.input
+            + usage.cached_input_tokens as f64 * self.cached_input
+            + usage.output_tokens as f64 * self.output)
+            / 1e6
+    }
+}
+
+/// A file of instructions that was found for the session's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstructionFile {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Its text, or the beginning of it.
+    pub text: String,
+    /// Whether the rest was left out.
+    pub is_truncated: bool,
+}
+
+/// What a session is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum SessionStatus {
+    /// Nothing.
+    Idle,
+    /// A turn runs.
+    #[serde(rename_all = "camelCase")]
+    Running {
+        /// Which.
+        turn_id: TurnId,
+    },
+    /// A turn waits for an answer.
+    #[serde(rename_all = "camelCase")]
+    Waiting {
+        /// Which.
+        turn_id: TurnId,
+    },
+    /// It was put away; attaching brings it back.
+    Archived,
+    /// A status of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// A session in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSummary {
+    /// Its identity.
+    pub id: SessionId,
+    /// What it is called: given, or the beginning of its first input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What it is doing.
+    pub status: SessionStatus,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its last event happened.
+    pub updated_at: Timestamp,
+    /// The place of its last event.
+    pub seq: Seq,
+    /// How many turns it has.
+    pub turn_count: u32,
+    /// Tokens spent in all.
+    pub usage: Usage,
+    /// What holds in it.
+    pub settings: SessionSettings,
+}
+
+/// An input that waits its turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedInput {
+    /// What will be said.
+    pub input: Vec<InputPart>,
+    /// By whom.
+    pub actor: Actor,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+}
+
+/// A client that is attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// Who.
+    pub actor: Actor,
+    /// Whether somebody is there who can answer a question.
+    pub can_answer: bool,
+    /// Since when.
+    pub attached_at: Timestamp,
+}
+
+/// All that a client needs to show a session, as of `summary.seq`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSnapshot {
+    /// The session; `summary.seq` is the last event that is contained.
+    pub summary: SessionSummary,
+    /// The last turns, oldest first, items in progress with their text so far.
+    pub turns: Vec<Turn>,
+    /// Turns before these; `session/read` has them.
+    pub earlier_turns: u32,
+    /// Questions that wait.
+    pub questions: Vec<Question>,
+    /// Inputs that wait.
+    pub queue: Vec<QueuedInput>,
+    /// Who is attached.
+    pub attached: Vec<Attachment>,
+}
+
+/// Parameters of `session/create`. What is absent comes from the settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCreateParams {
+    /// The folder, absolute; must exist.
+    pub cwd: PathBuf,
+    /// Further writable folders, absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub additional_roots: Vec<PathBuf>,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What differs from the settings on disk.
+    #[serde(default)]
+    pub overrides: SettingsOverrides,
+    /// Whether it is forgotten when its last client has left.
+    #[serde(default)]
+    pub is_ephemeral: bool,
+}
+
+/// What differs from the settings on disk, for one session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsOverrides {
+    /// `[profiles.<name>]` of the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Dotted keys of `config.toml` with TOML values, in the order they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<SettingOverride>,
+    /// The model's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What commands may touch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxMode>,
+    /// When a person is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalPolicy>,
+}
+
+/// One `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingOverride {
+    /// Dotted.
+    pub key: String,
+    /// TOML; a bare word that is no TOML value is a string.
+    pub value: String,
+}
+
+/// Result of `session/create`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionCreateResult {
+    /// The new session.
+    pub summary: SessionSummary,
+    /// Settings that were not understood, for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<crate::error::ConfigurationProblem>,
+}
+
+/// Parameters of `session/list`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionListParams {
+    /// Only sessions of this folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<PathBuf>,
+    /// Archived ones too.
+    #[serde(default)]
+    pub with_archived: bool,
+    /// Only those that run or wait.
+    #[serde(default)]
+    pub only_active: bool,
+    /// At most so many, 100 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only sessions that were updated before this; to page on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_before: Option<Timestamp>,
+}
+
+/// Result of `session/list`: newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionListResult {
+    /// The sessions.
+    pub sessions: Vec<SessionSummary>,
+}
+
+/// Parameters of `session/read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionReadParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// Turns to skip from the end.
+    #[serde(default)]
+    pub skip_turns: u32,
+    /// At most so many turns, 20 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Parameters of `session/attach`, a subscription whose notifications are `session/feed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionAttachParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// Events after this one are sent; a snapshot if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Seq>,
+    /// Whether this client can answer questions.
+    #[serde(default)]
+    pub can_answer: bool,
+}
+
+/// Parameters of `session/update`. What is absent stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUpdateParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Settings that change, from the next model request on.
+    #[serde(default)]
+    pub overrides: SettingsOverrides,
+    /// Takes an archived session back.
+    #[serde(default)]
+    pub unarchive: bool,
+}
+
+/// Result of `session/update`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUpdateResult {
+    /// The session as it is now.
+    pub summary: SessionSummary,
+}
+
+/// Parameters of `session/archive` and `session/delete`. A running turn is a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionRef {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// Result of calls that have nothing to tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Done {}
+
+/// The environment of a client, for commands and credentials.
+pub type Environment = BTreeMap<String, String>;

@@ -1,0 +1,292 @@
+//! Turns: from an input to the model's last word; and the calls that start, steer and end them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{BlobId, ClientId, ItemId, Seq, SessionId, Timestamp, TurnId};
+use crate::item::Item;
+use crate::model::{ProviderFailure, Usage};
+
+/// Who did something: a client, with the name that people see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Actor {
+    /// The connection it came over.
+    pub client_id: ClientId,
+    /// The name that people see, such as `skein exec`.
+    pub name: String,
+}
+
+/// A part of what a person says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum InputPart {
+    /// Text.
+    #[serde(rename_all = "camelCase")]
+    Text {
+        /// Markdown.
+        text: String,
+    },
+    /// An image, as a client sends it.
+    #[serde(rename_all = "camelCase")]
+    Image {
+        /// `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+        media_type: String,
+        /// Base64 of the file.
+        data: String,
+    },
+    /// An image, as the log keeps it.
+    #[serde(rename_all = "camelCase")]
+    StoredImage {
+        /// As above.
+        media_type: String,
+        /// The file.
+        blob: BlobId,
+    },
+    /// A part of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// Ceilings of a turn. What is absent has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnLimits {
+    /// Milliseconds from its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Tokens of input and output together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// Calls of tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tool_calls: Option<u32>,
+}
+
+/// Which ceiling ended a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LimitKind {
+    /// Time.
+    Deadline,
+    /// Tokens.
+    Tokens,
+    /// Money.
+    Cost,
+    /// Calls of tools.
+    ToolCalls,
+    /// A ceiling of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum TurnOutcome {
+    /// The model had its last word.
+    Completed,
+    /// It could not go on.
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        /// Why.
+        failure: TurnFailure,
+    },
+    /// Somebody or something stopped it.
+    #[serde(rename_all = "camelCase")]
+    Interrupted {
+        /// Why.
+        reason: InterruptReason,
+        /// Who, if it was a client.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        actor: Option<Actor>,
+    },
+    /// A ceiling was reached.
+    #[serde(rename_all = "camelCase")]
+    LimitReached {
+        /// Which.
+        limit: LimitKind,
+        /// What was allowed and what was spent, for a person.
+        message: String,
+    },
+    /// An outcome of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// Why a turn could not go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum TurnFailure {
+    /// The provider failed for good.
+    Provider(ProviderFailure),
+    /// The answer ended early for a reason of the model's side.
+    #[serde(rename_all = "camelCase")]
+    ModelStopped {
+        /// The provider's word for it, such as `max_output_tokens`.
+        reason: String,
+    },
+    /// The model made one identical call again and again.
+    #[serde(rename_all = "camelCase")]
+    Loop {
+        /// How often.
+        repetitions: u32,
+        /// The tool.
+        tool: String,
+    },
+    /// The log could not be written; nothing that was acknowledged is lost.
+    #[serde(rename_all = "camelCase")]
+    Storage {
+        /// What the store said.
+        message: String,
+    },
+    /// A defect, logged by the daemon.
+    #[serde(rename_all = "camelCase")]
+    Internal {
+        /// What is known of it.
+        message: String,
+    },
+    /// A failure of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// Why a turn was interrupted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum InterruptReason {
+    /// A client asked for it.
+    Requested,
+    /// A question waited, and nobody was there who could answer.
+    Unanswered,
+    /// The daemon died or was stopped.
+    DaemonStopped,
+    /// A reason of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// A turn as far as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// Its identity.
+    pub id: TurnId,
+    /// Who started it.
+    pub actor: Actor,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended; absent while it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<TurnOutcome>,
+    /// Tokens spent so far.
+    pub usage: Usage,
+    /// What it spent so far in US dollars, where the price is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    /// Its items, in order.
+    pub items: Vec<Item>,
+}
+
+/// Parameters of `turn/start`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStartParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// What is said.
+    pub input: Vec<InputPart>,
+    /// JSON Schema that the last message must follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<serde_json::Value>,
+    /// Ceilings of this turn; they replace the session's where present.
+    #[serde(default)]
+    pub limits: TurnLimits,
+}
+
+/// Result of `turn/start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnStartResult {
+    /// The new turn.
+    pub turn_id: TurnId,
+    /// The place of its first event.
+    pub seq: Seq,
+}
+
+/// Parameters of `turn/steer`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnSteerParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// What is said.
+    pub input: Vec<InputPart>,
+    /// The turn that is meant; another one running is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_turn_id: Option<TurnId>,
+}
+
+/// Result of `turn/steer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnSteerResult {
+    /// The turn that was steered.
+    pub turn_id: TurnId,
+    /// The message's item.
+    pub item_id: ItemId,
+}
+
+/// Parameters of `turn/enqueue`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnEnqueueParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// What is said.
+    pub input: Vec<InputPart>,
+}
+
+/// Result of `turn/enqueue`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnEnqueueResult {
+    /// Where it stands: 0 if a turn was started with it at once.
+    pub position: u32,
+    /// The turn, if it was started at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+}
+
+/// Parameters of `turn/interrupt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnInterruptParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// The turn that is meant; another one running is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_turn_id: Option<TurnId>,
+    /// Why.
+    #[serde(default = "requested")]
+    pub reason: InterruptReason,
+}
+
+fn requested() -> InterruptReason {
+    InterruptReason::Requested
+}
+
+/// Result of `turn/interrupt`. The turn has ended when this arrives, or none was running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnInterruptResult {
+    /// The turn that was interrupted; absent when none was running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+}
