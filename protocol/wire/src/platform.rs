@@ -1,0 +1,9 @@
+//! What differs between operating systems, one file each. Windows follows with its own file.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use unix::{
+    SocketWatch, bind, check_peer, check_socket_owner, connect, create_private_folder, is_private_folder,
+    own_file, own_folder, runtime_dir, user,
+};
