@@ -1,0 +1,118 @@
+//! Opens the database: private files, the right schema, one connection that writes and a few that read.
+//! Knows nothing of what is in the tables.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection, SqlitePool};
+
+use crate::error::StoreError;
+use crate::platform;
+use crate::store::Durability;
+
+/// Connections for reading: one may be busy with a long log while the other answers.
+const READERS: u32 = 2;
+
+/// An open database.
+pub(crate) struct Database {
+    pub(crate) writer: SqliteConnection,
+    pub(crate) readers: SqlitePool,
+}
+
+impl Database {
+    /// Opens the database, making it if it is not there, and brings its schema up to date.
+    pub(crate) async fn open(file: &Path, durability: Durability) -> Result<Self, StoreError> {
+        make_private(file).map_err(|source| StoreError::from_io(file, source))?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .disable_statement_logging()
+            .thread_name(|number| format!("store-{number}"));
+        let mut writer = options
+            .clone()
+            .synchronous(match durability {
+                Durability::Process => SqliteSynchronous::Normal,
+                Durability::Power => SqliteSynchronous::Full,
+            })
+            // A KiB each. Bodies are written once and read seldom, there is little to keep.
+            .pragma("cache_size", "-1024")
+            // In bytes: what a burst left of the `-wal` file is given back.
+            .pragma("journal_size_limit", "8388608")
+            .connect()
+            .await
+            .map_err(|source| StoreError::from_sql(file, source))?;
+        migrate(file, &mut writer).await?;
+        // Invariant: no timeouts, or the pool would keep a timer running.
+        let readers = SqlitePoolOptions::new()
+            .min_connections(0)
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.read_only(true).pragma("cache_size", "-512"));
+        Ok(Self { writer, readers })
+    }
+}
+
+/// The database gets its mode before SQLite opens it; the `-wal` and `-shm` files get theirs from it.
+fn make_private(file: &Path) -> io::Result<()> {
+    platform::make_private_file(file)?;
+    for suffix in ["-wal", "-shm"] {
+        match platform::own_file(&beside(file, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Brings the schema up to date. Nothing is written before it is known that the schema is not a newer one.
+async fn migrate(file: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let sorted = |source| StoreError::from_sql(file, source);
+    let migrator = migrator();
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let found = schema_version(connection, &migrator).await.map_err(sorted)?;
+    if found > known {
+        return Err(StoreError::NewerSchema { file: file.to_owned(), found, known });
+    }
+    sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await.map_err(sorted)?;
+    migrator.run_direct(None, connection, false).await.map_err(|error| sorted(sql_error(error)))
+}
+
+fn migrator() -> Migrator {
+    let initial = include_str!("../migrations/0001_initial.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "initial".into(),
+        MigrationType::Simple,
+        initial,
+        false,
+    )])
+}
+
+async fn schema_version(connection: &mut SqliteConnection, migrator: &Migrator) -> sqlx::Result<i64> {
+    let is_new = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?")
+        .bind(&*migrator.table_name)
+        .fetch_optional(&mut *connection)
+        .await?
+        .is_none();
+    if is_new {
+        return Ok(0);
+    }
+    let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(sql_error)?;
+    Ok(applied.iter().map(|migration| migration.version).max().unwrap_or(0))
+}
+
+fn sql_error(error: MigrateError) -> sqlx::Error {
+    match error {
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source,
+        other => other.into(),
+    }
+}

@@ -1,0 +1,7 @@
+//! What the store promises, tested through its handle.
+
+mod blobs;
+mod damage;
+mod fixture;
+mod index;
+mod log;
