@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::ProtocolError;
 use crate::event::EventRecord;
 use crate::ids::{ItemId, Seq};
 use crate::session::SessionSnapshot;
@@ -30,6 +31,8 @@ pub enum SessionFeed {
     Batch(FeedBatch),
     /// The client fell behind; the subscription ends. Attach again with `since` = `from` - 1.
     Lagged(Lagged),
+    /// The subscription ends for another reason: the session was deleted, the log can't be written.
+    Closed(ProtocolError),
     /// A notification of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -46,6 +49,7 @@ pub struct FeedBatch {
 /// An event or a delta.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries that are kept are events")]
 pub enum FeedEntry {
     /// Durable.
     Event(EventRecord),

@@ -138,7 +138,7 @@ pub struct ProtocolError {
     pub hint: Option<String>,
     /// Facts for a program.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<ErrorDetail>,
+    pub detail: Option<Box<ErrorDetail>>,
 }
 
 impl ProtocolError {
@@ -157,7 +157,7 @@ impl ProtocolError {
     /// Adds facts for a program.
     #[must_use]
     pub fn with_detail(mut self, detail: ErrorDetail) -> Self {
-        self.detail = Some(detail);
+        self.detail = Some(Box::new(detail));
         self
     }
 }
@@ -169,7 +169,7 @@ struct ErrorBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    detail: Option<ErrorDetail>,
+    detail: Option<Box<ErrorDetail>>,
 }
 
 impl From<ProtocolError> for ErrorObjectOwned {

@@ -18,7 +18,8 @@ pub struct Item {
     pub id: ItemId,
     /// The turn it belongs to.
     pub turn_id: TurnId,
-    /// The model request within the turn that it came from or follows, from 0. Items of one answer share it.
+    /// The model request within the turn, from 0: items of an answer carry that of their request, what people
+    /// say that of the first request which holds it.
     pub step: u32,
     /// How far it is.
     pub status: ItemStatus,
@@ -55,6 +56,7 @@ pub enum ItemStatus {
 /// What an item is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "most items of a turn are commands, the largest")]
 pub enum ItemBody {
     /// What a person, or a program in their name, said.
     UserMessage(UserMessage),
@@ -138,6 +140,9 @@ pub struct Command {
     /// After how many milliseconds it is ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// In snapshots only: what it printed so far, while it runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output_so_far: String,
     /// How it ended; absent while it runs and when it never ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<CommandOutcome>,
