@@ -7,5 +7,7 @@
 //! `Retrying`, and everything that the stream told of this answer before is void.
 
 pub mod client;
+pub mod contract;
 pub mod event;
+pub mod replay;
 pub mod request;

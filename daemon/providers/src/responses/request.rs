@@ -1,0 +1,327 @@
+//! A request as bytes. The fields have a fixed order with the conversation last, so that the bytes of one request
+//! are a prefix of the next one's up to the new items, which is what a provider's prompt cache needs. Knows the
+//! format (OpenAI API reference, "Create a model response"), nothing of HTTP.
+
+use bytes::Bytes;
+use model::request::{CallKind, InputContent, InputItem, ModelRequest};
+use protocol::model::ReasoningSummary;
+use protocol::tool::{CallInput, ToolInput, ToolSpecification};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::responses::WIRE_API;
+
+/// The body of a request.
+pub(crate) fn body(request: &ModelRequest) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(&Body::of(request)).map(Bytes::from)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    instructions: &'a str,
+    #[serde(flatten)]
+    tools: Option<Tools<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Reasoning<'a>>,
+    store: bool,
+    stream: bool,
+    include: [&'static str; 1],
+    prompt_cache_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text<'a>>,
+    // Invariant: last. What is added to a conversation changes no byte before.
+    input: Vec<Input<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tools<'a> {
+    tools: Vec<Tool<'a>>,
+    tool_choice: &'static str,
+    parallel_tool_calls: bool,
+}
+
+#[derive(Serialize)]
+struct Reasoning<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a protocol::model::ReasoningEffort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a ReasoningSummary>,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    format: TextFormat<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "json_schema")]
+struct TextFormat<'a> {
+    name: &'static str,
+    strict: bool,
+    schema: &'a Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Tool<'a> {
+    Function {
+        name: &'a str,
+        description: &'a str,
+        strict: bool,
+        parameters: &'a Value,
+    },
+    Custom {
+        name: &'a str,
+        description: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        format: Option<Format<'a>>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "grammar")]
+struct Format<'a> {
+    syntax: &'a str,
+    definition: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    Item(Item<'a>),
+    /// As the provider sent it.
+    Reasoning(&'a Value),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Item<'a> {
+    Message { role: &'static str, content: Vec<Content<'a>> },
+    FunctionCall { call_id: &'a str, name: &'a str, arguments: &'a str },
+    CustomToolCall { call_id: &'a str, name: &'a str, input: &'a str },
+    FunctionCallOutput { call_id: &'a str, output: &'a str },
+    CustomToolCallOutput { call_id: &'a str, output: &'a str },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Content<'a> {
+    InputText { text: &'a str },
+    InputImage { image_url: String },
+    OutputText { text: &'a str },
+}
+
+impl<'a> Body<'a> {
+    fn of(request: &'a ModelRequest) -> Self {
+        let effort = request.reasoning_effort.as_ref();
+        // The provider has no word for none; it tells nothing unless asked.
+        let summary = request.reasoning_summary.as_ref().filter(|word| **word != ReasoningSummary::None);
+        let text = |schema| Text { format: TextFormat { name: "answer", strict: true, schema } };
+        Self {
+            model: &request.model,
+            instructions: &request.instructions,
+            tools: Tools::of(&request.tools),
+            reasoning: (effort.is_some() || summary.is_some()).then_some(Reasoning { effort, summary }),
+            store: false,
+            stream: true,
+            include: ["reasoning.encrypted_content"],
+            prompt_cache_key: &request.cache_key,
+            text: request.output_schema.as_ref().map(text),
+            input: request.input.iter().filter_map(Input::of).collect(),
+        }
+    }
+}
+
+impl<'a> Tools<'a> {
+    fn of(tools: &'a [ToolSpecification]) -> Option<Self> {
+        let all = tools.iter().map(Tool::of).collect();
+        (!tools.is_empty()).then_some(Self { tools: all, tool_choice: "auto", parallel_tool_calls: true })
+    }
+}
+
+impl<'a> Tool<'a> {
+    fn of(tool: &'a ToolSpecification) -> Self {
+        let (name, description) = (tool.name.as_str(), tool.description.as_str());
+        match &tool.input {
+            ToolInput::Json { schema } => {
+                Self::Function { name, description, strict: false, parameters: schema }
+            }
+            ToolInput::Freeform { grammar } => {
+                let format = grammar
+                    .as_ref()
+                    .map(|grammar| Format { syntax: &grammar.syntax, definition: &grammar.definition });
+                Self::Custom { name, description, format }
+            }
+        }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// `None` is what another wire API's reasoning is here.
+    fn of(item: &'a InputItem) -> Option<Self> {
+        let item = match item {
+            InputItem::Reasoning(reasoning) => {
+                return (reasoning.wire_api == WIRE_API).then_some(Self::Reasoning(&reasoning.item));
+            }
+            InputItem::UserMessage(content) => {
+                Item::Message { role: "user", content: content.iter().map(Content::of).collect() }
+            }
+            InputItem::AgentMessage(text) => {
+                Item::Message { role: "assistant", content: vec![Content::OutputText { text }] }
+            }
+            InputItem::ToolCall(call) => {
+                let (call_id, name) = (call.call_id.as_str(), call.name.as_str());
+                match &call.input {
+                    CallInput::Json(arguments) => Item::FunctionCall { call_id, name, arguments },
+                    CallInput::Freeform(input) => Item::CustomToolCall { call_id, name, input },
+                }
+            }
+            InputItem::ToolOutput { call_id, output, kind: CallKind::Json, name: _ } => {
+                Item::FunctionCallOutput { call_id, output }
+            }
+            InputItem::ToolOutput { call_id, output, kind: CallKind::Freeform, name: _ } => {
+                Item::CustomToolCallOutput { call_id, output }
+            }
+        };
+        Some(Self::Item(item))
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of(content: &'a InputContent) -> Self {
+        match content {
+            InputContent::Text(text) => Self::InputText { text },
+            InputContent::Image { media_type, data } => {
+                Self::InputImage { image_url: format!("data:{media_type};base64,{data}") }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::request::{CallKind, InputContent};
+    use protocol::item::OpaqueReasoning;
+    use protocol::model::{ReasoningEffort, ReasoningSummary};
+    use protocol::tool::{Grammar, ToolCall};
+    use serde_json::json;
+
+    fn request(input: Vec<InputItem>) -> ModelRequest {
+        let shell = ToolSpecification {
+            name: "shell".into(),
+            description: "Runs".into(),
+            input: ToolInput::Json { schema: json!({"type": "object", "properties": {"b": {}, "a": {}}}) },
+        };
+        let grammar = Grammar { syntax: "lark".into(), definition: "start: /x/".into() };
+        let patch = ToolSpecification {
+            name: "apply_patch".into(),
+            description: "Edits".into(),
+            input: ToolInput::Freeform { grammar: Some(grammar) },
+        };
+        ModelRequest {
+            model: "m".into(),
+            instructions: "Be \"good\".".into(),
+            tools: vec![shell, patch].into(),
+            input,
+            reasoning_effort: Some(ReasoningEffort::XHigh),
+            reasoning_summary: Some(ReasoningSummary::Auto),
+            output_schema: None,
+            cache_key: "key".into(),
+        }
+    }
+
+    fn call(id: &str, input: CallInput) -> InputItem {
+        InputItem::ToolCall(ToolCall { call_id: id.into(), name: "t".into(), input })
+    }
+
+    fn output(id: &str, kind: CallKind) -> InputItem {
+        InputItem::ToolOutput { call_id: id.into(), name: "t".into(), kind, output: "done".into() }
+    }
+
+    fn reasoning(wire_api: &str) -> InputItem {
+        let item = json!({"type": "reasoning", "summary": [], "encrypted_content": "xyz"});
+        InputItem::Reasoning(OpaqueReasoning { wire_api: wire_api.into(), item })
+    }
+
+    fn conversation() -> Vec<InputItem> {
+        let image = InputContent::Image { media_type: "image/png".into(), data: "aGk=".into() };
+        vec![
+            InputItem::UserMessage(vec![InputContent::Text("hi\n".into()), image]),
+            reasoning("responses"),
+            reasoning("messages"),
+            InputItem::AgentMessage("I look".into()),
+            call("c1", CallInput::Json("{\"x\": ".into())),
+            call("c2", CallInput::Freeform("*** Begin".into())),
+            output("c1", CallKind::Json),
+            output("c2", CallKind::Freeform),
+        ]
+    }
+
+    fn text(request: &ModelRequest) -> String {
+        String::from_utf8(body(request).unwrap().to_vec()).unwrap()
+    }
+
+    const HEAD: &str = concat!(
+        r#"{"model":"m","instructions":"Be \"good\".","tools":["#,
+        r#"{"type":"function","name":"shell","description":"Runs","strict":false,"#,
+        r#""parameters":{"properties":{"a":{},"b":{}},"type":"object"}},"#,
+        r#"{"type":"custom","name":"apply_patch","description":"Edits","#,
+        r#""format":{"type":"grammar","syntax":"lark","definition":"start: /x/"}}],"#,
+        r#""tool_choice":"auto","parallel_tool_calls":true,"#,
+        r#""reasoning":{"effort":"xhigh","summary":"auto"},"store":false,"stream":true,"#,
+        r#""include":["reasoning.encrypted_content"],"prompt_cache_key":"key","#,
+    );
+
+    #[test]
+    fn every_byte_is_as_agreed() {
+        let input = concat!(
+            r#""input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi\n"},"#,
+            r#"{"type":"input_image","image_url":"data:image/png;base64,aGk="}]},"#,
+            r#"{"encrypted_content":"xyz","summary":[],"type":"reasoning"},"#,
+            r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look"}]},"#,
+            r#"{"type":"function_call","call_id":"c1","name":"t","arguments":"{\"x\": "},"#,
+            r#"{"type":"custom_tool_call","call_id":"c2","name":"t","input":"*** Begin"},"#,
+            r#"{"type":"function_call_output","call_id":"c1","output":"done"},"#,
+            r#"{"type":"custom_tool_call_output","call_id":"c2","output":"done"}]}"#,
+        );
+        assert_eq!(text(&request(conversation())), format!("{HEAD}{input}"));
+    }
+
+    #[test]
+    fn each_request_is_a_prefix_of_the_next() {
+        let all = conversation();
+        for length in 1..all.len() {
+            let shorter = text(&request(all[..length].to_vec()));
+            let longer = text(&request(all[..=length].to_vec()));
+            assert!(longer.starts_with(shorter.trim_end_matches("]}")), "{shorter}\n{longer}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_sent() {
+        let mut request = request(Vec::new());
+        request.tools = Vec::new().into();
+        request.instructions = "".into();
+        request.reasoning_effort = None;
+        request.reasoning_summary = Some(ReasoningSummary::None);
+        let wanted = concat!(
+            r#"{"model":"m","store":false,"stream":true,"include":["reasoning.encrypted_content"],"#,
+            r#""prompt_cache_key":"key","input":[]}"#,
+        );
+        assert_eq!(text(&request), wanted);
+    }
+
+    #[test]
+    fn a_schema_of_the_answer_is_strict() {
+        let mut request = request(Vec::new());
+        request.output_schema = Some(json!({"type": "object"}));
+        let wanted = concat!(
+            r#""text":{"format":{"type":"json_schema","name":"answer","strict":true,"#,
+            r#""schema":{"type":"object"}}},"input":[]}"#,
+        );
+        assert_eq!(text(&request), format!("{HEAD}{wanted}"));
+    }
+}
