@@ -27,7 +27,8 @@ struct Body<'a> {
     reasoning: Option<Reasoning<'a>>,
     store: bool,
     stream: bool,
-    include: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include: Option<[&'static str; 1]>,
     prompt_cache_key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
@@ -126,12 +127,19 @@ impl<'a> Body<'a> {
             reasoning: (effort.is_some() || summary.is_some()).then_some(Reasoning { effort, summary }),
             store: false,
             stream: true,
-            include: ["reasoning.encrypted_content"],
+            include: thinks(&request.model).then_some(["reasoning.encrypted_content"]),
             prompt_cache_key: &request.cache_key,
             text: request.output_schema.as_ref().map(text),
             input: request.input.iter().filter_map(Input::of).collect(),
         }
     }
+}
+
+/// Whether the model may have reasoning to give back. OpenAI refuses to be asked for it by its models that have
+/// none ("Encrypted content is not supported with this model"); every other server ignores it or knows it.
+fn thinks(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    !(name.starts_with("gpt-3") || name.starts_with("gpt-4") || name.ends_with("-chat-latest"))
 }
 
 impl<'a> Tools<'a> {
@@ -312,6 +320,19 @@ mod tests {
             r#""prompt_cache_key":"key","input":[]}"#,
         );
         assert_eq!(text(&request), wanted);
+    }
+
+    #[test]
+    fn only_models_that_think_are_asked_for_their_reasoning() {
+        for (model, expected) in [
+            ("gpt-5.5", true),
+            ("o3", true),
+            ("qwen3", true),
+            ("gpt-4o-mini", false),
+            ("openai/gpt-5-chat-latest", false),
+        ] {
+            assert_eq!(thinks(model), expected, "{model}");
+        }
     }
 
     #[test]
