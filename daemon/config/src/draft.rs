@@ -1,0 +1,81 @@
+//! Settings while their layers are applied, with the places that later checks point to. Knows nothing of how
+//! a layer is read.
+
+use std::collections::BTreeMap;
+
+use protocol::session::ModelPrice;
+
+use crate::settings::{DEFAULT_OPENAI_MODEL, OPENAI, Settings, WireApi};
+use crate::value::{Place, nearest};
+
+/// Settings on their way.
+#[derive(Clone, Default)]
+pub(crate) struct Draft<'a> {
+    /// What holds so far.
+    pub(crate) settings: Settings,
+    /// Where the provider was chosen.
+    pub(crate) provider_place: Option<Place<'a>>,
+    /// Where each provider was first described.
+    pub(crate) provider_places: BTreeMap<String, Place<'a>>,
+    prices: BTreeMap<String, PriceDraft<'a>>,
+}
+
+/// A price on its way.
+#[derive(Clone)]
+pub(crate) struct PriceDraft<'a> {
+    pub(crate) input: Option<f64>,
+    pub(crate) cached_input: Option<f64>,
+    pub(crate) output: Option<f64>,
+    place: Place<'a>,
+}
+
+impl<'a> Draft<'a> {
+    /// The price of a model, which `place` describes.
+    pub(crate) fn price(&mut self, model: &str, place: &Place<'a>) -> &mut PriceDraft<'a> {
+        self.prices.entry(model.to_owned()).or_insert_with(|| PriceDraft {
+            input: None,
+            cached_input: None,
+            output: None,
+            place: place.clone(),
+        })
+    }
+
+    /// Complains if the chosen provider does not exist.
+    pub(crate) fn check_choice(&self) {
+        let (chosen, known) = (&self.settings.model_provider, &self.settings.model_providers);
+        if let Some(place) = &self.provider_place
+            && !known.contains_key(chosen)
+        {
+            let message = format!("No provider `{chosen}` is described in `model_providers`");
+            place.error(message, nearest(chosen, known.keys().map(String::as_str)));
+        }
+    }
+
+    /// Complains of what is still missing, and fills in what follows from the rest.
+    pub(crate) fn finish(self) -> Settings {
+        self.check_choice();
+        for (id, place) in &self.provider_places {
+            let missing =
+                self.settings.model_providers.get(id).and_then(|provider| match provider.wire_api {
+                    WireApi::Responses => provider.base_url.is_empty().then_some("base_url"),
+                    WireApi::Replay => provider.script.is_none().then_some("script"),
+                });
+            if let Some(missing) = missing {
+                place.error(format!("`{}` has no `{missing}`", place.key()), None);
+            }
+        }
+        let mut settings = self.settings;
+        for (model, draft) in self.prices {
+            let (Some(input), Some(output)) = (draft.input, draft.output) else {
+                draft.place.error(format!("`{}` needs both `input` and `output`", draft.place.key()), None);
+                continue;
+            };
+            let cached_input = draft.cached_input.unwrap_or(input);
+            settings.model_prices.insert(model, ModelPrice { input, cached_input, output });
+        }
+        if settings.model.is_none() && settings.model_provider == OPENAI {
+            settings.model = Some(DEFAULT_OPENAI_MODEL.to_owned());
+        }
+        settings
+    }
+}

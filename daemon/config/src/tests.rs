@@ -1,0 +1,439 @@
+//! Whole files and overrides, read as users write them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use protocol::model::{ReasoningEffort, ReasoningSummary};
+use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
+use protocol::session::{ModelPrice, SettingOverride};
+
+use super::*;
+
+/// What came of a file and overrides, with the folder of the file.
+struct Outcome {
+    folder: tempfile::TempDir,
+    result: Result<Loaded, Vec<ConfigurationProblem>>,
+}
+
+impl Outcome {
+    fn settings(self) -> Settings {
+        let loaded = self.result.unwrap();
+        assert_eq!(loaded.warnings, []);
+        loaded.settings
+    }
+
+    /// Errors or warnings as `line:column key: message (suggestion)`.
+    fn problems(&self) -> Vec<String> {
+        let problems = match &self.result {
+            Ok(loaded) => &loaded.warnings,
+            Err(errors) => errors,
+        };
+        let shown = |problem: &ConfigurationProblem| {
+            let place = match (problem.line, problem.column) {
+                (Some(line), Some(column)) => format!("{line}:{column}"),
+                _ => problem.origin.clone(),
+            };
+            let meant = problem.suggestion.as_ref().map(|meant| format!(" ({meant})")).unwrap_or_default();
+            format!("{place} {}{meant}", problem.message)
+        };
+        problems.iter().map(shown).collect()
+    }
+}
+
+fn with(text: &str, overrides: &SettingsOverrides) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, text).unwrap();
+    Outcome { result: load(&file, overrides), folder }
+}
+
+fn file(text: &str) -> Outcome {
+    with(text, &SettingsOverrides::default())
+}
+
+fn overrides(pairs: &[(&str, &str)]) -> SettingsOverrides {
+    let given = |(key, value): &(&str, &str)| SettingOverride { key: (*key).into(), value: (*value).into() };
+    SettingsOverrides { values: pairs.iter().map(given).collect(), ..SettingsOverrides::default() }
+}
+
+#[test]
+fn no_file_means_defaults() {
+    let loaded = load(Path::new("/nonexistent/config.toml"), &SettingsOverrides::default()).unwrap();
+    let settings = Settings { model: Some(DEFAULT_OPENAI_MODEL.to_owned()), ..Settings::default() };
+    assert_eq!(loaded, Loaded { settings, warnings: Vec::new() });
+    let openai = &loaded.settings.model_providers[OPENAI];
+    assert_eq!(openai.env_keys().collect::<Vec<_>>(), ["CODEX_API_KEY", "OPENAI_API_KEY"]);
+    assert!(!check(Path::new("/nonexistent/config.toml")).exists);
+}
+
+#[test]
+fn every_key_is_read() {
+    let outcome = file(
+        r#"
+        profile = "deep"
+        model = "m"
+        model_provider = "mine"
+        approval_policy = "never"
+        sandbox_mode = "read-only"
+        model_reasoning_effort = "xhigh"
+        model_reasoning_summary = "none"
+        openai_base_url = "http://127.0.0.1:8080/v1/"
+
+        [sandbox_workspace_write]
+        writable_roots = ["/a", "b"]
+        network_access = true
+        exclude_slash_tmp = true
+        exclude_tmpdir_env_var = true
+
+        [limits]
+        deadline = "10m"
+        max_tokens = 1_000_000
+        max_cost = 2
+        max_tool_calls = 0
+
+        [shell_environment_policy]
+        inherit = "core"
+        include_only = ["PATH"]
+        exclude = ["AWS_*"]
+
+        [model_providers.mine]
+        name = "Mine"
+        base_url = "https://example.com/v1"
+        env_key = "MY_KEY"
+        wire_api = "responses"
+        http_headers = { X-A = "1" }
+        env_http_headers = { X-B = "B" }
+        query_params = { v = "" }
+        request_max_retries = 0
+        stream_max_retries = 100
+        stream_idle_timeout_ms = 1000
+        connect_timeout_ms = "2s"
+        ca_bundle = "ca.pem"
+
+        [model_providers.script]
+        wire_api = "replay"
+        script = "demo.toml"
+
+        [model_prices."m.1"]
+        input = 1.5
+        output = 10
+
+        [profiles.deep]
+        sandbox_mode = "danger-full-access"
+        limits.deadline = 5
+
+        [daemon]
+        idle_exit = "never"
+        log_level = "debug"
+        durability = "power"
+
+        [sandbox]
+        backend = "landlock"
+        "#,
+    );
+    let folder = outcome.folder.path().to_owned();
+    let settings = outcome.settings();
+    assert_eq!(settings.model.as_deref(), Some("m"));
+    assert_eq!(settings.model_provider, "mine");
+    assert_eq!(settings.approval_policy, ApprovalPolicy::Never);
+    assert_eq!(settings.sandbox_mode, SandboxMode::DangerFullAccess);
+    assert_eq!(settings.model_reasoning_effort, Some(ReasoningEffort::XHigh));
+    assert_eq!(settings.model_reasoning_summary, Some(ReasoningSummary::None));
+    assert_eq!(settings.model_providers[OPENAI].base_url, "http://127.0.0.1:8080/v1");
+    let write = &settings.sandbox_workspace_write;
+    assert_eq!(write.writable_roots, [PathBuf::from("/a"), folder.join("b")]);
+    assert!(write.network_access && write.exclude_slash_tmp && write.exclude_tmpdir_env_var);
+    assert_eq!(settings.limits.deadline_ms, Some(5));
+    assert_eq!(settings.limits.max_tokens, Some(1_000_000));
+    assert_eq!(settings.limits.max_cost, Some(2.0));
+    assert_eq!(settings.limits.max_tool_calls, Some(0));
+    assert_eq!(
+        settings.shell_environment_policy,
+        ShellEnvironmentPolicy {
+            inherit: Inherit::Core,
+            include_only: vec!["PATH".to_owned()],
+            exclude: vec!["AWS_*".to_owned()],
+        }
+    );
+    let text = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let mine = ModelProvider {
+        base_url: "https://example.com/v1".to_owned(),
+        env_key: Some("MY_KEY".to_owned()),
+        http_headers: text("X-A", "1"),
+        env_http_headers: text("X-B", "B"),
+        query_params: text("v", ""),
+        request_max_retries: 0,
+        stream_max_retries: 100,
+        stream_idle_timeout_ms: 1000,
+        connect_timeout_ms: 2000,
+        ca_bundle: Some(folder.join("ca.pem")),
+        ..ModelProvider::new("Mine")
+    };
+    assert!(settings.model_providers["mine"] == mine);
+    let script = &settings.model_providers["script"];
+    assert_eq!((script.wire_api, &script.script), (WireApi::Replay, &Some(folder.join("demo.toml"))));
+    assert_eq!(script.name, "script");
+    let price = ModelPrice { input: 1.5, cached_input: 1.5, output: 10.0 };
+    assert_eq!(settings.model_prices["m.1"], price);
+    assert_eq!(
+        settings.daemon,
+        DaemonSettings { idle_exit_ms: None, log_level: LogLevel::Debug, durability: Durability::Power }
+    );
+    assert_eq!(settings.sandbox_backend, Some(SandboxRung::Landlock));
+}
+
+#[test]
+fn layers_lie_over_each_other() {
+    let text = "model = 'file'\nsandbox_mode = 'read-only'\napproval_policy = 'never'\n\
+                [profiles.p]\nmodel = 'profile'\nsandbox_mode = 'workspace-write'\n";
+    let chosen = |values: &[(&str, &str)], model: Option<&str>| SettingsOverrides {
+        profile: Some("p".to_owned()),
+        model: model.map(str::to_owned),
+        ..overrides(values)
+    };
+    let model = |overrides: &SettingsOverrides| {
+        let settings = with(text, overrides).settings();
+        (settings.model.unwrap(), settings.sandbox_mode, settings.approval_policy)
+    };
+    let (read, write) = (SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite);
+    let never = ApprovalPolicy::Never;
+    assert_eq!(model(&SettingsOverrides::default()), ("file".into(), read, never));
+    assert_eq!(model(&overrides(&[("profile", "p")])), ("profile".into(), write, never));
+    assert_eq!(model(&chosen(&[], None)), ("profile".into(), write, never));
+    assert_eq!(model(&chosen(&[("model", "a"), ("model", "b")], None)), ("b".into(), write, never));
+    assert_eq!(model(&chosen(&[("model", "a")], Some("typed"))), ("typed".into(), write, never));
+    let typed = SettingsOverrides {
+        sandbox: Some(SandboxMode::DangerFullAccess),
+        approval: Some(ApprovalPolicy::Untrusted),
+        ..chosen(&[("sandbox_mode", "read-only")], None)
+    };
+    let (_, sandbox, approval) = model(&typed);
+    assert_eq!((sandbox, approval), (SandboxMode::DangerFullAccess, ApprovalPolicy::Untrusted));
+}
+
+#[test]
+fn overrides_of_the_sdk_are_understood() {
+    let given = overrides(&[
+        ("openai_base_url", "\"http://127.0.0.1:1/v1\""),
+        ("model_reasoning_effort", "\"minimal\""),
+        ("sandbox_workspace_write.network_access", "true"),
+        ("web_search", "\"disabled\""),
+        ("approval_policy", "\"on-failure\""),
+    ]);
+    let outcome = with("", &given);
+    assert_eq!(
+        outcome.problems(),
+        [
+            "web_search=\"disabled\" `web_search` is not a known key and is ignored",
+            "approval_policy=\"on-failure\" `on-failure` is no longer a policy of its own; `on-request` is used \
+             (on-request)",
+        ]
+    );
+    let settings = outcome.result.unwrap().settings;
+    assert_eq!(settings.model_providers[OPENAI].base_url, "http://127.0.0.1:1/v1");
+    assert_eq!(settings.model_reasoning_effort, Some(ReasoningEffort::Minimal));
+    assert!(settings.sandbox_workspace_write.network_access);
+    assert_eq!(settings.approval_policy, ApprovalPolicy::OnRequest);
+}
+
+#[test]
+fn a_provider_can_be_completed_by_overrides() {
+    let given = overrides(&[
+        ("model_provider", "mine"),
+        ("model_providers.mine.base_url", "http://[::1]:1"),
+        ("model_prices.\"m\".input", "1"),
+        ("model_prices.\"m\".output", "2"),
+    ]);
+    let settings = with("[model_providers.mine]\nname = 'Mine'\n", &given).settings();
+    assert_eq!(settings.model_providers["mine"].base_url, "http://[::1]:1");
+    assert_eq!(settings.model, None);
+    assert_eq!(settings.model_prices["m"].cached_input, 1.0);
+}
+
+#[test]
+fn the_built_in_provider_can_be_changed_in_part() {
+    let settings = file("[model_providers.openai]\nenv_key = 'MINE'\n").settings();
+    let openai = &settings.model_providers[OPENAI];
+    assert_eq!(openai.base_url, "https://api.openai.com/v1");
+    assert_eq!(openai.env_keys().collect::<Vec<_>>(), ["MINE"]);
+}
+
+#[test]
+fn all_that_is_wrong_is_reported_at_its_place() {
+    let outcome = file(
+        r#"model = 5
+model_provider = "opnai"
+sandbox_mode = "workspce-write"
+approval_policy = true
+limits = { deadline = "soon", max_tokens = -1, max_cost = nan }
+[sandbox_workspace_write]
+writable_roots = ["/a", 3, "~/b"]
+network_access = "yes"
+[model_providers.a]
+wire_api = "chat"
+base_url = "localhost"
+request_max_retries = -1
+stream_idle_timeout_ms = 0
+[model_providers.b]
+[model_providers.c]
+wire_api = "replay"
+[model_prices.m]
+input = 1
+[profiles.x]
+model_provider = "b2"
+model = ""
+[daemon]
+log_level = "loud"
+"#,
+    );
+    assert_eq!(
+        outcome.problems(),
+        [
+            "1:9 `model` must be text, but is a whole number",
+            "2:18 No provider `opnai` is described in `model_providers` (openai)",
+            "3:16 `sandbox_mode` must be one of `read-only`, `workspace-write`, `danger-full-access`, but is \
+             `workspce-write` (workspace-write)",
+            "4:19 `approval_policy` must be text, but is `true` or `false`",
+            "5:23 `limits.deadline` must be a duration such as `90s`, `10m` or `1h30m`, but is `soon`",
+            "5:44 `limits.max_tokens` must be 1 or more, but is -1",
+            "5:59 `limits.max_cost` must be 0 or more, but is nan",
+            "7:25 `sandbox_workspace_write.writable_roots` must be text, but is a whole number",
+            "7:28 `sandbox_workspace_write.writable_roots` must be an absolute path; `~` is not expanded here",
+            "8:18 `sandbox_workspace_write.network_access` must be `true` or `false`, but is text",
+            "9:18 `model_providers.a` has no `base_url`",
+            "10:12 `model_providers.a.wire_api` is `chat`, which is not built yet in this version; it has \
+             `responses` and `replay`",
+            "11:12 `model_providers.a.base_url` must begin with `https://` or `http://`, but is `localhost`",
+            "12:23 `model_providers.a.request_max_retries` must be 0 or more, but is -1",
+            "13:26 `model_providers.a.stream_idle_timeout_ms` must be 1 or more, but is 0",
+            "14:18 `model_providers.b` has no `base_url`",
+            "15:18 `model_providers.c` has no `script`",
+            "17:15 `model_prices.m` needs both `input` and `output`",
+            "20:18 No provider `b2` is described in `model_providers`",
+            "21:9 `profiles.x.model` must not be empty",
+            "23:13 `daemon.log_level` must be one of `error`, `warn`, `info`, `debug`, `trace`, but is `loud`",
+        ]
+    );
+    let problems = outcome.result.unwrap_err();
+    assert_eq!(problems[2].key.as_deref(), Some("sandbox_mode"));
+    assert_eq!(
+        problems[2].excerpt.as_deref(),
+        Some("3 | sandbox_mode = \"workspce-write\"\n  |                ^^^^^^^^^^^^^^^^")
+    );
+}
+
+#[test]
+fn a_duration_is_neither_nothing_nor_for_ever() {
+    for (text, complaint) in [
+        ("'0s'", "1:19 `limits.deadline` must be more than 0"),
+        ("'3651d'", "1:19 `limits.deadline` must be 3650 days or less"),
+        ("0x7fff_ffff_ffff_ffff", "1:19 `limits.deadline` must be 3650 days or less"),
+    ] {
+        assert_eq!(file(&format!("limits.deadline = {text}")).problems(), [complaint]);
+    }
+}
+
+#[test]
+fn what_can_be_left_out_is_a_warning() {
+    let outcome = file(
+        "sandbx_mode = 'read-only'\nmodel_reasoning_effort = 'hihg'\n[mcp_servers.x]\ncommand = 'y'\n\
+         [model_providers.openai]\nbase_ulr = 'x'\nrequest_max_retries = 101\n[profiles.p]\ndaemon = {}\n",
+    );
+    assert_eq!(
+        outcome.problems(),
+        [
+            "1:1 `sandbx_mode` is not a known key and is ignored (sandbox_mode)",
+            "2:26 `hihg` is not a word that is known here; the provider gets it as it is (high)",
+            "3:2 `mcp_servers` is not a known key and is ignored",
+            "6:1 `model_providers.openai.base_ulr` is not a known key and is ignored (base_url)",
+            "7:23 `model_providers.openai.request_max_retries` is 101, but 100 is the most there may be",
+            "9:1 `profiles.p.daemon` is not a known key and is ignored",
+        ]
+    );
+    let settings = outcome.result.unwrap().settings;
+    assert_eq!(settings.model_providers[OPENAI].request_max_retries, MAX_RETRIES);
+}
+
+#[test]
+fn a_wrong_override_names_itself() {
+    let given = SettingsOverrides {
+        profile: Some("dep".to_owned()),
+        ..overrides(&[
+            ("limits.max_tokens", "many"),
+            ("sandbox_workspace_write.writable_roots", "[\"a\"]"),
+            ("model", "[1"),
+            ("a b", "1"),
+        ])
+    };
+    let outcome = with("[profiles.deep]\n", &given);
+    let problems = outcome.problems();
+    for (problem, wanted) in problems.iter().zip([
+        "model=[1 ",
+        "a b=1 ",
+        "profile=\"dep\" There is no profile `dep` (deep)",
+        "limits.max_tokens=many `limits.max_tokens` must be a whole number, but is text",
+        "sandbox_workspace_write.writable_roots=[\"a\"] `sandbox_workspace_write.writable_roots` must be an absolute",
+    ]) {
+        assert!(problem.starts_with(wanted), "{problem}");
+    }
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    let excerpt = outcome.result.unwrap_err()[3].excerpt.clone().unwrap();
+    assert_eq!(excerpt, "limits.max_tokens = \"many\"\n                    ^^^^^^");
+}
+
+#[test]
+fn an_override_can_not_change_the_daemon() {
+    let outcome = with("", &overrides(&[("daemon.idle_exit", "1s"), ("sandbox.backend", "landlock")]));
+    assert_eq!(
+        outcome.problems(),
+        [
+            "daemon.idle_exit=1s `daemon` can be set in `config.toml` only and is ignored here",
+            "sandbox.backend=landlock `sandbox` can be set in `config.toml` only and is ignored here",
+        ]
+    );
+    let settings = outcome.result.unwrap().settings;
+    assert_eq!((settings.daemon, settings.sandbox_backend), (Settings::default().daemon, None));
+}
+
+#[test]
+fn malformed_toml_is_reported_with_its_place() {
+    let outcome = file("model = gpt\nx = \"y\nlog_level = 'info'\n[daemon\n");
+    let lines: Vec<_> =
+        outcome.problems().iter().map(|problem| problem.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["1:9", "2:7", "4:8"], "{:#?}", outcome.problems());
+}
+
+#[test]
+fn nothing_more_is_said_of_a_file_that_can_not_be_read() {
+    let given = SettingsOverrides { profile: Some("deep".to_owned()), ..overrides(&[("x", "1")]) };
+    let outcome = with("[profiles.deep]\nmodel = \n", &given);
+    assert_eq!(outcome.problems().len(), 1, "{:#?}", outcome.problems());
+}
+
+#[test]
+fn files_that_are_no_text_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, b"a = 1\nb = '\xff'\n").unwrap();
+    let problem = check(&path).errors.remove(0);
+    assert_eq!((problem.line, problem.column), (Some(2), Some(6)));
+    assert!(problem.message.contains("UTF-8"));
+
+    fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
+    assert!(check(&path).errors[0].message.contains("1 MiB"));
+
+    let result = check(folder.path());
+    assert!(result.exists && result.errors[0].message.starts_with("A folder"));
+
+    let result = check(&path.join("below"));
+    assert!(result.errors[0].message.starts_with("The file can't be read"), "{result:?}");
+}
+
+#[test]
+fn what_is_printed_of_a_provider_holds_no_key() {
+    let text =
+        "[model_providers.openai]\nhttp_headers = { Authorization = 'sk-1' }\nquery_params = { k = 'sk-2' }";
+    let settings = file(text).settings();
+    let printed = format!("{settings:?}");
+    assert!(printed.contains("Authorization") && !printed.contains("sk-"), "{printed}");
+}
