@@ -1,0 +1,120 @@
+//! Samples of events, one of each kind, with place and time.
+
+use protocol::event::{
+    Event, EventRecord, InputQueued, ItemAppended, ItemChanged, ModelRequested, ModelResponded, ModelRetried,
+    QuestionAnswered, QuestionAsked, QuestionWithdrawn, SessionArchived, SessionCreated, SessionUpdated,
+    TurnEnded, TurnStarted,
+};
+use protocol::ids::Seq;
+use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus};
+use protocol::model::{ProviderFailure, ProviderFailureKind};
+use protocol::question::{Answer, Decision};
+use protocol::session::InstructionFile;
+use protocol::turn::{TurnFailure, TurnOutcome};
+use serde_json::json;
+
+use super::{Sample, actor, at, item, item_id, question_id, sample, session, small, turn_id, usage};
+
+pub(super) fn samples() -> Vec<Sample> {
+    let events = [
+        ("sessionCreated", session_created()),
+        ("sessionUpdated", session_updated()),
+        ("sessionArchived", Event::SessionArchived(SessionArchived { actor: actor() })),
+        ("sessionUnarchived", Event::SessionUnarchived(SessionArchived { actor: actor() })),
+        ("inputQueued", Event::InputQueued(InputQueued { queued: session::queued() })),
+        ("turnStarted", turn_started()),
+        ("modelRequested", Event::ModelRequested(ModelRequested { turn_id: turn_id(), step: 0 })),
+        ("modelRetried", model_retried()),
+        (
+            "modelResponded",
+            Event::ModelResponded(ModelResponded { turn_id: turn_id(), step: 0, usage: usage() }),
+        ),
+        ("itemStarted", Event::ItemStarted(ItemChanged { item: started() })),
+        ("itemAppended", item_appended()),
+        ("itemCompleted", Event::ItemCompleted(ItemChanged { item: item(message("The test passes now.")) })),
+        ("questionAsked", Event::QuestionAsked(QuestionAsked { question: small::question() })),
+        ("questionAnswered", question_answered()),
+        ("questionWithdrawn", Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question_id() })),
+        ("turnEnded", turn_ended()),
+    ];
+    let record = |event| EventRecord { seq: Seq(7), at: at(4), event };
+    events.into_iter().map(|(variant, event)| sample(format!("event.{variant}"), &record(event))).collect()
+}
+
+fn message(text: &str) -> ItemBody {
+    ItemBody::AgentMessage(AgentMessage { text: text.to_owned() })
+}
+
+fn started() -> Item {
+    Item { status: ItemStatus::InProgress, completed_at: None, ..item(message("")) }
+}
+
+fn failure() -> ProviderFailure {
+    ProviderFailure {
+        provider: "openai".to_owned(),
+        kind: ProviderFailureKind::RateLimited,
+        status: Some(429),
+        message: "Rate limit reached".to_owned(),
+    }
+}
+
+fn session_created() -> Event {
+    Event::SessionCreated(SessionCreated {
+        actor: actor(),
+        title: Some("Mend the test".to_owned()),
+        settings: session::settings(),
+        instructions: vec![InstructionFile {
+            path: "/repo/AGENTS.md".into(),
+            text: "Run the tests before you stop.\n".to_owned(),
+            is_truncated: false,
+        }],
+    })
+}
+
+fn session_updated() -> Event {
+    Event::SessionUpdated(SessionUpdated {
+        actor: actor(),
+        title: Some("Mend both tests".to_owned()),
+        settings: session::settings(),
+    })
+}
+
+fn turn_started() -> Event {
+    Event::TurnStarted(TurnStarted {
+        turn_id: turn_id(),
+        actor: actor(),
+        limits: session::limits(),
+        output_schema: Some(json!({"type": "object"})),
+        is_from_queue: false,
+    })
+}
+
+fn model_retried() -> Event {
+    Event::ModelRetried(ModelRetried {
+        turn_id: turn_id(),
+        attempt: 1,
+        max_attempts: 4,
+        delay_ms: 2000,
+        failure: failure(),
+    })
+}
+
+fn item_appended() -> Event {
+    Event::ItemAppended(ItemAppended { item_id: item_id(), offset_bytes: 0, text: "The test".to_owned() })
+}
+
+fn question_answered() -> Event {
+    let decision = Decision::Deny { message: Some("Open a pull request instead".to_owned()) };
+    let answer = Answer { decision, actor: actor(), answered_at: at(5) };
+    Event::QuestionAnswered(QuestionAnswered { question_id: question_id(), answer })
+}
+
+fn turn_ended() -> Event {
+    Event::TurnEnded(TurnEnded {
+        turn_id: turn_id(),
+        outcome: TurnOutcome::Failed { failure: TurnFailure::Provider(failure()) },
+        usage: usage(),
+        cost: Some(0.0042),
+        duration_ms: 3127,
+    })
+}

@@ -1,0 +1,98 @@
+//! Samples of items, one of each kind.
+
+use protocol::item::{
+    AgentMessage, ChangeKind, ChangedFile, Command, CommandExit, CommandOutcome, CommandOutput, FileChange,
+    ItemBody, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Reasoning, UserMessage,
+};
+use protocol::tool::CallInput;
+use protocol::turn::InputPart;
+use serde_json::json;
+
+use super::{Sample, actor, blob_id, call, item, sample};
+
+pub(super) fn samples() -> Vec<Sample> {
+    let bodies = [
+        ("userMessage", user_message()),
+        ("agentMessage", ItemBody::AgentMessage(AgentMessage { text: "The test passes now.".to_owned() })),
+        ("reasoning", reasoning()),
+        ("command", command()),
+        ("fileChange", file_change()),
+        ("toolCall", tool_call()),
+        ("notice", notice()),
+    ];
+    bodies.into_iter().map(|(variant, body)| sample(format!("item.{variant}"), &item(body))).collect()
+}
+
+fn user_message() -> ItemBody {
+    ItemBody::UserMessage(UserMessage {
+        content: vec![
+            InputPart::Text { text: "Make the test pass".to_owned() },
+            InputPart::StoredImage { media_type: "image/png".to_owned(), blob: blob_id() },
+        ],
+        actor: actor(),
+        is_steer: false,
+    })
+}
+
+fn reasoning() -> ItemBody {
+    ItemBody::Reasoning(Reasoning {
+        summary: "The sum starts at one.".to_owned(),
+        opaque: Some(OpaqueReasoning {
+            wire_api: "responses".to_owned(),
+            item: json!({"encrypted_content": "gAAAA", "id": "rs_1", "summary": [], "type": "reasoning"}),
+        }),
+    })
+}
+
+fn command() -> ItemBody {
+    let input = CallInput::Json("{\"command\":\"cargo test\"}".to_owned());
+    ItemBody::Command(Command {
+        call: call("shell", input),
+        command: "cargo test".to_owned(),
+        argv: ["bash", "-lc", "cargo test"].map(str::to_owned).to_vec(),
+        cwd: "/repo".into(),
+        is_escalated: false,
+        justification: None,
+        timeout_ms: Some(120_000),
+        output_so_far: String::new(),
+        outcome: Some(CommandOutcome {
+            exit: CommandExit::Code { code: 0 },
+            duration_ms: 812,
+            output: CommandOutput {
+                head: "running 400 tests\n".to_owned(),
+                tail: "test result: ok\n".to_owned(),
+                omitted_bytes: 40_960,
+                total_bytes: 40_994,
+                blob: Some(blob_id()),
+            },
+        }),
+        message: None,
+    })
+}
+
+fn file_change() -> ItemBody {
+    let patch = "*** Begin Patch\n*** Update File: src/sum.rs\n@@\n-    let mut sum = 1;\n+    let mut sum = 0;\n\
+                 *** End Patch\n";
+    ItemBody::FileChange(FileChange {
+        call: call("apply_patch", CallInput::Freeform(patch.to_owned())),
+        changes: vec![ChangedFile {
+            path: "/repo/src/sum.rs".into(),
+            kind: ChangeKind::Update,
+            moved_to: Some("/repo/src/total.rs".into()),
+            diff: "@@ -1 +1 @@\n-    let mut sum = 1;\n+    let mut sum = 0;\n".to_owned(),
+        }],
+        message: Some("Success. Updated the following files:\nM src/sum.rs\n".to_owned()),
+    })
+}
+
+fn tool_call() -> ItemBody {
+    ItemBody::ToolCall(OtherToolCall {
+        call: call("fly", CallInput::Json("{}".to_owned())),
+        output: Some("There is no tool `fly`".to_owned()),
+    })
+}
+
+fn notice() -> ItemBody {
+    let text = "The sandbox has no namespaces on this machine".to_owned();
+    ItemBody::Notice(Notice { level: NoticeLevel::Warning, text })
+}
