@@ -1,0 +1,130 @@
+//! Finds what a repository says to agents. What it finds is shown to a model, so nothing from outside of the
+//! repository may come in: no link leads out, and none into git's own folder.
+
+use std::path::{Path, PathBuf};
+
+use protocol::session::InstructionFile;
+
+use crate::files::read_text;
+use crate::git;
+
+/// The names, by preference; one file per folder.
+const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
+
+/// The most that is read of one file.
+const MAX_FILE_BYTES: u64 = 32 * 1024;
+
+/// The most that is read of all.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// The instruction files from the repository's root down to this folder, the most general first; outside of a
+/// repository, this folder's own. A file for which there is no room any more is still named, without text.
+#[must_use]
+pub fn find(cwd: &Path) -> Vec<InstructionFile> {
+    let root = git::root(cwd).unwrap_or_else(|| cwd.to_owned());
+    let Ok(real_root) = root.canonicalize() else { return Vec::new() };
+    let mut folders: Vec<&Path> = cwd.ancestors().take_while(|folder| folder.starts_with(&root)).collect();
+    folders.reverse();
+    let mut found = Vec::new();
+    let mut room = MAX_BYTES;
+    for folder in folders {
+        let mut files = NAMES.iter().map(|name| folder.join(name));
+        let Some((path, content)) = files.find_map(|path| {
+            let real = real_file(&path, &real_root)?;
+            let content = read_text(&real, room.min(MAX_FILE_BYTES))?;
+            Some((path, content))
+        }) else {
+            continue;
+        };
+        room -= content.text.len() as u64;
+        if content.is_truncated || !content.text.trim().is_empty() {
+            found.push(InstructionFile { path, text: content.text, is_truncated: content.is_truncated });
+        }
+    }
+    found
+}
+
+/// Where the file really is, if that is in the repository.
+fn real_file(path: &Path, real_root: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().ok()?;
+    let inside = real.strip_prefix(real_root).ok()?;
+    inside.components().all(|part| part.as_os_str() != ".git").then_some(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::symlink;
+    use std::fs;
+
+    fn repository() -> (tempfile::TempDir, PathBuf) {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real").join("repo");
+        for folder in [".git/objects", ".git/refs", "a/b"] {
+            fs::create_dir_all(root.join(folder)).expect("folder");
+        }
+        fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+        (scratch, root)
+    }
+
+    /// Paths within the root, with the length of the text and whether it is cut.
+    fn check(root: &Path, cwd: &str, expected: &[(&str, usize, bool)]) {
+        let found = find(&root.join(cwd));
+        let found: Vec<_> = found
+            .iter()
+            .map(|file| {
+                let path = file.path.strip_prefix(root).expect("inside").to_str().expect("text");
+                (path, file.text.len(), file.is_truncated)
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn files_are_found_from_the_root_down() {
+        let (_scratch, root) = repository();
+        fs::write(root.join("AGENTS.md"), "all").expect("write");
+        fs::write(root.join("CLAUDE.md"), "not taken").expect("write");
+        fs::write(root.join("a/CLAUDE.md"), "a").expect("write");
+        fs::write(root.join("a/b/AGENTS.md"), " \n").expect("empty");
+        check(&root, "a/b", &[("AGENTS.md", 3, false), ("a/CLAUDE.md", 1, false)]);
+        check(&root, "", &[("AGENTS.md", 3, false)]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_and_said_so() {
+        let (_scratch, root) = repository();
+        let cut = usize::try_from(MAX_FILE_BYTES).expect("small");
+        fs::write(root.join("AGENTS.md"), "x".repeat(cut + 1)).expect("write");
+        fs::write(root.join("a/AGENTS.md"), format!("x{}", "ü".repeat(cut / 2))).expect("write");
+        fs::write(root.join("a/b/AGENTS.md"), "no room").expect("write");
+        let expected = [("AGENTS.md", cut, true), ("a/AGENTS.md", cut - 1, true), ("a/b/AGENTS.md", 1, true)];
+        check(&root, "a/b", &expected);
+    }
+
+    #[test]
+    fn nothing_from_outside_comes_in() {
+        let (scratch, root) = repository();
+        let secret = scratch.path().join("secret");
+        fs::write(&secret, "secret").expect("write");
+        fs::write(root.join(".git/config"), "token").expect("write");
+        fs::write(root.join("a/text.md"), "inside").expect("write");
+        symlink(&secret, root.join("AGENTS.md")).expect("link");
+        symlink(".git/config", root.join("CLAUDE.md")).expect("link");
+        symlink("text.md", root.join("a/AGENTS.md")).expect("link");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = root.join("a/b/AGENTS.md");
+        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).expect("pipe");
+        check(&root, "a/b", &[("a/AGENTS.md", 6, false)]);
+    }
+
+    #[test]
+    fn a_folder_outside_of_a_repository_has_its_own_only() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        fs::create_dir(root.join("a")).expect("folder");
+        fs::write(root.join("AGENTS.md"), "above").expect("write");
+        fs::write(root.join("a/AGENTS.md"), "here").expect("write");
+        check(&root, "a", &[("a/AGENTS.md", 4, false)]);
+    }
+}
