@@ -1,0 +1,256 @@
+//! The session's items as the model's input. Every kind of item has one rendering, made of what the log holds,
+//! so that it never changes once it was sent.
+
+use std::fmt::Write;
+
+use model::request::{CallKind, InputContent, InputItem};
+use protocol::ids::BlobId;
+use protocol::item::{Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, UserMessage};
+use protocol::tool::ToolCall;
+use protocol::turn::{InputPart, Turn};
+
+/// Gives the content of stored images, as base64; `None` if it is gone.
+pub type Images<'a> = &'a dyn Fn(&BlobId) -> Option<String>;
+
+/// All turns as input, oldest first.
+#[must_use]
+pub fn conversation(turns: &[Turn], images: Images<'_>) -> Vec<InputItem> {
+    let mut input = Vec::new();
+    for turn in turns {
+        let mut items: Vec<&Item> =
+            turn.items.iter().filter(|item| item.status != ItemStatus::Discarded).collect();
+        // What is said into a running turn belongs to the next step, though it stands among this one's items.
+        items.sort_by_key(|item| item.step);
+        for step in items.chunk_by(|a, b| a.step == b.step) {
+            render_step(step, images, &mut input);
+        }
+    }
+    input
+}
+
+/// Items of one step: what people said before the request, what the model answered and called, then the outputs
+/// in the same order. So calls that were made together stay together on every wire API.
+fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) {
+    for item in items {
+        push_user(item, images, input);
+    }
+    for item in items {
+        match &item.body {
+            ItemBody::AgentMessage(message) if !message.text.is_empty() => {
+                input.push(InputItem::AgentMessage(message.text.clone()));
+            }
+            ItemBody::Reasoning(reasoning) if item.status == ItemStatus::Completed => {
+                input.extend(reasoning.opaque.clone().map(InputItem::Reasoning));
+            }
+            body => input.extend(body.call().cloned().map(InputItem::ToolCall)),
+        }
+    }
+    for item in items {
+        if let Some(call) = item.body.call() {
+            input.push(output(call, text_of(item)));
+        }
+    }
+}
+
+fn push_user(item: &Item, images: Images<'_>, input: &mut Vec<InputItem>) {
+    if let ItemBody::UserMessage(message) = &item.body {
+        input.push(InputItem::UserMessage(user_content(message, images)));
+    }
+}
+
+fn user_content(message: &UserMessage, images: Images<'_>) -> Vec<InputContent> {
+    let part = |part: &InputPart| match part {
+        InputPart::Text { text } => InputContent::Text(text.clone()),
+        InputPart::Image { media_type, data } => {
+            InputContent::Image { media_type: media_type.clone(), data: data.clone() }
+        }
+        InputPart::StoredImage { media_type, blob } => images(blob).map_or_else(
+            || InputContent::Text("(An image stood here; it is not stored any more.)".to_owned()),
+            |data| InputContent::Image { media_type: media_type.clone(), data },
+        ),
+        InputPart::Unknown(_) => {
+            InputContent::Text("(Something stood here that this version does not know.)".to_owned())
+        }
+    };
+    message.content.iter().map(part).collect()
+}
+
+fn output(call: &ToolCall, output: String) -> InputItem {
+    InputItem::ToolOutput {
+        call_id: call.call_id.clone(),
+        name: call.name.clone(),
+        kind: CallKind::of(&call.input),
+        output,
+    }
+}
+
+/// What the model is told of a call's outcome.
+#[must_use]
+pub fn text_of(item: &Item) -> String {
+    let text = match &item.body {
+        ItemBody::Command(command) => command_text(command),
+        ItemBody::FileChange(change) => change.message.clone(),
+        ItemBody::ToolCall(other) => other.output.clone(),
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => None,
+    };
+    text.unwrap_or_else(|| {
+        match item.status {
+            ItemStatus::Interrupted => {
+                "Interrupted. The outcome is unknown: it may have run in part or to its end. Look before you \
+                 do it again."
+            }
+            ItemStatus::Declined => "Declined.",
+            ItemStatus::InProgress
+            | ItemStatus::Completed
+            | ItemStatus::Failed
+            | ItemStatus::Discarded
+            | ItemStatus::Unknown(_) => "(no output)",
+        }
+        .to_owned()
+    })
+}
+
+fn command_text(command: &Command) -> Option<String> {
+    let Some(outcome) = &command.outcome else { return command.message.clone() };
+    let mut text = match &outcome.exit {
+        CommandExit::Code { code } => format!("Exit code: {code}"),
+        CommandExit::Signal { signal } => format!("Ended by signal {signal}"),
+        CommandExit::TimedOut { after_ms } => {
+            format!("Ended after {after_ms} ms, the time it was allowed")
+        }
+        CommandExit::Interrupted => "Interrupted by a person before it ended".to_owned(),
+        CommandExit::Unknown(_) => "Ended".to_owned(),
+    };
+    // Writing to a string does not fail.
+    let _ =
+        write!(text, "\nTime: {}.{:01} s\n", outcome.duration_ms / 1000, outcome.duration_ms % 1000 / 100);
+    push_output(&mut text, &outcome.output);
+    if let Some(message) = &command.message {
+        text.push('\n');
+        text.push_str(message);
+    }
+    Some(text)
+}
+
+fn push_output(text: &mut String, output: &CommandOutput) {
+    if output.total_bytes == 0 {
+        text.push_str("(no output)");
+        return;
+    }
+    text.push_str("Output:\n");
+    text.push_str(&output.head);
+    if output.omitted_bytes > 0 {
+        let _ = write!(text, "\n[… {} of {} bytes left out …]\n", output.omitted_bytes, output.total_bytes);
+        text.push_str(&output.tail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::ids::{ClientId, ItemId, Timestamp, TurnId};
+    use protocol::item::{AgentMessage, OtherToolCall};
+    use protocol::model::Usage;
+    use protocol::tool::CallInput;
+    use protocol::turn::Actor;
+
+    fn actor() -> Actor {
+        Actor { client_id: ClientId::generate(), name: "test".into() }
+    }
+
+    fn item(step: u32, status: ItemStatus, body: ItemBody) -> Item {
+        Item {
+            id: ItemId::generate(),
+            turn_id: TurnId::generate(),
+            step,
+            status,
+            started_at: Timestamp(0),
+            completed_at: None,
+            body,
+        }
+    }
+
+    fn user(step: u32, text: &str) -> Item {
+        let content = vec![InputPart::Text { text: text.into() }];
+        let message = UserMessage { content, actor: actor(), is_steer: step > 0 };
+        item(step, ItemStatus::Completed, ItemBody::UserMessage(message))
+    }
+
+    fn agent(step: u32, status: ItemStatus, text: &str) -> Item {
+        item(step, status, ItemBody::AgentMessage(AgentMessage { text: text.into() }))
+    }
+
+    fn call(step: u32, id: &str) -> Item {
+        let call = ToolCall { call_id: id.into(), name: "t".into(), input: CallInput::Json("{}".into()) };
+        let body = OtherToolCall { call, output: Some(format!("out {id}")) };
+        item(step, ItemStatus::Completed, ItemBody::ToolCall(body))
+    }
+
+    fn turn(items: Vec<Item>) -> Turn {
+        Turn {
+            id: TurnId::generate(),
+            actor: actor(),
+            started_at: Timestamp(0),
+            ended_at: None,
+            outcome: None,
+            usage: Usage::default(),
+            cost: None,
+            items,
+        }
+    }
+
+    /// The input in short: `u` user, `a` agent, `c` call, `o` output.
+    fn short(items: Vec<Item>) -> Vec<String> {
+        let text = |content: &[InputContent]| match content {
+            [InputContent::Text(text)] => text.clone(),
+            _ => String::new(),
+        };
+        conversation(&[turn(items)], &|_| None)
+            .iter()
+            .map(|input| match input {
+                InputItem::UserMessage(content) => format!("u:{}", text(content)),
+                InputItem::AgentMessage(text) => format!("a:{text}"),
+                InputItem::Reasoning(_) => "r".to_owned(),
+                InputItem::ToolCall(call) => format!("c:{}", call.call_id),
+                InputItem::ToolOutput { call_id, .. } => format!("o:{call_id}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn parallel_calls_stay_together() {
+        let done = ItemStatus::Completed;
+        let items = vec![user(0, "go"), agent(0, done, "I look"), call(0, "1"), call(0, "2")];
+        assert_eq!(short(items), ["u:go", "a:I look", "c:1", "c:2", "o:1", "o:2"]);
+    }
+
+    #[test]
+    fn a_steer_stands_after_the_answer_it_interrupted() {
+        let items = vec![user(0, "go"), user(1, "stop"), call(0, "1"), agent(1, ItemStatus::Completed, "ok")];
+        assert_eq!(short(items), ["u:go", "c:1", "o:1", "u:stop", "a:ok"]);
+    }
+
+    #[test]
+    fn discarded_items_are_not_shown_and_interrupted_words_are() {
+        let items = vec![
+            user(0, "go"),
+            agent(0, ItemStatus::Discarded, "half"),
+            agent(0, ItemStatus::Interrupted, "half a"),
+        ];
+        assert_eq!(short(items), ["u:go", "a:half a"]);
+    }
+
+    #[test]
+    fn a_call_without_an_outcome_is_reported_as_unknown() {
+        let mut item = call(0, "1");
+        item.status = ItemStatus::Interrupted;
+        if let ItemBody::ToolCall(other) = &mut item.body {
+            other.output = None;
+        }
+        assert!(text_of(&item).contains("outcome is unknown"));
+    }
+}
