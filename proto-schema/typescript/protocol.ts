@@ -931,7 +931,7 @@ export interface SandboxReport {
 export type SandboxRung =
   /** Own namespaces with Landlock and seccomp on top. */
   | "namespaces"
-  /** Landlock and seccomp alone: protected paths inside a writable root are not protected from renames of their parents, and processes are visible. */
+  /** Landlock and seccomp alone. Weaker: in a writable folder that holds something protected nothing new can be made directly, what is hidden can't be read but is seen to exist, and processes are visible. */
   | "landlock"
   /** Nothing that was tried held; commands are refused unless the mode is `danger-full-access`. */
   | "refused";
@@ -1420,7 +1420,7 @@ export interface VersionRange {
   min: ProtocolVersion;
 }
 
-/** The methods. On the wire the parameters stand alone in an array: `"params": [params]`. */
+/** The methods: `"params"` is the object of parameters. */
 export interface Methods {
   /** Agrees on a protocol version and tells who is who. */
   "initialize": { params: InitializeParams; result: InitializeResult };

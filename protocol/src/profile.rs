@@ -125,8 +125,8 @@ impl ApprovalPolicy {
 pub enum SandboxRung {
     /// Own namespaces with Landlock and seccomp on top.
     Namespaces,
-    /// Landlock and seccomp alone: protected paths inside a writable root are not protected from renames of
-    /// their parents, and processes are visible.
+    /// Landlock and seccomp alone. Weaker: in a writable folder that holds something protected nothing new can be
+    /// made directly, what is hidden can't be read but is seen to exist, and processes are visible.
     Landlock,
     /// Nothing that was tried held; commands are refused unless the mode is `danger-full-access`.
     Refused,

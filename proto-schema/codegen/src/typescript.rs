@@ -63,7 +63,7 @@ fn method_map() -> String {
         }
     }
     format!(
-        "\n/** The methods. On the wire the parameters stand alone in an array: `\"params\": [params]`. */\n\
+        "\n/** The methods: `\"params\"` is the object of parameters. */\n\
          export interface Methods {{\n{calls}}}\n\
          \n/** What subscriptions send: `\"params\": {{\"subscription\": id, \"result\": …}}`; here the results. */\n\
          export interface Notifications {{\n{notifications}}}\n"
@@ -179,7 +179,7 @@ mod tests {
         let start = rendered.find("export interface UnknownVariant").unwrap();
         let rest = &rendered[start..];
         let start = rest.find("}\n").unwrap() + 2;
-        let end = rest.find("\n/** The methods.").unwrap();
+        let end = rest.find("\n/** The methods").unwrap();
         assert_eq!(rest[start..end].trim(), wanted);
     }
 

@@ -1,0 +1,34 @@
+//! Turns a helper's failure into an error in words. Knows the request it was for.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use helper_protocol::report::Failure;
+
+use crate::error::SandboxError;
+use crate::request::CommandRequest;
+
+pub(crate) fn explain(failure: Failure, request: &CommandRequest) -> SandboxError {
+    let program = || request.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match failure {
+        Failure::Plan { reason } => SandboxError::Helper { reason },
+        Failure::Setup { step, errno } => SandboxError::Helper { reason: setup(&step, errno) },
+        Failure::Rule { path, reason } => {
+            let path = Path::new(OsStr::from_bytes(&path.0)).display();
+            SandboxError::Refused { reason: format!("`{path}` {reason}"), hint: None }
+        }
+        Failure::Cwd { errno } => {
+            SandboxError::Cwd { path: request.cwd.clone(), source: io::Error::from_raw_os_error(errno) }
+        }
+        Failure::NotFound => SandboxError::NotFound { program: program() },
+        Failure::NotExecutable { errno } => {
+            SandboxError::NotExecutable { program: program(), source: io::Error::from_raw_os_error(errno) }
+        }
+    }
+}
+
+fn setup(step: &str, errno: i32) -> String {
+    format!("{step}: {}", io::Error::from_raw_os_error(errno))
+}

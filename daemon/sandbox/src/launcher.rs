@@ -1,0 +1,101 @@
+//! Runs commands on the strongest rung that holds here. Knows which rungs there are, not how they confine.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use helper_protocol::report::Failure;
+use protocol::profile::{SandboxMode, SandboxReport, SandboxRung};
+use tokio::sync::OnceCell;
+
+use crate::error::SandboxError;
+use crate::explain::explain;
+use crate::plan::{self, Enforcement};
+use crate::probe;
+use crate::process::Process;
+use crate::request::CommandRequest;
+use crate::start::{StartError, start};
+
+/// Starts commands. One per daemon; shared.
+#[derive(Debug)]
+pub struct Launcher {
+    helper: PathBuf,
+    forced: Option<SandboxRung>,
+    /// Replaced when the machine has to be probed again.
+    probed: Mutex<Arc<OnceCell<SandboxReport>>>,
+}
+
+impl Launcher {
+    /// Uses this executable as the helper: an absolute path, outside everything that commands may write, or
+    /// `/proc/self/exe`, which stays the running one when the file is replaced.
+    ///
+    /// With a forced rung, commands run on that one or not at all.
+    #[must_use]
+    pub fn new(helper: PathBuf, forced: Option<SandboxRung>) -> Self {
+        Self { helper, forced, probed: Mutex::default() }
+    }
+
+    /// Starts a command; returns when it runs. Dropping the future kills what was started.
+    ///
+    /// # Errors
+    /// `Refused` when the profile can't be enforced here; `NotFound`, `NotExecutable` and `Cwd` when it can't
+    /// run; `Helper` and `Io` when the sandbox itself fails.
+    pub async fn spawn(&self, request: CommandRequest) -> Result<Process, SandboxError> {
+        if request.profile.mode == SandboxMode::DangerFullAccess {
+            let started = self.start(&request, Enforcement::Supervision).await?;
+            return started.map_err(|failure| explain(failure, &request));
+        }
+        let report = self.report().await;
+        let failure = match self.start(&request, enforcement(&report)?).await? {
+            Ok(process) => return Ok(process),
+            Err(failure) => failure,
+        };
+        if matches!(failure, Failure::Setup { .. }) {
+            // The machine may have changed since it was probed.
+            let again = self.probe_again().await;
+            if again.chosen != report.chosen {
+                let started = self.start(&request, enforcement(&again)?).await?;
+                return started.map_err(|failure| explain(failure, &request));
+            }
+        }
+        Err(explain(failure, &request))
+    }
+
+    /// What this machine can enforce. Probes at the first call.
+    pub async fn report(&self) -> SandboxReport {
+        let cell = Arc::clone(&self.probed.lock().unwrap_or_else(PoisonError::into_inner));
+        cell.get_or_init(|| probe::probe(&self.helper, self.forced)).await.clone()
+    }
+
+    /// Probes again, for all who ask from now on.
+    pub async fn probe_again(&self) -> SandboxReport {
+        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        self.report().await
+    }
+
+    async fn start(
+        &self,
+        request: &CommandRequest,
+        enforcement: Enforcement,
+    ) -> Result<Result<Process, Failure>, SandboxError> {
+        let plan = plan::build(request, enforcement)?;
+        match start(&self.helper, &plan, request.stdin, request.output).await {
+            Ok(process) => Ok(Ok(process)),
+            Err(StartError::Failed(failure)) => Ok(Err(failure)),
+            Err(StartError::Other(error)) => Err(error),
+        }
+    }
+}
+
+fn enforcement(report: &SandboxReport) -> Result<Enforcement, SandboxError> {
+    match report.chosen {
+        SandboxRung::Namespaces => Ok(Enforcement::Namespaces),
+        SandboxRung::Landlock => Ok(Enforcement::Landlock),
+        SandboxRung::Refused => {
+            let reasons: Vec<_> = report.rungs.iter().map(|rung| rung.reason.as_str()).collect();
+            Err(SandboxError::Refused {
+                reason: format!("no sandbox holds on this machine ({})", reasons.join("; ")),
+                hint: report.rungs.iter().find_map(|rung| rung.hint.clone()),
+            })
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The daemon's side of the sandbox: runs commands through the helper, and finds out what this machine can
+//! enforce. Knows nothing of sessions, of models, or of how a helper confines.
+//!
+//! [`Launcher`] takes a [`CommandRequest`] and gives a [`Process`]. Per command it starts its own executable as
+//! a helper, sends it a plan over a socket that is the helper's standard input, and reads its reports from
+//! there. The helper kills the whole tree of processes when the command ends, when [`Process::kill`] is called,
+//! when the `Process` is dropped, and when the daemon dies: each of these closes the socket.
+//!
+//! Which rung of the ladder commands run on, a probe decides: a command in the sandbox tries what is forbidden,
+//! and the launcher looks whether it failed. A profile that a rung can't enforce is refused; nothing falls back
+//! to less than was asked for.
+
+mod error;
+mod explain;
+mod hint;
+mod launcher;
+mod plan;
+mod probe;
+mod process;
+mod request;
+mod start;
+
+pub use error::SandboxError;
+pub use launcher::Launcher;
+pub use process::{Exit, Process};
+pub use request::{CommandRequest, Limits, Output, Stdin};

@@ -1,0 +1,101 @@
+//! What a helper is to run and how. Knows nothing of sessions or of why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+
+/// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
+/// daemon.
+pub const VERSION: u32 = 1;
+
+/// One command, confined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`VERSION`] of the sender.
+    pub version: u32,
+    /// How it is confined.
+    pub confinement: Confinement,
+    /// What runs.
+    pub command: Command,
+    /// Where its standard input comes from.
+    pub stdin: Stdin,
+    /// What it may use up.
+    pub limits: Limits,
+}
+
+/// A way to confine. In each the whole tree of processes dies with the command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Confinement {
+    /// Own namespaces, with Landlock and seccomp on top.
+    Namespaces(Rules),
+    /// Landlock and seccomp alone.
+    Landlock(Rules),
+    /// No restriction, only supervision.
+    Supervision,
+}
+
+/// What may be touched. What no rule names may be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// The deepest one that holds a path decides. Parents come before what is below them; no path comes twice;
+    /// all are absolute and without `.` and `..`.
+    pub paths: Vec<Rule>,
+    /// What of the network is open.
+    pub network: Network,
+}
+
+/// One path and everything below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Need not exist.
+    pub path: Bytes,
+    /// What is allowed there.
+    pub access: Access,
+}
+
+/// How a path may be used; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Access {
+    /// Not at all.
+    Hidden,
+    /// Read and executed.
+    Read,
+    /// Changed as well.
+    Write,
+}
+
+/// What of the network is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// Nothing outside the sandbox.
+    Off,
+    /// Everything but local sockets.
+    Full,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments. A program without a slash is looked for in the `PATH` of `environment`.
+    pub argv: Vec<Bytes>,
+    /// The whole environment.
+    pub environment: Vec<(Bytes, Bytes)>,
+    /// Working folder, absolute.
+    pub cwd: Bytes,
+}
+
+/// Where standard input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Nowhere: it is at its end.
+    Null,
+    /// The descriptor that came along with the plan.
+    Passed,
+}
+
+/// What a command may use up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads at a time. Where it is not said, a helper may set its own bound.
+    pub max_processes: Option<u64>,
+}

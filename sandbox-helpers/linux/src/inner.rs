@@ -1,0 +1,157 @@
+//! Process 1 of the command's namespaces: starts the command, builds its view of the machine, and ends with it.
+//! When it ends, the kernel kills all that is left in the namespaces. Knows nothing of the daemon.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+
+use helper_protocol::report::{End, Failure};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
+
+use crate::command::{Parent, Prepared, Walls};
+use crate::failure::Step;
+use crate::mounts;
+use crate::outer::pipe;
+use crate::places::Layout;
+use crate::privileges;
+use crate::syscall::{self, Cloned};
+
+/// What it needs to run a command.
+pub(crate) struct Task<'a> {
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) walls: &'a Walls,
+    pub(crate) layout: &'a Layout,
+    /// Closed when the command runs; before that, takes the reason why it does not.
+    pub(crate) setup: OwnedFd,
+    /// Takes how the command ended, when nothing is left of it.
+    pub(crate) ended: OwnedFd,
+    /// The user and group outside.
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+}
+
+/// The namespaces that it is started in. The command's process makes the network's itself.
+pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// What [`run`] waits for: the end of children, and orders from outside.
+const SIGNALS: [libc::c_int; 2] = [libc::SIGCHLD, libc::SIGTERM];
+
+/// Runs the command and ends this process.
+pub(crate) fn run(task: Task<'_>) -> ! {
+    match start(&task) {
+        Ok(command) => {
+            drop(task.setup);
+            let end = wait_for(command);
+            clear();
+            tell(&task.ended, &end);
+        }
+        Err(failure) => tell(&task.setup, &failure),
+    }
+    syscall::exit(0);
+}
+
+/// Starts the command and builds its view at the same time.
+fn start(task: &Task<'_>) -> Result<Pid, Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .step("ask to die with the parent")?;
+    // It may have ended before we asked; then nobody reads.
+    let mut reader = [PollFd::new(&task.setup, PollFlags::empty())];
+    rustix::event::poll(&mut reader, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+        .step("look for the parent")?;
+    if reader[0].revents().contains(PollFlags::ERR) {
+        syscall::exit(1);
+    }
+    syscall::block_signals(&SIGNALS);
+    let (ready, ready_writer) = pipe()?;
+    let command = match syscall::clone(0).step("start the command's process")? {
+        Cloned::Child => {
+            drop(ready_writer);
+            tell(&task.setup, &task.prepared.run(Some(task.walls), Parent::First(ready)));
+            syscall::exit(1);
+        }
+        Cloned::Parent { pid, .. } => pid,
+    };
+    // Or the output would not end before this process does.
+    close_stdio()?;
+    map_user(task.user, task.group)?;
+    // So that no command can look into this process, whatever else should fail.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("become undumpable")?;
+    mounts::build(task.layout)?;
+    privileges::drop_capabilities()?;
+    rustix::io::write(&ready_writer, &[1]).step("let the command go on")?;
+    Ok(command)
+}
+
+/// The user keeps its number. Supplementary groups keep their effect outside; nobody can change them.
+fn map_user(user: u32, group: u32) -> Result<(), Failure> {
+    for (file, text) in [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("{user} {user} 1")),
+        ("/proc/self/gid_map", format!("{group} {group} 1")),
+    ] {
+        fs::write(file, text).map_err(|error| Failure::Setup {
+            step: format!("write {file}"),
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+        })?;
+    }
+    Ok(())
+}
+
+/// Puts `/dev/null` in place of what the command has as standard streams.
+pub(crate) fn close_stdio() -> Result<(), Failure> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let null = null.step("open /dev/null")?;
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .step("let go of the command's output")
+}
+
+/// Reaps until the command has ended. Orders to terminate go to all processes.
+fn wait_for(command: Pid) -> End {
+    loop {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid == command {
+                return end(status);
+            }
+        }
+        if syscall::next_signal(&SIGNALS) == Ok(libc::SIGTERM) {
+            syscall::signal_all_others(libc::SIGTERM);
+        }
+    }
+}
+
+/// Kills and reaps everything else in the namespace. The end of this process would do it too, but only after
+/// the namespaces were taken apart, and nobody has to wait for that.
+fn clear() {
+    syscall::signal_all_others(libc::SIGKILL);
+    while let Ok(_) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
+}
+
+/// How a process that was waited for ended.
+pub(crate) fn end(status: WaitStatus) -> End {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => End::Code(code),
+        (None, signal) => End::Signal(signal.unwrap_or(libc::SIGKILL)),
+    }
+}
+
+/// Writes a message for the outer process. It reads to the end, so no length is needed.
+pub(crate) fn tell<T: serde::Serialize>(pipe: impl AsFd, message: &T) {
+    let text = serde_json::to_vec(message).unwrap_or_default();
+    let mut rest = &text[..];
+    while !rest.is_empty() {
+        match rustix::io::write(&pipe, rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Finds the real paths that a plan's rules mean, and what is there. Knows nothing of mounts.
+//!
+//! Commands may have changed anything below a writable path, links among it. So there no link is followed to a
+//! writable place, and a link that is protected is protected itself, together with where it leads.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use helper_protocol::bytes::Bytes;
+use helper_protocol::plan::{Access, Rules};
+use helper_protocol::report::Failure;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::failure::Step;
+use crate::placeholder::{self, Placeholder, Taken};
+
+/// What is at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A folder.
+    Folder,
+    /// Anything else but a link.
+    File,
+    /// A symbolic link, meant itself.
+    Link,
+    /// Nothing; a placeholder at most.
+    Absent,
+}
+
+/// Who has to see to it that absent protected paths are not created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// We, by holding a placeholder.
+    Hold,
+    /// The caller.
+    Tell,
+}
+
+/// What the rules mean on this machine at this moment.
+pub(crate) struct Layout {
+    /// By real path; the deepest one that holds a path decides. What none holds may be read.
+    pub(crate) places: BTreeMap<PathBuf, (Access, Kind)>,
+    /// Held until the command has ended.
+    pub(crate) placeholders: Vec<Placeholder>,
+}
+
+/// Resolves the rules.
+pub(crate) fn resolve(rules: &Rules, absence: Absence) -> Result<Layout, Failure> {
+    let mut resolver = Resolver {
+        absence,
+        layout: Layout { places: BTreeMap::new(), placeholders: Vec::new() },
+        known: Vec::new(),
+        unseen: Vec::new(),
+    };
+    let outcome = resolver.add_all(rules);
+    if let Err(failure) = outcome {
+        for placeholder in resolver.layout.placeholders {
+            placeholder.release();
+        }
+        return Err(failure);
+    }
+    Ok(resolver.layout)
+}
+
+impl Layout {
+    /// The access that a real path has.
+    pub(crate) fn access(&self, path: &Path) -> Access {
+        path.ancestors().find_map(|above| self.places.get(above)).map_or(Access::Read, |(access, _)| *access)
+    }
+}
+
+/// Opens what a path without links means, a link at its end itself.
+pub(crate) fn open_real(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+}
+
+struct Resolver {
+    absence: Absence,
+    layout: Layout,
+    /// Rules that were resolved: their path, its real path, and the access.
+    known: Vec<(PathBuf, PathBuf, Access)>,
+    /// Protected paths that do not exist and are not below a writable rule, but may be below a writable place.
+    unseen: Vec<(PathBuf, Access)>,
+}
+
+impl Resolver {
+    fn add_all(&mut self, rules: &Rules) -> Result<(), Failure> {
+        for rule in &rules.paths {
+            self.add(Path::new(OsStr::from_bytes(&rule.path.0)), rule.access)?;
+        }
+        for (path, access) in std::mem::take(&mut self.unseen) {
+            if self.layout.access(&path) == Access::Write {
+                self.add_open(&path, access)?;
+            }
+        }
+        let places = self.layout.places.iter();
+        let protected: Vec<_> =
+            places.filter(|(_, place)| place.0 != Access::Write).map(|(path, _)| path.clone()).collect();
+        for path in protected {
+            self.pin_parents(&path);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &Path, access: Access) -> Result<(), Failure> {
+        let around: Vec<_> = self.known.iter().filter(|(above, ..)| path.starts_with(above)).collect();
+        let is_open = around.iter().any(|(.., access)| *access == Access::Write);
+        let real =
+            match around.last().and_then(|(above, real, _)| Some((real, path.strip_prefix(above).ok()?))) {
+                Some((real, rest)) => real.join(rest),
+                None => path.to_owned(),
+            };
+        let real = if is_open { self.add_open(&real, access)? } else { self.add_closed(path, access)? };
+        if let Some(real) = real {
+            self.known.push((path.to_owned(), real, access));
+        }
+        Ok(())
+    }
+
+    /// A path that no command can have changed: links are followed.
+    fn add_closed(&mut self, path: &Path, access: Access) -> Result<Option<PathBuf>, Failure> {
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
+            Err(_) => {
+                if access != Access::Write {
+                    self.unseen.extend(real_prefix(path).map(|real| (real, access)));
+                }
+                return Ok(None);
+            }
+        };
+        let kind = match open_real(&real).and_then(rustix::fs::fstat) {
+            Ok(stat) => kind(&stat),
+            Err(_) => return Err(refused(path, "changes while it is looked at")),
+        };
+        self.place(&real, access, kind);
+        Ok(Some(real))
+    }
+
+    /// A path below one that commands may write.
+    fn add_open(&mut self, path: &Path, access: Access) -> Result<Option<PathBuf>, Failure> {
+        let stat = match open_real(path).and_then(rustix::fs::fstat) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) if access == Access::Write => return Ok(None),
+            Err(Errno::NOENT) => return self.add_absent(path, access).map(Some),
+            Err(Errno::LOOP) => return Err(refused(path, "lies behind a link in a writable folder")),
+            Err(errno) => {
+                let error = std::io::Error::from(errno);
+                return Err(refused(path, &format!("can't be looked at: {error}")));
+            }
+        };
+        match kind(&stat) {
+            Kind::Link if access == Access::Write => {
+                return Err(refused(path, "is a link in a writable folder"));
+            }
+            Kind::Link => {
+                let target = fs::canonicalize(path)
+                    .map_err(|_| refused(path, "is a link to nothing, so it can't be protected"))?;
+                let stat = open_real(&target).and_then(rustix::fs::fstat).step("look at a link's target")?;
+                if self.layout.access(&target) > access {
+                    self.place(&target, access, kind(&stat));
+                }
+                self.place(path, Access::Read, Kind::Link);
+            }
+            Kind::Folder if access != Access::Write && placeholder::is_marked(&stat) => {
+                return self.add_absent(path, access).map(Some);
+            }
+            kind @ (Kind::Folder | Kind::File | Kind::Absent) => self.place(path, access, kind),
+        }
+        Ok(Some(path.to_owned()))
+    }
+
+    /// A protected path that does not exist: nothing may be created from its first missing parent on.
+    fn add_absent(&mut self, path: &Path, access: Access) -> Result<PathBuf, Failure> {
+        let missing = path
+            .ancestors()
+            .take_while(|above| *above == path || open_real(above).is_err())
+            .last()
+            .unwrap_or(path)
+            .to_owned();
+        if self.layout.places.contains_key(&missing) {
+            return Ok(missing);
+        }
+        if self.absence == Absence::Hold {
+            match placeholder::take(&missing)? {
+                Taken::Held(placeholder) => self.layout.placeholders.push(placeholder),
+                Taken::Impossible => return Ok(missing),
+                Taken::Occupied => {
+                    let kind = open_real(&missing).and_then(rustix::fs::fstat).map(|stat| kind(&stat));
+                    return match kind {
+                        Ok(kind @ (Kind::Folder | Kind::File)) if missing == path => {
+                            self.place(path, access, kind);
+                            Ok(missing)
+                        }
+                        Ok(_) | Err(_) => Err(refused(path, "changes while it is looked at")),
+                    };
+                }
+            }
+        }
+        self.place(&missing, access, Kind::Absent);
+        Ok(missing)
+    }
+
+    /// The stricter access wins where two rules mean one place.
+    fn place(&mut self, path: &Path, access: Access, kind: Kind) {
+        let place = self.layout.places.entry(path.to_owned()).or_insert((access, kind));
+        if access < place.0 {
+            *place = (access, kind);
+        }
+    }
+
+    /// Makes the folders between a place and the writable one that holds it places as well: a folder that is
+    /// one can't be renamed, so the place can't be moved away with it.
+    fn pin_parents(&mut self, path: &Path) {
+        for above in path.ancestors().skip(1) {
+            if self.layout.access(above) != Access::Write {
+                break;
+            }
+            self.layout.places.entry(above.to_owned()).or_insert((Access::Write, Kind::Folder));
+        }
+    }
+}
+
+/// The path with the links resolved in the part of it that exists.
+fn real_prefix(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|above| {
+        let real = fs::canonicalize(above).ok()?;
+        Some(real.join(path.strip_prefix(above).ok()?))
+    })
+}
+
+fn kind(stat: &Stat) -> Kind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Link,
+        _ => Kind::File,
+    }
+}
+
+fn refused(path: &Path, reason: &str) -> Failure {
+    Failure::Rule { path: Bytes(path.as_os_str().as_bytes().to_vec()), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use helper_protocol::plan::{Network, Rule};
+    use std::os::unix::fs::symlink;
+
+    fn resolved(rules: &[(&Path, Access)]) -> Result<Layout, Failure> {
+        let rule = |&(path, access): &(&Path, Access)| Rule {
+            path: Bytes(path.as_os_str().as_bytes().to_vec()),
+            access,
+        };
+        resolve(&Rules { paths: rules.iter().map(rule).collect(), network: Network::Off }, Absence::Tell)
+    }
+
+    fn places(layout: &Layout, root: &Path) -> Vec<(String, Access, Kind)> {
+        let name = |path: &Path| path.strip_prefix(root).expect("below").display().to_string();
+        layout.places.iter().map(|(path, (access, kind))| (name(path), *access, *kind)).collect()
+    }
+
+    #[test]
+    fn parents_between_a_writable_folder_and_a_protected_one_are_pinned() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        fs::create_dir_all(root.join("w/a/b/keep")).expect("mkdir");
+        let layout = resolved(&[
+            (&root.join("w"), Access::Write),
+            (&root.join("w/a/b/gone/x"), Access::Hidden),
+            (&root.join("w/a/b/keep"), Access::Read),
+        ]);
+        assert_eq!(
+            places(&layout.expect("layout"), &root),
+            [
+                ("w".to_owned(), Access::Write, Kind::Folder),
+                ("w/a".to_owned(), Access::Write, Kind::Folder),
+                ("w/a/b".to_owned(), Access::Write, Kind::Folder),
+                ("w/a/b/gone".to_owned(), Access::Hidden, Kind::Absent),
+                ("w/a/b/keep".to_owned(), Access::Read, Kind::Folder),
+            ]
+        );
+    }
+
+    #[test]
+    fn links_in_writable_folders_never_make_more_writable() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        for name in ["w/shared", "outside/deep"] {
+            fs::create_dir_all(root.join(name)).expect("mkdir");
+        }
+        symlink("../outside", root.join("w/out")).expect("link");
+        symlink("shared", root.join("w/.git")).expect("link");
+        symlink("later", root.join("w/dangling")).expect("link");
+        symlink("w", root.join("trusted")).expect("link");
+
+        let writable = (&*root.join("w"), Access::Write);
+        for (name, access) in
+            [("w/out", Access::Write), ("w/out/deep", Access::Write), ("w/dangling", Access::Read)]
+        {
+            let outcome = resolved(&[writable, (&root.join(name), access)]);
+            assert!(matches!(outcome, Err(Failure::Rule { .. })), "{name}");
+        }
+
+        let trusted = root.join("trusted");
+        let layout = resolved(&[(&trusted, Access::Write), (&trusted.join(".git"), Access::Read)]);
+        assert_eq!(
+            places(&layout.expect("layout"), &root),
+            [
+                ("w".to_owned(), Access::Write, Kind::Folder),
+                ("w/.git".to_owned(), Access::Read, Kind::Link),
+                ("w/shared".to_owned(), Access::Read, Kind::Folder),
+            ]
+        );
+    }
+}
