@@ -1,0 +1,253 @@
+//! Bounds the output of a command: the head and the tail in memory, the whole in a spool, and a stream of
+//! readable pieces for people who watch. Knows nothing of processes.
+
+use futures_util::future::BoxFuture;
+use protocol::ids::BlobId;
+use protocol::item::CommandOutput;
+
+/// Bytes kept of the beginning.
+pub const HEAD_BYTES: usize = 16 * 1024;
+/// Bytes kept of the end.
+pub const TAIL_BYTES: usize = 16 * 1024;
+/// Bytes of output that are shown while a command runs; the completed item has head and tail.
+pub const WATCHED_BYTES: u64 = 256 * 1024;
+
+/// Where the whole of long outputs goes.
+pub trait Spools: Send + Sync {
+    /// Opens a spool.
+    fn open(&self) -> BoxFuture<'_, std::io::Result<Box<dyn Spool>>>;
+}
+
+/// A growing payload. Dropping it unfinished removes it.
+pub trait Spool: Send {
+    /// Adds bytes; beyond the store's cap they are counted and forgotten.
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, std::io::Result<()>>;
+    /// Keeps it.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, std::io::Result<BlobId>>;
+}
+
+/// Collects an output of any length in bounded memory.
+pub struct Collector<'a> {
+    spools: &'a dyn Spools,
+    spool: SpoolState,
+    head: Vec<u8>,
+    tail: std::collections::VecDeque<u8>,
+    total: u64,
+    shown: u64,
+    decoder: Decoder,
+}
+
+enum SpoolState {
+    /// Everything still fits into head and tail.
+    Unneeded,
+    Open(Box<dyn Spool>),
+    /// The disk did not take it; the command's own work goes on.
+    Failed,
+}
+
+impl<'a> Collector<'a> {
+    /// Starts empty.
+    #[must_use]
+    pub fn new(spools: &'a dyn Spools) -> Self {
+        Self {
+            spools,
+            spool: SpoolState::Unneeded,
+            head: Vec::new(),
+            tail: std::collections::VecDeque::new(),
+            total: 0,
+            shown: 0,
+            decoder: Decoder::default(),
+        }
+    }
+
+    /// Takes a piece, and returns what of it people can read now; empty if nothing, or no more is shown.
+    pub async fn push(&mut self, bytes: &[u8]) -> String {
+        self.total += bytes.len() as u64;
+        self.spill(bytes).await;
+        let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+        let rest = &bytes[room..];
+        let kept = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
+        let excess = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..excess);
+        self.tail.extend(kept);
+        if self.shown >= WATCHED_BYTES {
+            return String::new();
+        }
+        self.shown += bytes.len() as u64;
+        self.decoder.push(bytes)
+    }
+
+    /// The outcome.
+    pub async fn finish(self) -> CommandOutput {
+        let kept = (self.head.len() + self.tail.len()) as u64;
+        let omitted_bytes = self.total - kept;
+        let tail: Vec<u8> = self.tail.into();
+        let (head, tail) = if omitted_bytes == 0 {
+            let whole = [self.head, tail].concat();
+            (String::from_utf8_lossy(&whole).into_owned(), String::new())
+        } else {
+            let head = trim_partial_end(&self.head);
+            let tail = trim_partial_start(&tail);
+            (String::from_utf8_lossy(head).into_owned(), String::from_utf8_lossy(tail).into_owned())
+        };
+        let blob = match self.spool {
+            SpoolState::Open(spool) if omitted_bytes > 0 => match spool.finish().await {
+                Ok(blob) => Some(blob),
+                Err(error) => {
+                    tracing::warn!(%error, "could not keep the whole output of a command");
+                    None
+                }
+            },
+            SpoolState::Open(_) | SpoolState::Unneeded | SpoolState::Failed => None,
+        };
+        CommandOutput { head, tail, omitted_bytes, total_bytes: self.total, blob }
+    }
+
+    /// Keeps the whole, from the moment on that head and tail do not hold it any more.
+    async fn spill(&mut self, bytes: &[u8]) {
+        if let SpoolState::Unneeded = self.spool
+            && self.head.len() + self.tail.len() + bytes.len() > HEAD_BYTES + TAIL_BYTES
+        {
+            self.spool = match self.open_with_what_was_kept().await {
+                Ok(spool) => SpoolState::Open(spool),
+                Err(error) => failed(&error),
+            };
+        }
+        if let SpoolState::Open(spool) = &mut self.spool
+            && let Err(error) = spool.write(bytes).await
+        {
+            self.spool = failed(&error);
+        }
+    }
+
+    async fn open_with_what_was_kept(&mut self) -> std::io::Result<Box<dyn Spool>> {
+        let mut spool = self.spools.open().await?;
+        spool.write(&self.head).await?;
+        spool.write(self.tail.make_contiguous()).await?;
+        Ok(spool)
+    }
+}
+
+fn failed(error: &std::io::Error) -> SpoolState {
+    tracing::warn!(%error, "could not spool the output of a command; only its head and tail are kept");
+    SpoolState::Failed
+}
+
+/// Cuts a character that is not complete off the end.
+fn trim_partial_end(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    }
+}
+
+/// Cuts the rest of a character off the beginning.
+fn trim_partial_start(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
+    &bytes[start..]
+}
+
+/// Turns bytes into text piece by piece; a character that is cut waits for its rest.
+#[derive(Default)]
+struct Decoder {
+    partial: Vec<u8>,
+}
+
+impl Decoder {
+    fn push(&mut self, bytes: &[u8]) -> String {
+        self.partial.extend_from_slice(bytes);
+        let complete = match std::str::from_utf8(&self.partial) {
+            Ok(_) => self.partial.len(),
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            // Invalid in the middle: only a cut character at the very end may wait.
+            Err(_) => {
+                let whole = self.partial.len();
+                (whole.saturating_sub(3)..whole)
+                    .find(|&at| matches!(std::str::from_utf8(&self.partial[at..]), Err(error) if error.error_len().is_none() && error.valid_up_to() == 0))
+                    .unwrap_or(whole)
+            }
+        };
+        let rest = self.partial.split_off(complete);
+        let text = String::from_utf8_lossy(&self.partial).into_owned();
+        self.partial = rest;
+        text
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Keeps the spooled bytes in memory.
+    #[derive(Clone, Default)]
+    pub(crate) struct MemorySpools(pub(crate) Arc<Mutex<Vec<u8>>>);
+
+    impl Spools for MemorySpools {
+        fn open(&self) -> BoxFuture<'_, std::io::Result<Box<dyn Spool>>> {
+            let spool = self.clone();
+            Box::pin(async move { Ok(Box::new(spool) as Box<dyn Spool>) })
+        }
+    }
+
+    impl Spool for MemorySpools {
+        fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, std::io::Result<()>> {
+            self.0.lock().expect("lock").extend_from_slice(bytes);
+            Box::pin(async { Ok(()) })
+        }
+        fn finish(self: Box<Self>) -> BoxFuture<'static, std::io::Result<BlobId>> {
+            Box::pin(async { Ok(BlobId("sha256:test".into())) })
+        }
+    }
+
+    #[tokio::test]
+    async fn short_output_is_kept_whole_and_not_spooled() {
+        let spools = MemorySpools::default();
+        let mut collector = Collector::new(&spools);
+        assert_eq!(collector.push(b"hello ").await, "hello ");
+        assert_eq!(collector.push(b"world").await, "world");
+        let output = collector.finish().await;
+        assert_eq!((output.head.as_str(), output.tail.as_str()), ("hello world", ""));
+        assert_eq!((output.total_bytes, output.omitted_bytes, output.blob), (11, 0, None));
+        assert!(spools.0.lock().expect("lock").is_empty());
+    }
+
+    #[tokio::test]
+    async fn long_output_keeps_head_and_tail_and_spools_all() {
+        let spools = MemorySpools::default();
+        let mut collector = Collector::new(&spools);
+        let mut all = Vec::new();
+        for number in 0..20_000_u32 {
+            let line = format!("line {number}\n");
+            all.extend_from_slice(line.as_bytes());
+            collector.push(line.as_bytes()).await;
+        }
+        let output = collector.finish().await;
+        assert!(output.head.starts_with("line 0\nline 1\n"));
+        assert!(output.tail.ends_with("line 19999\n"));
+        assert_eq!(output.total_bytes, all.len() as u64);
+        assert_eq!(output.omitted_bytes, (all.len() - HEAD_BYTES - TAIL_BYTES) as u64);
+        assert!(output.blob.is_some());
+        assert_eq!(*spools.0.lock().expect("lock"), all);
+    }
+
+    #[tokio::test]
+    async fn one_huge_piece_is_bounded_too() {
+        let spools = MemorySpools::default();
+        let mut collector = Collector::new(&spools);
+        collector.push(&vec![b'x'; 1_000_000]).await;
+        let output = collector.finish().await;
+        assert_eq!((output.head.len(), output.tail.len()), (HEAD_BYTES, TAIL_BYTES));
+    }
+
+    #[test]
+    fn cut_characters_wait_and_invalid_bytes_are_shown() {
+        let mut decoder = Decoder::default();
+        let text = "grün €".as_bytes();
+        let pieces: String = text.iter().map(|byte| decoder.push(&[*byte])).collect();
+        assert_eq!(pieces, "grün €");
+        assert_eq!(decoder.push(b"a\xffb\xe2\x82"), "a\u{fffd}b");
+        assert_eq!(decoder.push(b"\xac!"), "€!");
+    }
+}

@@ -1,0 +1,97 @@
+//! What a tool is: a specification that the model reads, a handler that understands a call, and a runtime that
+//! carries it out. Knows nothing of sessions or of any single tool.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use policy::decision::Action;
+use protocol::item::{ItemBody, ItemStatus};
+use protocol::profile::Profile;
+use protocol::tool::{ToolCall, ToolSpecification};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::output::Spools;
+
+/// A tool of the first set or any other.
+pub trait Tool: Send + Sync {
+    /// What the model is told of it.
+    fn specification(&self) -> ToolSpecification;
+
+    /// Understands a call. Pure: reads no file, starts nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the call, for the model to mend.
+    fn prepare(&self, call: &ToolCall, cwd: &Path) -> Result<ItemBody, CallError>;
+
+    /// Carries out an item that `prepare` of the same tool made. Always ends: after its own timeout, or soon
+    /// after `context.cancel`. Dropping the future kills what it started.
+    fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome>;
+}
+
+/// Why a call can't be carried out as it is. The message is for the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no such tool.
+    #[error("There is no tool `{name}`; the tools are {}", known.join(", "))]
+    UnknownTool {
+        /// The name that was called.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The arguments are no JSON, or not of the tool's shape.
+    #[error("The arguments of `{tool}` can't be read: {reason}")]
+    BadArguments {
+        /// The tool.
+        tool: String,
+        /// What is wrong, with its place.
+        reason: String,
+    },
+}
+
+/// What a runtime is given.
+#[derive(Clone)]
+pub struct RunContext {
+    /// The folder that relative paths start from.
+    pub cwd: Arc<Path>,
+    /// What may be touched.
+    pub profile: Arc<Profile>,
+    /// The environment of commands, secrets removed.
+    pub environment: Arc<[(OsString, OsString)]>,
+    /// Where the whole of long outputs goes.
+    pub spools: Arc<dyn Spools>,
+    /// Output as it comes, for people who watch. Bounded; a full channel slows the command, not the session.
+    pub progress: mpsc::Sender<String>,
+    /// Ends the run early.
+    pub cancel: CancellationToken,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunOutcome {
+    /// How far it came.
+    pub status: ItemStatus,
+    /// The item with its outcome filled in.
+    pub body: ItemBody,
+}
+
+/// What the policy is asked about an item. `None` if it does nothing that a policy could mind.
+#[must_use]
+pub fn action(body: &ItemBody) -> Option<Action<'_>> {
+    match body {
+        ItemBody::Command(command) => {
+            Some(Action::Command { argv: &command.argv, is_escalated: command.is_escalated })
+        }
+        // One with a message has failed already: it was no patch.
+        ItemBody::FileChange(change) => change.message.is_none().then_some(Action::FileChange),
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::ToolCall(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => None,
+    }
+}
