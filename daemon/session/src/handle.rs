@@ -1,0 +1,232 @@
+//! How the rest of the daemon talks to a session. A handle outlives the actor: a session that was unloaded
+//! meanwhile is loaded again.
+
+use std::sync::{Arc, Weak};
+
+use protocol::delta::FeedEntry;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::event::EventRecord;
+use protocol::ids::{Seq, SessionId};
+use protocol::question::Question;
+use protocol::session::{Attachment, SessionSnapshot, SessionSummary};
+use protocol::turn::Actor;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::actor::answer;
+use crate::effect::Reply;
+use crate::input::Request;
+use crate::outbox::{End, Inbox};
+use crate::sessions::Sessions;
+
+/// What an actor is told. Boxed on its way: a channel sets aside room for many, and most sessions get few.
+pub(crate) enum Message {
+    Request {
+        actor: Actor,
+        request: Request,
+        reply: Respond<Answered>,
+    },
+    Attach {
+        attachment: Attachment,
+        start: Start,
+        reply: Respond<Joined>,
+    },
+    Read {
+        skip: u32,
+        limit: u32,
+        reply: Respond<SessionSnapshot>,
+    },
+    Summary {
+        reply: Respond<SessionSummary>,
+    },
+    Questions {
+        reply: Respond<Questions>,
+    },
+    /// Bring the turn to a durable point and end.
+    Stop {
+        reply: Respond<()>,
+    },
+    /// End, because the session is to be deleted.
+    End {
+        reply: Respond<()>,
+    },
+}
+
+impl Message {
+    /// Answers with an error.
+    pub(crate) fn refuse(self, error: &ProtocolError) {
+        let error = error.clone();
+        match self {
+            Self::Request { reply, .. } => answer(reply, Err(error)),
+            Self::Attach { reply, .. } => answer(reply, Err(error)),
+            Self::Read { reply, .. } => answer(reply, Err(error)),
+            Self::Summary { reply } => answer(reply, Err(error)),
+            Self::Questions { reply } => answer(reply, Err(error)),
+            Self::Stop { reply } | Self::End { reply } => answer(reply, Err(error)),
+        }
+    }
+}
+
+pub(crate) type Respond<T> = oneshot::Sender<Result<T, ProtocolError>>;
+
+/// Where a feed is to begin.
+pub(crate) enum Start {
+    Snapshot { turns: u32 },
+    Live,
+}
+
+/// A subscriber's place in the session.
+pub(crate) struct Joined {
+    pub(crate) seq: Seq,
+    pub(crate) snapshot: Option<Box<SessionSnapshot>>,
+    pub(crate) inbox: Inbox,
+    pub(crate) guard: DetachGuard,
+}
+
+/// The questions of a session: those that wait, and whether one was answered.
+pub(crate) struct Questions {
+    pub(crate) open: Vec<Question>,
+    pub(crate) answered: Vec<protocol::ids::QuestionId>,
+}
+
+/// A request that was carried out. All of it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// What came of it.
+    pub reply: Reply,
+    /// The place of the first event that it made; of the last one there is, if it made none.
+    pub seq: Seq,
+}
+
+/// A session.
+#[derive(Clone)]
+pub struct SessionHandle {
+    pub(crate) id: SessionId,
+    pub(crate) mailbox: mpsc::Sender<Box<Message>>,
+    pub(crate) sessions: Weak<Sessions>,
+}
+
+impl SessionHandle {
+    /// Which one.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Carries out a request; what it changed is on disk when this returns. Dropping the future does not take
+    /// the request back.
+    ///
+    /// # Errors
+    /// What `turn::step` refuses with, `Unavailable` while the daemon stops or when the log can't be written.
+    pub async fn request(&self, actor: Actor, request: Request) -> Result<Answered, ProtocolError> {
+        if !matches!(request, Request::Interrupt { .. }) {
+            self.sessions()?.refuse_draining()?;
+        }
+        self.ask(|reply| Message::Request { actor, request, reply }).await
+    }
+
+    /// Follows the session: all there is, or the events since a place, and then everything that happens.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when `since` lies beyond the log.
+    pub async fn attach(&self, attachment: Attachment, since: Option<Seq>) -> Result<Feed, ProtocolError> {
+        let start = match since {
+            None => Start::Snapshot { turns: crate::load::PAGE_TURNS },
+            Some(_) => Start::Live,
+        };
+        let joined = self.ask(|reply| Message::Attach { attachment, start, reply }).await?;
+        let Joined { seq, snapshot, inbox, guard } = joined;
+        let first = match (since, snapshot) {
+            (Some(since), _) if since > seq => {
+                let message = format!("The log ends at {seq}, there is no event {since} in it");
+                return Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
+                    .with_hint("Attach without `since`, for a snapshot"));
+            }
+            (Some(since), _) if since == seq => FeedStart::Events(Vec::new()),
+            // What was appended since is in the inbox; what came before, the log has.
+            (Some(since), _) => {
+                FeedStart::Events(self.sessions()?.store.events(self.id, since, Some(seq)).await?)
+            }
+            (None, Some(snapshot)) => FeedStart::Snapshot(snapshot),
+            (None, None) => return Err(gone(self.id)),
+        };
+        Ok(Feed { first, inbox, _guard: guard })
+    }
+
+    /// Shows the session: `limit` turns, `skip` from the end.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn read(&self, skip: u32, limit: u32) -> Result<SessionSnapshot, ProtocolError> {
+        self.ask(|reply| Message::Read { skip, limit, reply }).await
+    }
+
+    /// The session as it stands in a list.
+    ///
+    /// # Errors
+    /// `Internal` when the actor failed.
+    pub async fn summary(&self) -> Result<SessionSummary, ProtocolError> {
+        self.ask(|reply| Message::Summary { reply }).await
+    }
+
+    pub(crate) async fn questions(&self) -> Result<Questions, ProtocolError> {
+        self.ask(|reply| Message::Questions { reply }).await
+    }
+
+    fn sessions(&self) -> Result<Arc<Sessions>, ProtocolError> {
+        self.sessions.upgrade().ok_or_else(|| gone(self.id))
+    }
+
+    /// Sends a message to the actor, or to the next one if this one was unloaded, and waits for the answer.
+    async fn ask<T>(&self, message: impl FnOnce(Respond<T>) -> Message) -> Result<T, ProtocolError> {
+        let (reply, answer) = oneshot::channel();
+        let mut message = Box::new(message(reply));
+        let mut mailbox = self.mailbox.clone();
+        while let Err(mpsc::error::SendError(returned)) = mailbox.send(message).await {
+            message = returned;
+            mailbox = self.sessions()?.open(self.id).await?.mailbox;
+        }
+        answer.await.unwrap_or_else(|_| Err(gone(self.id)))
+    }
+}
+
+/// The actor ended without an answer; a defect, since it answers before it ends.
+pub(crate) fn gone(id: SessionId) -> ProtocolError {
+    ProtocolError::new(ErrorCode::Internal, format!("The session `{id}` ended before it could answer"))
+        .with_hint("Try again; the daemon's log says more")
+}
+
+/// What a feed begins with.
+#[derive(Debug)]
+pub enum FeedStart {
+    /// All there is.
+    Snapshot(Box<SessionSnapshot>),
+    /// The events since the place that was asked for.
+    Events(Vec<EventRecord>),
+}
+
+/// A subscription. Dropping it detaches.
+pub struct Feed {
+    /// What comes first.
+    pub first: FeedStart,
+    inbox: Inbox,
+    _guard: DetachGuard,
+}
+
+impl Feed {
+    /// What happened next: at least one entry, or why there will be no more. Cancel safe.
+    ///
+    /// # Errors
+    /// The end, once all entries before it were taken.
+    pub async fn next(&mut self) -> Result<Vec<FeedEntry>, End> {
+        self.inbox.next().await
+    }
+}
+
+/// Tells the actor that a subscriber may be gone. Stands after the inbox, so that it is dropped after it.
+pub(crate) struct DetachGuard(pub(crate) Arc<Notify>);
+
+impl Drop for DetachGuard {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}

@@ -1,0 +1,84 @@
+//! A session without its turns, as it is kept beside the log, so that a long session need not be folded from its
+//! beginning. An accelerator: what can't be read is ignored, and the log is folded instead.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use protocol::ids::{QuestionId, Seq, SessionId, Timestamp};
+use protocol::model::Usage;
+use protocol::question::Answer;
+use protocol::session::{InstructionFile, QueuedInput, SessionSettings};
+use protocol::turn::Turn;
+use serde::{Deserialize, Serialize};
+
+use crate::state::SessionState;
+
+/// Changes when a header of an older build can't be used any more.
+const VERSION: u32 = 1;
+
+/// The stored form.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    title: Option<String>,
+    settings: SessionSettings,
+    instructions: Vec<InstructionFile>,
+    is_archived: bool,
+    turn_count: u32,
+    queue: VecDeque<QueuedInput>,
+    answered: VecDeque<(QuestionId, Answer)>,
+    usage: Usage,
+    grants: BTreeSet<String>,
+}
+
+/// The header of a session at rest; `None` while a turn runs.
+#[must_use]
+pub(crate) fn write(state: &SessionState) -> Option<String> {
+    if state.running.is_some() {
+        return None;
+    }
+    let header = Header {
+        version: VERSION,
+        created_at: state.created_at,
+        updated_at: state.updated_at,
+        title: state.title.clone(),
+        settings: state.settings.clone(),
+        instructions: state.instructions.clone(),
+        is_archived: state.is_archived,
+        turn_count: state.turn_count(),
+        queue: state.queue.clone(),
+        answered: state.answered.clone(),
+        usage: state.usage,
+        grants: state.grants.clone(),
+    };
+    serde_json::to_string(&header).ok()
+}
+
+/// The state as of `seq`, with the last turns that `turns` holds; `None` if the header is of another build or
+/// does not fit.
+#[must_use]
+pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Option<SessionState> {
+    let header: Header =
+        serde_json::from_str(body).ok().filter(|header: &Header| header.version == VERSION)?;
+    let earlier_turns = header.turn_count.checked_sub(u32::try_from(turns.len()).ok()?)?;
+    Some(SessionState {
+        id,
+        seq,
+        created_at: header.created_at,
+        updated_at: header.updated_at,
+        title: header.title,
+        settings: header.settings,
+        instructions: header.instructions,
+        is_archived: header.is_archived,
+        earlier_turns,
+        turns,
+        running: None,
+        queue: header.queue,
+        questions: Vec::new(),
+        answered: header.answered,
+        usage: header.usage,
+        grants: header.grants,
+        growing: BTreeMap::new(),
+    })
+}

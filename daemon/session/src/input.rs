@@ -1,0 +1,174 @@
+//! What can happen to a session. Closed: everything that `step` decides on is here.
+
+use std::time::Duration;
+
+use model::event::StopReason;
+use protocol::ids::{ItemId, QuestionId, TurnId};
+use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
+use protocol::model::{ProviderFailure, Usage};
+use protocol::question::Decision;
+use protocol::session::SessionSettings;
+use protocol::tool::ToolCall;
+use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "inputs are few at a time, and bounded")]
+pub enum Input {
+    /// A client asks for something.
+    Request {
+        /// Who.
+        actor: Actor,
+        /// For what.
+        request: Request,
+    },
+    /// A piece of the model's answer.
+    Model {
+        /// The turn it was asked in; of another one it comes too late.
+        turn_id: TurnId,
+        /// The piece.
+        event: Answer,
+    },
+    /// A piece of a tool's output.
+    ToolOutput {
+        /// The tool's item.
+        item_id: ItemId,
+        /// The piece.
+        text: String,
+    },
+    /// A tool ended.
+    ToolEnded {
+        /// Its item.
+        item_id: ItemId,
+        /// How.
+        status: ItemStatus,
+        /// The item with its outcome.
+        body: ItemBody,
+    },
+    /// The turn's deadline passed.
+    Deadline {
+        /// The turn.
+        turn_id: TurnId,
+    },
+    /// Texts that grew are to be made durable.
+    Checkpoint,
+    /// The last effects are done; go on from the state as it is now.
+    Continue,
+    /// The session was loaded after the daemon died in the middle of a turn, or the daemon is stopping.
+    Stopped,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Start a turn.
+    Start {
+        /// What is said.
+        input: Vec<InputPart>,
+        /// JSON Schema of the last message.
+        output_schema: Option<serde_json::Value>,
+        /// Ceilings; what is absent comes from the session.
+        limits: TurnLimits,
+    },
+    /// Say something into the running turn.
+    Steer {
+        /// What is said.
+        input: Vec<InputPart>,
+        /// The turn that is meant.
+        expected: Option<TurnId>,
+    },
+    /// Start a turn now or later.
+    Enqueue {
+        /// What is said.
+        input: Vec<InputPart>,
+    },
+    /// End the running turn.
+    Interrupt {
+        /// The turn that is meant.
+        expected: Option<TurnId>,
+        /// Why.
+        reason: InterruptReason,
+    },
+    /// Answer a question.
+    Answer {
+        /// Which.
+        question_id: QuestionId,
+        /// What was decided.
+        decision: Decision,
+    },
+    /// Change title or settings.
+    Update {
+        /// The new title.
+        title: Option<String>,
+        /// The new settings.
+        settings: Option<Box<SessionSettings>>,
+    },
+    /// Put the session away.
+    Archive,
+    /// Take it back.
+    Unarchive,
+}
+
+/// A piece of the model's answer, with the item that it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// More text of a message.
+    Text {
+        /// The message's item.
+        item_id: ItemId,
+        /// What follows.
+        text: String,
+    },
+    /// More text of a reasoning summary.
+    Summary {
+        /// The reasoning's item.
+        item_id: ItemId,
+        /// What follows.
+        text: String,
+    },
+    /// A message is complete.
+    Message {
+        /// Its item.
+        item_id: ItemId,
+        /// All of it.
+        text: String,
+    },
+    /// Reasoning is complete.
+    Reasoning {
+        /// Its item.
+        item_id: ItemId,
+        /// The summary.
+        summary: String,
+        /// What is sent back.
+        opaque: Option<OpaqueReasoning>,
+    },
+    /// A call is complete.
+    Call {
+        /// Its item.
+        item_id: ItemId,
+        /// The call.
+        call: ToolCall,
+        /// What the tool understood, or what is wrong with it.
+        prepared: Result<Box<ItemBody>, String>,
+    },
+    /// The provider failed and will be asked again.
+    Retrying {
+        /// Which retry, from 1.
+        attempt: u32,
+        /// How many there may be.
+        max_attempts: u32,
+        /// The pause.
+        delay: Duration,
+        /// What went wrong.
+        failure: ProviderFailure,
+    },
+    /// The answer is complete.
+    Completed {
+        /// What it took.
+        usage: Usage,
+        /// Why it ended.
+        stop: StopReason,
+    },
+    /// The provider failed for good.
+    Failed(ProviderFailure),
+}

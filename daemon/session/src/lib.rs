@@ -1,0 +1,32 @@
+//! The heart: a session as a log of events, decided by a pure function, carried out by one actor.
+//!
+//! `state` folds events (`turns` is the part that makes up turns); nothing else changes a session. `turn::step`
+//! decides: given the state and one input it says which effects follow, and touches nothing. `actor` feeds it
+//! inputs (requests of clients, pieces of the model's answer, outcomes of tools, timers, recovery) one at a time
+//! and carries out the effects in order: append first, then publish, then act. `work` is what goes on beside:
+//! the model's answer and the running tool. `outbox` is a subscriber's bounded queue.
+//!
+//! `sessions` makes, finds and loads sessions; `handle` is how the rest of the daemon talks to one; `load` reads
+//! it from the store, with `header` so that a long one need not be folded from its beginning. `world` is what the
+//! daemon hands in.
+//!
+//! Knows nothing of JSON-RPC, SQL, providers, sandboxes or files.
+
+mod actor;
+mod census;
+pub mod effect;
+pub mod handle;
+mod header;
+pub mod input;
+mod load;
+pub mod moment;
+pub mod outbox;
+pub mod sessions;
+mod spools;
+pub mod state;
+pub mod turn;
+mod turns;
+mod work;
+pub mod world;
+
+pub use census::Counts;

@@ -1,0 +1,81 @@
+//! Reads a session from the store: whole, or the header with the last turns.
+
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::{Seq, SessionId};
+use protocol::turn::Turn;
+use store::{Checkpoint, Store};
+
+use crate::header;
+use crate::state::{FoldError, SessionState};
+use crate::turns;
+
+/// Turns that are loaded at first; earlier ones come when they are needed.
+pub(crate) const PAGE_TURNS: u32 = 20;
+
+/// A session as it was read.
+pub(crate) struct Loaded {
+    pub(crate) state: SessionState,
+    /// The first event whose turn is in memory; `state.earlier_turns` lie before it.
+    pub(crate) from: Seq,
+    /// What the header beside the log is of; zero if there is none.
+    pub(crate) checkpoint: Seq,
+}
+
+/// Reads a session.
+///
+/// # Errors
+/// `NotFound`, what the store says, or `Internal` when the log is not whole.
+pub(crate) async fn load(store: &Store, id: SessionId) -> Result<Loaded, ProtocolError> {
+    if let Some(checkpoint) = store.checkpoint(id).await? {
+        match load_page(store, id, &checkpoint).await? {
+            Some(loaded) => return Ok(loaded),
+            None => tracing::info!(session = %id, "the header can't be used; folding the whole log"),
+        }
+    }
+    let records = store.events(id, Seq::ZERO, None).await?;
+    if records.is_empty() {
+        return Err(ProtocolError::new(ErrorCode::NotFound, format!("There is no session `{id}`"))
+            .with_hint("See those there are with `skein sessions list`"));
+    }
+    let state = SessionState::fold(id, &records).map_err(|error| broken(&error))?;
+    Ok(Loaded { state, from: Seq::ZERO, checkpoint: Seq::ZERO })
+}
+
+/// The last turns and what the header says of the rest. `None` if the header does not fit the log.
+async fn load_page(
+    store: &Store,
+    id: SessionId,
+    checkpoint: &Checkpoint,
+) -> Result<Option<Loaded>, ProtocolError> {
+    let starts = store.turn_starts(id, PAGE_TURNS).await?;
+    let after_checkpoint = checkpoint.seq.next();
+    let from = starts.first().copied().unwrap_or(after_checkpoint).min(after_checkpoint);
+    let records = store.events(id, Seq(from.0.saturating_sub(1)), None).await?;
+    let known = records.partition_point(|record| record.seq <= checkpoint.seq);
+    let mut page = Vec::new();
+    for record in &records[..known] {
+        turns::fold(&mut page, record);
+    }
+    let Some(mut state) = header::read(id, checkpoint.seq, &checkpoint.body, page) else { return Ok(None) };
+    for record in &records[known..] {
+        state.apply(record).map_err(|error| broken(&error))?;
+    }
+    Ok(Some(Loaded { state, from, checkpoint: checkpoint.seq }))
+}
+
+/// The turns before an event.
+///
+/// # Errors
+/// What the store says.
+pub(crate) async fn earlier(store: &Store, id: SessionId, from: Seq) -> Result<Vec<Turn>, ProtocolError> {
+    let mut page = Vec::new();
+    for record in store.events(id, Seq::ZERO, Some(Seq(from.0.saturating_sub(1)))).await? {
+        turns::fold(&mut page, &record);
+    }
+    Ok(page)
+}
+
+fn broken(error: &FoldError) -> ProtocolError {
+    tracing::error!(%error, "a log is not whole");
+    ProtocolError::new(ErrorCode::Internal, error.to_string())
+}

@@ -1,0 +1,51 @@
+//! The time and the identities of one decision, so that `step` needs neither clock nor randomness.
+
+use protocol::ids::{ItemId, QuestionId, Timestamp, TurnId};
+use uuid::Uuid;
+
+/// When a decision is made, and the source of the identities it hands out.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    seed: u64,
+}
+
+impl Moment {
+    /// The same time and seed give the same identities.
+    #[must_use]
+    pub fn new(at: Timestamp, seed: u64) -> Self {
+        Self { at, seed }
+    }
+
+    /// A new identity of a turn.
+    pub fn turn_id(&mut self) -> TurnId {
+        TurnId(self.uuid())
+    }
+
+    /// A new identity of an item.
+    pub fn item_id(&mut self) -> ItemId {
+        ItemId(self.uuid())
+    }
+
+    /// A new identity of a question.
+    pub fn question_id(&mut self) -> QuestionId {
+        QuestionId(self.uuid())
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        let mut random = [0_u8; 10];
+        random[..8].copy_from_slice(&self.next().to_le_bytes());
+        random[8..].copy_from_slice(&self.next().to_le_bytes()[..2]);
+        uuid::Builder::from_unix_timestamp_millis(self.at.0, &random).into_uuid()
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014).
+    fn next(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}

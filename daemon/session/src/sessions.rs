@@ -1,0 +1,315 @@
+//! All sessions of a daemon: makes them, finds them, loads them when somebody needs them. One actor per session,
+//! however many ask at once.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::event::{Event, EventRecord, SessionCreated};
+use protocol::ids::{QuestionId, Seq, SessionId};
+use protocol::question::OpenQuestion;
+use protocol::session::{InstructionFile, SessionListParams, SessionSettings, SessionSummary};
+use protocol::turn::Actor as Person;
+use store::{Append, Store};
+use tokio::sync::{OnceCell, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tools::registry::Registry;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use crate::actor::{Actor, Ended, Left, Surroundings, answer};
+use crate::census::{Census, Counts};
+use crate::handle::{Message, SessionHandle, gone};
+use crate::load::{Loaded, load};
+use crate::state::SessionState;
+use crate::world::World;
+
+/// Messages that may wait for an actor; a full mailbox makes callers wait.
+const MAILBOX: usize = 64;
+
+/// All sessions.
+pub struct Sessions {
+    pub(crate) store: Store,
+    around: Arc<Surroundings>,
+    entries: Mutex<HashMap<SessionId, Arc<Entry>>>,
+    is_draining: AtomicBool,
+    actors: TaskTracker,
+}
+
+/// A session that is in memory, or about to be.
+#[derive(Default)]
+struct Entry {
+    handle: OnceCell<SessionHandle>,
+    /// Set when the actor is gone and the session can be loaded again.
+    is_over: CancellationToken,
+}
+
+/// What a session is made of.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Its identity.
+    pub id: SessionId,
+    /// Who makes it.
+    pub actor: Person,
+    /// What it is called.
+    pub title: Option<String>,
+    /// What holds in it.
+    pub settings: SessionSettings,
+    /// The instruction files of its folder.
+    pub instructions: Vec<InstructionFile>,
+}
+
+impl Sessions {
+    /// The sessions of a store.
+    #[must_use]
+    pub fn new(store: Store, tools: Arc<Registry>, world: Arc<dyn World>) -> Arc<Self> {
+        let around = Surroundings { store: store.clone(), tools, world, census: Census::new() };
+        Arc::new(Self {
+            store,
+            around: Arc::new(around),
+            entries: Mutex::default(),
+            is_draining: AtomicBool::new(false),
+            actors: TaskTracker::new(),
+        })
+    }
+
+    /// After a start: brings turns that the last daemon left running to a durable point, and removes sessions
+    /// that were to be forgotten. A session that can't be recovered is logged and left as it is.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub async fn recover(self: &Arc<Self>) -> Result<(), ProtocolError> {
+        for id in self.store.ephemeral().await? {
+            self.store.delete(id).await?;
+        }
+        for id in self.store.active().await? {
+            match self.open(id).await {
+                Ok(_) => info!(session = %id, "recovered"),
+                Err(error) => error!(session = %id, %error, "could not recover the session"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a session.
+    ///
+    /// # Errors
+    /// `Unavailable` while the daemon stops or when the log can't be written.
+    pub async fn create(self: &Arc<Self>, new: NewSession) -> Result<SessionHandle, ProtocolError> {
+        self.refuse_draining()?;
+        let NewSession { id, actor, title, settings, instructions } = new;
+        let event = Event::SessionCreated(SessionCreated { actor, title, settings, instructions });
+        let record = EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), event };
+        let state = SessionState::create(id, &record)
+            .map_err(|error| ProtocolError::new(ErrorCode::Internal, error.to_string()))?;
+        let summary = Some(state.summary());
+        self.store.append(Append { session: id, records: vec![record], summary }).await?;
+        let entry = Arc::new(Entry::default());
+        self.entries().insert(id, Arc::clone(&entry));
+        let loaded = Loaded { state, from: Seq::ZERO, checkpoint: Seq::ZERO };
+        entry.handle.get_or_try_init(|| self.start(loaded, &entry)).await.cloned()
+    }
+
+    /// The session, loaded if need be.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the store says.
+    pub async fn open(self: &Arc<Self>, id: SessionId) -> Result<SessionHandle, ProtocolError> {
+        loop {
+            let entry = Arc::clone(self.entries().entry(id).or_default());
+            let started = entry.handle.get_or_try_init(|| async {
+                let loaded = load(&self.store, id).await?;
+                self.start(loaded, &entry).await
+            });
+            match started.await {
+                Ok(handle) if !handle.mailbox.is_closed() => return Ok(handle.clone()),
+                Ok(_) => entry.is_over.cancelled().await,
+                Err(error) => {
+                    self.remove(id, &entry);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The sessions of a list, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list(&self, params: &SessionListParams) -> Result<Vec<SessionSummary>, ProtocolError> {
+        Ok(self.store.list(params).await?)
+    }
+
+    /// The questions that wait, oldest first.
+    ///
+    /// # Errors
+    /// `NotFound` for a session that does not exist.
+    pub async fn questions(
+        self: &Arc<Self>,
+        only: Option<SessionId>,
+    ) -> Result<Vec<OpenQuestion>, ProtocolError> {
+        let handles = match only {
+            Some(id) => vec![self.open(id).await?],
+            // A session with a question has a turn, so it is in memory.
+            None => self.loaded(),
+        };
+        let mut found = Vec::new();
+        for handle in handles {
+            let session_id = handle.id();
+            let open = handle.questions().await?.open;
+            found.extend(open.into_iter().map(|question| OpenQuestion { session_id, question }));
+        }
+        found.sort_by_key(|open| (open.question.asked_at, open.question.id));
+        Ok(found)
+    }
+
+    /// The session that a question belongs to, also if it was answered a while ago.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn with_question(self: &Arc<Self>, id: QuestionId) -> Result<SessionHandle, ProtocolError> {
+        for handle in self.loaded() {
+            let questions = handle.questions().await?;
+            if questions.open.iter().any(|question| question.id == id) || questions.answered.contains(&id) {
+                return Ok(handle);
+            }
+        }
+        Err(ProtocolError::new(ErrorCode::NotFound, format!("No question `{id}` waits"))
+            .with_hint("See what waits with `skein questions list`"))
+    }
+
+    /// Removes a session and all that belongs to it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` while a turn runs, or what the store says.
+    pub async fn delete(self: &Arc<Self>, id: SessionId) -> Result<(), ProtocolError> {
+        let handle = self.open(id).await?;
+        let (reply, done) = oneshot::channel();
+        if handle.mailbox.send(Box::new(Message::End { reply })).await.is_err() {
+            return Err(gone(id));
+        }
+        done.await.unwrap_or_else(|_| Err(gone(id)))
+    }
+
+    /// Takes no new turns, brings the running ones to a durable point and ends all actors.
+    pub async fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        for handle in self.loaded() {
+            let (reply, done) = oneshot::channel();
+            if handle.mailbox.send(Box::new(Message::Stop { reply })).await.is_ok()
+                && let Ok(Err(error)) = done.await
+            {
+                error!(session = %handle.id(), %error, "could not bring the session to a durable point");
+            }
+        }
+        self.actors.close();
+        self.actors.wait().await;
+    }
+
+    /// How many sessions are in memory, run and are watched.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.around.census.counts()
+    }
+
+    /// The same, as it changes.
+    #[must_use]
+    pub fn activity(&self) -> watch::Receiver<Counts> {
+        self.around.census.watch()
+    }
+
+    /// Refuses what would begin something new while the daemon stops.
+    pub(crate) fn refuse_draining(&self) -> Result<(), ProtocolError> {
+        if self.is_draining.load(Ordering::Acquire) {
+            return Err(ProtocolError::new(ErrorCode::Unavailable, "The daemon is stopping")
+                .with_hint("Try again in a moment; a new daemon starts by itself"));
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Entry>>> {
+        // Every change of the map is done at once, so a poisoned one is whole.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loaded(&self) -> Vec<SessionHandle> {
+        self.entries().values().filter_map(|entry| entry.handle.get().cloned()).collect()
+    }
+
+    /// Takes an entry out of the map, if it still is the one of its session.
+    fn remove(&self, id: SessionId, entry: &Arc<Entry>) {
+        let mut entries = self.entries();
+        if entries.get(&id).is_some_and(|known| Arc::ptr_eq(known, entry)) {
+            entries.remove(&id);
+        }
+    }
+
+    /// Starts the actor of a session that was loaded.
+    async fn start(
+        self: &Arc<Self>,
+        loaded: Loaded,
+        entry: &Arc<Entry>,
+    ) -> Result<SessionHandle, ProtocolError> {
+        let id = loaded.state.id;
+        let (mailbox, messages) = mpsc::channel(MAILBOX);
+        let mut actor = Actor::new(loaded, Arc::clone(&self.around), messages);
+        actor.recover().await?;
+        self.spawn(id, actor, entry);
+        Ok(SessionHandle { id, mailbox, sessions: Arc::downgrade(self) })
+    }
+
+    fn spawn(self: &Arc<Self>, id: SessionId, actor: Actor, entry: &Arc<Entry>) {
+        let (sessions, entry) = (Arc::downgrade(self), Arc::clone(entry));
+        let living = async move {
+            let left = AssertUnwindSafe(actor.run()).catch_unwind().await;
+            let Some(sessions) = sessions.upgrade() else { return };
+            let Left { ended, unserved } = left.unwrap_or_else(|_| {
+                error!("the session's actor failed inside; its log is whole and will be loaded again");
+                Left { ended: Ended::Unloaded, unserved: Vec::new() }
+            });
+            sessions.finish(id, &entry, ended, unserved).await;
+        };
+        self.actors.spawn(living.instrument(info_span!("session", %id)));
+    }
+
+    /// After an actor has left: deletes what is to be deleted, and has those served who came too late.
+    async fn finish(
+        self: &Arc<Self>,
+        id: SessionId,
+        entry: &Arc<Entry>,
+        ended: Ended,
+        unserved: Vec<Message>,
+    ) {
+        match ended {
+            Ended::Unloaded => {}
+            Ended::Forgotten if !unserved.is_empty() => {}
+            Ended::Forgotten => {
+                if let Err(error) = self.store.delete(id).await {
+                    warn!(%error, "could not forget the session; the next start does it");
+                }
+            }
+            Ended::Deleted(respond) => {
+                let deleted = self.store.delete(id).await.map_err(ProtocolError::from);
+                answer(respond, deleted);
+            }
+        }
+        self.remove(id, entry);
+        entry.is_over.cancel();
+        if unserved.is_empty() {
+            return;
+        }
+        // Who is not served by the next actor hears that from its dropped channel.
+        let Ok(next) = self.open(id).await else { return };
+        for message in unserved {
+            if next.mailbox.send(Box::new(message)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,424 @@
+//! The fold of a session's events. `apply` is the only way a session changes; `grow` adds what is not durable
+//! yet to items in progress. Knows nothing of why an event happened.
+//!
+//! Old turns need not be in memory: `earlier_turns` counts those that were left in the log, `prepend` adds them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use protocol::delta::Delta;
+use protocol::event::{Event, EventRecord, ItemAppended};
+use protocol::ids::{ItemId, QuestionId, Seq, SessionId, Timestamp, TurnId};
+use protocol::item::{Item, ItemBody, ItemStatus};
+use protocol::model::Usage;
+use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
+use protocol::session::{
+    Attachment, InstructionFile, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+};
+use protocol::turn::{InputPart, Turn, TurnLimits};
+
+use crate::turns;
+
+/// Characters of the first input that become the title.
+const TITLE_CHARS: usize = 80;
+
+/// A session as of `seq`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionState {
+    /// Its identity.
+    pub id: SessionId,
+    /// The last event that was folded.
+    pub seq: Seq,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its last event happened.
+    pub updated_at: Timestamp,
+    /// What it is called.
+    pub title: Option<String>,
+    /// What holds in it.
+    pub settings: SessionSettings,
+    /// The instruction files of its folder.
+    pub instructions: Vec<InstructionFile>,
+    /// Whether it was put away.
+    pub is_archived: bool,
+    /// Turns before `turns`, which are in the log only.
+    pub earlier_turns: u32,
+    /// The turns in memory, oldest first; the last one is always here.
+    pub turns: Vec<Turn>,
+    /// The turn that runs, which is the last one.
+    pub running: Option<Running>,
+    /// Inputs that wait.
+    pub queue: VecDeque<QueuedInput>,
+    /// Questions that wait.
+    pub questions: Vec<Question>,
+    /// The last answers, for those who come late.
+    pub answered: VecDeque<(QuestionId, Answer)>,
+    /// Tokens spent in all.
+    pub usage: Usage,
+    /// What was allowed for the whole session.
+    pub(crate) grants: BTreeSet<String>,
+    /// Texts of items in progress.
+    pub(crate) growing: BTreeMap<ItemId, Growing>,
+}
+
+/// What is known of the running turn beside its items.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The model request it is at, from 0.
+    pub step: u32,
+    /// What it waits for.
+    pub phase: Phase,
+    /// Its ceilings.
+    pub limits: TurnLimits,
+    /// JSON Schema of the last message.
+    pub output_schema: Option<serde_json::Value>,
+    /// Items that a person allowed.
+    pub allowed: BTreeSet<ItemId>,
+    /// What was allowed for this turn.
+    grants: BTreeSet<String>,
+}
+
+/// What a running turn waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The model's answer.
+    Model,
+    /// The calls of the last answer, one after the other.
+    Calls,
+}
+
+/// The text of an item in progress.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Growing {
+    text: String,
+    /// Bytes of it that are durable.
+    durable: usize,
+}
+
+/// Why a log can't be folded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// The log does not begin with the session's creation.
+    #[error("The log of session `{0}` does not begin with its creation")]
+    NoBeginning(SessionId),
+    /// A number is missing or stands twice.
+    #[error("The log of session `{session}` has event {found} where {expected} was expected")]
+    Gap {
+        /// The session.
+        session: SessionId,
+        /// The number that should have come.
+        expected: Seq,
+        /// The number that came.
+        found: Seq,
+    },
+}
+
+impl SessionState {
+    /// Folds a whole log.
+    ///
+    /// # Errors
+    /// `FoldError` when the log is not whole.
+    pub fn fold(id: SessionId, records: &[EventRecord]) -> Result<Self, FoldError> {
+        let (first, rest) = records.split_first().ok_or(FoldError::NoBeginning(id))?;
+        let mut state = Self::create(id, first)?;
+        for record in rest {
+            state.apply(record)?;
+        }
+        Ok(state)
+    }
+
+    /// The state after the first event.
+    ///
+    /// # Errors
+    /// `NoBeginning` if that is not the session's creation.
+    pub fn create(id: SessionId, first: &EventRecord) -> Result<Self, FoldError> {
+        let Event::SessionCreated(created) = &first.event else { return Err(FoldError::NoBeginning(id)) };
+        Ok(Self {
+            id,
+            seq: first.seq,
+            created_at: first.at,
+            updated_at: first.at,
+            title: created.title.clone(),
+            settings: created.settings.clone(),
+            instructions: created.instructions.clone(),
+            is_archived: false,
+            earlier_turns: 0,
+            turns: Vec::new(),
+            running: None,
+            queue: VecDeque::new(),
+            questions: Vec::new(),
+            answered: VecDeque::new(),
+            usage: Usage::default(),
+            grants: BTreeSet::new(),
+            growing: BTreeMap::new(),
+        })
+    }
+
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// `Gap` if it is not the next one; the state is unchanged then.
+    pub fn apply(&mut self, record: &EventRecord) -> Result<(), FoldError> {
+        let expected = self.seq.next();
+        if record.seq != expected {
+            return Err(FoldError::Gap { session: self.id, expected, found: record.seq });
+        }
+        self.seq = record.seq;
+        self.updated_at = record.at;
+        turns::fold(&mut self.turns, record);
+        match &record.event {
+            // A second creation changes nothing: the first event is folded by `create`.
+            Event::SessionCreated(_) | Event::Unknown(_) | Event::ModelRetried(_) => {}
+            Event::SessionUpdated(updated) => {
+                self.settings = updated.settings.clone();
+                if updated.title.is_some() {
+                    self.title.clone_from(&updated.title);
+                }
+            }
+            Event::SessionArchived(_) => self.is_archived = true,
+            Event::SessionUnarchived(_) => self.is_archived = false,
+            Event::InputQueued(queued) => self.queue.push_back(queued.queued.clone()),
+            Event::TurnStarted(started) => {
+                if started.is_from_queue {
+                    self.queue.pop_front();
+                }
+                self.running = Some(Running {
+                    turn_id: started.turn_id,
+                    step: 0,
+                    phase: Phase::Model,
+                    limits: started.limits.clone(),
+                    output_schema: started.output_schema.clone(),
+                    allowed: BTreeSet::new(),
+                    grants: BTreeSet::new(),
+                });
+            }
+            Event::ModelRequested(requested) => {
+                if let Some(running) = &mut self.running {
+                    running.step = requested.step;
+                    running.phase = Phase::Model;
+                }
+            }
+            Event::ModelResponded(responded) => {
+                self.usage += responded.usage;
+                let price = self.settings.price;
+                if let Some(turn) = self.turns.last_mut() {
+                    turn.cost = price.map(|price| price.cost(&turn.usage));
+                }
+                if let Some(running) = &mut self.running {
+                    running.phase = Phase::Calls;
+                }
+            }
+            Event::ItemStarted(started) => {
+                self.growing.insert(started.item.id, Growing::default());
+            }
+            Event::ItemAppended(appended) => self.append(appended),
+            Event::ItemCompleted(completed) => {
+                self.growing.remove(&completed.item.id);
+                if self.title.is_none() {
+                    self.title = title_of(&completed.item);
+                }
+            }
+            Event::QuestionAsked(asked) => self.questions.push(asked.question.clone()),
+            Event::QuestionAnswered(answered) => self.answer(answered.question_id, &answered.answer),
+            Event::QuestionWithdrawn(withdrawn) => {
+                self.questions.retain(|question| question.id != withdrawn.question_id);
+            }
+            Event::TurnEnded(_) => {
+                self.running = None;
+                self.growing.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, appended: &ItemAppended) {
+        let growing = self.growing.entry(appended.item_id).or_default();
+        let offset = usize::try_from(appended.offset_bytes).unwrap_or(usize::MAX);
+        let end = offset.saturating_add(appended.text.len());
+        // Live, the text is here already; on replay it comes from the event.
+        if growing.text.len() == offset {
+            growing.text.push_str(&appended.text);
+        }
+        growing.durable = growing.durable.max(end.min(growing.text.len()));
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: &Answer) {
+        let Some(at) = self.questions.iter().position(|question| question.id == id) else { return };
+        let question = self.questions.remove(at);
+        self.answered.push_back((id, answer.clone()));
+        if self.answered.len() > 100 {
+            self.answered.pop_front();
+        }
+        let Decision::Allow { scope } = &answer.decision else { return };
+        let Some(running) = &mut self.running else { return };
+        running.allowed.insert(question.item_id);
+        let Some(key) = grant_key(&question.kind) else { return };
+        match scope {
+            GrantScope::Turn => {
+                running.grants.insert(key);
+            }
+            GrantScope::Session => {
+                self.grants.insert(key);
+            }
+            GrantScope::Once | GrantScope::Unknown(_) => {}
+        }
+    }
+
+    /// Adds a piece to an item in progress.
+    pub fn grow(&mut self, delta: &Delta) {
+        if let Some(growing) = self.growing.get_mut(&delta.item_id)
+            && growing.text.len() as u64 == delta.offset_bytes
+        {
+            growing.text.push_str(&delta.text);
+        }
+    }
+
+    /// The text of an item in progress so far.
+    #[must_use]
+    pub fn text_so_far(&self, item: ItemId) -> &str {
+        self.growing.get(&item).map_or("", |growing| &growing.text)
+    }
+
+    /// Texts that grew since they were last durable.
+    #[must_use]
+    pub fn unsaved(&self) -> Vec<ItemAppended> {
+        self.growing
+            .iter()
+            .filter(|(_, growing)| growing.durable < growing.text.len())
+            .map(|(item_id, growing)| ItemAppended {
+                item_id: *item_id,
+                offset_bytes: growing.durable as u64,
+                text: growing.text[growing.durable..].to_owned(),
+            })
+            .collect()
+    }
+
+    /// The running turn.
+    #[must_use]
+    pub fn current(&self) -> Option<(&Running, &Turn)> {
+        self.running.as_ref().zip(self.turns.last())
+    }
+
+    /// An item of the running turn.
+    #[must_use]
+    pub fn item(&self, id: ItemId) -> Option<&Item> {
+        self.current()?.1.items.iter().rev().find(|item| item.id == id)
+    }
+
+    /// Whether a person allowed such a thing for this turn or session.
+    #[must_use]
+    pub fn is_granted(&self, kind: &QuestionKind) -> bool {
+        let in_turn =
+            |key: &String| self.running.as_ref().is_some_and(|running| running.grants.contains(key));
+        grant_key(kind).is_some_and(|key| self.grants.contains(&key) || in_turn(&key))
+    }
+
+    /// An item as people should see it: in progress with its text so far.
+    #[must_use]
+    pub fn with_text_so_far(&self, item: &Item) -> Item {
+        let mut item = item.clone();
+        if item.status == ItemStatus::InProgress {
+            let text = self.text_so_far(item.id).to_owned();
+            match &mut item.body {
+                ItemBody::AgentMessage(message) => message.text = text,
+                ItemBody::Reasoning(reasoning) => reasoning.summary = text,
+                ItemBody::Command(command) => command.output_so_far = text,
+                ItemBody::UserMessage(_)
+                | ItemBody::FileChange(_)
+                | ItemBody::ToolCall(_)
+                | ItemBody::Notice(_)
+                | ItemBody::Unknown(_) => {}
+            }
+        }
+        item
+    }
+
+    /// What the session is doing.
+    #[must_use]
+    pub fn status(&self) -> SessionStatus {
+        match &self.running {
+            Some(running) if self.questions.is_empty() => SessionStatus::Running { turn_id: running.turn_id },
+            Some(running) => SessionStatus::Waiting { turn_id: running.turn_id },
+            None if self.is_archived => SessionStatus::Archived,
+            None => SessionStatus::Idle,
+        }
+    }
+
+    /// The session in a list.
+    #[must_use]
+    pub fn summary(&self) -> SessionSummary {
+        SessionSummary {
+            id: self.id,
+            title: self.title.clone(),
+            status: self.status(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            seq: self.seq,
+            turn_count: self.turn_count(),
+            usage: self.usage,
+            settings: self.settings.clone(),
+        }
+    }
+
+    /// How many turns there are.
+    #[must_use]
+    pub fn turn_count(&self) -> u32 {
+        self.earlier_turns.saturating_add(u32::try_from(self.turns.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Adds the turns that were left in the log.
+    pub fn prepend(&mut self, mut earlier: Vec<Turn>) {
+        earlier.append(&mut self.turns);
+        self.turns = earlier;
+        self.earlier_turns = 0;
+    }
+
+    /// All that a client needs: `limit` turns, `skip` from the end; of those that are in memory.
+    #[must_use]
+    pub fn snapshot(&self, skip: usize, limit: usize, attached: Vec<Attachment>) -> SessionSnapshot {
+        let end = self.turns.len().saturating_sub(skip);
+        let start = end.saturating_sub(limit);
+        let turns = self.turns[start..end]
+            .iter()
+            .map(|turn| Turn {
+                items: turn.items.iter().map(|item| self.with_text_so_far(item)).collect(),
+                ..turn.clone()
+            })
+            .collect();
+        SessionSnapshot {
+            summary: self.summary(),
+            turns,
+            earlier_turns: self.earlier_turns.saturating_add(u32::try_from(start).unwrap_or(u32::MAX)),
+            questions: self.questions.clone(),
+            queue: self.queue.iter().cloned().collect(),
+            attached,
+        }
+    }
+}
+
+/// The beginning of the first input, on one line.
+fn title_of(item: &Item) -> Option<String> {
+    let ItemBody::UserMessage(message) = &item.body else { return None };
+    let text = message.content.iter().find_map(|part| match part {
+        InputPart::Text { text } => Some(text),
+        InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+    })?;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut title: String = line.chars().take(TITLE_CHARS).collect();
+    if title.len() < line.len() {
+        title.push('…');
+    }
+    (!title.is_empty()).then_some(title)
+}
+
+/// What "the same thing again" means for a leave that lasts.
+fn grant_key(kind: &QuestionKind) -> Option<String> {
+    match kind {
+        QuestionKind::Command { argv, cwd, is_escalated, .. } => {
+            serde_json::to_string(&(argv, cwd, is_escalated)).ok()
+        }
+        QuestionKind::FileChange { .. } => Some("fileChange".to_owned()),
+        QuestionKind::Unknown(_) => None,
+    }
+}

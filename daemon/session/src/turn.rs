@@ -1,0 +1,9 @@
+//! The decisions of a session: `step` is the pure function from a state and an input to effects.
+
+mod answer;
+mod calls;
+mod ending;
+pub(crate) mod request;
+pub mod step;
+#[cfg(test)]
+mod tests;

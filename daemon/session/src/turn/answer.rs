@@ -1,0 +1,186 @@
+//! What follows from the pieces of a model's answer.
+
+use protocol::delta::Delta;
+use protocol::event::{Event, ItemChanged, ModelResponded, ModelRetried};
+use protocol::ids::ItemId;
+use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus, OpaqueReasoning, OtherToolCall, Reasoning};
+use protocol::model::{ProviderFailure, Usage};
+use protocol::tool::ToolCall;
+use protocol::turn::{TurnFailure, TurnOutcome};
+
+use model::event::StopReason;
+
+use crate::effect::Effect;
+use crate::input::Answer;
+use crate::moment::Moment;
+use crate::state::{Running, SessionState};
+use crate::turn::ending;
+use crate::turn::step::completed;
+
+/// Decides on one piece.
+pub(crate) fn take(state: &SessionState, running: &Running, piece: Answer, moment: &Moment) -> Vec<Effect> {
+    match piece {
+        Answer::Text { item_id, text } => {
+            let empty = ItemBody::AgentMessage(AgentMessage { text: String::new() });
+            grow_or_begin(state, running, item_id, empty, text, moment)
+        }
+        Answer::Summary { item_id, text } => {
+            let empty = ItemBody::Reasoning(Reasoning { summary: String::new(), opaque: None });
+            grow_or_begin(state, running, item_id, empty, text, moment)
+        }
+        Answer::Message { item_id, text } => {
+            let body = ItemBody::AgentMessage(AgentMessage { text });
+            whole(state, running, item_id, ItemStatus::Completed, body, moment)
+        }
+        Answer::Reasoning { item_id, summary, opaque } => {
+            reasoning(state, running, item_id, summary, opaque, moment)
+        }
+        Answer::Call { item_id, call, prepared } => {
+            call_made(state, running, item_id, call, prepared, moment)
+        }
+        Answer::Retrying { attempt, max_attempts, delay, failure } => {
+            let mut events = discarded(state, running, moment);
+            events.push(Event::ModelRetried(ModelRetried {
+                turn_id: running.turn_id,
+                attempt,
+                max_attempts,
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                failure,
+            }));
+            vec![Effect::Append(events)]
+        }
+        Answer::Completed { usage, stop } => answered(state, running, usage, stop, moment),
+        Answer::Failed(failure) => failed(state, failure, moment),
+    }
+}
+
+/// Adds text to an item in progress, and lets everybody see it.
+pub(crate) fn grow(state: &SessionState, item_id: ItemId, text: String) -> Vec<Effect> {
+    if state.item(item_id).is_none_or(|item| item.status != ItemStatus::InProgress) {
+        return Vec::new();
+    }
+    let offset_bytes = state.text_so_far(item_id).len() as u64;
+    vec![Effect::Publish(Delta { item_id, offset_bytes, text })]
+}
+
+fn grow_or_begin(
+    state: &SessionState,
+    running: &Running,
+    item_id: ItemId,
+    empty: ItemBody,
+    text: String,
+    moment: &Moment,
+) -> Vec<Effect> {
+    if state.item(item_id).is_some() {
+        return grow(state, item_id, text);
+    }
+    let item = new_item(running, item_id, ItemStatus::InProgress, empty, moment);
+    vec![
+        Effect::Append(vec![Event::ItemStarted(ItemChanged { item })]),
+        Effect::Publish(Delta { item_id, offset_bytes: 0, text }),
+    ]
+}
+
+fn whole(
+    state: &SessionState,
+    running: &Running,
+    item_id: ItemId,
+    status: ItemStatus,
+    body: ItemBody,
+    moment: &Moment,
+) -> Vec<Effect> {
+    let event = match state.item(item_id) {
+        Some(item) => completed(item, status, body, moment),
+        None => {
+            let item =
+                Item { completed_at: Some(moment.at), ..new_item(running, item_id, status, body, moment) };
+            Event::ItemCompleted(ItemChanged { item })
+        }
+    };
+    vec![Effect::Append(vec![event])]
+}
+
+fn reasoning(
+    state: &SessionState,
+    running: &Running,
+    item_id: ItemId,
+    summary: String,
+    opaque: Option<OpaqueReasoning>,
+    moment: &Moment,
+) -> Vec<Effect> {
+    if summary.is_empty() && opaque.is_none() && state.item(item_id).is_none() {
+        return Vec::new();
+    }
+    let body = ItemBody::Reasoning(Reasoning { summary, opaque });
+    whole(state, running, item_id, ItemStatus::Completed, body, moment)
+}
+
+/// A call's item is here before anything is done about it. One that can't be understood ends at once, with what
+/// is wrong as its output.
+fn call_made(
+    state: &SessionState,
+    running: &Running,
+    item_id: ItemId,
+    call: ToolCall,
+    prepared: Result<Box<ItemBody>, String>,
+    moment: &Moment,
+) -> Vec<Effect> {
+    match prepared {
+        Ok(body) => {
+            let item = new_item(running, item_id, ItemStatus::InProgress, *body, moment);
+            vec![Effect::Append(vec![Event::ItemStarted(ItemChanged { item })])]
+        }
+        Err(message) => {
+            let body = ItemBody::ToolCall(OtherToolCall { call, output: Some(message) });
+            whole(state, running, item_id, ItemStatus::Failed, body, moment)
+        }
+    }
+}
+
+/// The answer so far is void: its items will not be shown to the model.
+fn discarded(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Event> {
+    let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
+    items
+        .iter()
+        .filter(|item| item.step == running.step && item.status != ItemStatus::Discarded)
+        .filter(|item| !matches!(item.body, ItemBody::UserMessage(_) | ItemBody::Notice(_)))
+        .map(|item| completed(item, ItemStatus::Discarded, state.with_text_so_far(item).body, moment))
+        .collect()
+}
+
+fn answered(
+    state: &SessionState,
+    running: &Running,
+    usage: Usage,
+    stop: StopReason,
+    moment: &Moment,
+) -> Vec<Effect> {
+    let responded =
+        Event::ModelResponded(ModelResponded { turn_id: running.turn_id, step: running.step, usage });
+    let mut effects = vec![Effect::Append(vec![responded])];
+    match stop {
+        StopReason::Finished => effects.push(Effect::Continue),
+        StopReason::Stopped(reason) => {
+            let failure = TurnFailure::ModelStopped { reason };
+            effects.extend(ending::end(state, TurnOutcome::Failed { failure }, usage, moment));
+        }
+    }
+    effects
+}
+
+fn failed(state: &SessionState, failure: ProviderFailure, moment: &Moment) -> Vec<Effect> {
+    let failure = TurnFailure::Provider(failure);
+    ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment)
+}
+
+fn new_item(running: &Running, id: ItemId, status: ItemStatus, body: ItemBody, moment: &Moment) -> Item {
+    Item {
+        id,
+        turn_id: running.turn_id,
+        step: running.step,
+        status,
+        started_at: moment.at,
+        completed_at: None,
+        body,
+    }
+}

@@ -1,0 +1,233 @@
+//! What happens between two model requests: the calls of the last answer run one after the other, each after the
+//! policy and, where it says so, a person allowed it; then the model is asked again, or the turn ends.
+
+use std::collections::VecDeque;
+
+use context::history::text_of;
+use policy::decision::{Decision, decide};
+use protocol::event::{Event, ModelRequested, QuestionAsked, TurnStarted};
+use protocol::item::{CommandExit, CommandOutput, Item, ItemBody, ItemStatus};
+use protocol::model::Usage;
+use protocol::question::{Question, QuestionKind};
+use protocol::session::QueuedInput;
+use protocol::tool::ToolCall;
+use protocol::turn::{LimitKind, Turn, TurnFailure, TurnOutcome};
+use tools::tool::action;
+
+use crate::effect::Effect;
+use crate::moment::Moment;
+use crate::state::{Phase, Running, SessionState};
+use crate::turn::step::completed;
+use crate::turn::{ending, request};
+
+/// After so many identical calls with identical outcomes in a row, the next one is not run and the model is told.
+const REPEATS_BEFORE_HINT: u32 = 3;
+/// After so many the turn ends.
+const REPEATS_BEFORE_END: u32 = 6;
+
+/// Goes on from the state as it is: the next call, the next request, the end, or the next queued input.
+pub(crate) fn proceed(state: &SessionState, moment: &mut Moment) -> Vec<Effect> {
+    let Some((running, turn)) = state.current() else { return start_queued(&state.queue, state, moment) };
+    if running.phase != Phase::Calls {
+        return Vec::new();
+    }
+    match turn.items.iter().find(|item| is_open_call(item, running)) {
+        Some(item) => next_call(state, running, turn, item, moment),
+        None => next_request(state, running, turn, moment),
+    }
+}
+
+fn is_open_call(item: &Item, running: &Running) -> bool {
+    item.step == running.step && item.status == ItemStatus::InProgress && item.body.call().is_some()
+}
+
+fn next_call(
+    state: &SessionState,
+    running: &Running,
+    turn: &Turn,
+    item: &Item,
+    moment: &mut Moment,
+) -> Vec<Effect> {
+    if state.questions.iter().any(|question| question.item_id == item.id) {
+        return Vec::new();
+    }
+    if let Some(max) = running.limits.max_tool_calls
+        && calls_so_far(turn) >= max
+    {
+        let message = format!("The turn was allowed {max} tool calls and asked for more");
+        let outcome = TurnOutcome::LimitReached { limit: LimitKind::ToolCalls, message };
+        return ending::end(state, outcome, Usage::default(), moment);
+    }
+    if let Some(call) = item.body.call() {
+        let repeats = repeats(turn, call);
+        if repeats >= REPEATS_BEFORE_END {
+            let failure = TurnFailure::Loop { repetitions: repeats + 1, tool: call.name.clone() };
+            return ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment);
+        }
+        if repeats >= REPEATS_BEFORE_HINT {
+            let hint = format!(
+                "Not run: this very call was made {repeats} times in a row, each time with the same outcome. \
+                 Do something else, or say what keeps you from going on."
+            );
+            return declined(item, &hint, moment);
+        }
+    }
+    if running.allowed.contains(&item.id) {
+        return vec![Effect::RunTool { item_id: item.id }];
+    }
+    let Some(action) = action(&item.body) else { return vec![Effect::RunTool { item_id: item.id }] };
+    match decide(action, state.settings.approval, state.settings.sandbox) {
+        Decision::Run => vec![Effect::RunTool { item_id: item.id }],
+        Decision::Refuse { reason } => declined(item, reason, moment),
+        Decision::Ask { reason } => {
+            let kind = question_kind(&item.body);
+            if state.is_granted(&kind) {
+                return vec![Effect::RunTool { item_id: item.id }];
+            }
+            let question = Question {
+                id: moment.question_id(),
+                turn_id: running.turn_id,
+                item_id: item.id,
+                asked_at: moment.at,
+                kind,
+                reason: reason.to_owned(),
+            };
+            vec![Effect::Append(vec![Event::QuestionAsked(QuestionAsked { question })])]
+        }
+    }
+}
+
+fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &Moment) -> Vec<Effect> {
+    let is_call = |item: &Item| item.step == running.step && item.body.call().is_some();
+    let is_steer = |item: &Item| item.step > running.step && matches!(item.body, ItemBody::UserMessage(_));
+    if !turn.items.iter().any(|item| is_call(item) || is_steer(item)) {
+        return ending::end(state, TurnOutcome::Completed, Usage::default(), moment);
+    }
+    if let Some(outcome) = spent(running, turn) {
+        return ending::end(state, outcome, Usage::default(), moment);
+    }
+    let event = Event::ModelRequested(ModelRequested {
+        turn_id: running.turn_id,
+        step: running.step.saturating_add(1),
+    });
+    vec![Effect::Append(vec![event]), Effect::CallModel]
+}
+
+/// Whether the turn has spent what it was allowed.
+fn spent(running: &Running, turn: &Turn) -> Option<TurnOutcome> {
+    let tokens = turn.usage.total_tokens();
+    if let Some(max) = running.limits.max_tokens
+        && tokens >= max
+    {
+        let message = format!("The turn was allowed {max} tokens and spent {tokens}");
+        return Some(TurnOutcome::LimitReached { limit: LimitKind::Tokens, message });
+    }
+    if let (Some(max), Some(cost)) = (running.limits.max_cost, turn.cost)
+        && cost >= max
+    {
+        let message = format!("The turn was allowed ${max} and spent ${cost:.4}");
+        return Some(TurnOutcome::LimitReached { limit: LimitKind::Cost, message });
+    }
+    None
+}
+
+fn start_queued(queue: &VecDeque<QueuedInput>, state: &SessionState, moment: &mut Moment) -> Vec<Effect> {
+    let Some(next) = queue.front() else { return Vec::new() };
+    let started = TurnStarted {
+        turn_id: moment.turn_id(),
+        actor: next.actor.clone(),
+        limits: state.settings.limits.clone(),
+        output_schema: None,
+        is_from_queue: true,
+    };
+    request::begin(started, next.input.clone(), moment)
+}
+
+/// The event that says to the model, and to people, why an item did not happen.
+pub(crate) fn declined_event(item: &Item, message: &str, moment: &Moment) -> Event {
+    let mut body = item.body.clone();
+    let message = Some(message.to_owned());
+    match &mut body {
+        ItemBody::Command(command) => command.message = message,
+        ItemBody::FileChange(change) => change.message = message,
+        ItemBody::ToolCall(call) => call.output = message,
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => {}
+    }
+    completed(item, ItemStatus::Declined, body, moment)
+}
+
+fn declined(item: &Item, message: &str, moment: &Moment) -> Vec<Effect> {
+    vec![Effect::Append(vec![declined_event(item, message, moment)]), Effect::Continue]
+}
+
+fn question_kind(body: &ItemBody) -> QuestionKind {
+    match body {
+        ItemBody::Command(command) => QuestionKind::Command {
+            command: command.command.clone(),
+            argv: command.argv.clone(),
+            cwd: command.cwd.clone(),
+            is_escalated: command.is_escalated,
+            justification: command.justification.clone(),
+        },
+        ItemBody::FileChange(change) => {
+            QuestionKind::FileChange { patch: change.call.input.text().to_owned() }
+        }
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::ToolCall(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => QuestionKind::Unknown(serde_json::Value::Null),
+    }
+}
+
+/// Calls that were carried out, or failed at it.
+fn calls_so_far(turn: &Turn) -> u32 {
+    let counts = |item: &&Item| {
+        item.body.call().is_some()
+            && !matches!(item.status, ItemStatus::InProgress | ItemStatus::Declined | ItemStatus::Discarded)
+    };
+    u32::try_from(turn.items.iter().filter(counts).count()).unwrap_or(u32::MAX)
+}
+
+/// How often in a row this call was made before, with one outcome. Calls that were not run do not tell.
+fn repeats(turn: &Turn, call: &ToolCall) -> u32 {
+    let mut count = 0;
+    let mut outcome = None;
+    let ended = |item: &&Item| !matches!(item.status, ItemStatus::InProgress | ItemStatus::Discarded);
+    for item in turn.items.iter().rev().filter(ended) {
+        let Some(made) = item.body.call() else { continue };
+        if made.name != call.name || made.input != call.input {
+            break;
+        }
+        if item.status != ItemStatus::Declined {
+            let this = outcome_of(item);
+            if *outcome.get_or_insert_with(|| this.clone()) != this {
+                break;
+            }
+        }
+        count += 1;
+    }
+    count
+}
+
+/// What tells two outcomes of one call apart; not how long it took.
+fn outcome_of(item: &Item) -> (Option<(CommandExit, CommandOutput)>, String) {
+    match &item.body {
+        ItemBody::Command(command) => {
+            let outcome = command.outcome.as_ref();
+            (outcome.map(|outcome| (outcome.exit.clone(), outcome.output.clone())), String::new())
+        }
+        ItemBody::FileChange(_)
+        | ItemBody::ToolCall(_)
+        | ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => (None, text_of(item)),
+    }
+}

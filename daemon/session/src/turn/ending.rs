@@ -1,0 +1,114 @@
+//! How a turn ends: what is still in progress is closed, questions are withdrawn, and the account is made.
+
+use protocol::event::{Event, QuestionWithdrawn, TurnEnded};
+use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, Item, ItemBody, ItemStatus};
+use protocol::model::Usage;
+use protocol::turn::{InterruptReason, TurnOutcome};
+
+use crate::effect::Effect;
+use crate::moment::Moment;
+use crate::state::{Phase, SessionState};
+use crate::turn::step::completed;
+
+/// Bytes that are kept of each end of an interrupted command's output.
+const KEPT_OUTPUT: usize = 16 * 1024;
+
+/// Ends the running turn while something may still be going on.
+pub(crate) fn cut_short(state: &SessionState, outcome: TurnOutcome, moment: &Moment) -> Vec<Effect> {
+    let mut effects = vec![Effect::CancelWork];
+    effects.extend(end(state, outcome, Usage::default(), moment));
+    effects
+}
+
+/// Ends the running turn. `more` is what an answer took that is not folded yet.
+pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, moment: &Moment) -> Vec<Effect> {
+    let Some((running, turn)) = state.current() else { return Vec::new() };
+    let mut events = Vec::new();
+    let withdrawn = |question: &protocol::question::Question| {
+        Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question.id })
+    };
+    events.extend(state.questions.iter().map(withdrawn));
+    // Calls run one after the other, so only the first that is open can have begun; and it has not if it waits.
+    let mut may_have_begun = running.phase == Phase::Calls && state.questions.is_empty();
+    for item in turn.items.iter().filter(|item| item.status == ItemStatus::InProgress) {
+        let body = interrupted(state, item, may_have_begun, moment);
+        if item.body.call().is_some() {
+            may_have_begun = false;
+        }
+        events.push(completed(item, ItemStatus::Interrupted, body, moment));
+    }
+    let mut usage = turn.usage;
+    usage += more;
+    let goes_on = !matches!(
+        outcome,
+        TurnOutcome::Interrupted {
+            reason: InterruptReason::Requested | InterruptReason::DaemonStopped | InterruptReason::Unanswered,
+            ..
+        }
+    );
+    events.push(Event::TurnEnded(TurnEnded {
+        turn_id: running.turn_id,
+        outcome,
+        usage,
+        cost: state.settings.price.map(|price| price.cost(&usage)),
+        duration_ms: moment.at.since(turn.started_at),
+    }));
+    let mut effects = vec![Effect::Append(events)];
+    if goes_on && !state.queue.is_empty() {
+        effects.push(Effect::Continue);
+    }
+    effects
+}
+
+/// The body of an item that did not come to its end.
+fn interrupted(state: &SessionState, item: &Item, may_have_begun: bool, moment: &Moment) -> ItemBody {
+    let whole = state.with_text_so_far(item).body;
+    if item.body.call().is_some() && !may_have_begun {
+        return never_begun(whole);
+    }
+    match whole {
+        ItemBody::Command(command) if !command.output_so_far.is_empty() => {
+            ItemBody::Command(with_output_so_far(command, moment.at.since(item.started_at)))
+        }
+        other => other,
+    }
+}
+
+fn never_begun(body: ItemBody) -> ItemBody {
+    const MESSAGE: &str = "Not run: the turn ended before.";
+    match body {
+        ItemBody::Command(command) => {
+            ItemBody::Command(Command { message: Some(MESSAGE.to_owned()), ..command })
+        }
+        ItemBody::FileChange(mut change) => {
+            change.message = Some(MESSAGE.to_owned());
+            ItemBody::FileChange(change)
+        }
+        ItemBody::ToolCall(mut call) => {
+            call.output = Some(MESSAGE.to_owned());
+            ItemBody::ToolCall(call)
+        }
+        other @ (ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_)) => other,
+    }
+}
+
+fn with_output_so_far(mut command: Command, duration_ms: u64) -> Command {
+    let text = std::mem::take(&mut command.output_so_far);
+    let total_bytes = text.len() as u64;
+    let output = if text.len() <= 2 * KEPT_OUTPUT {
+        CommandOutput { head: text, total_bytes, ..CommandOutput::default() }
+    } else {
+        let head = &text[..text.floor_char_boundary(KEPT_OUTPUT)];
+        let tail = &text[text.ceil_char_boundary(text.len() - KEPT_OUTPUT)..];
+        let omitted_bytes = (text.len() - head.len() - tail.len()) as u64;
+        CommandOutput { head: head.to_owned(), tail: tail.to_owned(), omitted_bytes, total_bytes, blob: None }
+    };
+    command.outcome = Some(CommandOutcome { exit: CommandExit::Interrupted, duration_ms, output });
+    command.message =
+        Some("The turn ended while this ran; what it had not printed yet is not known.".to_owned());
+    command
+}

@@ -1,0 +1,79 @@
+//! `step`: what follows from one input. Pure: no clock, file, environment or randomness of its own; time and
+//! identities come with the `Moment`.
+
+use std::time::Duration;
+
+use protocol::event::{Event, ItemChanged};
+use protocol::ids::{ItemId, TurnId};
+use protocol::item::{Item, ItemBody, ItemStatus};
+use protocol::turn::{InterruptReason, LimitKind, TurnOutcome};
+
+use crate::effect::Effect;
+use crate::input::Input;
+use crate::moment::Moment;
+use crate::state::{Phase, Running, SessionState};
+use crate::turn::{answer, calls, ending, request};
+
+/// Decides what follows. Inputs of a turn that has ended follow to nothing.
+#[must_use]
+pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effect> {
+    match input {
+        Input::Request { actor, request } => request::decide(state, actor, request, moment),
+        Input::Model { turn_id, event } => match running(state, turn_id) {
+            Some(running) if running.phase == Phase::Model => answer::take(state, running, event, moment),
+            Some(_) | None => Vec::new(),
+        },
+        Input::ToolOutput { item_id, text } => answer::grow(state, item_id, text),
+        Input::ToolEnded { item_id, status, body } => tool_ended(state, item_id, status, body, moment),
+        Input::Deadline { turn_id } => deadline(state, turn_id, moment),
+        Input::Checkpoint => {
+            let unsaved: Vec<_> = state.unsaved().into_iter().map(Event::ItemAppended).collect();
+            if unsaved.is_empty() { Vec::new() } else { vec![Effect::Append(unsaved)] }
+        }
+        Input::Continue => calls::proceed(state, moment),
+        Input::Stopped => stopped(state, moment),
+    }
+}
+
+/// What is known of the turn if it is the one that runs.
+fn running(state: &SessionState, turn_id: TurnId) -> Option<&Running> {
+    state.running.as_ref().filter(|running| running.turn_id == turn_id)
+}
+
+fn tool_ended(
+    state: &SessionState,
+    item_id: ItemId,
+    status: ItemStatus,
+    body: ItemBody,
+    moment: &Moment,
+) -> Vec<Effect> {
+    let Some(item) = state.item(item_id).filter(|item| item.status == ItemStatus::InProgress) else {
+        return Vec::new();
+    };
+    vec![Effect::Append(vec![completed(item, status, body, moment)]), Effect::Continue]
+}
+
+fn deadline(state: &SessionState, turn_id: TurnId, moment: &Moment) -> Vec<Effect> {
+    let Some(running) = running(state, turn_id) else { return Vec::new() };
+    let allowed = Duration::from_millis(running.limits.deadline_ms.unwrap_or_default());
+    let message = format!("The turn took longer than the {} s it was allowed", allowed.as_secs_f64());
+    ending::cut_short(state, TurnOutcome::LimitReached { limit: LimitKind::Deadline, message }, moment)
+}
+
+/// A turn that only waits for an answer can wait on; any other one says where it stopped.
+fn stopped(state: &SessionState, moment: &Moment) -> Vec<Effect> {
+    match &state.running {
+        None => Vec::new(),
+        Some(running) if running.phase == Phase::Calls && !state.questions.is_empty() => Vec::new(),
+        Some(_) => {
+            let reason = InterruptReason::DaemonStopped;
+            ending::cut_short(state, TurnOutcome::Interrupted { reason, actor: None }, moment)
+        }
+    }
+}
+
+/// The event that ends an item.
+pub(crate) fn completed(item: &Item, status: ItemStatus, body: ItemBody, moment: &Moment) -> Event {
+    let item = Item { status, body, completed_at: Some(moment.at), ..item.clone() };
+    Event::ItemCompleted(ItemChanged { item })
+}

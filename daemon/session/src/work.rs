@@ -1,0 +1,174 @@
+//! What goes on beside a session's decisions: the model's answer and the running tool, each a task that tells
+//! the actor what happens. Aborting the task ends what it started.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt};
+use model::client::ModelStream;
+use model::event::{ModelEvent, OutputItem};
+use protocol::ids::{ItemId, TurnId};
+use protocol::item::{ItemBody, ItemStatus};
+use protocol::model::{ProviderFailure, ProviderFailureKind};
+use protocol::tool::ToolCall;
+use tokio::sync::mpsc;
+use tools::registry::Registry;
+use tools::tool::{RunContext, RunOutcome};
+
+use crate::input::{Answer, Input};
+
+/// Pieces of output that may wait for the actor.
+const PROGRESS_QUEUE: usize = 16;
+/// Pieces of an answer that are told together at most.
+const TOGETHER: usize = 64;
+
+/// Listens to an answer until its end. What is there at once is told at once, so that it becomes durable
+/// together. A full channel slows the provider's stream, not the session.
+pub(crate) async fn listen(
+    stream: ModelStream,
+    provider: String,
+    turn_id: TurnId,
+    mut reader: AnswerReader,
+    inputs: mpsc::Sender<Vec<Input>>,
+) {
+    let mut pieces = stream.ready_chunks(TOGETHER);
+    loop {
+        let mut answers: Vec<Answer> = match AssertUnwindSafe(pieces.next()).catch_unwind().await {
+            Ok(Some(events)) => events
+                .into_iter()
+                .map(|event| event.map_or_else(Answer::Failed, |event| reader.read(event)))
+                .collect(),
+            Ok(None) => vec![broken_off(&provider, "The stream ended without an end")],
+            Err(_) => vec![broken_off(&provider, "The provider's client failed inside; see the log")],
+        };
+        let is_end = |answer: &Answer| matches!(answer, Answer::Completed { .. } | Answer::Failed(_));
+        let end = answers.iter().position(is_end);
+        answers.truncate(end.map_or(usize::MAX, |end| end + 1));
+        let told = answers.into_iter().map(|event| Input::Model { turn_id, event }).collect();
+        if end.is_some() {
+            // The connection is given back before the model is asked again.
+            drop(pieces);
+            tell(&inputs, told).await;
+            return;
+        }
+        if !tell(&inputs, told).await {
+            return;
+        }
+    }
+}
+
+/// Says whether anybody still listens.
+async fn tell(inputs: &mpsc::Sender<Vec<Input>>, told: Vec<Input>) -> bool {
+    let heard = inputs.send(told).await.is_ok();
+    if !heard {
+        tracing::debug!("something came to its end after its session was unloaded");
+    }
+    heard
+}
+
+fn broken_off(provider: &str, message: &str) -> Answer {
+    Answer::Failed(ProviderFailure {
+        provider: provider.to_owned(),
+        kind: ProviderFailureKind::Cut,
+        status: None,
+        message: message.to_owned(),
+    })
+}
+
+/// Gives the things of an answer their items, and has calls understood by their tools.
+pub(crate) struct AnswerReader {
+    tools: Arc<Registry>,
+    cwd: PathBuf,
+    items: HashMap<u32, ItemId>,
+}
+
+impl AnswerReader {
+    pub(crate) fn new(tools: Arc<Registry>, cwd: PathBuf) -> Self {
+        Self { tools, cwd, items: HashMap::new() }
+    }
+
+    fn item(&mut self, index: u32) -> ItemId {
+        *self.items.entry(index).or_insert_with(ItemId::generate)
+    }
+
+    fn read(&mut self, event: ModelEvent) -> Answer {
+        match event {
+            ModelEvent::TextDelta { index, text } => Answer::Text { item_id: self.item(index), text },
+            ModelEvent::SummaryDelta { index, text } => Answer::Summary { item_id: self.item(index), text },
+            ModelEvent::OutputItem { index, item } => {
+                let item_id = self.item(index);
+                match item {
+                    OutputItem::Message(text) => Answer::Message { item_id, text },
+                    OutputItem::Reasoning { summary, opaque } => {
+                        Answer::Reasoning { item_id, summary, opaque }
+                    }
+                    OutputItem::ToolCall(call) => self.call(item_id, call),
+                }
+            }
+            ModelEvent::Retrying { attempt, max_attempts, delay, failure } => {
+                self.items.clear();
+                Answer::Retrying { attempt, max_attempts, delay, failure }
+            }
+            ModelEvent::Completed { usage, stop } => Answer::Completed { usage, stop },
+        }
+    }
+
+    fn call(&self, item_id: ItemId, call: ToolCall) -> Answer {
+        let prepared = self.tools.prepare(&call, &self.cwd).map(Box::new).map_err(|error| error.to_string());
+        Answer::Call { item_id, call, prepared }
+    }
+}
+
+/// Runs a tool to its end and tells what it prints meanwhile.
+pub(crate) async fn run_tool(
+    tools: Arc<Registry>,
+    item_id: ItemId,
+    body: ItemBody,
+    context: impl FnOnce(mpsc::Sender<String>) -> RunContext,
+    inputs: mpsc::Sender<Vec<Input>>,
+) {
+    let (progress, mut pieces) = mpsc::channel(PROGRESS_QUEUE);
+    let running = tools.run(body.clone(), context(progress));
+    let watching = async {
+        while let Some(mut text) = pieces.recv().await {
+            while let Ok(more) = pieces.try_recv() {
+                text.push_str(&more);
+            }
+            if !tell(&inputs, vec![Input::ToolOutput { item_id, text }]).await {
+                return;
+            }
+        }
+    };
+    let outcome = async {
+        match running {
+            Some(running) => AssertUnwindSafe(running).catch_unwind().await.ok(),
+            None => None,
+        }
+    };
+    let (outcome, ()) = tokio::join!(outcome, watching);
+    let RunOutcome { status, body } = outcome.unwrap_or_else(|| {
+        tracing::error!(item = %item_id, "a tool failed inside");
+        RunOutcome {
+            status: ItemStatus::Failed,
+            body: with_message(body, "The tool failed inside Skein; its outcome is unknown."),
+        }
+    });
+    tell(&inputs, vec![Input::ToolEnded { item_id, status, body }]).await;
+}
+
+fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
+    let message = Some(text.to_owned());
+    match &mut body {
+        ItemBody::Command(command) => command.message = message,
+        ItemBody::FileChange(change) => change.message = message,
+        ItemBody::ToolCall(call) => call.output = message,
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => {}
+    }
+    body
+}
