@@ -16,19 +16,15 @@ pub async fn connect(folders: &Folders) -> Result<Stream, WireError> {
     platform::check_socket_owner(&path)?;
     let stream = match platform::connect(&path).await {
         Ok(stream) => stream,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Err(WireError::NoDaemon(path));
         }
         Err(source) => return Err(WireError::Socket { path, source }),
     };
     match platform::check_peer(&stream) {
         Ok(()) => Ok(stream),
-        Err(owner) => Err(WireError::ForeignDaemon {
-            path,
-            owner: owner.unwrap_or(u32::MAX),
-            user: platform::user(),
-        }),
+        Err(owner) => {
+            Err(WireError::ForeignDaemon { path, owner: owner.unwrap_or(u32::MAX), user: platform::user() })
+        }
     }
 }

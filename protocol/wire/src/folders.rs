@@ -81,6 +81,12 @@ impl Folders {
         self.state.join("log").join("daemon.log")
     }
 
+    /// What the daemon said on standard error, from its last start on.
+    #[must_use]
+    pub fn start_log(&self) -> PathBuf {
+        self.state.join("log").join("start.log")
+    }
+
     /// The user's settings.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {

@@ -3,7 +3,8 @@
 //!
 //! `folders` decides where everything lives. `listen` binds the daemon's socket, one daemon per home, and
 //! accepts connections of its own user only. `dial` connects a client after it has checked that the socket is
-//! its own user's. `gate` makes a stream push back: a peer that does not read is not read from.
+//! its own user's. `gate` makes a stream push back: a peer that does not read is not read from. `spawn` starts a
+//! daemon that outlives its starter.
 
 pub mod dial;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod folders;
 pub mod gate;
 pub mod listen;
 mod platform;
+pub mod spawn;
 
 /// A connection. On Unix a Unix domain socket, on Windows a named pipe.
 pub type Stream = interprocess::local_socket::tokio::Stream;

@@ -30,13 +30,8 @@ impl HomeLock {
         folders.prepare()?;
         let path = folders.lock();
         let wrap = |source| WireError::Folder { path: folders.state.clone(), source };
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(wrap)?;
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(wrap)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -110,11 +105,8 @@ impl Listener {
     }
 
     async fn rebind(&mut self) {
-        let rebound = self
-            .folders
-            .prepare()
-            .map_err(io::Error::other)
-            .and_then(|()| bind_watched(&self.folders));
+        let rebound =
+            self.folders.prepare().map_err(io::Error::other).and_then(|()| bind_watched(&self.folders));
         match rebound {
             Ok((raw, watch)) => {
                 info!(path = %self.path.display(), "the socket was removed; bound it again");
