@@ -1,5 +1,6 @@
 //! The one method table. Each resource has a trait that jsonrpsee turns into a server and a client.
-//! Parameters travel as one JSON object by name; `methods` lists them for documents and tests.
+//! Parameters are one JSON object, `"params": {…}`, which may also stand alone in an array, as jsonrpsee's clients
+//! send it; `methods` lists all of them for documents and tests.
 
 pub mod config;
 pub mod daemon;

@@ -1,0 +1,230 @@
+//! Which variables of a client's environment the commands of a session see. Secrets, and whatever leads to the
+//! daemon, to agents that hold keys or to other programs of the user, stay out whatever the settings say.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use config::{Inherit, Settings, ShellEnvironmentPolicy};
+use protocol::session::Environment;
+use session::world::CommandEnvironment;
+
+/// What every program needs.
+const CORE: [&str; 13] = [
+    "HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TEMP", "TERM", "TMP", "TMPDIR", "TZ", "USER",
+    "USERNAME",
+];
+
+/// Names that hold one of these are secrets.
+const SECRET_PARTS: [&str; 8] =
+    ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "COOKIE"];
+/// Names that begin so lead to a program that can do more than a command may.
+const PREFIXES: [&str; 7] = ["SKEIN_", "CODEX_", "DBUS", "SSH_", "GPG_", "TMUX", "XAUTHORITY"];
+/// Names that end so are secrets, or sockets of such programs.
+const SUFFIXES: [&str; 5] = ["PASS", "_PWD", "_SOCK", "_SOCKET", "_AUTH"];
+/// Further names of both kinds.
+const NAMES: [&str; 2] = ["STY", "XDG_RUNTIME_DIR"];
+
+/// The variables that commands see, in the order of their names.
+pub(crate) fn for_commands(environment: &Environment, settings: &Settings) -> CommandEnvironment {
+    let named = named_secrets(settings);
+    environment
+        .iter()
+        .filter(|(name, value)| is_sound(name, value) && !is_private(name) && !named.contains(name.as_str()))
+        .filter(|(name, _)| is_wanted(name, &settings.shell_environment_policy))
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect()
+}
+
+/// The variables that the settings themselves name as secrets.
+fn named_secrets(settings: &Settings) -> BTreeSet<&str> {
+    settings
+        .model_providers
+        .values()
+        .flat_map(|provider| {
+            provider.env_keys().chain(provider.env_http_headers.values().map(String::as_str))
+        })
+        .collect()
+}
+
+/// Whether the system takes it as a variable at all.
+fn is_sound(name: &str, value: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+}
+
+/// Whether commands must not see it.
+fn is_private(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    // `AUTH` is a secret, `AUTHOR` is a person.
+    let is_authorization = name.replace("AUTHOR_", "").replace("AUTHORS", "").contains("AUTH");
+    is_authorization
+        || SECRET_PARTS.iter().any(|part| name.contains(part))
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        || NAMES.contains(&name.as_str())
+}
+
+fn is_wanted(name: &str, policy: &ShellEnvironmentPolicy) -> bool {
+    let is_inherited = match policy.inherit {
+        Inherit::None => false,
+        Inherit::Core => CORE.contains(&name) || name.starts_with("LC_"),
+        Inherit::All => true,
+    };
+    let matches_one = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
+    is_inherited
+        && !matches_one(&policy.exclude)
+        && (policy.include_only.is_empty() || matches_one(&policy.include_only))
+}
+
+/// Whether the name matches the pattern, in which `*` stands for any characters and `?` for one. Case does not
+/// matter.
+fn matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let name: Vec<char> = name.to_lowercase().chars().collect();
+    let (mut at_pattern, mut at_name) = (0, 0);
+    // Where to go on if what follows the last `*` does not fit: let it stand for one more character.
+    let mut retry: Option<(usize, usize)> = None;
+    while at_name < name.len() {
+        match pattern.get(at_pattern) {
+            Some('*') => {
+                retry = Some((at_pattern + 1, at_name + 1));
+                at_pattern += 1;
+            }
+            Some(&wanted) if wanted == '?' || wanted == name[at_name] => {
+                at_pattern += 1;
+                at_name += 1;
+            }
+            Some(_) | None => {
+                let Some((after_star, next)) = retry else { return false };
+                (at_pattern, at_name) = (after_star, next);
+                retry = Some((after_star, next + 1));
+            }
+        }
+    }
+    pattern[at_pattern..].iter().all(|&left| left == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(environment: &[&str], settings: &Settings) -> Vec<String> {
+        let environment = environment.iter().map(|&name| (name.to_owned(), "x".to_owned())).collect();
+        let seen = for_commands(&environment, settings);
+        seen.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn secrets_and_ways_out_are_removed() {
+        for name in [
+            "OPENAI_API_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "GITHUB_TOKEN",
+            "github_token",
+            "NPM_CONFIG__AUTH",
+            "HTTP_AUTHORIZATION",
+            "PGPASSWORD",
+            "MYSQL_PWD",
+            "DB_PASS",
+            "SUDO_ASKPASS",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "KEY",
+            "SESSION_COOKIE",
+            "SSH_AUTH_SOCK",
+            "SSH_CONNECTION",
+            "GPG_AGENT_INFO",
+            "DBUS_SESSION_BUS_ADDRESS",
+            "XDG_RUNTIME_DIR",
+            "SKEIN_HOME",
+            "SKEIN_ANYTHING",
+            "CODEX_HOME",
+            "DOCKER_SOCK",
+            "NVIM_SOCKET",
+            "TMUX",
+            "TMUX_PANE",
+            "STY",
+            "XAUTHORITY",
+            "BASIC_AUTH",
+            "AUTH",
+        ] {
+            assert_eq!(names(&[name], &Settings::default()), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_programs_need_stays() {
+        for name in [
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "LANG",
+            "LC_ALL",
+            "TERM",
+            "TMPDIR",
+            "TZ",
+            "PWD",
+            "OLDPWD",
+            "EDITOR",
+            "CARGO_HOME",
+            "GOPATH",
+            "JAVA_HOME",
+            "VIRTUAL_ENV",
+            "CI",
+            "http_proxy",
+            "GIT_AUTHOR_NAME",
+            "GIT_AUTHOR_EMAIL",
+            "XDG_CONFIG_HOME",
+            "NODE_OPTIONS",
+        ] {
+            assert_eq!(names(&[name], &Settings::default()), [name], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_settings_name_as_a_key_is_removed() {
+        let mut settings = Settings::default();
+        let mut provider = config::ModelProvider::new("mine");
+        provider.env_key = Some("MY_LLM".to_owned());
+        provider.env_http_headers.insert("x-team".to_owned(), "MY_TEAM".to_owned());
+        settings.model_providers.insert("mine".to_owned(), provider);
+        assert_eq!(names(&["MY_LLM", "MY_TEAM", "MY_DOG"], &settings), ["MY_DOG"]);
+    }
+
+    #[test]
+    fn the_policy_of_the_settings_takes_away_more() {
+        let mut settings = Settings::default();
+        let all = ["HOME", "LC_ALL", "MY_CAT", "MY_DOG", "PATH"];
+        settings.shell_environment_policy.exclude = vec!["my_c*".to_owned()];
+        assert_eq!(names(&all, &settings), ["HOME", "LC_ALL", "MY_DOG", "PATH"]);
+        settings.shell_environment_policy.include_only = vec!["P*".to_owned(), "MY_*".to_owned()];
+        assert_eq!(names(&all, &settings), ["MY_DOG", "PATH"]);
+        settings.shell_environment_policy = ShellEnvironmentPolicy::default();
+        settings.shell_environment_policy.inherit = Inherit::Core;
+        assert_eq!(names(&all, &settings), ["HOME", "LC_ALL", "PATH"]);
+        settings.shell_environment_policy.inherit = Inherit::None;
+        assert_eq!(names(&all, &settings), [""; 0]);
+    }
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", "X", true),
+            ("A?C", "ABC", true),
+            ("A?C", "AC", false),
+            ("A*C", "AXXC", true),
+            ("A*C", "AC", true),
+            ("*B*", "ABA", true),
+            ("*AB", "AAB", true),
+            ("A", "AB", false),
+            ("", "", true),
+            ("a*", "ABC", true),
+            ("*A*A*A*A*A*A*A*B", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

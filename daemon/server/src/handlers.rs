@@ -1,0 +1,68 @@
+//! The methods: one file per resource. A handler checks what a client sent, asks the session or the store, and
+//! shapes the answer. Work never lives in a handler, because a client that goes away ends its calls.
+
+mod config;
+mod daemon;
+mod initialize;
+mod question;
+mod session;
+mod turn;
+
+use std::sync::Arc;
+
+use jsonrpsee::Extensions;
+use jsonrpsee::server::{Methods, RegisterMethodError};
+use protocol::api::config::ConfigServer;
+use protocol::api::daemon::DaemonServer;
+use protocol::api::initialize::InitializeServer;
+use protocol::api::question::QuestionServer;
+use protocol::api::session::SessionServer;
+use protocol::api::turn::TurnServer;
+use protocol::error::{ErrorCode, ProtocolError};
+
+use crate::connection::Connection;
+use crate::daemon::Daemon;
+
+/// All handlers.
+#[derive(Clone)]
+struct Handlers(Arc<Daemon>);
+
+/// The table of methods.
+///
+/// # Errors
+/// Two methods of one name.
+pub(crate) fn methods(daemon: &Arc<Daemon>) -> Result<Methods, RegisterMethodError> {
+    let handlers = Handlers(Arc::clone(daemon));
+    let mut methods = Methods::new();
+    methods.merge(InitializeServer::into_rpc(handlers.clone()))?;
+    methods.merge(SessionServer::into_rpc(handlers.clone()))?;
+    methods.merge(TurnServer::into_rpc(handlers.clone()))?;
+    methods.merge(QuestionServer::into_rpc(handlers.clone()))?;
+    methods.merge(ConfigServer::into_rpc(handlers.clone()))?;
+    methods.merge(DaemonServer::into_rpc(handlers))?;
+    Ok(methods)
+}
+
+/// The connection of a call; the guard has put it there.
+fn caller(extensions: &Extensions) -> Result<&Arc<Connection>, ProtocolError> {
+    extensions
+        .get::<Arc<Connection>>()
+        .ok_or_else(|| ProtocolError::new(ErrorCode::Internal, "The call came over no connection"))
+}
+
+/// Runs what looks at files on a thread that may wait for them.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProtocolError> + Send + 'static,
+) -> Result<T, ProtocolError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(ProtocolError::new(ErrorCode::Internal, "A task of the daemon failed inside"))
+    })
+}
+
+/// A reply that does not belong to the request.
+fn unexpected(reply: &::session::effect::Reply) -> ProtocolError {
+    ProtocolError::new(ErrorCode::Internal, format!("The session answered something else: {reply:?}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! `question/*`.
+
+use jsonrpsee::Extensions;
+use jsonrpsee::core::{RpcResult, async_trait};
+use protocol::api::question::QuestionServer;
+use protocol::question::{
+    QuestionAnswerParams, QuestionAnswerResult, QuestionListParams, QuestionListResult,
+};
+use session::input::Request;
+
+use super::{Handlers, caller};
+
+#[async_trait]
+impl QuestionServer for Handlers {
+    async fn list(&self, params: QuestionListParams) -> RpcResult<QuestionListResult> {
+        Ok(QuestionListResult { questions: self.0.sessions.questions(params.session_id).await? })
+    }
+
+    async fn answer(
+        &self,
+        extensions: &Extensions,
+        params: QuestionAnswerParams,
+    ) -> RpcResult<QuestionAnswerResult> {
+        let connection = caller(extensions)?;
+        let QuestionAnswerParams { question_id, decision } = params;
+        let session = self.0.sessions.with_question(question_id).await?;
+        self.lend(session.id(), connection).await?;
+        session.request(connection.actor()?, Request::Answer { question_id, decision }).await?;
+        Ok(QuestionAnswerResult { session_id: session.id() })
+    }
+}

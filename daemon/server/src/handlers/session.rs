@@ -1,0 +1,178 @@
+//! `session/*`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
+use jsonrpsee::types::ErrorObjectOwned;
+use jsonrpsee::{Extensions, PendingSubscriptionSink};
+use protocol::api::session::SessionServer;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::SessionId;
+use protocol::session::{
+    Attachment, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionListParams,
+    SessionListResult, SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams,
+    SessionUpdateResult, SettingsOverrides,
+};
+use session::handle::Feed;
+use session::input::Request;
+use session::sessions::NewSession;
+
+use super::{Handlers, blocking, caller};
+use crate::{daemon, settings, subscription, wiring};
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 200;
+/// Sessions of a list, and what it is cut to.
+const DEFAULT_LIST: u32 = 100;
+const MAX_LIST: u32 = 1000;
+/// Turns of a page, and what it is cut to.
+const DEFAULT_PAGE: u32 = 20;
+const MAX_PAGE: u32 = 200;
+/// How long attaching may take; less than a call may, because a feed's answer is not the guard's to give.
+const ATTACH_LIMIT: Duration = Duration::from_secs(25);
+
+#[async_trait]
+impl SessionServer for Handlers {
+    async fn create(
+        &self,
+        extensions: &Extensions,
+        params: SessionCreateParams,
+    ) -> RpcResult<SessionCreateResult> {
+        let connection = caller(extensions)?;
+        let actor = connection.actor()?;
+        check_title(params.title.as_deref())?;
+        let id = SessionId::generate();
+        let title = params.title.clone();
+        let circumstances = Arc::clone(&self.0.circumstances);
+        let client = Arc::clone(&connection.client()?.environment);
+        let (settings, instructions, warnings) = blocking(move || {
+            let loaded = settings::load(circumstances.file(), &params.overrides)?;
+            let environment = circumstances.effective(&client);
+            let resolved = settings::of_new_session(&loaded.settings, &params, environment)?;
+            wiring::check_provider(&loaded.settings, &resolved.provider)?;
+            let instructions = workspace::instructions::find(&resolved.cwd);
+            circumstances.remember(id, &client, params.overrides, loaded.settings);
+            Ok((resolved, instructions, loaded.warnings))
+        })
+        .await?;
+        let new = NewSession { id, actor, title, settings, instructions };
+        let session = match self.0.sessions.create(new).await {
+            Ok(session) => session,
+            Err(error) => {
+                self.0.circumstances.forget(id);
+                return Err(error.into());
+            }
+        };
+        tracing::info!(session = %id, "made a session");
+        Ok(SessionCreateResult { summary: session.summary().await?, warnings })
+    }
+
+    async fn list(&self, params: SessionListParams) -> RpcResult<SessionListResult> {
+        let limit = Some(params.limit.unwrap_or(DEFAULT_LIST).min(MAX_LIST));
+        let sessions = self.0.sessions.list(&SessionListParams { limit, ..params }).await?;
+        Ok(SessionListResult { sessions })
+    }
+
+    async fn read(&self, params: SessionReadParams) -> RpcResult<SessionSnapshot> {
+        let limit = params.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+        let session = self.0.sessions.open(params.session_id).await?;
+        let snapshot = session.read(params.skip_turns, limit).await?;
+        Ok(subscription::fitting(snapshot)?)
+    }
+
+    async fn update(
+        &self,
+        extensions: &Extensions,
+        params: SessionUpdateParams,
+    ) -> RpcResult<SessionUpdateResult> {
+        let connection = caller(extensions)?;
+        let SessionUpdateParams { session_id, title, overrides, unarchive } = params;
+        check_title(title.as_deref())?;
+        let session = self.0.sessions.open(session_id).await?;
+        let settings = if overrides == SettingsOverrides::default() {
+            None
+        } else {
+            let current = session.summary().await?.settings;
+            let circumstances = Arc::clone(&self.0.circumstances);
+            let client = Arc::clone(&connection.client()?.environment);
+            let updated = blocking(move || {
+                let environment = circumstances.effective(&client);
+                let file = circumstances.file();
+                let updated = settings::of_updated_session(file, &current, &overrides, environment)?;
+                circumstances.amend(session_id, &overrides)?;
+                Ok(updated)
+            });
+            Some(Box::new(updated.await?))
+        };
+        if unarchive {
+            session.request(connection.actor()?, Request::Unarchive).await?;
+        }
+        if title.is_some() || settings.is_some() {
+            session.request(connection.actor()?, Request::Update { title, settings }).await?;
+        }
+        Ok(SessionUpdateResult { summary: session.summary().await? })
+    }
+
+    async fn archive(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
+        let actor = caller(extensions)?.actor()?;
+        let session = self.0.sessions.open(params.session_id).await?;
+        session.request(actor, Request::Archive).await?;
+        Ok(Done {})
+    }
+
+    async fn delete(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
+        let actor = caller(extensions)?.actor()?;
+        self.0.sessions.delete(params.session_id).await?;
+        self.0.circumstances.forget(params.session_id);
+        tracing::info!(session = %params.session_id, by = %actor.name, "deleted a session");
+        Ok(Done {})
+    }
+
+    /// Runs as long as the feed does, on a task that ends with the connection.
+    async fn attach(
+        &self,
+        pending: PendingSubscriptionSink,
+        extensions: &Extensions,
+        params: SessionAttachParams,
+    ) -> SubscriptionResult {
+        let joined =
+            tokio::time::timeout(ATTACH_LIMIT, self.join(extensions, params)).await.unwrap_or_else(|_| {
+                Err(ProtocolError::new(ErrorCode::Unavailable, "The session did not answer in time"))
+            });
+        match joined {
+            Ok(feed) => {
+                // Where that fails the client is gone, and with it the feed.
+                if let Ok(sink) = pending.accept().await {
+                    subscription::run(sink, feed).await;
+                }
+            }
+            Err(error) => pending.reject(ErrorObjectOwned::from(error)).await,
+        }
+        Ok(())
+    }
+}
+
+impl Handlers {
+    async fn join(
+        &self,
+        extensions: &Extensions,
+        params: SessionAttachParams,
+    ) -> Result<Feed, ProtocolError> {
+        let SessionAttachParams { session_id, since, can_answer } = params;
+        let actor = caller(extensions)?.actor()?;
+        let session = self.0.sessions.open(session_id).await?;
+        session.attach(Attachment { actor, can_answer, attached_at: daemon::now() }, since).await
+    }
+}
+
+fn check_title(title: Option<&str>) -> Result<(), ProtocolError> {
+    let invalid = |message: String| Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
+    match title {
+        Some(title) if title.trim().is_empty() => invalid("The title is empty".to_owned()),
+        Some(title) if title.chars().count() > MAX_TITLE => {
+            invalid(format!("The title has more than {MAX_TITLE} characters"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

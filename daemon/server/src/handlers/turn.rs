@@ -1,0 +1,104 @@
+//! `turn/*`.
+
+use std::sync::Arc;
+
+use jsonrpsee::Extensions;
+use jsonrpsee::core::{RpcResult, async_trait};
+use protocol::api::turn::TurnServer;
+use protocol::error::ProtocolError;
+use protocol::ids::SessionId;
+use protocol::turn::{
+    InputPart, TurnEnqueueParams, TurnEnqueueResult, TurnInterruptParams, TurnInterruptResult,
+    TurnStartParams, TurnStartResult, TurnSteerParams, TurnSteerResult,
+};
+use session::effect::Reply;
+use session::handle::SessionHandle;
+use session::input::Request;
+
+use super::{Handlers, blocking, caller, unexpected};
+use crate::connection::Connection;
+use crate::input;
+
+#[async_trait]
+impl TurnServer for Handlers {
+    async fn start(&self, extensions: &Extensions, params: TurnStartParams) -> RpcResult<TurnStartResult> {
+        let connection = caller(extensions)?;
+        let TurnStartParams { session_id, input, output_schema, limits } = params;
+        let (session, input) = self.with_input(session_id, input).await?;
+        self.refresh(session_id, connection).await?;
+        let request = Request::Start { input, output_schema, limits };
+        let answered = session.request(connection.actor()?, request).await?;
+        match answered.reply {
+            Reply::Started { turn_id } => Ok(TurnStartResult { turn_id, seq: answered.seq }),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    async fn steer(&self, extensions: &Extensions, params: TurnSteerParams) -> RpcResult<TurnSteerResult> {
+        let connection = caller(extensions)?;
+        let TurnSteerParams { session_id, input, expected_turn_id: expected } = params;
+        let (session, input) = self.with_input(session_id, input).await?;
+        self.lend(session_id, connection).await?;
+        match session.request(connection.actor()?, Request::Steer { input, expected }).await?.reply {
+            Reply::Steered { turn_id, item_id } => Ok(TurnSteerResult { turn_id, item_id }),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        extensions: &Extensions,
+        params: TurnEnqueueParams,
+    ) -> RpcResult<TurnEnqueueResult> {
+        let connection = caller(extensions)?;
+        let TurnEnqueueParams { session_id, input } = params;
+        let (session, input) = self.with_input(session_id, input).await?;
+        self.refresh(session_id, connection).await?;
+        match session.request(connection.actor()?, Request::Enqueue { input }).await?.reply {
+            Reply::Started { turn_id } => Ok(TurnEnqueueResult { position: 0, turn_id: Some(turn_id) }),
+            Reply::Queued { position } => Ok(TurnEnqueueResult { position, turn_id: None }),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    async fn interrupt(
+        &self,
+        extensions: &Extensions,
+        params: TurnInterruptParams,
+    ) -> RpcResult<TurnInterruptResult> {
+        let actor = caller(extensions)?.actor()?;
+        let TurnInterruptParams { session_id, expected_turn_id: expected, reason } = params;
+        let session = self.0.sessions.open(session_id).await?;
+        match session.request(actor, Request::Interrupt { expected, reason }).await?.reply {
+            Reply::Interrupted { turn_id } => Ok(TurnInterruptResult { turn_id }),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+}
+
+impl Handlers {
+    /// The session, and what is said to it with its images in the store.
+    async fn with_input(
+        &self,
+        id: SessionId,
+        said: Vec<InputPart>,
+    ) -> Result<(SessionHandle, Vec<InputPart>), ProtocolError> {
+        let session = self.0.sessions.open(id).await?;
+        let input = input::take_in(self.0.store.blobs(), id, said).await?;
+        Ok((session, input))
+    }
+
+    /// Lets the turn run with the environment of who starts it.
+    async fn refresh(&self, id: SessionId, connection: &Connection) -> Result<(), ProtocolError> {
+        let circumstances = Arc::clone(&self.0.circumstances);
+        let environment = Arc::clone(&connection.client()?.environment);
+        blocking(move || circumstances.refresh(id, &environment)).await
+    }
+
+    /// Lets a turn that has no client's environment go on with that of who acts on it.
+    pub(super) async fn lend(&self, id: SessionId, connection: &Connection) -> Result<(), ProtocolError> {
+        let circumstances = Arc::clone(&self.0.circumstances);
+        let environment = Arc::clone(&connection.client()?.environment);
+        blocking(move || circumstances.lend(id, &environment)).await
+    }
+}

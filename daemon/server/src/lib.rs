@@ -1,0 +1,36 @@
+//! The daemon: the only crate of it that knows JSON-RPC, and the place where its parts are put together.
+//!
+//! How a call travels: `lifecycle` takes the home, opens the store, recovers sessions and listens. `listener`
+//! accepts a connection of the same user, wraps it so that it pushes back, and upgrades it to WebSocket;
+//! `connection` is who it is. Each call passes the guard of `middleware` (initialize first, a limit of calls under
+//! way, a deadline, a span) and comes to a file of `handlers`, which asks a session through its handle and shapes
+//! the answer. A client that follows a session is served by `subscription`.
+//!
+//! What sessions need of the world is in `wiring`: providers, profiles, environments. It is made of `settings`
+//! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only) and
+//! `environment` (what commands see). `input` takes in what people say, `logs` writes the log, `process` and
+//! `signals` are the daemon's own process.
+//!
+//! `local` is what the command line does without a daemon, over the same parts.
+
+mod circumstances;
+mod connection;
+mod daemon;
+mod environment;
+mod error;
+mod handlers;
+mod input;
+mod lifecycle;
+mod listener;
+pub mod local;
+mod logs;
+mod middleware;
+mod process;
+mod settings;
+mod signals;
+mod subscription;
+mod wiring;
+
+pub use error::ServerError;
+pub use lifecycle::{DaemonOptions, run_daemon};
+pub use logs::LogError;

@@ -1,0 +1,376 @@
+//! From `config.toml` and what a client asks for to the settings of a session. Reads files; blocks.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use config::{DEFAULT_OPENAI_MODEL, Loaded, OPENAI, Settings, WireApi};
+use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
+use protocol::profile::NetworkAccess;
+use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
+
+/// The name of the model that a script plays.
+const REPLAY_MODEL: &str = "replay";
+
+/// Reads the settings.
+///
+/// # Errors
+/// `InvalidRequest` with all that is wrong with them.
+pub(crate) fn load(file: &Path, overrides: &SettingsOverrides) -> Result<Loaded, ProtocolError> {
+    config::load(file, overrides).map_err(|problems| malformed(&problems))
+}
+
+/// All problems as one error: the first is the message and the detail, the others the hint.
+fn malformed(problems: &[ConfigurationProblem]) -> ProtocolError {
+    let Some((first, others)) = problems.split_first() else {
+        return ProtocolError::new(ErrorCode::Internal, "The settings can't be read, and nothing says why");
+    };
+    let mut error = ProtocolError::new(ErrorCode::InvalidRequest, line(first));
+    if !others.is_empty() {
+        error = error.with_hint(others.iter().map(line).collect::<Vec<_>>().join("\n"));
+    }
+    error.with_detail(ErrorDetail::Configuration(first.clone()))
+}
+
+fn line(problem: &ConfigurationProblem) -> String {
+    let place = match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("{}:{line}:{column}", problem.origin),
+        (Some(line), None) => format!("{}:{line}", problem.origin),
+        (None, _) => problem.origin.clone(),
+    };
+    format!("{place}: {}", problem.message)
+}
+
+/// The settings of a new session.
+///
+/// # Errors
+/// `InvalidRequest` when a folder is none, or no model is chosen.
+pub(crate) fn of_new_session(
+    settings: &Settings,
+    params: &SessionCreateParams,
+    environment: &Environment,
+) -> Result<SessionSettings, ProtocolError> {
+    let cwd = folder(&params.cwd, "The session's folder")?;
+    let asked = params.additional_roots.iter().map(|root| folder(root, "An additional folder"));
+    let additional_roots = asked.collect::<Result<_, _>>()?;
+    let mut resolved = resolve(settings, cwd, environment)?;
+    add_roots(&mut resolved, additional_roots);
+    resolved.is_ephemeral = params.is_ephemeral;
+    Ok(resolved)
+}
+
+/// The settings of a session after an update: what the overrides touch is new, everything else stays as it is.
+/// Folders are only ever added.
+///
+/// # Errors
+/// `InvalidRequest` when the settings are malformed or no model is chosen.
+pub(crate) fn of_updated_session(
+    file: &Path,
+    current: &SessionSettings,
+    overrides: &SettingsOverrides,
+    environment: &Environment,
+) -> Result<SessionSettings, ProtocolError> {
+    let without =
+        resolve(&load(file, &SettingsOverrides::default())?.settings, current.cwd.clone(), environment);
+    let with = resolve(&load(file, overrides)?.settings, current.cwd.clone(), environment)?;
+    // The settings on disk alone may be incomplete; then everything counts as touched that an override names.
+    let without = without.unwrap_or_else(|_| with.clone());
+    let named: BTreeSet<&str> =
+        overrides.values.iter().filter_map(|value| value.key.split('.').next()).map(str::trim).collect();
+    let names = |keys: &[&str]| keys.iter().any(|key| named.contains(key));
+
+    let mut updated = current.clone();
+    if names(&["model_provider"]) || with.provider != without.provider {
+        updated.provider = with.provider;
+    }
+    if overrides.model.is_some() || names(&["model", "model_provider"]) || with.model != without.model {
+        updated.model = with.model;
+        updated.price = with.price;
+    }
+    if names(&["model_prices"]) {
+        updated.price = with.price;
+    }
+    if names(&["model_reasoning_effort"]) || with.reasoning_effort != without.reasoning_effort {
+        updated.reasoning_effort = with.reasoning_effort;
+    }
+    if names(&["model_reasoning_summary"]) || with.reasoning_summary != without.reasoning_summary {
+        updated.reasoning_summary = with.reasoning_summary;
+    }
+    if overrides.sandbox.is_some() || names(&["sandbox_mode"]) || with.sandbox != without.sandbox {
+        updated.sandbox = with.sandbox;
+    }
+    if overrides.approval.is_some() || names(&["approval_policy"]) || with.approval != without.approval {
+        updated.approval = with.approval;
+    }
+    if names(&["limits"]) || with.limits != without.limits {
+        updated.limits = with.limits;
+    }
+    let is_workspace_named = names(&["sandbox_workspace_write"]);
+    if is_workspace_named || with.network != without.network {
+        updated.network = with.network;
+    }
+    if is_workspace_named || with.is_tmp_writable != without.is_tmp_writable {
+        updated.is_tmp_writable = with.is_tmp_writable;
+    }
+    if is_workspace_named || with.additional_roots != without.additional_roots {
+        add_roots(&mut updated, with.additional_roots);
+    }
+    Ok(updated)
+}
+
+/// Later overrides on top of earlier ones.
+pub(crate) fn merged(earlier: &SettingsOverrides, later: &SettingsOverrides) -> SettingsOverrides {
+    SettingsOverrides {
+        profile: later.profile.clone().or_else(|| earlier.profile.clone()),
+        values: earlier.values.iter().chain(&later.values).cloned().collect(),
+        model: later.model.clone().or_else(|| earlier.model.clone()),
+        sandbox: later.sandbox.or(earlier.sandbox),
+        approval: later.approval.or(earlier.approval),
+    }
+}
+
+fn resolve(
+    settings: &Settings,
+    cwd: PathBuf,
+    environment: &Environment,
+) -> Result<SessionSettings, ProtocolError> {
+    let model = model(settings)?;
+    let workspace = &settings.sandbox_workspace_write;
+    let tmp = Path::new("/tmp");
+    let tmpdir =
+        environment.get("TMPDIR").map(PathBuf::from).filter(|folder| is_private_tmp(folder, environment));
+    // One flag of the session stands for all temporary folders; where only some may be written, those are added.
+    let is_tmp_writable = !workspace.exclude_slash_tmp && !workspace.exclude_tmpdir_env_var;
+    let mut additional_roots = workspace.writable_roots.clone();
+    if !workspace.exclude_slash_tmp && workspace.exclude_tmpdir_env_var {
+        additional_roots.push(tmp.to_owned());
+    }
+    if let Some(tmpdir) = tmpdir
+        && !workspace.exclude_tmpdir_env_var
+        && !(is_tmp_writable && tmpdir.starts_with(tmp))
+    {
+        additional_roots.push(tmpdir);
+    }
+    let price = settings.model_prices.get(&model).copied();
+    let mut resolved = SessionSettings {
+        cwd,
+        additional_roots: Vec::new(),
+        provider: settings.model_provider.clone(),
+        model,
+        reasoning_effort: settings.model_reasoning_effort.clone(),
+        reasoning_summary: settings.model_reasoning_summary.clone(),
+        sandbox: settings.sandbox_mode,
+        network: if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off },
+        approval: settings.approval_policy,
+        is_tmp_writable,
+        limits: settings.limits.clone(),
+        price,
+        is_ephemeral: false,
+    };
+    add_roots(&mut resolved, additional_roots);
+    Ok(resolved)
+}
+
+fn model(settings: &Settings) -> Result<String, ProtocolError> {
+    if let Some(model) = &settings.model {
+        return Ok(model.clone());
+    }
+    let provider = settings.model_providers.get(&settings.model_provider);
+    if provider.is_some_and(|provider| provider.wire_api == WireApi::Replay) {
+        return Ok(REPLAY_MODEL.to_owned());
+    }
+    if settings.model_provider == OPENAI {
+        return Ok(DEFAULT_OPENAI_MODEL.to_owned());
+    }
+    let message = format!("No model is chosen for the provider `{}`", settings.model_provider);
+    Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
+        .with_hint("Choose one with `-m MODEL`, or with `model = \"…\"` in `config.toml`"))
+}
+
+/// Adds folders that are not there yet, with their real paths. One that does not exist is left out: there is
+/// nothing in it to write to, and nobody may make it.
+fn add_roots(settings: &mut SessionSettings, folders: Vec<PathBuf>) {
+    for folder in folders {
+        match std::fs::canonicalize(&folder) {
+            Ok(folder) if folder.is_dir() => {
+                if folder != settings.cwd && !settings.additional_roots.contains(&folder) {
+                    settings.additional_roots.push(folder);
+                }
+            }
+            Ok(_) | Err(_) => {
+                tracing::warn!(folder = %folder.display(), "a writable folder does not exist and is left out");
+            }
+        }
+    }
+}
+
+/// Whether it can be a temporary folder. A variable that names the root, the home or a folder above it would
+/// open all that lies there.
+fn is_private_tmp(folder: &Path, environment: &Environment) -> bool {
+    let holds_home = environment.get("HOME").is_some_and(|home| Path::new(home).starts_with(folder));
+    folder.is_absolute() && folder.parent().is_some() && !holds_home
+}
+
+/// The real path of a folder that a client named.
+fn folder(path: &Path, what: &str) -> Result<PathBuf, ProtocolError> {
+    let invalid = |reason: String| ProtocolError::new(ErrorCode::InvalidRequest, reason);
+    let shown = path.display();
+    if !path.is_absolute() {
+        return Err(invalid(format!("{what} `{shown}` is not an absolute path")));
+    }
+    let real = std::fs::canonicalize(path)
+        .map_err(|error| invalid(format!("{what} `{shown}` can't be used: {error}")))?;
+    if !real.is_dir() {
+        return Err(invalid(format!("{what} `{shown}` is not a folder")));
+    }
+    if real.to_str().is_none() {
+        return Err(invalid(format!("{what} `{shown}` has a name that is not UTF-8")));
+    }
+    Ok(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::profile::{ApprovalPolicy, SandboxMode};
+    use protocol::session::SettingOverride;
+
+    fn params(cwd: &Path) -> SessionCreateParams {
+        SessionCreateParams { cwd: cwd.to_owned(), ..SessionCreateParams::default() }
+    }
+
+    fn new_session(
+        settings: &Settings,
+        params: &SessionCreateParams,
+    ) -> Result<SessionSettings, ProtocolError> {
+        of_new_session(settings, params, &Environment::new())
+    }
+
+    #[test]
+    fn defaults_fill_what_nobody_chose() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let settings = new_session(&Settings::default(), &params(scratch.path())).expect("settings");
+        assert_eq!(settings.model, DEFAULT_OPENAI_MODEL);
+        assert_eq!(settings.sandbox, SandboxMode::WorkspaceWrite);
+        assert_eq!(settings.network, NetworkAccess::Off);
+        assert!(settings.is_tmp_writable);
+        assert_eq!(settings.additional_roots, [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_folder_must_be_one() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let file = scratch.path().join("file");
+        std::fs::write(&file, "").expect("file");
+        for (path, wanted) in [
+            (PathBuf::from("relative"), "not an absolute path"),
+            (scratch.path().join("absent"), "can't be used"),
+            (file, "not a folder"),
+        ] {
+            let error = new_session(&Settings::default(), &params(&path)).expect_err("refused");
+            assert_eq!(error.code, ErrorCode::InvalidRequest);
+            assert!(error.message.contains(wanted), "{}", error.message);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_are_known_by_their_real_paths() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let real = std::fs::canonicalize(scratch.path()).expect("real").join("real");
+        std::fs::create_dir(&real).expect("folder");
+        let link = scratch.path().join("link");
+        rustix::fs::symlink(&real, &link).expect("link");
+        let params = SessionCreateParams { additional_roots: vec![link.clone()], ..params(&link) };
+        let settings = new_session(&Settings::default(), &params).expect("settings");
+        assert_eq!(settings.cwd, real);
+        assert_eq!(
+            settings.additional_roots,
+            [""; 0].map(PathBuf::from),
+            "the folder itself is no additional one"
+        );
+    }
+
+    #[test]
+    fn a_provider_without_a_model_asks_for_one() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let mut settings = Settings { model_provider: "mine".to_owned(), ..Settings::default() };
+        let mut provider = config::ModelProvider::new("mine");
+        settings.model_providers.insert("mine".to_owned(), provider.clone());
+        let error = new_session(&settings, &params(scratch.path())).expect_err("refused");
+        assert!(error.message.contains("`mine`"), "{}", error.message);
+        provider.wire_api = WireApi::Replay;
+        settings.model_providers.insert("mine".to_owned(), provider);
+        assert_eq!(new_session(&settings, &params(scratch.path())).expect("settings").model, REPLAY_MODEL);
+    }
+
+    #[test]
+    fn temporary_folders_are_open_as_far_as_the_settings_say() {
+        let scratch = tempfile::tempdir_in("/var/tmp").expect("scratch");
+        let real = std::fs::canonicalize(scratch.path()).expect("real");
+        let environment = Environment::from([
+            ("TMPDIR".to_owned(), scratch.path().to_string_lossy().into_owned()),
+            ("HOME".to_owned(), "/home/me".to_owned()),
+        ]);
+        let tmp = PathBuf::from("/tmp");
+        for (slash, tmpdir, expected_flag, expected_roots) in [
+            (false, false, true, vec![real.clone()]),
+            (true, false, false, vec![real]),
+            (false, true, false, vec![std::fs::canonicalize(tmp).expect("tmp")]),
+            (true, true, false, vec![]),
+        ] {
+            let mut settings = Settings::default();
+            settings.sandbox_workspace_write.exclude_slash_tmp = slash;
+            settings.sandbox_workspace_write.exclude_tmpdir_env_var = tmpdir;
+            let resolved = resolve(&settings, "/".into(), &environment).expect("settings");
+            assert_eq!(
+                (resolved.is_tmp_writable, resolved.additional_roots),
+                (expected_flag, expected_roots)
+            );
+        }
+        for bad in ["/", "/home", "relative"] {
+            assert!(!is_private_tmp(Path::new(bad), &environment), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_update_changes_what_it_names_and_nothing_else() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let file = scratch.path().join("config.toml");
+        let mut current = new_session(&Settings::default(), &params(scratch.path())).expect("settings");
+        current.model = "chosen".to_owned();
+        current.sandbox = SandboxMode::ReadOnly;
+        let update = |overrides: &SettingsOverrides| {
+            of_updated_session(&file, &current, overrides, &Environment::new()).expect("updated")
+        };
+        let overrides =
+            SettingsOverrides { approval: Some(ApprovalPolicy::Never), ..SettingsOverrides::default() };
+        let expected = SessionSettings { approval: ApprovalPolicy::Never, ..current.clone() };
+        assert_eq!(update(&overrides), expected);
+        // What is asked for is the default on disk, and not what holds in the session.
+        let overrides =
+            SettingsOverrides { sandbox: Some(SandboxMode::WorkspaceWrite), ..SettingsOverrides::default() };
+        assert_eq!(update(&overrides).sandbox, SandboxMode::WorkspaceWrite);
+        assert_eq!(update(&overrides).model, "chosen");
+        let value = SettingOverride { key: "model".to_owned(), value: "other".to_owned() };
+        let overrides = SettingsOverrides { values: vec![value], ..SettingsOverrides::default() };
+        assert_eq!(update(&overrides).model, "other");
+        assert_eq!(update(&overrides).sandbox, SandboxMode::ReadOnly);
+    }
+
+    #[test]
+    fn every_problem_is_told() {
+        let problem = |message: &str, line| ConfigurationProblem {
+            origin: "config.toml".to_owned(),
+            line: Some(line),
+            column: Some(3),
+            key: None,
+            message: message.to_owned(),
+            suggestion: None,
+            excerpt: None,
+        };
+        let error = malformed(&[problem("One", 1), problem("Two", 2)]);
+        assert_eq!(error.message, "config.toml:1:3: One");
+        assert_eq!(error.hint.as_deref(), Some("config.toml:2:3: Two"));
+        assert_eq!(error.detail.as_deref(), Some(&ErrorDetail::Configuration(problem("One", 1))));
+    }
+}

@@ -1,0 +1,292 @@
+//! The world as sessions see it: providers, profiles and environments, made of settings and of what the daemon
+//! knows of a session's client.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use config::{ModelProvider, Settings, WireApi};
+use model::client::ModelClient;
+use policy::profile::Surroundings;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::{SessionId, Timestamp};
+use protocol::profile::Profile;
+use protocol::session::SessionSettings;
+use providers::settings::{Key, ProviderSettings, Secret};
+use session::world::{CommandEnvironment, World};
+use wire::folders::Folders;
+
+use crate::circumstances::{Circumstances, Known};
+use crate::daemon;
+
+/// Clients of providers that are kept; the oldest goes first. Sessions that use it keep it alive.
+const MAX_CLIENTS: usize = 16;
+
+/// The world.
+pub(crate) struct Wiring {
+    circumstances: Arc<Circumstances>,
+    own_folders: Vec<PathBuf>,
+    temporary: Vec<PathBuf>,
+    clients: Mutex<VecDeque<(Account, Arc<dyn ModelClient>)>>,
+}
+
+/// What one client of a provider is made of. Sessions with the same account share it, and its connections.
+#[derive(Clone, PartialEq)]
+struct Account {
+    id: String,
+    provider: ModelProvider,
+    key: Option<String>,
+    headers: BTreeMap<String, String>,
+}
+
+impl Wiring {
+    /// The world of a daemon with these folders.
+    pub(crate) fn new(circumstances: Arc<Circumstances>, folders: &Folders) -> Self {
+        Self {
+            circumstances,
+            own_folders: own_folders(folders),
+            temporary: temporary(),
+            clients: Mutex::default(),
+        }
+    }
+
+    fn account(&self, known: &Known, id: &str, provider: &ModelProvider) -> Account {
+        let variable = |name: &str| self.circumstances.variable(known, &[name]).map(str::to_owned);
+        let names: Vec<&str> = provider.env_keys().collect();
+        let key = self.circumstances.variable(known, &names).map(str::to_owned);
+        let from_variables = provider
+            .env_http_headers
+            .iter()
+            .filter_map(|(header, name)| Some((header.clone(), variable(name)?)));
+        let headers = provider.http_headers.clone().into_iter().chain(from_variables).collect();
+        Account { id: id.to_owned(), provider: provider.clone(), key, headers }
+    }
+
+    fn client(&self, account: Account) -> Result<Arc<dyn ModelClient>, ProtocolError> {
+        // A poisoned queue is whole: each change is one call.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(known, _)| *known == account) {
+            return Ok(Arc::clone(client));
+        }
+        let client = providers::responses(provider_settings(&account))
+            .map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.pop_front();
+        }
+        clients.push_back((account, Arc::clone(&client)));
+        Ok(client)
+    }
+}
+
+impl World for Wiring {
+    fn now(&self) -> Timestamp {
+        daemon::now()
+    }
+
+    fn model(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+    ) -> Result<Arc<dyn ModelClient>, ProtocolError> {
+        let known = self.circumstances.of(session)?;
+        let id = &settings.provider;
+        let provider = provider(known.settings(), id)?;
+        match &provider.script {
+            None => self.client(self.account(&known, id, provider)),
+            Some(script) => replay(script),
+        }
+    }
+
+    fn profile(&self, settings: &SessionSettings) -> Profile {
+        profile(settings, &self.own_folders, &self.temporary)
+    }
+
+    fn environment(&self, session: SessionId) -> CommandEnvironment {
+        match self.circumstances.of(session) {
+            Ok(known) => known.commands(),
+            Err(error) => {
+                tracing::error!(%error, %session, "the settings are malformed; commands get an empty environment");
+                CommandEnvironment::from([])
+            }
+        }
+    }
+}
+
+/// Checks what can be known of a session's provider before it is asked. Reads a replay script.
+///
+/// # Errors
+/// `InvalidRequest` when there is no such provider, or its script is malformed.
+pub(crate) fn check_provider(settings: &Settings, id: &str) -> Result<(), ProtocolError> {
+    match &provider(settings, id)?.script {
+        None => Ok(()),
+        Some(script) => replay(script).map(drop),
+    }
+}
+
+fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, ProtocolError> {
+    let provider = settings.model_providers.get(id).ok_or_else(|| {
+        let known: Vec<_> = settings.model_providers.keys().map(|known| format!("`{known}`")).collect();
+        ProtocolError::new(ErrorCode::InvalidRequest, format!("There is no provider `{id}` in the settings"))
+            .with_hint(format!(
+                "Choose one of {}, or add `[model_providers.{id}]` to `config.toml`",
+                known.join(", ")
+            ))
+    })?;
+    if provider.wire_api == WireApi::Replay && provider.script.is_none() {
+        let message = format!("The provider `{id}` has no script");
+        return Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
+    }
+    Ok(provider)
+}
+
+fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
+    model::replay::load(script)
+        .map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))
+}
+
+/// What a session's commands may touch. Looks at the file system.
+pub(crate) fn profile(settings: &SessionSettings, own_folders: &[PathBuf], temporary: &[PathBuf]) -> Profile {
+    let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
+    let git_directories = roots
+        .filter_map(|root| workspace::git::root(root))
+        .flat_map(|root| workspace::git::directories(&root));
+    let surroundings = Surroundings {
+        git_directories: git_directories.collect(),
+        temporary: temporary.to_vec(),
+        own_folders: own_folders.to_vec(),
+    };
+    policy::profile::resolve(settings, &surroundings)
+}
+
+/// The folders that no command may see.
+pub(crate) fn own_folders(folders: &Folders) -> Vec<PathBuf> {
+    [&folders.config, &folders.state, &folders.runtime].map(|folder| real(folder)).into()
+}
+
+/// The temporary folders of the machine.
+pub(crate) fn temporary() -> Vec<PathBuf> {
+    let mut folders = vec![real(Path::new("/tmp"))];
+    let own = real(&std::env::temp_dir());
+    if own.is_absolute() && own.parent().is_some() && !folders.contains(&own) {
+        folders.push(own);
+    }
+    folders
+}
+
+/// The path without links, or as it is if it does not exist.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn provider_settings(account: &Account) -> ProviderSettings {
+    let Account { id, provider, key, headers } = account;
+    let key = match (key, &provider.env_key) {
+        (Some(key), _) => Key::Present(Secret::new(key.clone())),
+        (None, Some(variable)) => Key::Missing { variable: variable.clone() },
+        (None, None) => Key::None,
+    };
+    ProviderSettings {
+        id: id.clone(),
+        name: provider.name.clone(),
+        base_url: provider.base_url.clone(),
+        key,
+        http_headers: headers.clone(),
+        query_params: provider.query_params.clone(),
+        request_max_retries: provider.request_max_retries,
+        stream_max_retries: provider.stream_max_retries,
+        stream_idle_timeout: Duration::from_millis(provider.stream_idle_timeout_ms),
+        connect_timeout: Duration::from_millis(provider.connect_timeout_ms),
+        ca_bundle: provider.ca_bundle.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::profile::{Access, ApprovalPolicy, NetworkAccess, SandboxMode};
+    use protocol::session::Environment;
+    use protocol::turn::TurnLimits;
+
+    fn session_settings(cwd: &Path, provider: &str) -> SessionSettings {
+        SessionSettings {
+            cwd: cwd.to_owned(),
+            additional_roots: Vec::new(),
+            provider: provider.to_owned(),
+            model: "m".to_owned(),
+            reasoning_effort: None,
+            reasoning_summary: None,
+            sandbox: SandboxMode::WorkspaceWrite,
+            network: NetworkAccess::Off,
+            approval: ApprovalPolicy::Never,
+            is_tmp_writable: true,
+            limits: TurnLimits::default(),
+            price: None,
+            is_ephemeral: false,
+        }
+    }
+
+    /// A world whose settings name the providers `keyed`, which needs `MY_KEY`, and `open`, which needs none.
+    fn world(scratch: &tempfile::TempDir) -> Wiring {
+        let home = scratch.path().to_owned();
+        let folders = Folders { config: home.clone(), state: home.join("state"), runtime: home.join("run") };
+        let settings = "[model_providers.keyed]\nbase_url = \"http://127.0.0.1:1/v1\"\nenv_key = \"MY_KEY\"\n\
+                        [model_providers.open]\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+        std::fs::write(folders.config_file(), settings).expect("settings");
+        let circumstances = Circumstances::new(folders.config_file(), Environment::new());
+        Wiring::new(Arc::new(circumstances), &folders)
+    }
+
+    /// A session of a client with this key.
+    fn session(world: &Wiring, key: &str) -> SessionId {
+        let session = SessionId::generate();
+        let environment = Environment::from([("MY_KEY".to_owned(), key.to_owned())]);
+        world.circumstances.refresh(session, &Arc::new(environment)).expect("settings");
+        session
+    }
+
+    #[test]
+    fn sessions_with_one_key_share_a_client_and_others_do_not() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let world = world(&scratch);
+        let client = |session, provider| {
+            world.model(session, &session_settings(scratch.path(), provider)).expect("client")
+        };
+        let (one, two, three) = (session(&world, "a"), session(&world, "a"), session(&world, "b"));
+        assert!(Arc::ptr_eq(&client(one, "keyed"), &client(two, "keyed")));
+        assert!(!Arc::ptr_eq(&client(one, "keyed"), &client(three, "keyed")));
+        assert!(
+            Arc::ptr_eq(&client(one, "open"), &client(three, "open")),
+            "where no key is needed all share"
+        );
+    }
+
+    #[test]
+    fn a_provider_that_is_not_in_the_settings_is_named() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let world = world(&scratch);
+        let settings = session_settings(scratch.path(), "gone");
+        let Err(error) = world.model(session(&world, "a"), &settings) else { panic!("there is none") };
+        assert_eq!(error.code, ErrorCode::InvalidRequest);
+        assert!(error.message.contains("`gone`"), "{}", error.message);
+    }
+
+    #[test]
+    fn commands_see_neither_keys_nor_what_the_daemon_has() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let world = world(&scratch);
+        let repo = real(scratch.path()).join("repo");
+        std::fs::create_dir(&repo).expect("repo");
+        assert_eq!(world.environment(session(&world, "a")).len(), 0);
+        let profile = world.profile(&session_settings(&repo, "open"));
+        for (path, expected) in [
+            (repo.join("file"), Access::Write),
+            (repo.join(".git/config"), Access::Read),
+            (real(scratch.path()).join("config.toml"), Access::Hidden),
+            (real(scratch.path()).join("state/skein.db"), Access::Hidden),
+            (PathBuf::from("/etc/passwd"), Access::Read),
+        ] {
+            assert_eq!(profile.access(&path), expected, "{}", path.display());
+        }
+    }
+}
