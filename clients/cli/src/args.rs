@@ -1,0 +1,79 @@
+//! The command line: its commands and where each lives. Knows nothing of what they do.
+
+use clap::{Parser, Subcommand};
+
+use crate::apply::ApplyArgs;
+use crate::attach::{AttachArgs, LogsArgs};
+use crate::completions::CompletionsArgs;
+use crate::config::ConfigCommand;
+use crate::daemon::DaemonCommand;
+use crate::demo::DemoArgs;
+use crate::doctor::DoctorArgs;
+use crate::exec::args::ExecArgs;
+use crate::policy::PolicyCommand;
+use crate::ps::{PsArgs, SendArgs, StopArgs};
+use crate::questions::QuestionsCommand;
+use crate::sandbox::SandboxArgs;
+use crate::sessions::SessionsCommand;
+
+const HELP_AFTER: &str = "\
+Begin with:
+  skein demo                          see it work, with neither key nor network
+  skein exec \"make the failing test pass\"
+  skein ps                            what runs now, in whichever window it was started
+  skein logs --last -f                follow the last session of this folder
+  skein doctor                        what this machine can do, and what to mend
+
+`skein COMMAND --help` tells more, with examples.";
+
+/// A coding agent whose sessions live in a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "skein", version, after_help = HELP_AFTER, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, infer_long_args = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+pub(crate) enum Command {
+    /// Run a turn without a screen, and end with a code that scripts can trust
+    Exec(ExecArgs),
+    /// Follow a session as it goes, and answer its questions
+    Attach(AttachArgs),
+    /// Show the sessions that run or wait now
+    Ps(PsArgs),
+    /// Print what happened in a session
+    Logs(LogsArgs),
+    /// Say something to a session: into the running turn, or as the next one
+    Send(SendArgs),
+    /// Stop the running turn of a session
+    Stop(StopArgs),
+    /// List, show, rename, put away and delete sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// See and answer what waits for somebody
+    #[command(subcommand)]
+    Questions(QuestionsCommand),
+    /// Run a command as the agent would
+    Sandbox(SandboxArgs),
+    /// Ask the execution policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Apply a patch in the agent's patch format
+    Apply(ApplyArgs),
+    /// Find and check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Start, stop and watch the daemon
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// Say what this machine can do, and what to mend
+    Doctor(DoctorArgs),
+    /// Show a whole turn, with neither key nor network
+    Demo(DemoArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+}

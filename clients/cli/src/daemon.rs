@@ -1,0 +1,206 @@
+//! `skein daemon`: start, stop and watch the daemon.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use client::{ClientError, ConnectOptions, Connection, Folders, WireError};
+use protocol::api::daemon::DaemonClient;
+use protocol::daemon::{DaemonShutdownParams, DaemonStatus, DaemonStatusParams};
+
+use crate::error::CliError;
+use crate::escape;
+use crate::local::{DaemonMode, Local};
+use crate::output::Output;
+use crate::sessions::now;
+use crate::span;
+use crate::table::pairs;
+
+/// How long a daemon may take to go: it gives its turns 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// Between two looks at a log that is followed, or at a daemon that goes.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How much of a log is shown.
+const LOG_BYTES: u64 = 64 * 1024;
+
+/// The daemon owns the sessions. Every command that needs it starts it; these are for when you want to see it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Run the daemon here, in the foreground
+    Run(RunArgs),
+    /// Start the daemon, if it does not run
+    Start,
+    /// Stop the daemon: running turns are brought to a durable point
+    Stop,
+    /// Stop the daemon and start it again
+    Restart,
+    /// Show how the daemon is
+    Status(StatusArgs),
+    /// Print the daemon's log
+    Logs(LogArgs),
+}
+
+/// How to run it.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// As a client starts it: without a terminal
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub(crate) struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What of it.
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// Go on as it grows
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// Runs the daemon in this process.
+pub(crate) fn run_here(args: &RunArgs, local: &dyn Local) -> Result<(), CliError> {
+    let mode = if args.detached { DaemonMode::Detached } else { DaemonMode::Foreground };
+    Ok(local.run_daemon(mode)?)
+}
+
+/// Runs any of the other commands.
+pub(crate) async fn run(command: DaemonCommand, output: Output) -> Result<(), CliError> {
+    match command {
+        // Handled before there is a runtime: the daemon makes its own.
+        DaemonCommand::Run(_) => Ok(()),
+        DaemonCommand::Start => start(output).await,
+        DaemonCommand::Stop => match stop().await? {
+            Some(pid) => line(output, format!("stopped (process {pid})")),
+            None => line(output, "no daemon runs".to_owned()),
+        },
+        DaemonCommand::Restart => {
+            stop().await?;
+            start(output).await
+        }
+        DaemonCommand::Status(args) => status(&args, output).await,
+        DaemonCommand::Logs(args) => {
+            let log = Folders::resolve().map_err(ClientError::from)?.log();
+            print_log(&log, &args, output).await
+        }
+    }
+}
+
+/// The daemon, if one runs.
+pub(crate) async fn running() -> Result<Option<Connection>, ClientError> {
+    match Connection::open(ConnectOptions::new("skein").without_start()).await {
+        Ok(connection) => Ok(Some(connection)),
+        Err(ClientError::Wire(WireError::NoDaemon(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn start(output: Output) -> Result<(), CliError> {
+    let connection = Connection::open(ConnectOptions::new("skein")).await?;
+    let status = connection.rpc().status(DaemonStatusParams::default()).await?;
+    line(output, format!("runs (process {})", status.pid))
+}
+
+/// Stops the daemon, waits until it is gone, and returns its process id; `None` if none ran.
+pub(crate) async fn stop() -> Result<Option<u32>, CliError> {
+    let Some(connection) = running().await? else { return Ok(None) };
+    let rpc = connection.rpc();
+    let pid = rpc.status(DaemonStatusParams::default()).await?.pid;
+    rpc.shutdown(DaemonShutdownParams {}).await?;
+    let gone = async {
+        rpc.on_disconnect().await;
+        while running().await.is_ok_and(|connection| connection.is_some()) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(STOP_LIMIT, gone).await {
+        Ok(()) => Ok(Some(pid)),
+        Err(_) => Err(CliError::Failed {
+            message: format!("The daemon was asked to stop and still runs (process {pid})"),
+            hint: Some("See `skein daemon logs`; as a last resort end the process".to_owned()),
+        }),
+    }
+}
+
+async fn status(args: &StatusArgs, output: Output) -> Result<(), CliError> {
+    let Some(connection) = running().await? else {
+        let folders = Folders::resolve().map_err(ClientError::from)?;
+        return Err(ClientError::from(WireError::NoDaemon(folders.socket())).into());
+    };
+    let status = connection.rpc().status(DaemonStatusParams::default()).await?;
+    if args.json {
+        return crate::table::json(&status, output);
+    }
+    output.write(&pairs(&rows(&status), output)).map_err(CliError::Output)
+}
+
+/// What a person reads of a daemon's status.
+pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
+    let since = now().since(status.started_at);
+    let state = if status.is_draining { "stopping" } else { "running" };
+    let mut rows = vec![
+        ("state", format!("{state} for {} (process {})", span::show(since), status.pid)),
+        ("version", format!("{} (build {})", status.version, status.build)),
+        ("turns", format!("{} running or waiting", status.running_turns)),
+        ("sessions", format!("{} in memory", status.loaded_sessions)),
+        ("connections", status.connections.to_string()),
+    ];
+    if let Some(bytes) = status.resident_bytes {
+        rows.push(("memory", format!("{:.1} MB", bytes as f64 / 1e6)));
+    }
+    rows.extend([
+        ("config", status.folders.config.display().to_string()),
+        ("state in", status.folders.state.display().to_string()),
+        ("socket", status.folders.socket.display().to_string()),
+        ("log", status.folders.log.display().to_string()),
+    ]);
+    rows
+}
+
+async fn print_log(log: &Path, args: &LogArgs, output: Output) -> Result<(), CliError> {
+    let wrap = |source| CliError::File { action: "read", path: log.to_owned(), source };
+    let mut at = std::fs::metadata(log).map_err(wrap)?.len().saturating_sub(LOG_BYTES);
+    let mut is_cut = at > 0;
+    loop {
+        let (mut text, end) = read_from(log, at).map_err(wrap)?;
+        at = end;
+        if is_cut {
+            // The first line is not whole.
+            text = text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+            is_cut = false;
+        }
+        output.write(&escape::prose(&text)).map_err(CliError::Output)?;
+        if !args.follow {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What stands in a file from a place on, and where it ends; from its beginning if it was begun anew.
+fn read_from(path: &Path, at: u64) -> io::Result<(String, u64)> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        // In the middle of a rotation.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && at > 0 => return Ok((String::new(), 0)),
+        Err(error) => return Err(error),
+    };
+    let at = if file.metadata()?.len() < at { 0 } else { at };
+    file.seek(SeekFrom::Start(at))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let end = at + bytes.len() as u64;
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), end))
+}
+
+fn line(output: Output, text: String) -> Result<(), CliError> {
+    output.line(text).map_err(CliError::Output)
+}

@@ -1,0 +1,216 @@
+//! `skein doctor`: what this machine can do, and what to mend.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use client::{ClientError, ConnectOptions, Connection, Folders};
+use protocol::api::daemon::DaemonClient;
+use protocol::daemon::{DaemonStatus, DaemonStatusParams};
+use protocol::profile::{SandboxReport, SandboxRung};
+
+use crate::config;
+use crate::error::{CliError, problem_text};
+use crate::escape;
+use crate::output::Output;
+use crate::style::Style;
+use crate::table::json;
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Print the daemon's own report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a finding is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warning,
+    Problem,
+}
+
+/// Prints findings, and remembers whether one was a problem.
+struct Findings {
+    output: Output,
+    problems: u32,
+}
+
+impl Findings {
+    fn add(&mut self, level: Level, subject: &str, text: &str, hint: Option<&str>) -> Result<(), CliError> {
+        let style: Style = self.output.out;
+        let mark = match level {
+            Level::Ok => style.green("ok     "),
+            Level::Warning => style.yellow("warning"),
+            Level::Problem => {
+                self.problems += 1;
+                style.red("problem")
+            }
+        };
+        let text = escape::prose(text);
+        self.output.line(format_args!("{mark}  {subject:8}  {text}")).map_err(CliError::Output)?;
+        match hint {
+            Some(hint) => {
+                let hint = escape::prose(hint);
+                self.output.line(format_args!("{:17}  {}", "", style.dim(hint))).map_err(CliError::Output)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at everything that a turn needs.
+pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError> {
+    let mut findings = Findings { output, problems: 0 };
+    if !args.json {
+        let version = env!("CARGO_PKG_VERSION");
+        let system = format!("skein {version} on {} {}", std::env::consts::OS, std::env::consts::ARCH);
+        findings.add(Level::Ok, "skein", &system, None)?;
+        folders(&mut findings)?;
+        git(&mut findings)?;
+    }
+    let connection = match Connection::open(ConnectOptions::new("skein doctor")).await {
+        Ok(connection) => connection,
+        Err(error) if !args.json => {
+            let error = CliError::from(error);
+            findings.add(Level::Problem, "daemon", &error.full_message(), error.hint().as_deref())?;
+            return Err(verdict(&findings));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let status = connection.rpc().status(DaemonStatusParams { with_sandbox: true }).await?;
+    if args.json {
+        return json(&status, output);
+    }
+    daemon(&mut findings, &status)?;
+    settings(&mut findings, &connection).await?;
+    match &status.sandbox {
+        Some(report) => sandbox(&mut findings, report)?,
+        None => findings.add(
+            Level::Warning,
+            "sandbox",
+            "the daemon does not say how commands are confined",
+            None,
+        )?,
+    }
+    if findings.problems == 0 { Ok(()) } else { Err(verdict(&findings)) }
+}
+
+fn verdict(findings: &Findings) -> CliError {
+    let count = findings.problems;
+    let message =
+        if count == 1 { "There is a problem".to_owned() } else { format!("There are {count} problems") };
+    CliError::Failed { message, hint: None }
+}
+
+fn folders(findings: &mut Findings) -> Result<(), CliError> {
+    let folders = Folders::resolve().map_err(ClientError::from)?;
+    for (name, folder) in
+        [("config", &folders.config), ("state", &folders.state), ("socket", &folders.runtime)]
+    {
+        let text = folder.display().to_string();
+        match writable(folder) {
+            Ok(true) => findings.add(Level::Ok, name, &text, None)?,
+            Ok(false) => {
+                findings.add(Level::Ok, name, &format!("{text} (is made when it is needed)"), None)?
+            }
+            // The configuration is only read.
+            Err(_) if name == "config" => {
+                findings.add(Level::Ok, name, &format!("{text} (read-only)"), None)?
+            }
+            Err(error) => {
+                let hint = "Make it writable, or set `SKEIN_HOME` to a folder that is";
+                findings.add(Level::Problem, name, &format!("{text}: {error}"), Some(hint))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a folder exists; an error if it can't be written.
+fn writable(folder: &Path) -> io::Result<bool> {
+    if !folder.exists() {
+        return Ok(false);
+    }
+    tempfile::Builder::new().prefix(".skein-doctor-").tempfile_in(folder).map(|_| true)
+}
+
+fn git(findings: &mut Findings) -> Result<(), CliError> {
+    let version = Command::new("git").arg("--version").stdin(Stdio::null()).output();
+    match version {
+        Ok(answer) if answer.status.success() => {
+            findings.add(Level::Ok, "git", String::from_utf8_lossy(&answer.stdout).trim(), None)
+        }
+        Ok(_) | Err(_) => {
+            let hint = "Install it, so that changes can be looked at and taken back";
+            findings.add(Level::Warning, "git", "there is no `git`", Some(hint))
+        }
+    }
+}
+
+fn daemon(findings: &mut Findings, status: &DaemonStatus) -> Result<(), CliError> {
+    let text = format!("process {}, version {}", status.pid, status.version);
+    if status.version == env!("CARGO_PKG_VERSION") {
+        findings.add(Level::Ok, "daemon", &text, None)
+    } else {
+        let hint = "It was started from another version: `skein daemon restart`";
+        findings.add(Level::Warning, "daemon", &text, Some(hint))
+    }
+}
+
+async fn settings(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
+    let result = config::check(connection, None).await?;
+    let file = result.file.display().to_string();
+    if !result.exists {
+        return findings.add(
+            Level::Ok,
+            "settings",
+            &format!("there is no `{file}`; the defaults hold"),
+            None,
+        );
+    }
+    if result.errors.is_empty() && result.warnings.is_empty() {
+        return findings.add(Level::Ok, "settings", &file, None);
+    }
+    for (level, problems) in [(Level::Problem, &result.errors), (Level::Warning, &result.warnings)] {
+        for problem in problems {
+            findings.add(level, "settings", &problem_text(problem), None)?;
+        }
+    }
+    Ok(())
+}
+
+fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliError> {
+    for rung in &report.rungs {
+        let name = rung_name(rung.rung);
+        let is_chosen = rung.rung == report.chosen;
+        let level = if rung.is_available { Level::Ok } else { Level::Warning };
+        let use_note = if is_chosen { ", used" } else { "" };
+        findings.add(
+            level,
+            "sandbox",
+            &format!("{name}{use_note}: {}", rung.reason),
+            rung.hint.as_deref(),
+        )?;
+    }
+    match report.chosen {
+        SandboxRung::Namespaces | SandboxRung::Landlock => Ok(()),
+        SandboxRung::Refused => findings.add(
+            Level::Problem,
+            "sandbox",
+            "commands can't be confined here, so they are refused",
+            Some("`-s danger-full-access` runs them without a sandbox"),
+        ),
+    }
+}
+
+fn rung_name(rung: SandboxRung) -> &'static str {
+    match rung {
+        SandboxRung::Namespaces => "namespaces",
+        SandboxRung::Landlock => "landlock",
+        SandboxRung::Refused => "none",
+    }
+}

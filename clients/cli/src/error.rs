@@ -1,0 +1,162 @@
+//! What goes wrong in a command, its exit code, and how it is shown: the message, its causes, the hint.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use client::{ClientError, ErrorKind, RpcError};
+use protocol::error::{ConfigurationProblem, ErrorDetail};
+
+use crate::escape;
+use crate::local::LocalError;
+use crate::output::Output;
+
+/// The command's usage, or the configuration, is wrong.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// The command failed.
+pub(crate) const EXIT_FAILED: u8 = 1;
+/// The daemon could not be reached or started.
+pub(crate) const EXIT_UNREACHABLE: u8 = 5;
+/// Nobody reads standard output any more; what a shell says of a process that SIGPIPE ended.
+pub(crate) const EXIT_OUTPUT_CLOSED: u8 = 141;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line asks for what can't be.
+    #[error("{message}")]
+    Usage {
+        /// What.
+        message: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// A file can't be used.
+    #[error("Can't {action} `{path}`")]
+    File {
+        /// `read`, `write`.
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The daemon, or the way to it.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What ran in this process.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// Standard output can't be written.
+    #[error("Can't write to standard output")]
+    Output(#[source] io::Error),
+    /// The system refused something else.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It was tried and did not work.
+    #[error("{message}")]
+    Failed {
+        /// What.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+impl CliError {
+    /// Wrong usage, with what to type instead.
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } => EXIT_USAGE,
+            Self::File { action, .. } if *action == "read" => EXIT_USAGE,
+            Self::Client(error) => match error.kind() {
+                ErrorKind::Request => EXIT_USAGE,
+                ErrorKind::Unreachable => EXIT_UNREACHABLE,
+                ErrorKind::Failed => EXIT_FAILED,
+            },
+            Self::Local(error) => error.exit_code,
+            Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => EXIT_OUTPUT_CLOSED,
+            Self::File { .. } | Self::Output(_) | Self::System { .. } | Self::Failed { .. } => EXIT_FAILED,
+        }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
+            Self::Client(error) => error.hint().map(|hint| hint.into_owned()),
+            Self::Local(error) => error.hint.clone(),
+            Self::File { .. } | Self::Output(_) | Self::System { .. } => None,
+        }
+    }
+
+    /// The message with its causes, on one line if they are.
+    pub(crate) fn full_message(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let more = error.to_string();
+            if !text.ends_with(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// Shows it on standard error.
+    pub(crate) fn report(&self, output: Output) {
+        if self.exit_code() == EXIT_OUTPUT_CLOSED {
+            return;
+        }
+        let style = output.err;
+        output.note(format_args!("{} {}", style.red("error:"), escape::prose(&self.full_message())));
+        if let Self::Client(error) = self
+            && let Some(ErrorDetail::Configuration(problem)) =
+                error.refusal().and_then(|error| error.detail.as_deref())
+            && let Some(excerpt) = &problem.excerpt
+        {
+            output.note(escape::prose(excerpt.trim_end()));
+        }
+        if let Some(hint) = self.hint() {
+            output.note(format_args!("{} {}", style.cyan("hint:"), escape::prose(&hint)));
+        }
+    }
+}
+
+impl From<RpcError> for CliError {
+    fn from(error: RpcError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+/// A problem of the configuration on several lines: place, message, excerpt, what was probably meant.
+pub(crate) fn problem_text(problem: &ConfigurationProblem) -> String {
+    let mut text = problem.origin.clone();
+    for place in [problem.line, problem.column].into_iter().flatten() {
+        text.push_str(&format!(":{place}"));
+    }
+    text.push_str(": ");
+    text.push_str(&problem.message);
+    if let Some(excerpt) = &problem.excerpt {
+        text.push('\n');
+        text.push_str(excerpt.trim_end());
+    }
+    if let Some(suggestion) = &problem.suggestion {
+        text.push_str(&format!("\nhint: perhaps `{suggestion}` was meant"));
+    }
+    escape::prose(&text).into_owned()
+}

@@ -1,0 +1,145 @@
+//! Asking the person at the terminal. Knows nothing of how the answer travels.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, IsTerminal};
+
+use protocol::ids::QuestionId;
+use protocol::question::{Decision, GrantScope, Question, QuestionKind};
+use tokio::sync::mpsc;
+
+use crate::escape;
+use crate::exec::human::folded;
+use crate::exec::outcome::asked_text;
+use crate::output::Output;
+
+/// Lines of a patch that are shown.
+const PATCH_LINES: usize = 60;
+
+/// The person at the terminal.
+pub(crate) struct Asker {
+    output: Output,
+    /// What is typed; a thread reads it from the first question on.
+    lines: Option<mpsc::Receiver<String>>,
+    /// Questions that wait; the first one is on the screen.
+    waiting: VecDeque<Question>,
+}
+
+impl Asker {
+    /// Somebody who sees standard error and types into standard input; `None` if nobody is there.
+    pub(crate) fn at_terminal(output: Output) -> Option<Self> {
+        let is_here = output.is_err_terminal && io::stdin().is_terminal();
+        is_here.then(|| Self { output, lines: None, waiting: VecDeque::new() })
+    }
+
+    /// Asks, now or when the questions before it are answered.
+    pub(crate) fn ask(&mut self, question: Question) {
+        self.waiting.push_back(question);
+        if self.waiting.len() == 1 {
+            self.show();
+        }
+    }
+
+    /// The question was answered elsewhere, or is void.
+    pub(crate) fn withdraw(&mut self, id: QuestionId) {
+        let was_shown = self.waiting.front().is_some_and(|question| question.id == id);
+        self.waiting.retain(|question| question.id != id);
+        if was_shown {
+            self.output.note("\n(no longer asked)");
+            self.show();
+        }
+    }
+
+    /// What the person decides; waits for ever while nothing is asked. Cancel safe.
+    pub(crate) async fn decision(&mut self) -> (QuestionId, Decision) {
+        loop {
+            let (Some(question), Some(lines)) = (self.waiting.front(), &mut self.lines) else {
+                return std::future::pending().await;
+            };
+            let id = question.id;
+            // The end of the input is a no: nobody can say yes any more.
+            let line = lines.recv().await.unwrap_or_else(|| "n".to_owned());
+            match decision(&line) {
+                Some(decision) => {
+                    self.waiting.pop_front();
+                    self.show();
+                    return (id, decision);
+                }
+                None => self.prompt(),
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        let Some(question) = self.waiting.front() else { return };
+        let style = self.output.err;
+        let mut text = format!("\n{}", style.yellow(asked_text(&question.kind)));
+        match &question.kind {
+            QuestionKind::Command { cwd, justification, .. } => {
+                text.push_str(&format!("\n  in {}", escape::line(&cwd.to_string_lossy())));
+                if let Some(justification) = justification {
+                    let justification = escape::shortened(justification, 600);
+                    text.push_str(&format!("\n  it says: {}", escape::line(&justification)));
+                }
+            }
+            QuestionKind::FileChange { patch } => {
+                for line in folded(patch, PATCH_LINES) {
+                    text.push_str("\n  ");
+                    text.push_str(&line);
+                }
+            }
+            QuestionKind::Unknown(_) => {}
+        }
+        text.push_str(&format!("\n  why it is asked: {}", escape::line(&question.reason)));
+        self.output.note(text);
+        match &mut self.lines {
+            // What was typed before the question was not meant for it.
+            Some(lines) => while lines.try_recv().is_ok() {},
+            None => self.lines = Some(typed_lines()),
+        }
+        self.prompt();
+    }
+
+    fn prompt(&self) {
+        self.output.note_part("Allow it? [y] yes, once  [s] for this session  [n] no: ");
+    }
+}
+
+fn decision(line: &str) -> Option<Decision> {
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(Decision::Allow { scope: GrantScope::Once }),
+        "s" | "session" => Some(Decision::Allow { scope: GrantScope::Session }),
+        "n" | "no" => Some(Decision::Deny { message: None }),
+        _ => None,
+    }
+}
+
+/// Reads lines in a thread, which ends with the process.
+fn typed_lines() -> mpsc::Receiver<String> {
+    let (tx, rx) = mpsc::channel(1);
+    let reader = move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if tx.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    };
+    // If no thread can be made, the channel closes at once, which is a no.
+    let _ends_with_the_process = std::thread::Builder::new().name("answers".to_owned()).spawn(reader);
+    rx
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_word_is_an_answer() {
+        let allow = |scope| Some(Decision::Allow { scope });
+        assert_eq!(decision(" Y\n"), allow(GrantScope::Once));
+        assert_eq!(decision("session"), allow(GrantScope::Session));
+        assert_eq!(decision("no"), Some(Decision::Deny { message: None }));
+        for line in ["", "yo", "ny", "\u{1b}[A"] {
+            assert_eq!(decision(line), None);
+        }
+    }
+}

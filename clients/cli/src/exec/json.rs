@@ -1,0 +1,335 @@
+//! The JSON lines of `exec --json`, in the shapes that programs written for `codex exec --json` expect. A pure
+//! mapping: events in, lines out.
+
+use std::collections::HashMap;
+
+use protocol::event::{Event, EventRecord, ModelRetried, TurnEnded};
+use protocol::ids::{ItemId, SessionId, TurnId};
+use protocol::item::{
+    ChangeKind, ChangedFile, Command, CommandExit, CommandOutput, FileChange, Item, ItemBody, ItemStatus,
+    NoticeLevel, OtherToolCall,
+};
+use protocol::model::Usage;
+use protocol::turn::TurnOutcome;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::exec::outcome::{Ending, Verdict, provider_text};
+use crate::span;
+
+/// A line.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(tag = "type")]
+pub(crate) enum Line {
+    /// First.
+    #[serde(rename = "thread.started")]
+    ThreadStarted { thread_id: String },
+    #[serde(rename = "turn.started")]
+    TurnStarted,
+    #[serde(rename = "item.started")]
+    ItemStarted { item: LineItem },
+    #[serde(rename = "item.completed")]
+    ItemCompleted { item: LineItem },
+    /// Last, if the model had its last word.
+    #[serde(rename = "turn.completed")]
+    TurnCompleted { usage: LineUsage },
+    /// Last, in every other case.
+    #[serde(rename = "turn.failed")]
+    TurnFailed { error: LineError },
+    /// A retry; the turn goes on.
+    #[serde(rename = "error")]
+    Error { message: String },
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct LineError {
+    message: String,
+    code: &'static str,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the format")]
+pub(crate) struct LineUsage {
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_input_tokens: u64,
+    output_tokens: u64,
+    reasoning_output_tokens: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+pub(crate) struct LineItem {
+    id: String,
+    #[serde(flatten)]
+    body: LineBody,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum LineBody {
+    AgentMessage {
+        text: String,
+    },
+    Reasoning {
+        text: String,
+    },
+    CommandExecution {
+        command: String,
+        aggregated_output: String,
+        exit_code: Option<i32>,
+        status: &'static str,
+    },
+    FileChange {
+        changes: Vec<LineChange>,
+        status: &'static str,
+    },
+    McpToolCall {
+        server: &'static str,
+        tool: String,
+        arguments: Value,
+        result: Value,
+        error: Value,
+        status: &'static str,
+    },
+    Error {
+        message: String,
+    },
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct LineChange {
+    path: String,
+    kind: &'static str,
+}
+
+/// Turns the events of one turn into lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    turn: Option<TurnId>,
+    ids: HashMap<ItemId, usize>,
+    next_id: usize,
+}
+
+impl Lines {
+    /// The first line.
+    pub(crate) fn thread(session: SessionId) -> Line {
+        Line::ThreadStarted { thread_id: session.to_string() }
+    }
+
+    /// From now on events of this turn count.
+    pub(crate) fn follow(&mut self, turn: TurnId) {
+        self.turn = Some(turn);
+    }
+
+    /// What an event adds. The end of a turn adds nothing: that is `last`.
+    pub(crate) fn event(&mut self, record: &EventRecord) -> Option<Line> {
+        let is_ours = |turn: TurnId| self.turn == Some(turn);
+        match &record.event {
+            Event::TurnStarted(started) if is_ours(started.turn_id) => Some(Line::TurnStarted),
+            Event::ModelRetried(retried) if is_ours(retried.turn_id) => {
+                Some(Line::Error { message: retry_text(retried) })
+            }
+            Event::ItemStarted(changed) if is_ours(changed.item.turn_id) => self.started(&changed.item),
+            Event::ItemCompleted(changed) if is_ours(changed.item.turn_id) => self.completed(&changed.item),
+            Event::SessionCreated(_)
+            | Event::SessionUpdated(_)
+            | Event::SessionArchived(_)
+            | Event::SessionUnarchived(_)
+            | Event::InputQueued(_)
+            | Event::TurnStarted(_)
+            | Event::ModelRequested(_)
+            | Event::ModelRetried(_)
+            | Event::ModelResponded(_)
+            | Event::ItemStarted(_)
+            | Event::ItemAppended(_)
+            | Event::ItemCompleted(_)
+            | Event::QuestionAsked(_)
+            | Event::QuestionAnswered(_)
+            | Event::QuestionWithdrawn(_)
+            | Event::TurnEnded(_)
+            | Event::Unknown(_) => None,
+        }
+    }
+
+    /// The last line, however the run ended; none if the turn goes on in the daemon.
+    pub(crate) fn last(ending: &Ending) -> Option<Line> {
+        match ending {
+            Ending::Detached => None,
+            Ending::Turn(ended) if ended.outcome == TurnOutcome::Completed => {
+                let TurnEnded { usage, .. } = **ended;
+                Some(Line::TurnCompleted { usage: usage.into() })
+            }
+            Ending::Turn(_)
+            | Ending::Unanswered(_)
+            | Ending::Signal(_)
+            | Ending::OutputClosed
+            | Ending::Error(_) => {
+                let Verdict { code, message, .. } = ending.verdict();
+                Some(Line::TurnFailed { error: LineError { message, code } })
+            }
+        }
+    }
+
+    /// Messages and reasoning are told when they are complete; what runs is told when it begins, too.
+    fn started(&mut self, item: &Item) -> Option<Line> {
+        match &item.body {
+            ItemBody::Command(_) | ItemBody::FileChange(_) | ItemBody::ToolCall(_) => {
+                Some(Line::ItemStarted { item: self.item(item)? })
+            }
+            ItemBody::UserMessage(_)
+            | ItemBody::AgentMessage(_)
+            | ItemBody::Reasoning(_)
+            | ItemBody::Notice(_)
+            | ItemBody::Unknown(_) => None,
+        }
+    }
+
+    fn completed(&mut self, item: &Item) -> Option<Line> {
+        Some(Line::ItemCompleted { item: self.item(item)? })
+    }
+
+    fn item(&mut self, item: &Item) -> Option<LineItem> {
+        if item.status == ItemStatus::Discarded && !self.ids.contains_key(&item.id) {
+            return None;
+        }
+        let body = body(item)?;
+        let number = *self.ids.entry(item.id).or_insert_with(|| {
+            self.next_id += 1;
+            self.next_id - 1
+        });
+        Some(LineItem { id: format!("item_{number}"), body })
+    }
+}
+
+fn body(item: &Item) -> Option<LineBody> {
+    let status = &item.status;
+    match &item.body {
+        ItemBody::AgentMessage(message) if !message.text.is_empty() => {
+            Some(LineBody::AgentMessage { text: message.text.clone() })
+        }
+        ItemBody::Reasoning(reasoning) if !reasoning.summary.is_empty() => {
+            Some(LineBody::Reasoning { text: reasoning.summary.clone() })
+        }
+        ItemBody::Command(command) => Some(command_body(command, status)),
+        ItemBody::FileChange(change) => Some(change_body(change, status)),
+        ItemBody::ToolCall(call) => Some(tool_body(call, status)),
+        ItemBody::Notice(notice) => match notice.level {
+            NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
+                Some(LineBody::Error { message: notice.text.clone() })
+            }
+            NoticeLevel::Information => None,
+        },
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Unknown(_) => None,
+    }
+}
+
+fn command_body(command: &Command, status: &ItemStatus) -> LineBody {
+    let aggregated_output = match (&command.outcome, &command.message) {
+        (Some(outcome), _) => output_text(&outcome.output),
+        (None, Some(message)) => message.clone(),
+        (None, None) => command.output_so_far.clone(),
+    };
+    let exit_code = command.outcome.as_ref().and_then(|outcome| match outcome.exit {
+        CommandExit::Code { code } => Some(code),
+        CommandExit::Signal { .. }
+        | CommandExit::TimedOut { .. }
+        | CommandExit::Interrupted
+        | CommandExit::Unknown(_) => None,
+    });
+    LineBody::CommandExecution {
+        command: command.command.clone(),
+        aggregated_output,
+        exit_code,
+        status: match status {
+            ItemStatus::Declined => "declined",
+            ItemStatus::InProgress
+            | ItemStatus::Completed
+            | ItemStatus::Failed
+            | ItemStatus::Interrupted
+            | ItemStatus::Discarded
+            | ItemStatus::Unknown(_) => plain_status(status),
+        },
+    }
+}
+
+fn change_body(change: &FileChange, status: &ItemStatus) -> LineBody {
+    let line = |file: &ChangedFile| LineChange {
+        path: file.path.to_string_lossy().into_owned(),
+        kind: match file.kind {
+            ChangeKind::Add => "add",
+            ChangeKind::Delete => "delete",
+            ChangeKind::Update | ChangeKind::Unknown(_) => "update",
+        },
+    };
+    LineBody::FileChange { changes: change.changes.iter().map(line).collect(), status: plain_status(status) }
+}
+
+/// A call of a tool without an item of its own has the shape of a call over MCP, with Skein as the server.
+fn tool_body(call: &OtherToolCall, status: &ItemStatus) -> LineBody {
+    let text = call.call.input.text();
+    let status = plain_status(status);
+    let output = call.output.as_deref().unwrap_or_default();
+    LineBody::McpToolCall {
+        server: "skein",
+        tool: call.call.name.clone(),
+        arguments: serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+        result: if status == "completed" {
+            json!({"content": [{"type": "text", "text": output}], "structured_content": null})
+        } else {
+            Value::Null
+        },
+        error: if status == "failed" { json!({"message": output}) } else { Value::Null },
+        status,
+    }
+}
+
+/// The three statuses that every kind of item has.
+fn plain_status(status: &ItemStatus) -> &'static str {
+    match status {
+        ItemStatus::InProgress => "in_progress",
+        ItemStatus::Completed => "completed",
+        ItemStatus::Failed
+        | ItemStatus::Declined
+        | ItemStatus::Interrupted
+        | ItemStatus::Discarded
+        | ItemStatus::Unknown(_) => "failed",
+    }
+}
+
+/// The output as one text, with what was left out told in its place.
+pub(crate) fn output_text(output: &CommandOutput) -> String {
+    if output.omitted_bytes == 0 {
+        return format!("{}{}", output.head, output.tail);
+    }
+    let line_end = if output.head.is_empty() || output.head.ends_with('\n') { "" } else { "\n" };
+    format!("{}{line_end}[… {} bytes left out …]\n{}", output.head, output.omitted_bytes, output.tail)
+}
+
+/// What is told of a retry.
+pub(crate) fn retry_text(retried: &ModelRetried) -> String {
+    format!(
+        "{}; retry {} of {} in {}",
+        provider_text(&retried.failure),
+        retried.attempt,
+        retried.max_attempts,
+        span::show(retried.delay_ms)
+    )
+}
+
+impl From<Usage> for LineUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            cache_write_input_tokens: usage.cache_write_input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_output_tokens: usage.reasoning_output_tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! The command line. Each command has a file; `args` lists them. A client of the daemon like any other: what
+//! needs the daemon's crates without a daemon comes in through `Local`. The only crate that prints.
+
+mod apply;
+mod args;
+mod attach;
+mod completions;
+mod config;
+mod daemon;
+mod demo;
+mod doctor;
+mod error;
+mod escape;
+mod exec;
+mod local;
+mod output;
+mod policy;
+mod ps;
+mod questions;
+mod sandbox;
+mod select;
+mod sessions;
+mod span;
+mod style;
+mod table;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::{Cli, Command};
+use crate::daemon::DaemonCommand;
+use crate::error::{CliError, EXIT_USAGE};
+pub use crate::local::{DaemonMode, Local, LocalError, PolicyCheck, PolicyVerdict, SandboxRun};
+use crate::output::Output;
+pub use client::ALREADY_RUNNING;
+
+/// Runs the command line: `args` is the program's name and its arguments.
+pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
+    let output = Output::new();
+    // Asked often, by other programs, and answered before anything is built.
+    if let [_, flag] = args
+        && (flag == "--version" || flag == "-V")
+    {
+        return code(
+            output.line(concat!("skein ", env!("CARGO_PKG_VERSION"))).map_err(CliError::Output),
+            output,
+        );
+    }
+    let command = match Cli::try_parse_from(args) {
+        Ok(cli) => cli.command,
+        Err(error) => return ExitCode::from(refuse(&error, args, output)),
+    };
+    match command {
+        Command::Exec(args) => match block_on(async { Ok(exec::run(args, output).await) }) {
+            Ok(exit) => ExitCode::from(exit),
+            Err(error) => code(Err(error), output),
+        },
+        Command::Attach(args) => code(block_on(attach::attach(args, output)), output),
+        Command::Ps(args) => code(block_on(ps::ps(args, output)), output),
+        Command::Logs(args) => code(block_on(attach::logs(args, output)), output),
+        Command::Send(args) => code(block_on(ps::send(args, output)), output),
+        Command::Stop(args) => code(block_on(ps::stop(args, output)), output),
+        Command::Sessions(command) => code(block_on(sessions::run(command, output)), output),
+        Command::Questions(command) => code(block_on(questions::run(command, output)), output),
+        Command::Sandbox(args) => exit(sandbox::run(args, local), output),
+        Command::Policy(command) => exit(policy::run(command, local, output), output),
+        Command::Apply(args) => code(apply::run(args, local, output), output),
+        Command::Config(command) => code(block_on(config::run(command, output)), output),
+        Command::Daemon(DaemonCommand::Run(args)) => code(daemon::run_here(&args, local), output),
+        Command::Daemon(command) => code(block_on(daemon::run(command, output)), output),
+        Command::Doctor(args) => code(block_on(doctor::run(args, output)), output),
+        Command::Demo(args) => code(block_on(demo::run(args, output)), output),
+        Command::Completions(args) => code(completions::run(&args, output), output),
+    }
+}
+
+fn code(result: Result<(), CliError>, output: Output) -> ExitCode {
+    exit(result.map(|()| 0), output)
+}
+
+fn exit(result: Result<u8, CliError>, output: Output) -> ExitCode {
+    match result {
+        Ok(exit) => ExitCode::from(exit),
+        Err(error) => {
+            error.report(output);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Runs a command that talks to the daemon, on one thread.
+fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::System { what: "Can't start the runtime", source })?;
+    runtime.block_on(command)
+}
+
+/// Help and version, which clap treats as errors, and errors. A program that reads JSON gets its last line.
+fn refuse(error: &clap::Error, args: &[OsString], output: Output) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return match output.write(&rendered(error, output.out.is_on())) {
+                Ok(()) => 0,
+                Err(error) => CliError::Output(error).exit_code(),
+            };
+        }
+        _ => {}
+    }
+    let is_flag = |flag: &OsString| flag == "--json" || flag == "--experimental-json";
+    if args.get(1).is_some_and(|command| command == "exec") && args.iter().any(is_flag) {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").lines().next().unwrap_or_default();
+        exec::refuse(message.to_owned(), output);
+    } else {
+        output.note_part(&rendered(error, output.err.is_on()));
+    }
+    EXIT_USAGE
+}
+
+fn rendered(error: &clap::Error, is_coloured: bool) -> String {
+    let text = error.render();
+    if is_coloured { text.ansi().to_string() } else { text.to_string() }
+}

@@ -1,0 +1,199 @@
+//! `skein questions`: what waits for somebody, in whichever session, and the answer to it.
+
+use clap::{Args, Subcommand, ValueEnum};
+use client::{ConnectOptions, Connection};
+use protocol::api::question::QuestionClient;
+use protocol::ids::QuestionId;
+use protocol::question::{
+    Decision, GrantScope, OpenQuestion, QuestionAnswerParams, QuestionKind, QuestionListParams,
+};
+
+use crate::error::CliError;
+use crate::escape;
+use crate::exec::human::folded;
+use crate::exec::outcome::asked_text;
+use crate::output::Output;
+use crate::sessions::now;
+use crate::span;
+use crate::table::json;
+
+/// Lines of a patch that are shown.
+const PATCH_LINES: usize = 40;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuestionsCommand {
+    /// Show what waits, oldest first
+    List(ListArgs),
+    /// Answer one; the first answer wins
+    Answer(AnswerArgs),
+}
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which one, and what is decided.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  skein questions answer 0199a213 yes
+  skein questions answer 0199a213 session              the same thing again need not be asked
+  skein questions answer 0199a213 no -m \"use the mirror\"")]
+pub(crate) struct AnswerArgs {
+    /// The question's id, or the beginning of it
+    #[arg(value_name = "QUESTION")]
+    question: String,
+    /// The answer
+    answer: Choice,
+    /// What to do instead; the model reads it
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// This once
+    Yes,
+    /// The same thing again in this turn, too
+    Turn,
+    /// The same thing again in this session, too
+    Session,
+    /// It may not
+    No,
+}
+
+/// Runs one.
+pub(crate) async fn run(command: QuestionsCommand, output: Output) -> Result<(), CliError> {
+    let connection = Connection::open(ConnectOptions::new("skein questions")).await?;
+    match command {
+        QuestionsCommand::List(args) => {
+            let questions = open(&connection).await?;
+            if args.json { json(&questions, output) } else { print(&questions, output) }
+        }
+        QuestionsCommand::Answer(args) => {
+            let question_id = find(&open(&connection).await?, &args.question)?;
+            let decision = decision(args.answer, args.message)?;
+            connection.rpc().answer(QuestionAnswerParams { question_id, decision }).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn open(connection: &Connection) -> Result<Vec<OpenQuestion>, CliError> {
+    Ok(QuestionClient::list(connection.rpc(), QuestionListParams::default()).await?.questions)
+}
+
+fn decision(choice: Choice, message: Option<String>) -> Result<Decision, CliError> {
+    let scope = match choice {
+        Choice::No => return Ok(Decision::Deny { message }),
+        Choice::Yes => GrantScope::Once,
+        Choice::Turn => GrantScope::Turn,
+        Choice::Session => GrantScope::Session,
+    };
+    match message {
+        None => Ok(Decision::Allow { scope }),
+        Some(_) => Err(CliError::usage(
+            "`--message` says what to do instead, so it goes with `no`",
+            "To say something beside a yes, use `skein send`",
+        )),
+    }
+}
+
+fn find(questions: &[OpenQuestion], text: &str) -> Result<QuestionId, CliError> {
+    let beginning = text.to_ascii_lowercase();
+    let ids = questions.iter().map(|open| open.question.id);
+    let mut found = ids.filter(|id| !beginning.is_empty() && id.to_string().starts_with(&beginning));
+    match (found.next(), found.next()) {
+        (Some(id), None) => Ok(id),
+        // Perhaps answered already: the daemon knows, and says by whom.
+        (None, _) => text.parse().map_err(|_| {
+            CliError::usage(
+                format!("No question that waits begins with `{text}`"),
+                "`skein questions list` shows them",
+            )
+        }),
+        (Some(first), Some(second)) => Err(CliError::usage(
+            format!("Several questions begin with `{text}`: `{first}`, `{second}`"),
+            "Type more of the id",
+        )),
+    }
+}
+
+fn print(questions: &[OpenQuestion], output: Output) -> Result<(), CliError> {
+    if questions.is_empty() {
+        output.note(output.err.dim("no question waits"));
+        return Ok(());
+    }
+    let style = output.out;
+    let mut text = String::new();
+    for OpenQuestion { session_id, question } in questions {
+        let since = span::show(now().since(question.asked_at));
+        text.push_str(&format!(
+            "{} {}\n",
+            style.bold(question.id.to_string()),
+            style.dim(format!("{since} ago"))
+        ));
+        text.push_str(&format!("  {}\n", style.yellow(asked_text(&question.kind))));
+        match &question.kind {
+            QuestionKind::Command { cwd, justification, .. } => {
+                text.push_str(&format!("  in {}\n", escape::line(&cwd.to_string_lossy())));
+                if let Some(justification) = justification {
+                    let justification = escape::shortened(justification, 600);
+                    text.push_str(&format!("  it says: {}\n", escape::line(&justification)));
+                }
+            }
+            QuestionKind::FileChange { patch } => {
+                for line in folded(patch, PATCH_LINES) {
+                    text.push_str(&format!("  {line}\n"));
+                }
+            }
+            QuestionKind::Unknown(_) => {}
+        }
+        text.push_str(&format!("  why it is asked: {}\n", escape::line(&question.reason)));
+        text.push_str(&format!("  {}\n\n", style.dim(format!("session {session_id}"))));
+    }
+    output.write(&text).map_err(CliError::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::ids::{ItemId, SessionId, Timestamp, TurnId};
+    use protocol::question::Question;
+
+    use super::*;
+
+    fn open(id: &str) -> OpenQuestion {
+        let question = Question {
+            id: id.parse().unwrap(),
+            turn_id: TurnId::generate(),
+            item_id: ItemId::generate(),
+            asked_at: Timestamp(0),
+            kind: QuestionKind::FileChange { patch: String::new() },
+            reason: String::new(),
+        };
+        OpenQuestion { session_id: SessionId::generate(), question }
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_is_enough_if_it_is_the_only_one() {
+        let questions =
+            ["0199a213-81c0-7800-8aa1-bbab2a035a53", "0199a213-99c0-7800-8aa1-bbab2a035a53"].map(open);
+        assert_eq!(find(&questions, "0199A213-8").unwrap(), questions[0].question.id);
+        for text in ["0199", "02", "", "nonsense"] {
+            assert!(find(&questions, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_goes_with_a_no() {
+        let message = || Some("instead".to_owned());
+        assert_eq!(decision(Choice::No, message()).unwrap(), Decision::Deny { message: message() });
+        assert!(decision(Choice::Yes, message()).is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! `skein sessions`: those there are, in all folders.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use client::{ConnectOptions, Connection};
+use protocol::api::session::SessionClient;
+use protocol::ids::Timestamp;
+use protocol::session::{
+    SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary, SessionUpdateParams,
+    SettingsOverrides,
+};
+
+use crate::attach::print_snapshot;
+use crate::error::CliError;
+use crate::escape;
+use crate::exec::human::thousands;
+use crate::output::Output;
+use crate::select::{self, absolute_folder};
+use crate::span;
+use crate::table::{json, pairs, table};
+
+/// Sessions in a list, unless told otherwise.
+const LISTED: u32 = 30;
+/// Letters of a title in a table.
+const TITLE_LETTERS: usize = 60;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsCommand {
+    /// List them, newest first
+    List(ListArgs),
+    /// Show one: its settings and its last turns
+    Show(ShowArgs),
+    /// Give one another title
+    Rename(RenameArgs),
+    /// Put one away: lists leave it out, nothing is lost
+    Archive(OneArgs),
+    /// Remove one, and all that belongs to it, for good
+    Delete(DeleteArgs),
+}
+
+/// Which ones.
+#[derive(Args, Debug)]
+pub(crate) struct ListArgs {
+    /// Only those of this folder
+    #[arg(long)]
+    here: bool,
+    /// Archived ones too
+    #[arg(long)]
+    all: bool,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = LISTED)]
+    limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which one.
+#[derive(Args, Debug)]
+pub(crate) struct OneArgs {
+    /// The session's id, or the beginning of it
+    #[arg(value_name = "SESSION", required_unless_present = "last", conflicts_with = "last")]
+    pub(crate) session: Option<String>,
+    /// The session of this folder that was used last
+    #[arg(long)]
+    pub(crate) last: bool,
+}
+
+/// Which one, and how.
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    which: OneArgs,
+    /// At most so many turns, from the end
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    turns: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which one, and what it is called.
+#[derive(Args, Debug)]
+pub(crate) struct RenameArgs {
+    /// The session's id, or the beginning of it
+    session: String,
+    /// Its new title
+    title: String,
+}
+
+/// Which one.
+#[derive(Args, Debug)]
+pub(crate) struct DeleteArgs {
+    /// The session's id, or the beginning of it
+    session: String,
+}
+
+/// Runs one.
+pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), CliError> {
+    let connection = Connection::open(ConnectOptions::new("skein sessions")).await?;
+    let rpc = connection.rpc();
+    match command {
+        SessionsCommand::List(args) => {
+            let cwd = if args.here { Some(absolute_folder(None)?) } else { None };
+            let params = SessionListParams {
+                cwd,
+                with_archived: args.all,
+                limit: Some(args.limit),
+                ..SessionListParams::default()
+            };
+            let result = rpc.list(params).await?;
+            if args.json { json(&result.sessions, output) } else { print(&result.sessions, output) }
+        }
+        SessionsCommand::Show(args) => {
+            let session_id = select::named(rpc, args.which.session.as_deref(), args.which.last).await?;
+            let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(args.turns) };
+            let snapshot = rpc.read(params).await?;
+            if args.json {
+                return json(&snapshot, output);
+            }
+            output.write(&pairs(&rows(&snapshot.summary), output)).map_err(CliError::Output)?;
+            print_snapshot(&snapshot, output.merged())
+        }
+        SessionsCommand::Rename(args) => {
+            let session_id = select::by_text(rpc, &args.session).await?;
+            let (title, overrides) = (Some(args.title), SettingsOverrides::default());
+            rpc.update(SessionUpdateParams { session_id, title, overrides, unarchive: false }).await?;
+            Ok(())
+        }
+        SessionsCommand::Archive(args) => {
+            let session_id = select::named(rpc, args.session.as_deref(), args.last).await?;
+            rpc.archive(SessionRef { session_id }).await?;
+            Ok(())
+        }
+        SessionsCommand::Delete(args) => {
+            let session_id = select::by_text(rpc, &args.session).await?;
+            rpc.delete(SessionRef { session_id }).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Sessions as a table.
+pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), CliError> {
+    if sessions.is_empty() {
+        output.note(output.err.dim("no sessions"));
+        return Ok(());
+    }
+    let now = now();
+    let rows: Vec<Vec<String>> = sessions
+        .iter()
+        .map(|session| {
+            vec![
+                select::short(session.id),
+                state(&session.status).to_owned(),
+                format!("{} ago", span::show(now.since(session.updated_at))),
+                session.turn_count.to_string(),
+                escape::line(&session.settings.cwd.to_string_lossy()).into_owned(),
+                title(session),
+            ]
+        })
+        .collect();
+    let headings = ["SESSION", "STATE", "ACTIVE", "TURNS", "FOLDER", "TITLE"];
+    output.write(&table(&headings, &rows, output)).map_err(CliError::Output)
+}
+
+fn rows(summary: &SessionSummary) -> Vec<(&'static str, String)> {
+    let settings = &summary.settings;
+    let now = now();
+    let mut rows = vec![
+        ("session", summary.id.to_string()),
+        ("title", title(summary)),
+        ("state", state(&summary.status).to_owned()),
+        ("folder", escape::line(&settings.cwd.to_string_lossy()).into_owned()),
+        ("model", format!("{} ({})", escape::line(&settings.model), escape::line(&settings.provider))),
+        ("sandbox", format!("{}, approval {}", settings.sandbox.as_str(), settings.approval.as_str())),
+        ("made", format!("{} ago", span::show(now.since(summary.created_at)))),
+        ("active", format!("{} ago", span::show(now.since(summary.updated_at)))),
+        ("turns", summary.turn_count.to_string()),
+    ];
+    let usage = &summary.usage;
+    rows.push((
+        "tokens",
+        format!("{} in, {} out", thousands(usage.input_tokens), thousands(usage.output_tokens)),
+    ));
+    rows
+}
+
+fn title(session: &SessionSummary) -> String {
+    let title = session.title.as_deref().unwrap_or("(nothing said yet)");
+    let first = title.lines().next().unwrap_or_default();
+    let cut: String = first.chars().take(TITLE_LETTERS).collect();
+    let more = if cut.len() < title.len() { "…" } else { "" };
+    format!("{}{more}", escape::line(&cut))
+}
+
+/// One word for what a session is doing.
+pub(crate) fn state(status: &SessionStatus) -> &'static str {
+    match status {
+        SessionStatus::Idle => "idle",
+        SessionStatus::Running { .. } => "running",
+        SessionStatus::Waiting { .. } => "waiting",
+        SessionStatus::Archived => "archived",
+        SessionStatus::Unknown(_) => "unknown",
+    }
+}
+
+/// The time of this machine's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

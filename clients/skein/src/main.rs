@@ -1,0 +1,112 @@
+//! The one executable: by its name or first argument the sandbox helper, the daemon, or the command line. Puts
+//! them together and holds no logic of its own.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cli::{DaemonMode, Local, LocalError, PolicyCheck, PolicyVerdict, SandboxRun};
+use protocol::session::{Environment, SettingOverride, SettingsOverrides};
+use server::DaemonOptions;
+use server::local::{self, Decision, PatchMode, Place};
+
+/// The exit code of `skein sandbox` when the command did not run, as other such programs have it.
+const NOT_RUN: u8 = 125;
+
+fn main() -> ExitCode {
+    // First, before anything is allocated that the helper does not need.
+    helper_linux::run_if_helper();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    cli::run(&args, &Here)
+}
+
+/// The daemon's crates, in this process.
+struct Here;
+
+impl Local for Here {
+    fn run_daemon(&self, mode: DaemonMode) -> Result<(), LocalError> {
+        let foreground = mode == DaemonMode::Foreground;
+        server::run_daemon(DaemonOptions { helper: executable()?, foreground }).map_err(|error| {
+            let exit_code = if error.is_already_running() { cli::ALREADY_RUNNING } else { 1 };
+            failure(&error, error.hint(), exit_code)
+        })
+    }
+
+    fn sandbox(&self, run: SandboxRun) -> Result<u8, LocalError> {
+        let network =
+            SettingOverride { key: "sandbox_workspace_write.network_access".into(), value: "true".into() };
+        let overrides = SettingsOverrides {
+            sandbox: run.policy,
+            values: if run.with_network { vec![network] } else { Vec::new() },
+            ..SettingsOverrides::default()
+        };
+        let place = Place {
+            cwd: run.folder,
+            additional_roots: run.additional_roots,
+            overrides,
+            environment: environment(),
+        };
+        let run = local::SandboxRun { helper: executable()?, place, rung: run.rung, argv: run.command };
+        let exit = local::sandbox(run).map_err(|error| failure(&error, error.hint(), NOT_RUN))?;
+        Ok(u8::try_from(exit).unwrap_or(u8::MAX))
+    }
+
+    fn apply(&self, folder: PathBuf, patch: String) -> Result<String, LocalError> {
+        local::apply(&patch, &folder, PatchMode::AllOrNothing)
+            .map_err(|error| failure(&error, error.hint(), 1))
+    }
+
+    fn check_policy(&self, check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
+        let place = Place { cwd: check.folder, environment: environment(), ..Place::default() };
+        let verdict =
+            local::policy_check(&place, &check.command).map_err(|error| failure(&error, error.hint(), 2))?;
+        let (decision, reason) = match verdict.decision {
+            Decision::Run => ("runs", "no question is asked"),
+            Decision::Ask { reason } => ("asks", reason),
+            Decision::Refuse { reason } => ("refused", reason),
+        };
+        Ok(PolicyVerdict {
+            decision: decision.to_owned(),
+            reason: format!(
+                "{reason} (approval policy `{}`, sandbox `{}`)",
+                verdict.approval.as_str(),
+                verdict.sandbox.as_str()
+            ),
+            is_allowed: verdict.decision == Decision::Run,
+        })
+    }
+}
+
+/// This executable; it is the sandbox helper too. On Linux by a name that stays its own when the file is replaced,
+/// by an upgrade or by a command.
+fn executable() -> Result<PathBuf, LocalError> {
+    if cfg!(target_os = "linux") {
+        return Ok(PathBuf::from("/proc/self/exe"));
+    }
+    std::env::current_exe().map_err(|error| LocalError {
+        message: format!("Can't tell where this executable is: {error}"),
+        hint: None,
+        exit_code: 1,
+    })
+}
+
+/// What of this process's environment is UTF-8.
+fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn failure(error: &dyn std::error::Error, hint: Option<&str>, exit_code: u8) -> LocalError {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !message.ends_with(&more) {
+            message.push_str(": ");
+            message.push_str(&more);
+        }
+        cause = error.source();
+    }
+    LocalError { message, hint: hint.map(str::to_owned), exit_code }
+}
