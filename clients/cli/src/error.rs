@@ -124,15 +124,29 @@ impl CliError {
         }
         let style = output.err;
         output.note(format_args!("{} {}", style.red("error:"), escape::prose(&self.full_message())));
-        if let Self::Client(error) = self
-            && let Some(ErrorDetail::Configuration(problem)) =
-                error.refusal().and_then(|error| error.detail.as_deref())
-            && let Some(excerpt) = &problem.excerpt
-        {
-            output.note(escape::prose(excerpt.trim_end()));
+        if let Some(problem) = self.configuration_problem() {
+            if let Some(excerpt) = &problem.excerpt {
+                output.note(escape::prose(excerpt.trim_end()));
+            }
+            if let Some(suggestion) = &problem.suggestion {
+                let meant = format!("perhaps `{suggestion}` was meant");
+                output.note(format_args!("{} {}", style.cyan("hint:"), escape::prose(&meant)));
+            }
         }
         if let Some(hint) = self.hint() {
             output.note(format_args!("{} {}", style.cyan("hint:"), escape::prose(&hint)));
+        }
+    }
+
+    /// What is wrong with the settings, if that is what the daemon refused.
+    fn configuration_problem(&self) -> Option<&ConfigurationProblem> {
+        let Self::Client(error) = self else { return None };
+        match error.refusal()?.detail.as_deref()? {
+            ErrorDetail::Configuration(problem) => Some(problem),
+            ErrorDetail::VersionMismatch { .. }
+            | ErrorDetail::TurnRunning { .. }
+            | ErrorDetail::AlreadyAnswered { .. }
+            | ErrorDetail::Unknown(_) => None,
         }
     }
 }

@@ -87,7 +87,10 @@ pub fn all() -> Vec<Method> {
             "Changes title or settings.",
         ),
         method::<session::SessionRef, Done>("session/archive", "Puts a session away."),
-        method::<session::SessionRef, Done>("session/delete", "Removes a session and all that belongs to it."),
+        method::<session::SessionRef, Done>(
+            "session/delete",
+            "Removes a session and all that belongs to it.",
+        ),
         method::<turn::TurnStartParams, turn::TurnStartResult>(
             "turn/start",
             "Starts a turn; a conflict if one is running.",
