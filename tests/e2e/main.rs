@@ -1,0 +1,20 @@
+//! The real binary over a real socket, against a model server that follows a script. One module per promise
+//! that a user can see. Knows nothing of the daemon's insides.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "all of this crate is tests, its helpers too")]
+
+mod approvals;
+mod cli;
+mod daemon;
+mod demo;
+mod disk;
+mod exec;
+mod exec_json;
+mod failures;
+mod provider;
+mod replay;
+mod sandbox;
+mod scene;
+mod sdk;
+mod security;
+mod sessions;

@@ -1,0 +1,238 @@
+//! What commands of a real turn can and can't touch, seen from outside, and that nothing of them stays.
+
+use serde_json::json;
+use skein_tests::TestEnv;
+use skein_tests::scripted_model::reply::Reply;
+
+use crate::scene::{
+    SOON, expect_none_left, good_turn, json_turn, left, outside, patches, runs, scene, script,
+};
+
+/// Runs a script in a turn with these arguments, and returns what the model is told.
+fn told(text: &str, arguments: &[&str]) -> (TestEnv, String) {
+    let (model, env) = scene([script(text), Reply::text("Done.")]);
+    good_turn(&env, &[arguments, &["go"]].concat());
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    (env, told)
+}
+
+#[test]
+fn the_workspace_is_writable_and_the_rest_is_not() {
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let (env, told) = told(&format!("echo in > inside; echo out > {}", canary.display()), &[]);
+    assert_eq!(env.read_file("inside").unwrap(), "in\n");
+    assert!(!canary.exists() && told.contains("Read-only") | told.contains("denied"), "{told}");
+}
+
+#[test]
+fn git_and_skein_folders_are_read_only() {
+    let (env, _) = told(
+        "echo x > .git/config; echo x > .git/hooks/post-commit; mkdir .skein; mv .git away; touch alive",
+        &[],
+    );
+    assert!(env.git(["status"]).is_ok() && !env.repository().join("away").exists());
+    assert!(!env.repository().join(".git/hooks/post-commit").exists());
+    assert!(
+        !env.repository().join(".skein").is_dir()
+            || env.repository().join(".skein").read_dir().unwrap().next().is_none()
+    );
+    assert!(env.repository().join("alive").exists());
+}
+
+#[test]
+fn patches_are_held_to_the_same_folders() {
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let link = format!("ln -s {} link", outside.path().display());
+    let (model, env) = scene([
+        patches(&format!("*** Add File: {}\n+x", canary.display())),
+        patches("*** Add File: .git/hooks/post-commit\n+x"),
+        script(&link),
+        patches("*** Add File: link/canary\n+x"),
+        Reply::text("Done."),
+    ]);
+    let lines = good_turn(&env, &["-a", "never", "go"]);
+    assert!(
+        lines.completed("file_change").iter().all(|change| change["status"] != "completed"),
+        "{:?}",
+        lines.0
+    );
+    assert!(!canary.exists() && !env.repository().join(".git/hooks/post-commit").exists());
+    model.verify().unwrap();
+}
+
+#[test]
+fn read_only_writes_nothing() {
+    let (env, _) = told("touch made", &["-s", "read-only"]);
+    assert!(!env.repository().join("made").exists());
+}
+
+#[test]
+fn danger_full_access_writes_anywhere() {
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    told(&format!("touch {}", canary.display()), &["-s", "danger-full-access"]);
+    assert!(canary.exists());
+}
+
+#[test]
+fn the_network_is_closed_unless_it_is_opened() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo connected");
+    let (_env, closed) = told(&connect, &[]);
+    assert!(!closed.contains("connected\n"), "{closed}");
+    let (_env, open) = told(&connect, &["-c", "sandbox_workspace_write.network_access=true"]);
+    assert!(open.contains("connected"), "{open}");
+}
+
+#[test]
+fn the_home_of_skein_is_out_of_reach() {
+    let (env, told) = told(
+        "cat \"$HOME/../skein/config.toml\"; ls \"$HOME/../skein/run\" \"$HOME/../skein/state\"; echo end",
+        &[],
+    );
+    assert!(!told.contains("daemon.sock") && !told.contains("skein.db"), "{told}");
+    drop(env);
+}
+
+#[test]
+fn a_command_has_three_descriptors() {
+    for arguments in [&["-s", "workspace-write"], &["-s", "danger-full-access"]] {
+        let (model, env) = scene([runs(["ls", "/proc/self/fd"]), Reply::text("Done.")]);
+        let command = good_turn(&env, &[&arguments[..], &["go"]].concat()).only("command_execution").clone();
+        // `ls` opens the folder itself as the next one.
+        assert_eq!(command["aggregated_output"], "0\n1\n2\n3\n", "{arguments:?}");
+        model.verify().unwrap();
+    }
+}
+
+#[test]
+fn secrets_of_the_environment_are_not_passed_on() {
+    let (model, env) = scene([runs(["env"]), Reply::text("Done.")]);
+    let secret = [
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "DB_PASSWORD",
+        "MY_CREDENTIALS",
+        "SSH_AUTH_SOCK",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "XKEYX",
+        "CODEX_API_KEY",
+    ];
+    let mut command = env.command(["exec", "--json", "go"]).variable("HARMLESS", "kept");
+    for name in secret {
+        command = command.variable(name, "planted-secret");
+    }
+    assert_eq!(command.run().unwrap().code(), Some(0));
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    assert!(told.contains("HARMLESS=kept"), "{told}");
+    for name in secret.into_iter().chain(["SCRIPTED_API_KEY", "SKEIN_", "planted-secret", "sk-scripted"]) {
+        assert!(!told.contains(name), "`{name}` in {told}");
+    }
+}
+
+#[test]
+fn nothing_outlives_a_command_that_returns() {
+    let text = "setsid sleep 611 & (setsid sh -c 'trap \"\" TERM HUP; sleep 612 & wait' >/dev/null 2>&1 &) ; (sleep 613 <&- >&- 2>&- &); echo returned";
+    for mode in ["workspace-write", "danger-full-access"] {
+        let (model, env) = scene([script(text), Reply::text("Done.")]);
+        let lines = good_turn(&env, &["-s", mode, "go"]);
+        assert_eq!(lines.only("command_execution")["aggregated_output"], "returned\n", "{mode}");
+        expect_none_left(&env, "sleep 61");
+        model.verify().unwrap();
+    }
+}
+
+#[test]
+fn nothing_outlives_a_command_that_times_out() {
+    let call = json!({"command": "setsid sh -c 'trap \"\" TERM; sleep 621' & trap '' TERM; sleep 622", "timeout_ms": 400});
+    for mode in ["workspace-write", "danger-full-access"] {
+        let (_model, env) = scene([Reply::call("shell", &call), Reply::text("Done.")]);
+        good_turn(&env, &["-s", mode, "go"]);
+        expect_none_left(&env, "sleep 62");
+    }
+}
+
+#[test]
+fn nothing_outlives_a_daemon_that_is_killed() {
+    for mode in ["workspace-write", "danger-full-access"] {
+        let text = "setsid sh -c 'trap \"\" TERM HUP; sleep 631' & sleep 632";
+        let (_model, env) = scene([script(text)]);
+        let client = env.spawn(["exec", "-s", mode, "go"]).unwrap();
+        let begin = std::time::Instant::now();
+        while left(&env, "sleep 63").iter().filter(|process| process.command.starts_with("sleep")).count() < 2
+        {
+            assert!(begin.elapsed() < SOON, "{:?}", env.processes());
+        }
+        env.daemon().unwrap().kill();
+        expect_none_left(&env, "sleep 63");
+        drop(client);
+    }
+}
+
+#[test]
+fn litter_is_not_left_in_the_workspace() {
+    let (env, _) = told("true", &[]);
+    assert_eq!(env.git(["status", "--porcelain", "--ignored"]).unwrap(), "");
+}
+
+#[test]
+fn the_sandbox_can_be_tried_by_hand() {
+    let env = TestEnv::with_base_url("http://127.0.0.1:1/v1").unwrap();
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let text = format!("echo hello; touch inside; touch {}; exit 7", canary.display());
+    let output = env.run(["sandbox", "--", "sh", "-c", &text]).unwrap();
+    assert_eq!((output.code(), output.stdout.as_str()), (Some(7), "hello\n"), "{output:?}");
+    assert!(env.repository().join("inside").exists() && !canary.exists());
+    let output = env.run(["sandbox", "--policy", "read-only", "--", "touch", "other"]).unwrap();
+    assert!(output.code() != Some(0) && !env.repository().join("other").exists(), "{output:?}");
+    assert_eq!(env.daemon_pid(), None, "no daemon is needed for it");
+}
+
+#[test]
+fn a_folder_that_is_no_repository_is_protected_all_the_same() {
+    let (_model, env) =
+        scene([script("mkdir -p .git/hooks && echo x > .git/config; true"), Reply::text("Done.")]);
+    let folder = env.home().join("plain");
+    std::fs::create_dir(&folder).unwrap();
+    let output = env.command(["exec", "--skip-git-repo-check", "go"]).folder(&folder).run().unwrap();
+    assert_eq!(output.code(), Some(0), "{output:?}");
+    assert!(!folder.join(".git/config").exists(), "a repository could be planted");
+}
+
+#[test]
+fn what_a_sandbox_refuses_is_told_to_the_model_and_not_the_end() {
+    let (model, env) = scene([script("echo x > /etc/skein-canary"), Reply::text("It is not allowed.")]);
+    let (output, lines) = json_turn(&env, &["go"]);
+    assert_eq!(output.code(), Some(0), "{:?}", lines.0);
+    assert_eq!(lines.only("command_execution")["status"], "failed");
+    assert!(!std::path::Path::new("/etc/skein-canary").exists());
+    model.verify().unwrap();
+}
+
+#[test]
+fn the_weaker_rung_holds_what_it_says() {
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let text = format!(
+        "touch sub/inside; touch {}; touch .git/planted; (exec 3<>/dev/tcp/127.0.0.1/{port}) && echo connected; setsid sleep 661 & echo end",
+        canary.display()
+    );
+    let (model, env) = scene([script(&text), Reply::text("Done.")]);
+    env.write_file("sub/file", "").unwrap();
+    env.append_settings("[sandbox]\nbackend = \"landlock\"").unwrap();
+    let doctor = env.run(["doctor"]).unwrap().stdout;
+    assert!(doctor.contains("landlock"), "{doctor}");
+    let lines = good_turn(&env, &["go"]);
+    let output = lines.only("command_execution")["aggregated_output"].as_str().unwrap().to_owned();
+    assert!(env.repository().join("sub/inside").exists() && !canary.exists(), "{output}");
+    assert!(!env.repository().join(".git/planted").exists(), "{output}");
+    assert!(output.contains("end") && !output.contains("connected\n"), "{output}");
+    expect_none_left(&env, "sleep 661");
+    model.verify().unwrap();
+}

@@ -1,0 +1,141 @@
+//! What most tests begin with: a model server with a script, a home that points at it, and words for what the
+//! model says. Knows the JSON lines of `exec`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use skein_tests::environment::leftover::Leftover;
+use skein_tests::environment::process::Output;
+use skein_tests::scripted_model::reply::Reply;
+use skein_tests::{ScriptedModel, TestEnv};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A model server that gives these replies, and a home whose provider it is.
+pub(crate) fn scene<R: Into<Reply>>(replies: impl IntoIterator<Item = R>) -> (ScriptedModel, TestEnv) {
+    let model = ScriptedModel::start(replies).unwrap();
+    let env = TestEnv::new(&model).unwrap();
+    (model, env)
+}
+
+/// The model runs a program.
+pub(crate) fn runs<const N: usize>(argv: [&str; N]) -> Reply {
+    Reply::call("shell", &json!({"command": argv.as_slice()}))
+}
+
+/// The model runs a script.
+pub(crate) fn script(text: &str) -> Reply {
+    Reply::call("shell", &json!({"command": text}))
+}
+
+/// The model changes files.
+pub(crate) fn patches(body: &str) -> Reply {
+    let patch = format!("*** Begin Patch\n{body}\n*** End Patch\n");
+    skein_tests::scripted_model::reply::Answer::new().freeform("apply_patch", patch).into()
+}
+
+/// A folder that no sandbox may write: neither a workspace nor one of the temporary folders it knows.
+pub(crate) fn outside() -> TempDir {
+    TempDir::new_in("/var/tmp").unwrap()
+}
+
+/// The lines of `exec --json`.
+#[derive(Debug)]
+pub(crate) struct Lines(pub(crate) Vec<Value>);
+
+impl Lines {
+    /// Those of an output, all of which must be JSON.
+    pub(crate) fn of(output: &Output) -> Self {
+        match output.json_lines() {
+            Ok(lines) => Self(lines),
+            Err(error) => panic!("{error}\nstderr: {}", output.stderr),
+        }
+    }
+
+    /// The types of all lines.
+    pub(crate) fn types(&self) -> Vec<&str> {
+        self.0.iter().map(|line| line["type"].as_str().unwrap()).collect()
+    }
+
+    /// The last line; there must be one.
+    pub(crate) fn last(&self) -> &Value {
+        self.0.last().unwrap()
+    }
+
+    /// The session's id.
+    pub(crate) fn session(&self) -> &str {
+        self.0[0]["thread_id"].as_str().unwrap()
+    }
+
+    /// The items that were completed, of one type.
+    pub(crate) fn completed(&self, kind: &str) -> Vec<&Value> {
+        self.items("item.completed", kind)
+    }
+
+    /// The items of one event and type.
+    pub(crate) fn items(&self, event: &str, kind: &str) -> Vec<&Value> {
+        let fits = |line: &&Value| line["type"] == event && line["item"]["type"] == kind;
+        self.0.iter().filter(fits).map(|line| &line["item"]).collect()
+    }
+
+    /// The only completed item of a type.
+    pub(crate) fn only(&self, kind: &str) -> &Value {
+        let found = self.completed(kind);
+        assert_eq!(found.len(), 1, "{kind} in {:#?}", self.0);
+        found[0]
+    }
+
+    /// The code and message of the failure that the last line tells.
+    pub(crate) fn failure(&self) -> (&str, &str) {
+        let last = self.last();
+        assert_eq!(last["type"], "turn.failed", "{:#?}", self.0);
+        let error = &last["error"];
+        (error["code"].as_str().unwrap_or_default(), error["message"].as_str().unwrap_or_default())
+    }
+}
+
+/// A turn with JSON lines that runs to its end.
+pub(crate) fn json_turn(env: &TestEnv, arguments: &[&str]) -> (Output, Lines) {
+    let output = env.run(["exec", "--json"].iter().chain(arguments).copied()).unwrap();
+    let lines = Lines::of(&output);
+    (output, lines)
+}
+
+/// As `json_turn`, for one that must complete.
+pub(crate) fn good_turn(env: &TestEnv, arguments: &[&str]) -> Lines {
+    let (output, lines) = json_turn(env, arguments);
+    assert_eq!(output.code(), Some(0), "{:#?}\nstderr: {}", lines.0, output.stderr);
+    assert_eq!(lines.last()["type"], "turn.completed");
+    lines
+}
+
+/// The blob folder, database and logs of a home.
+pub(crate) fn state_folder(env: &TestEnv) -> PathBuf {
+    env.skein_home().join("state")
+}
+
+/// The socket of a home's daemon.
+pub(crate) fn socket(env: &TestEnv) -> PathBuf {
+    env.skein_home().join("run").join("daemon.sock")
+}
+
+/// What of an output a person sees, both streams.
+pub(crate) fn seen(output: &Output) -> String {
+    format!("{}{}", output.stdout, output.stderr)
+}
+
+/// The programs of a home that run now and whose command line begins so.
+pub(crate) fn left(env: &TestEnv, beginning: &str) -> Vec<Leftover> {
+    env.processes().into_iter().filter(|process| process.command.starts_with(beginning)).collect()
+}
+
+/// Fails unless all programs whose command line begins so are gone within two seconds.
+pub(crate) fn expect_none_left(env: &TestEnv, beginning: &str) {
+    for process in left(env, beginning) {
+        assert!(process.wait(Duration::from_secs(2)), "{process:?}");
+    }
+    assert!(left(env, beginning).is_empty(), "{:?}", env.processes());
+}
