@@ -72,12 +72,13 @@ impl Failure {
     /// An answer with a status other than 2xx.
     pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Self {
         let said = Said::in_body(body);
-        let (kind, usual) = match said.code.as_deref().and_then(known_code) {
+        let (kind, usual) = match said.known() {
             // Whatever the code means, these stay what they are.
             Some(known) if !matches!(status.as_u16(), 401 | 403) => known,
-            _ => of_status(status),
+            _ => of_status(status.as_u16()),
         };
         let never = matches!(status.as_u16(), 400 | 401 | 403 | 404);
+        let usual = said.pause.filter(|_| usual == Again::Soon).map_or(usual, Again::After);
         let again = allowed(headers, now, if never { Again::Never } else { usual });
         let mut message = said.into_message();
         if message.is_empty() {
@@ -90,10 +91,10 @@ impl Failure {
     /// an object as `error`.
     pub(crate) fn reported(error: &Value) -> Self {
         let said = Said::in_value(error);
-        let known = said.code.as_deref().and_then(known_code);
+        let known = said.known().or_else(|| said.status.map(of_status));
         let (kind, usual) = known.unwrap_or((ProviderFailureKind::Failed, Again::Soon));
-        // There are no headers here, so the pause stands in the message.
-        let asked = asked_in_words(&said.message).filter(|_| usual == Again::Soon);
+        // There are no headers here, so the pause stands in the error or in its message.
+        let asked = said.pause.or_else(|| asked_in_words(&said.message)).filter(|_| usual == Again::Soon);
         let again = asked.map_or(usual, Again::After);
         let mut message = said.into_message();
         if message.is_empty() {
@@ -133,8 +134,8 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     )
 }
 
-fn of_status(status: StatusCode) -> (ProviderFailureKind, Again) {
-    match status.as_u16() {
+fn of_status(status: u16) -> (ProviderFailureKind, Again) {
+    match status {
         401 | 403 => (ProviderFailureKind::Unauthorized, Again::Never),
         429 => (ProviderFailureKind::RateLimited, Again::Soon),
         408 => (ProviderFailureKind::Failed, Again::Soon),
@@ -144,20 +145,41 @@ fn of_status(status: StatusCode) -> (ProviderFailureKind, Again) {
 }
 
 /// What is known of an error code (OpenAI API reference, error codes and `response.error.code`; llama.cpp's
-/// server for the second name of a request that is too long).
+/// server for the second name of a request that is too long; Anthropic API reference, "Errors"; `google.rpc.Code`,
+/// of which the names are in capitals, and `ErrorInfo.reason`).
 fn known_code(code: &str) -> Option<(ProviderFailureKind, Again)> {
     Some(match code {
         "context_length_exceeded" | "exceed_context_size_error" => {
             (ProviderFailureKind::ContextTooLong, Again::Never)
         }
-        "rate_limit_exceeded" => (ProviderFailureKind::RateLimited, Again::Soon),
-        "insufficient_quota" | "billing_hard_limit_reached" | "usage_limit_reached" => {
+        "rate_limit_exceeded" | "rate_limit_error" | "RESOURCE_EXHAUSTED" => {
+            (ProviderFailureKind::RateLimited, Again::Soon)
+        }
+        "insufficient_quota" | "billing_hard_limit_reached" | "usage_limit_reached" | "billing_error" => {
             (ProviderFailureKind::RateLimited, Again::Never)
         }
-        "invalid_api_key" => (ProviderFailureKind::Unauthorized, Again::Never),
-        "server_error" | "server_is_overloaded" | "slow_down" | "vector_store_timeout" => {
-            (ProviderFailureKind::Failed, Again::Soon)
-        }
+        "invalid_api_key"
+        | "authentication_error"
+        | "permission_error"
+        | "UNAUTHENTICATED"
+        | "PERMISSION_DENIED"
+        | "API_KEY_INVALID" => (ProviderFailureKind::Unauthorized, Again::Never),
+        "server_error"
+        | "server_is_overloaded"
+        | "slow_down"
+        | "vector_store_timeout"
+        | "overloaded_error"
+        | "api_error"
+        | "timeout_error"
+        | "INTERNAL"
+        | "UNAVAILABLE"
+        | "DEADLINE_EXCEEDED" => (ProviderFailureKind::Failed, Again::Soon),
+        "not_found_error"
+        | "request_too_large"
+        | "INVALID_ARGUMENT"
+        | "FAILED_PRECONDITION"
+        | "NOT_FOUND"
+        | "OUT_OF_RANGE" => (ProviderFailureKind::Rejected, Again::Never),
         code if is_about_the_request(code) => (ProviderFailureKind::Rejected, Again::Never),
         _ => return None,
     })
@@ -167,6 +189,14 @@ fn is_about_the_request(code: &str) -> bool {
     ["invalid_", "unsupported_", "image_", "empty_image_", "failed_to_download_", "model_not_found"]
         .iter()
         .any(|start| code.starts_with(start))
+}
+
+/// Whether a message says that the request is longer than the model takes, for providers that have no code for it:
+/// Anthropic, Gemini, and vLLM and others that word it as OpenAI does.
+fn is_too_long(message: &str) -> bool {
+    message.contains("prompt is too long")
+        || message.contains("maximum context length")
+        || (message.contains("input token count") && message.contains("exceeds the maximum"))
 }
 
 /// The pause of "Please try again in 6.5s." (OpenAI, rate limits).
@@ -183,6 +213,10 @@ fn asked_in_words(message: &str) -> Option<Duration> {
 /// What a provider says of an error.
 struct Said {
     code: Option<String>,
+    /// The HTTP status that it would have, where that is its code.
+    status: Option<u16>,
+    /// How long it asks to wait.
+    pause: Option<Duration>,
     message: String,
 }
 
@@ -195,7 +229,7 @@ impl Said {
         let text = String::from_utf8_lossy(body);
         let text = text.trim();
         let message = if text.starts_with('<') { text_of_markup(text) } else { text.to_owned() };
-        Self { code: None, message }
+        Self { code: None, status: None, pause: None, message }
     }
 
     fn in_value(value: &Value) -> Self {
@@ -204,14 +238,30 @@ impl Said {
         let text = |name: &str| error.get(name).filter(|value| !value.is_null()).map(text_of);
         let message = ["message", "detail"].into_iter().find_map(text);
         // `error` is the type of every error event and tells nothing.
-        let code = ["code", "type"].into_iter().find_map(|name| error.get(name)?.as_str());
-        let code = code.filter(|code| *code != "error").map(str::to_owned);
+        let word = |name: &str| error.get(name)?.as_str();
+        // Google's has capitals only; other things have a status too.
+        let status_word = || word("status").filter(|word| !word.contains(|c: char| c.is_ascii_lowercase()));
+        let code = word("code").or_else(|| word("type")).or_else(status_word);
+        let (reason, pause) = details(error);
+        let code = reason.or(code).filter(|code| *code != "error").map(str::to_owned);
+        let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status = status.filter(|status| (400..600).contains(status));
         let message = match (&code, message) {
             (_, Some(message)) => message,
             (Some(_), None) => String::new(),
             (None, None) => text_of(error),
         };
-        Self { code, message }
+        Self { code, status, pause, message }
+    }
+
+    /// What is known of it from its words alone.
+    fn known(&self) -> Option<(ProviderFailureKind, Again)> {
+        let known = self.code.as_deref().and_then(known_code);
+        let may_be_too_long = known.as_ref().is_none_or(|(kind, _)| *kind == ProviderFailureKind::Rejected);
+        if may_be_too_long && is_too_long(&self.message) {
+            return Some((ProviderFailureKind::ContextTooLong, Again::Never));
+        }
+        known
     }
 
     /// The message and, if it does not name it, the code.
@@ -222,6 +272,16 @@ impl Said {
             Some(_) | None => self.message,
         }
     }
+}
+
+/// What the details of an error say that its status does not (Google, `google.rpc.ErrorInfo` and `RetryInfo`): that
+/// the key is wrong, and how long to wait.
+fn details(error: &Value) -> (Option<&str>, Option<Duration>) {
+    let all = || error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let reason = all().find_map(|detail| detail.get("reason")?.as_str());
+    let pause = all().find_map(|detail| detail.get("retryDelay")?.as_str()?.strip_suffix('s')?.parse().ok());
+    let pause = pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    (reason.filter(|reason| *reason == "API_KEY_INVALID"), pause)
 }
 
 /// A string as it is, nothing as nothing, anything else as JSON.

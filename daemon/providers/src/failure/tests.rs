@@ -152,3 +152,75 @@ fn no_secret_is_shown_even_where_the_message_is_cut() {
     let shown = refused(401, &body).shown("p", &[Secret::new(key.to_owned())]).message;
     assert!(!shown.contains("sk-0"), "{shown}");
 }
+
+#[test]
+fn each_provider_words_its_errors_in_its_own_way() {
+    use ProviderFailureKind::{ContextTooLong, Failed, RateLimited, Rejected, Unauthorized};
+    let anthropic = |kind: &str, message: &str| json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"});
+    let google = |code: u16, status: &str, message: &str| json!({"error": {"code": code, "message": message, "status": status}});
+    for (status, body, kind, again) in [
+        (529, anthropic("overloaded_error", "Overloaded"), Failed, Again::Soon),
+        (429, anthropic("rate_limit_error", "Slow"), RateLimited, Again::Soon),
+        (401, anthropic("authentication_error", "invalid x-api-key"), Unauthorized, Again::Never),
+        (400, anthropic("invalid_request_error", "No."), Rejected, Again::Never),
+        (
+            400,
+            anthropic("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"),
+            ContextTooLong,
+            Again::Never,
+        ),
+        (413, anthropic("request_too_large", "Too large"), Rejected, Again::Never),
+        (503, google(503, "UNAVAILABLE", "Overloaded"), Failed, Again::Soon),
+        (429, google(429, "RESOURCE_EXHAUSTED", "Quota"), RateLimited, Again::Soon),
+        (403, google(403, "PERMISSION_DENIED", "No."), Unauthorized, Again::Never),
+        (
+            400,
+            google(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens"),
+            ContextTooLong,
+            Again::Never,
+        ),
+        (
+            400,
+            json!({"object": "error", "message": "This model's maximum context length is 8", "code": 400}),
+            ContextTooLong,
+            Again::Never,
+        ),
+    ] {
+        let failure = refused(status, &body.to_string());
+        assert_eq!((failure.kind, failure.again), (kind.clone(), again), "{body}");
+        if !matches!(status, 401 | 403) {
+            assert_eq!(Failure::reported(&body).kind, kind, "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_number_in_place_of_a_code_is_a_status() {
+    use ProviderFailureKind::{Failed, RateLimited, Rejected};
+    for (code, kind, again) in [
+        (429, RateLimited, Again::Soon),
+        (502, Failed, Again::Soon),
+        (400, Rejected, Again::Never),
+        (7, Failed, Again::Soon),
+    ] {
+        let failure = Failure::reported(&json!({"error": {"code": code, "message": "No."}}));
+        assert_eq!((failure.kind, failure.again, failure.message.as_str()), (kind, again, "No."));
+    }
+}
+
+#[test]
+fn googles_details_tell_the_pause_and_a_wrong_key() {
+    let details = json!([
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17.5s"},
+    ]);
+    let body = json!({"error": {"code": 429, "message": "Quota", "status": "RESOURCE_EXHAUSTED", "details": details}});
+    let after = Again::After(Duration::from_millis(17_500));
+    assert_eq!((refused(429, &body.to_string()).again, Failure::reported(&body).again), (after, after));
+    let details = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}]);
+    let body = json!({"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT",
+        "details": details}});
+    let failure = refused(400, &body.to_string());
+    assert_eq!((failure.kind, failure.again), (ProviderFailureKind::Unauthorized, Again::Never));
+    assert_eq!(failure.message, "API key not valid. (API_KEY_INVALID)");
+}

@@ -2,7 +2,6 @@
 //! are a prefix of the next one's up to the new items, which is what a provider's prompt cache needs. Knows the
 //! format (OpenAI API reference, "Create a model response"), nothing of HTTP.
 
-use bytes::Bytes;
 use model::request::{CallKind, InputContent, InputItem, ModelRequest};
 use protocol::model::ReasoningSummary;
 use protocol::tool::{CallInput, ToolInput, ToolSpecification};
@@ -12,12 +11,8 @@ use serde_json::Value;
 use crate::responses::WIRE_API;
 
 /// The body of a request.
-pub(crate) fn body(request: &ModelRequest) -> Result<Bytes, serde_json::Error> {
-    serde_json::to_vec(&Body::of(request)).map(Bytes::from)
-}
-
 #[derive(Serialize)]
-struct Body<'a> {
+pub(crate) struct Body<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     instructions: &'a str,
@@ -115,7 +110,7 @@ enum Content<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn of(request: &'a ModelRequest) -> Self {
+    pub(crate) fn of(request: &'a ModelRequest) -> Self {
         let effort = request.reasoning_effort.as_ref();
         // The provider has no word for none; it tells nothing unless asked.
         let summary = request.reasoning_summary.as_ref().filter(|word| **word != ReasoningSummary::None);
@@ -269,7 +264,7 @@ mod tests {
     }
 
     fn text(request: &ModelRequest) -> String {
-        String::from_utf8(body(request).unwrap().to_vec()).unwrap()
+        serde_json::to_string(&Body::of(request)).unwrap()
     }
 
     const HEAD: &str = concat!(

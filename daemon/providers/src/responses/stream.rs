@@ -3,7 +3,9 @@
 //! events and outputs are left out.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
+use bytes::Bytes;
 use model::event::{ModelEvent, OutputItem, StopReason};
 use protocol::item::OpaqueReasoning;
 use protocol::model::Usage;
@@ -14,9 +16,10 @@ use tracing::{debug, trace};
 
 use crate::failure::Failure;
 use crate::responses::WIRE_API;
+use crate::wire_api::{Progress, Reader};
 
 /// Reads the events of one answer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     /// The ids of the outputs so far, with their numbers.
     outputs: Vec<(String, u32)>,
@@ -117,9 +120,23 @@ struct CustomToolCall {
     input: String,
 }
 
+impl Reader for Decoder {
+    fn take(&mut self, data: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, Failure> {
+        let event = self.event(data)?;
+        let is_last = matches!(event, Some(ModelEvent::Completed { .. }));
+        events.extend(event);
+        Ok(if is_last { Progress::Over } else { Progress::Open })
+    }
+
+    /// `response.completed` said everything.
+    fn close(&mut self, _sent: &Bytes, _events: &mut VecDeque<ModelEvent>) -> Option<Bytes> {
+        None
+    }
+}
+
 impl Decoder {
     /// What the data of an event means; `None` if nothing.
-    pub(crate) fn event(&mut self, data: &str) -> Result<Option<ModelEvent>, Failure> {
+    fn event(&mut self, data: &str) -> Result<Option<ModelEvent>, Failure> {
         // The end mark of another API, which some servers send here too.
         if data == "[DONE]" {
             return Ok(None);

@@ -1,25 +1,17 @@
-//! The Responses client over real HTTP: how it asks, what it makes of good and bad answers, and what it tries
-//! again.
+//! The Responses client, and with it what is the same for all.
 
-#![expect(clippy::unwrap_used, reason = "all of this crate is tests, its helpers too")]
-
-mod server;
-
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use model::client::ModelClient;
-use model::contract;
 use model::event::{ModelEvent, OutputItem, StopReason};
-use model::request::{InputContent, InputItem, ModelRequest};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use providers::settings::{Key, ProviderSettings, Secret};
+use providers::settings::Key;
 
 use crate::server::{Reply, Server};
+use crate::{KEY, ask, fails_at_once, outline, request, settings};
 
-const KEY: &str = "sk-0123456789";
 const DELTA: &str = r#"{"type":"response.output_text.delta","output_index":0,"delta":"Hello"}"#;
 const MESSAGE: &str = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"Hello"}]}}"#;
 const COMPLETED: &str =
@@ -29,70 +21,12 @@ const HALF_A_CALL: &str =
 const OVERLOADED: &str =
     r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"Too busy."}}}"#;
 
-type Event = Result<ModelEvent, ProviderFailure>;
-
 fn hello() -> Reply {
     Reply::stream(&[DELTA, MESSAGE, COMPLETED])
 }
 
-/// Settings of an impatient client that tries everything again, twice.
-fn settings(base_url: String) -> ProviderSettings {
-    ProviderSettings {
-        id: "acme".into(),
-        name: "Acme".into(),
-        base_url,
-        key: Key::Present(Secret::new(KEY.into())),
-        http_headers: BTreeMap::new(),
-        query_params: BTreeMap::new(),
-        request_max_retries: 2,
-        stream_max_retries: 2,
-        stream_idle_timeout: Duration::from_secs(60),
-        connect_timeout: Duration::from_secs(60),
-        ca_bundle: None,
-    }
-}
-
 fn client(server: &Server) -> Arc<dyn ModelClient> {
     providers::responses(settings(server.base_url())).unwrap()
-}
-
-fn request() -> ModelRequest {
-    ModelRequest {
-        model: "m".into(),
-        instructions: "Be good.".into(),
-        tools: Vec::new().into(),
-        input: vec![InputItem::UserMessage(vec![InputContent::Text("hi".into())])],
-        reasoning_effort: None,
-        reasoning_summary: None,
-        output_schema: None,
-        cache_key: "key".into(),
-    }
-}
-
-async fn ask(client: &Arc<dyn ModelClient>) -> Vec<Event> {
-    let events: Vec<Event> = client.stream(request()).collect().await;
-    assert_eq!(contract::check(&events), Ok(()));
-    events
-}
-
-/// The retries of an answer, as numbers and kinds, and its last event.
-fn outline(mut events: Vec<Event>) -> (Vec<(u32, u32, ProviderFailureKind)>, Event) {
-    let last = events.pop().unwrap();
-    let retry = |event: Event| match event.unwrap() {
-        ModelEvent::Retrying { attempt, max_attempts, failure, .. } => {
-            Some((attempt, max_attempts, failure.kind))
-        }
-        _ => None,
-    };
-    (events.into_iter().filter_map(retry).collect(), last)
-}
-
-/// Asks once and expects this many requests and a failure without a retry.
-async fn fails_at_once(reply: Reply) -> ProviderFailure {
-    let mut server = Server::start([reply]).await;
-    let (retries, last) = outline(ask(&client(&server)).await);
-    assert_eq!((retries, server.received().len()), (Vec::new(), 1));
-    last.unwrap_err()
 }
 
 #[tokio::test]
@@ -246,21 +180,22 @@ async fn what_will_not_pass_is_not_tried_again() {
         (500, "x-should-retry: false\r\n"),
         (429, "retry-after: 3600\r\n"),
     ] {
-        let failure = fails_at_once(Reply::status(status, headers, "no")).await;
+        let failure = fails_at_once(providers::responses, Reply::status(status, headers, "no")).await;
         assert_eq!(failure.status, Some(status));
     }
     let spent = r#"{"error":{"message":"You ran out.","code":"insufficient_quota"}}"#;
-    let failure = fails_at_once(Reply::status(429, "", spent)).await;
+    let failure = fails_at_once(providers::responses, Reply::status(429, "", spent)).await;
     assert_eq!(failure.message, "You ran out. (insufficient_quota)");
     let too_long = r#"{"type":"error","code":"context_length_exceeded","message":"Too long."}"#;
-    let failure = fails_at_once(Reply::stream(&[too_long])).await;
+    let failure = fails_at_once(providers::responses, Reply::stream(&[too_long])).await;
     assert_eq!(failure.kind, ProviderFailureKind::ContextTooLong);
 }
 
 #[tokio::test]
 async fn a_page_in_place_of_a_stream_is_told() {
     let page = "<html><title>Sign in</title></html>";
-    let failure = fails_at_once(Reply::status(200, "content-type: text/html\r\n", page)).await;
+    let failure =
+        fails_at_once(providers::responses, Reply::status(200, "content-type: text/html\r\n", page)).await;
     assert_eq!((failure.kind, failure.status), (ProviderFailureKind::Malformed, Some(200)));
     assert_eq!(failure.message, "Acme sent `text/html`, not a stream: Sign in");
 }
@@ -268,7 +203,7 @@ async fn a_page_in_place_of_a_stream_is_told() {
 #[tokio::test]
 async fn the_key_is_never_told() {
     let echo = format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}"}}}}"#);
-    let failure = fails_at_once(Reply::status(401, "", &echo)).await;
+    let failure = fails_at_once(providers::responses, Reply::status(401, "", &echo)).await;
     assert_eq!(failure.message, "Incorrect API key provided: [secret]");
 }
 

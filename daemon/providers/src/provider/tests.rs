@@ -1,6 +1,9 @@
 //! What settings become.
 
 use super::*;
+use crate::gemini::Gemini;
+use crate::messages::Messages;
+use crate::responses::Responses;
 use std::collections::BTreeMap;
 
 fn settings(base_url: &str) -> ProviderSettings {
@@ -20,7 +23,7 @@ fn settings(base_url: &str) -> ProviderSettings {
 }
 
 fn error(settings: ProviderSettings) -> String {
-    match Responses::new(settings) {
+    match Provider::new(Responses, settings) {
         Ok(_) => panic!("the settings were taken"),
         Err(error) => error.to_string(),
     }
@@ -28,20 +31,20 @@ fn error(settings: ProviderSettings) -> String {
 
 #[test]
 fn the_path_is_appended_and_the_query_kept() {
-    let url = |base: &str| endpoint(&settings(base)).unwrap().to_string();
+    let url = |base: &str| Provider::new(Responses, settings(base)).unwrap().url("m").to_string();
     assert_eq!(url("https://a.example/v1"), "https://a.example/v1/responses");
     assert_eq!(url("https://a.example/v1/"), "https://a.example/v1/responses");
     assert_eq!(url("http://a.example"), "http://a.example/responses");
     let mut azure = settings("https://a.example/openai?x=1");
     azure.query_params.insert("api-version".into(), "2025 preview".into());
     let wanted = "https://a.example/openai/responses?x=1&api-version=2025+preview";
-    assert_eq!(endpoint(&azure).unwrap().to_string(), wanted);
+    assert_eq!(Provider::new(Responses, azure).unwrap().url("m").as_str(), wanted);
 }
 
 #[test]
 fn retries_are_capped() {
-    let client = Responses::new(settings("http://a.example")).unwrap();
-    assert_eq!((client.0.request_max_retries, client.0.stream_max_retries), (100, 100));
+    let provider = Provider::new(Responses, settings("http://a.example")).unwrap();
+    assert_eq!((provider.request_max_retries, provider.stream_max_retries), (100, 100));
 }
 
 #[test]
@@ -65,4 +68,31 @@ fn wrong_settings_are_named_without_their_values() {
 fn a_secret_is_never_printed() {
     let printed = format!("{:?}", Key::Present(Secret::new("sk-0123456789".into())));
     assert_eq!(printed, "Present(Secret(…))");
+}
+
+#[test]
+fn the_model_may_be_a_part_of_the_path() {
+    let mut settings = settings("https://a.example/v1beta/");
+    settings.query_params.insert("x".into(), "1".into());
+    let provider = Provider::new(Gemini, settings).unwrap();
+    let url = |model: &str| provider.url(model).to_string();
+    let rest = ":streamGenerateContent?alt=sse&x=1";
+    assert_eq!(url("gemini-3-pro"), format!("https://a.example/v1beta/models/gemini-3-pro{rest}"));
+    assert_eq!(url("models/gemini-3-pro"), format!("https://a.example/v1beta/models/gemini-3-pro{rest}"));
+    assert_eq!(url("tunedModels/x?y"), format!("https://a.example/v1beta/tunedModels/x%3Fy{rest}"));
+}
+
+#[test]
+fn each_api_has_its_own_headers() {
+    let key = || Key::Present(Secret::new("sk-0123456789".into()));
+    let with_key = |base: &str| ProviderSettings { key: key(), ..settings(base) };
+    let messages = Provider::new(Messages, with_key("http://a.example")).unwrap();
+    assert_eq!(messages.headers["x-api-key"], "sk-0123456789");
+    assert_eq!(messages.headers["anthropic-version"], "2023-06-01");
+    let gemini = Provider::new(Gemini, with_key("http://a.example")).unwrap();
+    assert_eq!(gemini.headers["x-goog-api-key"], "sk-0123456789");
+    let responses = Provider::new(Responses, with_key("http://a.example")).unwrap();
+    assert_eq!(responses.headers["authorization"], "Bearer sk-0123456789");
+    assert!(messages.headers["x-api-key"].is_sensitive());
+    assert!(!gemini.headers.contains_key("authorization") && !messages.headers.contains_key("authorization"));
 }

@@ -1,0 +1,247 @@
+//! A request and its answer over any wire API: send, read, and after a failure that may pass pause and send again.
+//! Knows nothing of what is sent and read; that is the wire API's.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{once, unfold};
+use futures_util::{StreamExt, TryStreamExt};
+use model::client::{ModelClient, ModelStream};
+use model::event::ModelEvent;
+use model::request::ModelRequest;
+use protocol::model::ProviderFailure;
+use reqwest::{Response, Url};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+use crate::failure::{Failure, cause};
+use crate::provider::Provider;
+use crate::retry::Budget;
+use crate::settings::{ProviderError, ProviderSettings};
+use crate::sse::{Events, SseError};
+use crate::wire_api::{Progress, Reader, WireApi};
+
+/// How long what may still come after a whole answer is waited for. It only tells what the answer took.
+const REST_TIME: Duration = Duration::from_secs(1);
+
+/// How long the end of the body may take after the answer is complete. Only a body that has ended leaves its
+/// connection to the next request.
+const END_OF_BODY_TIME: Duration = Duration::from_millis(50);
+
+/// A client of one provider.
+pub(crate) struct Client<A>(Arc<Provider<A>>);
+
+impl<A: WireApi> Client<A> {
+    /// # Errors
+    /// What is wrong with the settings.
+    pub(crate) fn new(api: A, settings: ProviderSettings) -> Result<Self, ProviderError> {
+        Ok(Self(Arc::new(Provider::new(api, settings)?)))
+    }
+}
+
+impl<A: WireApi> ModelClient for Client<A> {
+    fn stream(&self, request: ModelRequest) -> ModelStream {
+        let provider = Arc::clone(&self.0);
+        let asked = async move {
+            match Question::new(&provider, &request) {
+                Ok(question) => unfold(Asking::new(provider, question), Asking::next).left_stream(),
+                Err(failure) => once(async move { Err(provider.show(failure)) }).right_stream(),
+            }
+        };
+        Box::pin(once(asked).flatten().fuse())
+    }
+}
+
+/// What is asked, and asked again after a failure.
+struct Question<R> {
+    url: Url,
+    body: Bytes,
+    /// Has read nothing yet.
+    reader: R,
+}
+
+impl<R: Reader> Question<R> {
+    fn new<A: WireApi<Reader = R>>(provider: &Provider<A>, request: &ModelRequest) -> Result<Self, Failure> {
+        provider.check_key()?;
+        let body = provider.api.body(request)?;
+        Ok(Self { url: provider.url(&request.model), body, reader: provider.api.reader(request) })
+    }
+}
+
+/// A request that is being answered. Dropping it closes the connection, unless the answer was complete.
+struct Asking<A: WireApi> {
+    provider: Arc<Provider<A>>,
+    question: Question<A::Reader>,
+    phase: Phase<A::Reader>,
+    /// Retries of requests that got no answer.
+    requests: Budget,
+    /// Retries of requests whose answer broke off.
+    answers: Budget,
+}
+
+enum Phase<R> {
+    /// Sends this, for this to read the answer.
+    Send(Bytes, R),
+    Read(Box<Reading<R>>),
+    Pause(Duration),
+    End,
+}
+
+/// Which part of a try failed.
+#[derive(Clone, Copy)]
+enum Stage {
+    Request,
+    Answer,
+}
+
+impl<A: WireApi> Asking<A> {
+    fn new(provider: Arc<Provider<A>>, question: Question<A::Reader>) -> Self {
+        Self {
+            requests: Budget::new(provider.request_max_retries),
+            answers: Budget::new(provider.stream_max_retries),
+            phase: question.first_try(),
+            provider,
+            question,
+        }
+    }
+
+    async fn next(mut self) -> Option<(Result<ModelEvent, ProviderFailure>, Self)> {
+        loop {
+            let event = match mem::replace(&mut self.phase, Phase::End) {
+                Phase::End => return None,
+                Phase::Pause(pause) => {
+                    tokio::time::sleep(pause).await;
+                    self.phase = self.question.first_try();
+                    continue;
+                }
+                Phase::Send(body, reader) => {
+                    let sent = Box::pin(self.provider.send(self.question.url.clone(), body.clone())).await;
+                    match sent {
+                        Ok(response) => {
+                            self.phase = Phase::Read(Box::new(Reading::new(response, body, reader)));
+                            continue;
+                        }
+                        Err(failure) => self.failed(Stage::Request, failure),
+                    }
+                }
+                Phase::Read(mut reading) => match reading.next(&self.provider).await {
+                    Ok(Piece::Event(completed @ ModelEvent::Completed { .. })) => Ok(completed),
+                    Ok(Piece::Event(event)) => {
+                        self.phase = Phase::Read(reading);
+                        Ok(event)
+                    }
+                    Ok(Piece::Paused(body)) => {
+                        self.phase = Phase::Send(body, reading.reader);
+                        continue;
+                    }
+                    Err(failure) => {
+                        // The broken connection is not to be there during the pause.
+                        drop(reading);
+                        self.failed(Stage::Answer, failure)
+                    }
+                },
+            };
+            return Some((event, self));
+        }
+    }
+
+    /// What a failure means: another try, or the end.
+    fn failed(&mut self, stage: Stage, failure: Failure) -> Result<ModelEvent, ProviderFailure> {
+        let budget = match stage {
+            Stage::Request => &mut self.requests,
+            Stage::Answer => &mut self.answers,
+        };
+        let pause = budget.take(failure.again);
+        let failure = self.provider.show(failure);
+        debug!(provider = failure.provider, kind = ?failure.kind, status = failure.status, ?pause, "a try failed");
+        let Some(delay) = pause else { return Err(failure) };
+        self.phase = Phase::Pause(delay);
+        Ok(ModelEvent::Retrying { attempt: budget.used, max_attempts: budget.max, delay, failure })
+    }
+}
+
+impl<R: Clone> Question<R> {
+    fn first_try(&self) -> Phase<R> {
+        Phase::Send(self.body.clone(), self.reader.clone())
+    }
+}
+
+/// An answer that is being read.
+struct Reading<R> {
+    events: Events,
+    reader: R,
+    /// The request that it answers.
+    sent: Bytes,
+    progress: Progress,
+    /// How long what may still come is waited for, once the answer is whole.
+    rest_until: Option<Instant>,
+    /// Read and not yet passed on.
+    ready: VecDeque<ModelEvent>,
+    /// The request that goes on with an answer that paused.
+    follow_up: Option<Bytes>,
+}
+
+/// What comes of reading.
+enum Piece {
+    Event(ModelEvent),
+    /// The answer paused; this request goes on with it.
+    Paused(Bytes),
+}
+
+impl<R: Reader> Reading<R> {
+    fn new(response: Response, sent: Bytes, reader: R) -> Self {
+        let broken = |error: reqwest::Error| SseError::Broken(cause(&error));
+        let bytes = response.bytes_stream().map_err(broken).boxed();
+        let (progress, ready) = (Progress::Open, VecDeque::new());
+        let events = Events::new(bytes);
+        Self { events, reader, sent, progress, rest_until: None, ready, follow_up: None }
+    }
+
+    async fn next<A: WireApi>(&mut self, provider: &Provider<A>) -> Result<Piece, Failure> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Piece::Event(event));
+            }
+            if let Some(body) = self.follow_up.take() {
+                return Ok(Piece::Paused(body));
+            }
+            self.progress = match self.data(provider).await? {
+                Some(data) => self.reader.take(&data, &mut self.ready)?,
+                None => Progress::Over,
+            };
+            if self.progress == Progress::Over {
+                self.finish().await;
+                self.follow_up = self.reader.close(&self.sent, &mut self.ready);
+            }
+        }
+    }
+
+    /// The data of the next event; `None` when none is needed any more.
+    async fn data<A: WireApi>(&mut self, provider: &Provider<A>) -> Result<Option<String>, Failure> {
+        if self.progress != Progress::Open {
+            let until = *self.rest_until.get_or_insert_with(|| Instant::now() + REST_TIME);
+            let rest = timeout_at(until, self.events.next()).await;
+            return Ok(rest.ok().flatten().and_then(Result::ok));
+        }
+        // A comment is not an event: a server that only says that it lives does not answer.
+        match provider.in_time(self.events.next()).await? {
+            Some(Ok(data)) => Ok(Some(data)),
+            Some(Err(SseError::Broken(cause))) => Err(Failure::cut(&provider.name, &cause)),
+            Some(Err(error @ (SseError::TooLong | SseError::NotText))) => {
+                Err(Failure::malformed(error.to_string()))
+            }
+            None => Err(Failure::cut(&provider.name, "the stream ended before the answer did")),
+        }
+    }
+
+    /// Reads to the end of the body, which has come already or comes now, but for servers that keep it open.
+    async fn finish(&mut self) {
+        let end = async { while let Some(Ok(_)) = self.events.next().await {} };
+        if timeout(END_OF_BODY_TIME, end).await.is_err() {
+            debug!("the provider keeps a finished stream open; the connection is closed");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The Anthropic Messages API (API reference, "Create a message", with `stream`), and servers that follow it.
+//! Stateless: the whole conversation is sent, thinking with its signatures included.
+
+mod ability;
+mod blocks;
+mod request;
+mod stream;
+
+use bytes::Bytes;
+use model::request::ModelRequest;
+use reqwest::header::HeaderName;
+
+use crate::failure::Failure;
+use crate::messages::stream::Decoder;
+use crate::wire_api::{WireApi, json};
+
+/// What this wire API is called in `OpaqueReasoning`.
+const WIRE_API: &str = "messages";
+
+/// The wire API.
+pub(crate) struct Messages;
+
+impl WireApi for Messages {
+    type Reader = Decoder;
+
+    fn path(&self, _model: &str) -> String {
+        "messages".to_owned()
+    }
+
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("anthropic-version", "2023-06-01")]
+    }
+
+    fn key_header(&self, key: &str) -> (HeaderName, String) {
+        (HeaderName::from_static("x-api-key"), key.to_owned())
+    }
+
+    fn body(&self, request: &ModelRequest) -> Result<Bytes, Failure> {
+        json(&request::Body::of(request)?)
+    }
+
+    fn reader(&self, request: &ModelRequest) -> Decoder {
+        Decoder::new(request)
+    }
+}

@@ -1,0 +1,224 @@
+//! A request as bytes. The conversation comes last, so that the bytes of one request are a prefix of the next one's up
+//! to the new messages, but for the marks of the cache.
+//!
+//! The marks (`cache_control`) say up to where a prefix is kept and looked up; the content itself is what it is known
+//! by, so that a mark may move. Of the four that are allowed, one stands behind the tools and one behind the system
+//! prompt. The others stand behind the last two turns of the user: what the last request wrote ends at the one, what
+//! this one writes ends at the other, however many blocks came between.
+
+use std::borrow::Cow;
+
+use model::request::{InputContent, InputItem, ModelRequest};
+use protocol::tool::{ToolCall, ToolSpecification};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::failure::Failure;
+use crate::functions::{plain, raw_arguments, schema};
+use crate::messages::WIRE_API;
+use crate::messages::ability::{Thinking, max_tokens, thinking};
+
+/// How many turns of the user are marked.
+const MARKED_TURNS: usize = 2;
+
+/// The body of a request.
+#[derive(Serialize)]
+pub(crate) struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Thinking>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Block<'a>>,
+    // Invariant: last. What is added to a conversation changes no byte before, marks apart. A request that goes on
+    // with a paused answer is made by adding to the end.
+    messages: Vec<Message<'a>>,
+}
+
+#[derive(Serialize)]
+struct OutputConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Format<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "json_schema")]
+struct Format<'a> {
+    schema: &'a Value,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    name: &'a str,
+    description: &'a str,
+    input_schema: Cow<'a, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<Mark>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "ephemeral")]
+struct Mark {}
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    User,
+    Assistant,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: Role,
+    content: Vec<Block<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Block<'a> {
+    /// Thinking, as the provider sent it.
+    Opaque(&'a Value),
+    Markable {
+        #[serde(flatten)]
+        content: Content<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Content<'a> {
+    Text {
+        text: &'a str,
+    },
+    Image {
+        source: Source<'a>,
+    },
+    ToolUse {
+        id: Cow<'a, str>,
+        name: Cow<'a, str>,
+        input: Box<RawValue>,
+    },
+    ToolResult {
+        tool_use_id: Cow<'a, str>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        content: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "base64")]
+struct Source<'a> {
+    media_type: &'a str,
+    data: &'a str,
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn of(request: &'a ModelRequest) -> Result<Self, Failure> {
+        let (effort, summary) = (request.reasoning_effort.as_ref(), request.reasoning_summary.as_ref());
+        let (thinking, effort) = thinking(&request.model, effort, summary);
+        let format = request.output_schema.as_ref().map(|schema| Format { schema });
+        let mut tools: Vec<_> = request.tools.iter().map(Tool::of).collect();
+        if let Some(last) = tools.last_mut() {
+            last.cache_control = Some(Mark {});
+        }
+        let mut system: Vec<_> = Block::text(&request.instructions).into_iter().collect();
+        system.iter_mut().for_each(Block::mark);
+        Ok(Self {
+            model: &request.model,
+            max_tokens: max_tokens(&request.model),
+            stream: true,
+            thinking,
+            output_config: (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format }),
+            tools,
+            system,
+            messages: messages(&request.input)?,
+        })
+    }
+}
+
+impl<'a> Tool<'a> {
+    fn of(tool: &'a ToolSpecification) -> Self {
+        let input_schema = schema(&tool.input);
+        Self { name: &tool.name, description: &tool.description, input_schema, cache_control: None }
+    }
+}
+
+fn messages(input: &[InputItem]) -> Result<Vec<Message<'_>>, Failure> {
+    let mut messages = Vec::new();
+    for item in input {
+        match item {
+            InputItem::UserMessage(content) => {
+                add(&mut messages, Role::User, content.iter().filter_map(Block::of));
+            }
+            InputItem::AgentMessage(text) => add(&mut messages, Role::Assistant, Block::text(text)),
+            InputItem::Reasoning(reasoning) => {
+                let opaque = (reasoning.wire_api == WIRE_API).then_some(Block::Opaque(&reasoning.item));
+                add(&mut messages, Role::Assistant, opaque);
+            }
+            InputItem::ToolCall(call) => add(&mut messages, Role::Assistant, [Block::call(call)?]),
+            InputItem::ToolOutput { call_id, output, name: _, kind: _ } => {
+                let content = Content::ToolResult { tool_use_id: plain(call_id), content: output };
+                add(&mut messages, Role::User, [content.into()]);
+            }
+        }
+    }
+    let turns = messages.iter_mut().rev().filter(|message| message.role == Role::User);
+    turns.take(MARKED_TURNS).filter_map(|turn| turn.content.last_mut()).for_each(Block::mark);
+    Ok(messages)
+}
+
+/// What one side says in a row is one message.
+fn add<'a>(messages: &mut Vec<Message<'a>>, role: Role, content: impl IntoIterator<Item = Block<'a>>) {
+    for block in content {
+        match messages.last_mut() {
+            Some(last) if last.role == role => last.content.push(block),
+            _ => messages.push(Message { role, content: vec![block] }),
+        }
+    }
+}
+
+impl<'a> From<Content<'a>> for Block<'a> {
+    fn from(content: Content<'a>) -> Self {
+        Self::Markable { content, cache_control: None }
+    }
+}
+
+impl<'a> Block<'a> {
+    /// `None` for a text that the API refuses because nothing is in it.
+    fn text(text: &'a str) -> Option<Self> {
+        (!text.trim().is_empty()).then(|| Content::Text { text }.into())
+    }
+
+    fn of(content: &'a InputContent) -> Option<Self> {
+        match content {
+            InputContent::Text(text) => Self::text(text),
+            InputContent::Image { media_type, data } => {
+                Some(Content::Image { source: Source { media_type, data } }.into())
+            }
+        }
+    }
+
+    fn call(call: &'a ToolCall) -> Result<Self, Failure> {
+        let input = raw_arguments(&call.input)?;
+        Ok(Content::ToolUse { id: plain(&call.call_id), name: plain(&call.name), input }.into())
+    }
+
+    fn mark(&mut self) {
+        if let Self::Markable { cache_control, .. } = self {
+            *cache_control = Some(Mark {});
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
