@@ -25,6 +25,15 @@ export interface Actor {
   name: string;
 }
 
+/** What becomes of a turn whose daemon died. One that was handed over goes on in any case. */
+export type AfterCrash =
+  /** It ends as interrupted, and waits for a person to say more. */
+  | "wait"
+  /** It goes on by itself from its last durable step. */
+  | "continue"
+  /** A policy of a newer protocol. */
+  | (string & {});
+
 /** What the model said. */
 export interface AgentMessage {
   /** Markdown. */
@@ -58,6 +67,10 @@ export interface Attachment {
   attachedAt: Timestamp;
   /** Whether somebody is there who can answer a question. */
   canAnswer: boolean;
+  /** Whether it may write. Default: `"driver"`. */
+  role?: ClientRole;
+  /** The client's version. */
+  version?: string;
 }
 
 /** Names a stored payload by its content: `sha256:` and 64 hexadecimal digits. */
@@ -101,6 +114,15 @@ export interface ChangedFile {
 
 /** Identifies one connection of one client; given by the daemon, new at every connection (UUIDv7). */
 export type ClientId = string;
+
+/** What a client may do in a session that it follows. */
+export type ClientRole =
+  /** Everything. */
+  | "driver"
+  /** Look on. */
+  | "viewer"
+  /** A role of a newer protocol. */
+  | (string & {});
 
 /** A command that ran, or is to run. */
 export interface Command {
@@ -212,7 +234,10 @@ export interface ConfigurationProblem {
 }
 
 /** Parameters of `daemon/shutdown`. The answer comes at once; running turns are brought to a durable point. */
-export type DaemonShutdownParams = Record<string, never>;
+export interface DaemonShutdownParams {
+  /** Whether another daemon follows at once: running turns rest and go on there. Else they end. Default: `false`. */
+  handOver?: boolean;
+}
 
 /** Result of `daemon/status`. */
 export interface DaemonStatus {
@@ -224,6 +249,8 @@ export interface DaemonStatus {
   epoch: string;
   /** Where things are. */
   folders: Folders;
+  /** The build of the executable that now stands where its own was started from; differs after an upgrade that no restart followed. Absent if nothing stands there. */
+  installedBuild?: string;
   /** Whether it is stopping: running turns end, new ones are refused. */
   isDraining: boolean;
   /** Sessions in memory. */
@@ -238,14 +265,20 @@ export interface DaemonStatus {
   sandbox?: SandboxReport;
   /** When it started. */
   startedAt: Timestamp;
+  /** What is damaged of what is stored; absent if it was not asked for. */
+  storage?: StorageReport;
   /** Its version. */
   version: string;
+  /** What is not as it should be and does not keep the daemon from working, for a person. */
+  warnings?: string[];
 }
 
 /** Parameters of `daemon/status`. */
 export interface DaemonStatusParams {
   /** Probes the sandbox, if that was not done yet. Default: `false`. */
   withSandbox?: boolean;
+  /** Looks through the database for damage, which takes some seconds at most. Default: `false`. */
+  withStorage?: boolean;
 }
 
 /** What was decided. */
@@ -352,7 +385,11 @@ export type Event =
   | { type: "sessionUnarchived" } & SessionArchived
   /** An input was put in the queue. */
   | { type: "inputQueued" } & InputQueued
-  /** A turn began. If it took its input from the queue, the first queued input is gone. */
+  /** A queued input was edited, or goes elsewhere in the queue. */
+  | { type: "queuedInputChanged" } & QueuedInputChanged
+  /** A queued input was taken out of the queue. */
+  | { type: "queuedInputCancelled" } & QueuedInputCancelled
+  /** A turn began. If it took its input from the queue, that input is gone from there. */
   | { type: "turnStarted" } & TurnStarted
   /** The model is asked. */
   | { type: "modelRequested" } & ModelRequested
@@ -372,6 +409,10 @@ export type Event =
   | { type: "questionAnswered" } & QuestionAnswered
   /** The question is void, because its turn ended. */
   | { type: "questionWithdrawn" } & QuestionWithdrawn
+  /** The daemon hands its work over: the turn rests at a durable point until the next daemon goes on with it. */
+  | { type: "turnSuspended" } & TurnSuspended
+  /** The turn goes on after a restart, from its last durable step. */
+  | { type: "turnResumed" } & TurnResumed
   /** A turn ended. */
   | { type: "turnEnded" } & TurnEnded
   /** An event of a newer protocol. */
@@ -383,6 +424,8 @@ export interface EventRecord {
   at: Timestamp;
   /** What happened. */
   event: Event;
+  /** The client's request that it came of. */
+  requestId?: RequestId;
   /** Its place in the session's log, without a gap. */
   seq: Seq;
 }
@@ -399,16 +442,25 @@ export type FeedEntry =
   | {
       event: EventRecord;
       delta?: undefined;
+      presence?: undefined;
     }
   /** Volatile. */
   | {
       delta: Delta;
       event?: undefined;
+      presence?: undefined;
+    }
+  /** Who is there now. Volatile: only the last one counts. */
+  | {
+      presence: Presence;
+      event?: undefined;
+      delta?: undefined;
     }
   /** An entry of a newer protocol. */
   | {
       event?: undefined;
       delta?: undefined;
+      presence?: undefined;
     };
 
 /** A change of files. */
@@ -441,6 +493,8 @@ export type GrantScope =
   | "turn"
   /** For the same thing again in this session. */
   | "session"
+  /** For the same command again in every session of this user; writes a rule. For a change of files: as `Session`. */
+  | "always"
   /** A scope of a newer protocol. */
   | (string & {});
 
@@ -712,6 +766,14 @@ export interface OtherToolCall {
   output?: string;
 }
 
+/** Who is there. Not part of the log: it says what is, not what was, and ends with the daemon. */
+export interface Presence {
+  /** Who is attached, in the order they came. */
+  attached: Attachment[];
+  /** The only one who may write, if one took over. */
+  soleDriver?: ClientId;
+}
+
 /** An error of a call. */
 export interface ProtocolError {
   /** Whose turn it is. */
@@ -784,6 +846,8 @@ export interface QuestionAnswerParams {
   decision: Decision;
   /** Which. */
   questionId: QuestionId;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
 }
 
 /** Result of `question/answer`. A question that was answered before is a conflict that carries the answer. */
@@ -852,14 +916,75 @@ export interface QuestionWithdrawn {
   questionId: QuestionId;
 }
 
+/** Parameters of `queue/cancel`. */
+export interface QueueCancelParams {
+  /** The input; one that has begun or was cancelled is `NotFound`. */
+  queuedId: QueuedId;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** The session. */
+  sessionId: SessionId;
+}
+
+/** Parameters of `queue/list`. */
+export interface QueueListParams {
+  /** The session. */
+  sessionId: SessionId;
+}
+
+/** Result of `queue/list`: the next one first. */
+export interface QueueListResult {
+  /** What waits. */
+  queue: QueuedInput[];
+}
+
+/** Parameters of `queue/update`. What is absent stays. */
+export interface QueueUpdateParams {
+  /** What will be said instead. */
+  input?: InputPart[];
+  /** Where it goes, from 0; beyond the end is the end. */
+  position?: number;
+  /** The input; one that has begun or was cancelled is `NotFound`. */
+  queuedId: QueuedId;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** The session. */
+  sessionId: SessionId;
+}
+
+/** Identifies an input that waits in a queue (UUIDv7). */
+export type QueuedId = string;
+
 /** An input that waits its turn. */
 export interface QueuedInput {
   /** By whom. */
   actor: Actor;
+  /** Its identity. */
+  id: QueuedId;
   /** What will be said. */
   input: InputPart[];
   /** Since when it waits. */
   queuedAt: Timestamp;
+}
+
+/** A queued input was taken out of the queue. */
+export interface QueuedInputCancelled {
+  /** By whom. */
+  actor: Actor;
+  /** Which. */
+  queuedId: QueuedId;
+}
+
+/** A queued input was edited, or goes elsewhere in the queue. What is absent stays. */
+export interface QueuedInputChanged {
+  /** By whom. */
+  actor: Actor;
+  /** What will be said now. */
+  input?: InputPart[];
+  /** Its place now, from 0; beyond the end is the end. */
+  position?: number;
+  /** Which. */
+  queuedId: QueuedId;
 }
 
 /** What the model tells of its thinking. */
@@ -897,6 +1022,9 @@ export type ReasoningSummary =
   | "none"
   /** A word of the provider's own. */
   | (string & {});
+
+/** Identifies a request that changes something, chosen by the client (UUIDv7). Sent again, after a lost connection say, it is carried out once, and answered as the first time. */
+export type RequestId = string;
 
 /** What probing found of one rung. */
 export interface RungReport {
@@ -949,6 +1077,8 @@ export interface SessionArchived {
 export interface SessionAttachParams {
   /** Whether this client can answer questions. Default: `false`. */
   canAnswer?: boolean;
+  /** What it may do. A connection that follows a session as a viewer only can't change it. Default: `"driver"`. */
+  role?: ClientRole;
   /** The session. */
   sessionId: SessionId;
   /** Events after this one are sent; a snapshot if absent. */
@@ -961,10 +1091,14 @@ export interface SessionCreateParams {
   additionalRoots?: string[];
   /** The folder, absolute; must exist. */
   cwd: string;
+  /** Whether nobody will look after it; a turn whose daemon died goes on by itself then, unless the settings say otherwise. Default: `false`. */
+  isDetached?: boolean;
   /** Whether it is forgotten when its last client has left. Default: `false`. */
   isEphemeral?: boolean;
   /** What differs from the settings on disk. Default: `{}`. */
   overrides?: SettingsOverrides;
+  /** The identity, if the client chooses it. One that exists is answered as it is, so that the call can be sent again. */
+  sessionId?: SessionId;
   /** What it is called. */
   title?: string;
 }
@@ -1035,7 +1169,7 @@ export interface SessionReadParams {
   skipTurns?: number;
 }
 
-/** Parameters of `session/archive` and `session/delete`. A running turn is a conflict. */
+/** Parameters of `session/archive` and `session/delete`, where a running turn is a conflict, and of `session/takeOver` and `session/release`. */
 export interface SessionRef {
   /** The session. */
   sessionId: SessionId;
@@ -1045,6 +1179,8 @@ export interface SessionRef {
 export interface SessionSettings {
   /** Further folders that may be written in `workspace-write`, absolute. */
   additionalRoots?: string[];
+  /** What becomes of a turn whose daemon died. Default: `"wait"`. */
+  afterCrash?: AfterCrash;
   /** When a person is asked. */
   approval: ApprovalPolicy;
   /** The folder, absolute. */
@@ -1063,6 +1199,8 @@ export interface SessionSettings {
   price?: ModelPrice;
   /** The provider's id in the settings. */
   provider: string;
+  /** After how many milliseconds a question counts as declined; absent: it waits. */
+  questionTimeoutMs?: number;
   /** How hard it should think; absent: the provider's default. */
   reasoningEffort?: ReasoningEffort;
   /** How it tells of its thinking; absent: the provider's default. */
@@ -1073,10 +1211,10 @@ export interface SessionSettings {
 
 /** All that a client needs to show a session, as of `summary.seq`. */
 export interface SessionSnapshot {
-  /** Who is attached. */
-  attached: Attachment[];
   /** Turns before these; `session/read` has them. */
   earlierTurns: number;
+  /** Who is there. */
+  presence: Presence;
   /** Questions that wait. */
   questions: Question[];
   /** Inputs that wait. */
@@ -1105,6 +1243,12 @@ export type SessionStatus =
     }
   /** It was put away; attaching brings it back. */
   | { type: "archived" }
+  /** Its log can't be read any more, so it was set aside: it is listed, and can be deleted, and nothing else. */
+  | {
+      type: "damaged";
+      /** What was found, for a person. */
+      reason: string;
+    }
   /** A status of a newer protocol. */
   | UnknownVariant;
 
@@ -1134,6 +1278,8 @@ export interface SessionSummary {
 export interface SessionUpdateParams {
   /** Settings that change, from the next model request on. Default: `{}`. */
   overrides?: SettingsOverrides;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
   /** What it is called. */
@@ -1146,6 +1292,8 @@ export interface SessionUpdateParams {
 export interface SessionUpdateResult {
   /** The session as it is now. */
   summary: SessionSummary;
+  /** Settings that were not understood, for a person. */
+  warnings?: ConfigurationProblem[];
 }
 
 /** Title or settings changed. */
@@ -1178,6 +1326,24 @@ export interface SettingsOverrides {
   sandbox?: SandboxMode;
   /** Dotted keys of `config.toml` with TOML values, in the order they were given. */
   values?: SettingOverride[];
+}
+
+/** Something that is damaged. */
+export interface StorageProblem {
+  /** What to do about it, for a person. */
+  hint: string;
+  /** What was found, for a person. */
+  reason: string;
+  /** The session that was set aside for it; absent if it is not one session's. */
+  sessionId?: SessionId;
+}
+
+/** What a look through the database found. */
+export interface StorageReport {
+  /** Whether everything was looked at; a large database takes longer than a look may. */
+  isComplete: boolean;
+  /** What is damaged; empty if nothing was found. */
+  problems: StorageProblem[];
 }
 
 /** A point in time: milliseconds since 1970-01-01T00:00:00Z. */
@@ -1231,6 +1397,8 @@ export interface TurnEnded {
 export interface TurnEnqueueParams {
   /** What is said. */
   input: InputPart[];
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
 }
@@ -1239,6 +1407,8 @@ export interface TurnEnqueueParams {
 export interface TurnEnqueueResult {
   /** Where it stands: 0 if a turn was started with it at once. */
   position: number;
+  /** What it is called in the queue, if it waits. */
+  queuedId?: QueuedId;
   /** The turn, if it was started at once. */
   turnId?: TurnId;
 }
@@ -1285,6 +1455,8 @@ export interface TurnInterruptParams {
   expectedTurnId?: TurnId;
   /** Why. Default: `"requested"`. */
   reason?: InterruptReason;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
 }
@@ -1336,14 +1508,26 @@ export type TurnOutcome =
   /** An outcome of a newer protocol. */
   | UnknownVariant;
 
+/** The turn goes on after a restart. */
+export interface TurnResumed {
+  /** The turn. */
+  turnId: TurnId;
+  /** Whether the daemon before handed it over; else it died. */
+  wasHandedOver: boolean;
+}
+
 /** Parameters of `turn/start`. */
 export interface TurnStartParams {
+  /** The last event that the client has seen; others since are a conflict. */
+  expectedSeq?: Seq;
   /** What is said. */
   input: InputPart[];
   /** Ceilings of this turn; they replace the session's where present. Default: `{}`. */
   limits?: TurnLimits;
   /** JSON Schema that the last message must follow. */
   outputSchema?: unknown;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
 }
@@ -1360,12 +1544,12 @@ export interface TurnStartResult {
 export interface TurnStarted {
   /** Who started it. */
   actor: Actor;
-  /** Whether its input is the first of the queue. Default: `false`. */
-  isFromQueue?: boolean;
   /** Its ceilings. Default: `{}`. */
   limits?: TurnLimits;
   /** JSON Schema that the last message must follow. */
   outputSchema?: unknown;
+  /** The queued input that it began with. */
+  queuedId?: QueuedId;
   /** The turn. */
   turnId: TurnId;
 }
@@ -1376,6 +1560,8 @@ export interface TurnSteerParams {
   expectedTurnId?: TurnId;
   /** What is said. */
   input: InputPart[];
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
 }
@@ -1385,6 +1571,14 @@ export interface TurnSteerResult {
   /** The message's item. */
   itemId: ItemId;
   /** The turn that was steered. */
+  turnId: TurnId;
+}
+
+/** The turn rests until the next daemon goes on with it. */
+export interface TurnSuspended {
+  /** Whether a call was stopped in the middle; else those that are open had not begun. */
+  isCallRunning: boolean;
+  /** The turn. */
   turnId: TurnId;
 }
 
@@ -1440,6 +1634,10 @@ export interface Methods {
   "session/archive": { params: SessionRef; result: Done };
   /** Removes a session and all that belongs to it. */
   "session/delete": { params: SessionRef; result: Done };
+  /** Makes the calling connection the only one that may change the session, until it leaves. */
+  "session/takeOver": { params: SessionRef; result: Done };
+  /** Lets the others write again. */
+  "session/release": { params: SessionRef; result: Done };
   /** Starts a turn; a conflict if one is running. */
   "turn/start": { params: TurnStartParams; result: TurnStartResult };
   /** Says something into the running turn; the model sees it at its next request. */
@@ -1448,6 +1646,12 @@ export interface Methods {
   "turn/enqueue": { params: TurnEnqueueParams; result: TurnEnqueueResult };
   /** Ends the running turn; what was said and done stays. */
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResult };
+  /** Lists what waits in a session, the next one first. */
+  "queue/list": { params: QueueListParams; result: QueueListResult };
+  /** Edits an input that waits, or puts it elsewhere in the queue. */
+  "queue/update": { params: QueueUpdateParams; result: Done };
+  /** Takes an input out of the queue. */
+  "queue/cancel": { params: QueueCancelParams; result: Done };
   /** Lists the questions that wait, oldest first. */
   "question/list": { params: QuestionListParams; result: QuestionListResult };
   /** Answers a question; the first answer wins. */

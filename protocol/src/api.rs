@@ -7,5 +7,6 @@ pub mod daemon;
 pub mod initialize;
 pub mod methods;
 pub mod question;
+pub mod queue;
 pub mod session;
 pub mod turn;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Timestamp;
+use crate::ids::{SessionId, Timestamp};
 use crate::profile::SandboxReport;
 
 /// Result of `daemon/status`.
@@ -18,6 +18,10 @@ pub struct DaemonStatus {
     pub version: String,
     /// Its build.
     pub build: String,
+    /// The build of the executable that now stands where its own was started from; differs after an upgrade that
+    /// no restart followed. Absent if nothing stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed_build: Option<String>,
     /// Changes at every start.
     pub epoch: uuid::Uuid,
     /// When it started.
@@ -38,6 +42,35 @@ pub struct DaemonStatus {
     /// How commands are confined; absent until it was probed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxReport>,
+    /// What is not as it should be and does not keep the daemon from working, for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What is damaged of what is stored; absent if it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageReport>,
+}
+
+/// What a look through the database found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageReport {
+    /// What is damaged; empty if nothing was found.
+    pub problems: Vec<StorageProblem>,
+    /// Whether everything was looked at; a large database takes longer than a look may.
+    pub is_complete: bool,
+}
+
+/// Something that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageProblem {
+    /// The session that was set aside for it; absent if it is not one session's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// What was found, for a person.
+    pub reason: String,
+    /// What to do about it, for a person.
+    pub hint: String,
 }
 
 /// Where things are.
@@ -61,9 +94,16 @@ pub struct DaemonStatusParams {
     /// Probes the sandbox, if that was not done yet.
     #[serde(default)]
     pub with_sandbox: bool,
+    /// Looks through the database for damage, which takes some seconds at most.
+    #[serde(default)]
+    pub with_storage: bool,
 }
 
 /// Parameters of `daemon/shutdown`. The answer comes at once; running turns are brought to a durable point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DaemonShutdownParams {}
+pub struct DaemonShutdownParams {
+    /// Whether another daemon follows at once: running turns rest and go on there. Else they end.
+    #[serde(default)]
+    pub hand_over: bool,
+}

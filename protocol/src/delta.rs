@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ProtocolError;
 use crate::event::EventRecord;
 use crate::ids::{ItemId, Seq};
-use crate::session::SessionSnapshot;
+use crate::session::{Presence, SessionSnapshot};
 
 /// A piece of an item in progress. May be merged or left out for a slow client; the completed item has it all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +55,8 @@ pub enum FeedEntry {
     Event(EventRecord),
     /// Volatile.
     Delta(Delta),
+    /// Who is there now. Volatile: only the last one counts.
+    Presence(Presence),
     /// An entry of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),

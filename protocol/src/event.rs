@@ -4,12 +4,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ItemId, QuestionId, Seq, Timestamp, TurnId};
+use crate::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, Timestamp, TurnId};
 use crate::item::Item;
 use crate::model::{ProviderFailure, Usage};
 use crate::question::{Answer, Question};
 use crate::session::{InstructionFile, QueuedInput, SessionSettings};
-use crate::turn::{Actor, TurnLimits, TurnOutcome};
+use crate::turn::{Actor, InputPart, TurnLimits, TurnOutcome};
 
 /// An event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct EventRecord {
     pub seq: Seq,
     /// When it happened.
     pub at: Timestamp,
+    /// The client's request that it came of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
     /// What happened.
     pub event: Event,
 }
@@ -37,7 +40,11 @@ pub enum Event {
     SessionUnarchived(SessionArchived),
     /// An input was put in the queue.
     InputQueued(InputQueued),
-    /// A turn began. If it took its input from the queue, the first queued input is gone.
+    /// A queued input was edited, or goes elsewhere in the queue.
+    QueuedInputChanged(QueuedInputChanged),
+    /// A queued input was taken out of the queue.
+    QueuedInputCancelled(QueuedInputCancelled),
+    /// A turn began. If it took its input from the queue, that input is gone from there.
     TurnStarted(TurnStarted),
     /// The model is asked.
     ModelRequested(ModelRequested),
@@ -57,6 +64,10 @@ pub enum Event {
     QuestionAnswered(QuestionAnswered),
     /// The question is void, because its turn ended.
     QuestionWithdrawn(QuestionWithdrawn),
+    /// The daemon hands its work over: the turn rests at a durable point until the next daemon goes on with it.
+    TurnSuspended(TurnSuspended),
+    /// The turn goes on after a restart, from its last durable step.
+    TurnResumed(TurnResumed),
     /// A turn ended.
     TurnEnded(TurnEnded),
     /// An event of a newer protocol.
@@ -123,9 +134,55 @@ pub struct TurnStarted {
     /// JSON Schema that the last message must follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<serde_json::Value>,
-    /// Whether its input is the first of the queue.
-    #[serde(default)]
-    pub is_from_queue: bool,
+    /// The queued input that it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_id: Option<QueuedId>,
+}
+
+/// A queued input was edited, or goes elsewhere in the queue. What is absent stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedInputChanged {
+    /// Which.
+    pub queued_id: QueuedId,
+    /// By whom.
+    pub actor: Actor,
+    /// What will be said now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Vec<InputPart>>,
+    /// Its place now, from 0; beyond the end is the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<u32>,
+}
+
+/// A queued input was taken out of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedInputCancelled {
+    /// Which.
+    pub queued_id: QueuedId,
+    /// By whom.
+    pub actor: Actor,
+}
+
+/// The turn rests until the next daemon goes on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnSuspended {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// Whether a call was stopped in the middle; else those that are open had not begun.
+    pub is_call_running: bool,
+}
+
+/// The turn goes on after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnResumed {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// Whether the daemon before handed it over; else it died.
+    pub was_handed_over: bool,
 }
 
 /// The model is asked.

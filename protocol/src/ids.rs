@@ -55,6 +55,15 @@ uuid_id!(
     QuestionId
 );
 uuid_id!(
+    /// Identifies an input that waits in a queue (UUIDv7).
+    QueuedId
+);
+uuid_id!(
+    /// Identifies a request that changes something, chosen by the client (UUIDv7). Sent again, after a lost
+    /// connection say, it is carried out once, and answered as the first time.
+    RequestId
+);
+uuid_id!(
     /// Identifies one connection of one client; given by the daemon, new at every connection (UUIDv7).
     ClientId
 );

@@ -47,6 +47,7 @@ pub mod item;
 pub mod model;
 pub mod profile;
 pub mod question;
+pub mod queue;
 pub mod session;
 pub mod tool;
 pub mod turn;

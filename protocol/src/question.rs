@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ItemId, QuestionId, SessionId, Timestamp, TurnId};
+use crate::ids::{ItemId, QuestionId, RequestId, SessionId, Timestamp, TurnId};
 use crate::turn::Actor;
 
 /// Something that waits for a person.
@@ -66,6 +66,8 @@ pub enum GrantScope {
     Turn,
     /// For the same thing again in this session.
     Session,
+    /// For the same command again in every session of this user; writes a rule. For a change of files: as `Session`.
+    Always,
     /// A scope of a newer protocol.
     #[serde(untagged)]
     Unknown(String),
@@ -140,6 +142,9 @@ pub struct QuestionAnswerParams {
     pub question_id: QuestionId,
     /// What is decided.
     pub decision: Decision,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Result of `question/answer`. A question that was answered before is a conflict that carries the answer.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Seq, SessionId, Timestamp, TurnId};
+use crate::ids::{ClientId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use crate::model::{ReasoningEffort, ReasoningSummary, Usage};
 use crate::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use crate::question::Question;
@@ -49,6 +49,26 @@ pub struct SessionSettings {
     /// Whether the session is forgotten when its last client has left.
     #[serde(default)]
     pub is_ephemeral: bool,
+    /// What becomes of a turn whose daemon died.
+    #[serde(default)]
+    pub after_crash: AfterCrash,
+    /// After how many milliseconds a question counts as declined; absent: it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question_timeout_ms: Option<u64>,
+}
+
+/// What becomes of a turn whose daemon died. One that was handed over goes on in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AfterCrash {
+    /// It ends as interrupted, and waits for a person to say more.
+    #[default]
+    Wait,
+    /// It goes on by itself from its last durable step.
+    Continue,
+    /// A policy of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
 }
 
 /// US dollars per million tokens.
@@ -108,6 +128,12 @@ pub enum SessionStatus {
     },
     /// It was put away; attaching brings it back.
     Archived,
+    /// Its log can't be read any more, so it was set aside: it is listed, and can be deleted, and nothing else.
+    #[serde(rename_all = "camelCase")]
+    Damaged {
+        /// What was found, for a person.
+        reason: String,
+    },
     /// A status of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -142,6 +168,8 @@ pub struct SessionSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuedInput {
+    /// Its identity.
+    pub id: QueuedId,
     /// What will be said.
     pub input: Vec<InputPart>,
     /// By whom.
@@ -156,10 +184,41 @@ pub struct QueuedInput {
 pub struct Attachment {
     /// Who.
     pub actor: Actor,
+    /// The client's version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Whether it may write.
+    #[serde(default)]
+    pub role: ClientRole,
     /// Whether somebody is there who can answer a question.
     pub can_answer: bool,
     /// Since when.
     pub attached_at: Timestamp,
+}
+
+/// What a client may do in a session that it follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ClientRole {
+    /// Everything.
+    #[default]
+    Driver,
+    /// Look on.
+    Viewer,
+    /// A role of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// Who is there. Not part of the log: it says what is, not what was, and ends with the daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Presence {
+    /// Who is attached, in the order they came.
+    pub attached: Vec<Attachment>,
+    /// The only one who may write, if one took over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sole_driver: Option<ClientId>,
 }
 
 /// All that a client needs to show a session, as of `summary.seq`.
@@ -176,14 +235,18 @@ pub struct SessionSnapshot {
     pub questions: Vec<Question>,
     /// Inputs that wait.
     pub queue: Vec<QueuedInput>,
-    /// Who is attached.
-    pub attached: Vec<Attachment>,
+    /// Who is there.
+    pub presence: Presence,
 }
 
 /// Parameters of `session/create`. What is absent comes from the settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionCreateParams {
+    /// The identity, if the client chooses it. One that exists is answered as it is, so that the call can be sent
+    /// again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
     /// The folder, absolute; must exist.
     pub cwd: PathBuf,
     /// Further writable folders, absolute.
@@ -198,6 +261,10 @@ pub struct SessionCreateParams {
     /// Whether it is forgotten when its last client has left.
     #[serde(default)]
     pub is_ephemeral: bool,
+    /// Whether nobody will look after it; a turn whose daemon died goes on by itself then, unless the settings
+    /// say otherwise.
+    #[serde(default)]
+    pub is_detached: bool,
 }
 
 /// What differs from the settings on disk, for one session.
@@ -297,6 +364,9 @@ pub struct SessionAttachParams {
     /// Whether this client can answer questions.
     #[serde(default)]
     pub can_answer: bool,
+    /// What it may do. A connection that follows a session as a viewer only can't change it.
+    #[serde(default)]
+    pub role: ClientRole,
 }
 
 /// Parameters of `session/update`. What is absent stays.
@@ -314,6 +384,9 @@ pub struct SessionUpdateParams {
     /// Takes an archived session back.
     #[serde(default)]
     pub unarchive: bool,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Result of `session/update`.
@@ -322,9 +395,13 @@ pub struct SessionUpdateParams {
 pub struct SessionUpdateResult {
     /// The session as it is now.
     pub summary: SessionSummary,
+    /// Settings that were not understood, for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<crate::error::ConfigurationProblem>,
 }
 
-/// Parameters of `session/archive` and `session/delete`. A running turn is a conflict.
+/// Parameters of `session/archive` and `session/delete`, where a running turn is a conflict, and of
+/// `session/takeOver` and `session/release`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionRef {

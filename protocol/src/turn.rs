@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{BlobId, ClientId, ItemId, Seq, SessionId, Timestamp, TurnId};
+use crate::ids::{BlobId, ClientId, ItemId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use crate::item::Item;
 use crate::model::{ProviderFailure, Usage};
 
@@ -208,6 +208,12 @@ pub struct TurnStartParams {
     /// Ceilings of this turn; they replace the session's where present.
     #[serde(default)]
     pub limits: TurnLimits,
+    /// The last event that the client has seen; others since are a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_seq: Option<Seq>,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Result of `turn/start`.
@@ -231,6 +237,9 @@ pub struct TurnSteerParams {
     /// The turn that is meant; another one running is a conflict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_turn_id: Option<TurnId>,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Result of `turn/steer`.
@@ -251,6 +260,9 @@ pub struct TurnEnqueueParams {
     pub session_id: SessionId,
     /// What is said.
     pub input: Vec<InputPart>,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Result of `turn/enqueue`.
@@ -262,6 +274,9 @@ pub struct TurnEnqueueResult {
     /// The turn, if it was started at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<TurnId>,
+    /// What it is called in the queue, if it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_id: Option<QueuedId>,
 }
 
 /// Parameters of `turn/interrupt`.
@@ -276,6 +291,9 @@ pub struct TurnInterruptParams {
     /// Why.
     #[serde(default = "requested")]
     pub reason: InterruptReason,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 fn requested() -> InterruptReason {

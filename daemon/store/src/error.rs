@@ -31,6 +31,14 @@ pub enum StoreError {
         /// What was found.
         reason: String,
     },
+    /// What is stored of a session can't be read, so it was set aside. Other sessions are not affected.
+    #[error("The session `{session}` is damaged and was set aside ({reason})")]
+    Damaged {
+        /// The session.
+        session: SessionId,
+        /// What was found.
+        reason: String,
+    },
     /// An append does not begin where the log ends. Nothing of it was written.
     #[error("The log of session `{session}` goes on with event {expected}, not with {found}")]
     Gap {
@@ -89,6 +97,9 @@ impl StoreError {
             Self::Corrupt { .. } => Some(
                 "Move the database away, with its `-wal` and `-shm` files, and start again; nothing was deleted",
             ),
+            Self::Damaged { .. } => {
+                Some("See what can be done with `skein doctor`; other sessions are not affected")
+            }
             Self::NewerSchema { .. } => Some("Start the newer build of Skein"),
             Self::Closed => Some("The daemon is stopping; try again"),
             Self::Gap { .. } | Self::Encode(_) | Self::Io { .. } | Self::Sql { .. } => None,
@@ -113,6 +124,10 @@ impl StoreError {
         let source = match source {
             sqlx::Error::Io(source) => return Self::from_io(database, source),
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
+            // The schema fixes the types, so a value that has none of them was not written so.
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                return Self::Corrupt { file, reason: source.to_string() };
+            }
             other => other,
         };
         let code = source
@@ -145,6 +160,7 @@ impl From<StoreError> for ProtocolError {
             }
             StoreError::Encode(_) => ErrorCode::InvalidRequest,
             StoreError::Corrupt { .. }
+            | StoreError::Damaged { .. }
             | StoreError::Gap { .. }
             | StoreError::NewerSchema { .. }
             | StoreError::Io { .. }

@@ -3,4 +3,4 @@
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-pub(crate) use unix::{make_private_file, make_private_folder, own_file, sync_folder};
+pub(crate) use unix::{file_system, make_private_file, make_private_folder, own_file, sync_folder};

@@ -1,7 +1,7 @@
 //! Rows of the database, made from the protocol's types before they reach the writer. Knows no SQL.
 
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{Seq, SessionId, Timestamp};
+use protocol::ids::{RequestId, Seq, SessionId, Timestamp};
 use protocol::session::{SessionStatus, SessionSummary};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ pub(crate) struct AppendRows {
 pub(crate) struct EventRow {
     pub(crate) seq: Seq,
     pub(crate) at: Timestamp,
+    pub(crate) request_id: Option<RequestId>,
     pub(crate) body: String,
 }
 
@@ -41,7 +42,7 @@ impl AppendRows {
         let session = append.session;
         let mut events = Vec::with_capacity(append.records.len());
         let mut turns = Vec::new();
-        for EventRecord { seq, at, event } in &append.records {
+        for EventRecord { seq, at, request_id, event } in &append.records {
             let expected = events.last().map_or(*seq, |last: &EventRow| last.seq.next());
             if *seq != expected {
                 return Err(StoreError::Gap { session, expected, found: *seq });
@@ -50,7 +51,7 @@ impl AppendRows {
                 turns.push(*seq);
             }
             let body = serde_json::to_string(event).map_err(StoreError::Encode)?;
-            events.push(EventRow { seq: *seq, at: *at, body });
+            events.push(EventRow { seq: *seq, at: *at, request_id: *request_id, body });
         }
         let index = append.summary.as_ref().map(IndexRow::encode).transpose()?;
         Ok(Self { session, events, turns, index })
@@ -62,7 +63,7 @@ impl IndexRow {
         let (is_active, is_archived) = match summary.status {
             SessionStatus::Running { .. } | SessionStatus::Waiting { .. } => (true, false),
             SessionStatus::Archived => (false, true),
-            SessionStatus::Idle | SessionStatus::Unknown(_) => (false, false),
+            SessionStatus::Idle | SessionStatus::Damaged { .. } | SessionStatus::Unknown(_) => (false, false),
         };
         Ok(Self {
             created_at: summary.created_at,

@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::TryStreamExt;
-use protocol::event::EventRecord;
-use protocol::ids::{Seq, SessionId, Timestamp};
-use protocol::session::{SessionListParams, SessionSummary};
+use protocol::event::{Event, EventRecord};
+use protocol::ids::{RequestId, Seq, SessionId, Timestamp};
+use protocol::session::SessionSummary;
 use serde::de::DeserializeOwned;
 use sqlx::SqlitePool;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, info_span};
+use uuid::Uuid;
 
 use crate::blobs::Blobs;
+use crate::damage::Damaged;
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::rows::{AppendRows, id_bytes, id_of, signed, unsigned};
+use crate::network;
+use crate::rows::{AppendRows, id_bytes, signed, unsigned};
 use crate::writer::{Change, Inbox, Writer};
-
-/// Sessions in a list whose caller says nothing.
-const LIST_LIMIT: u32 = 100;
 
 /// Where things are, and how safe they are.
 #[derive(Clone, Debug)]
@@ -66,14 +66,16 @@ pub struct Checkpoint {
 /// The store. A cheap handle; when the last one is gone, what is waiting is still written.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     file: PathBuf,
-    inbox: Inbox,
-    readers: SqlitePool,
+    pub(crate) inbox: Inbox,
+    pub(crate) readers: SqlitePool,
+    pub(crate) damaged: Damaged,
     blobs: Blobs,
+    warnings: Vec<String>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -91,7 +93,12 @@ impl Store {
         let writer = tokio::spawn(writer.run().instrument(info_span!("store_writer")));
         let writer = Mutex::new(Some(writer));
         let readers = database.readers;
-        Ok(Self { shared: Arc::new(Shared { file, inbox, readers, blobs, writer }) })
+        let damaged = Damaged::new(database.damaged);
+        let warnings: Vec<_> = network::warning(&file).into_iter().collect();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(Self { shared: Arc::new(Shared { file, inbox, readers, damaged, blobs, warnings, writer }) })
     }
 
     /// Appends to a log; durable on return. Appends that wait at the same time, of whatever session, share a
@@ -99,28 +106,44 @@ impl Store {
     /// not take the append back.
     ///
     /// # Errors
-    /// `Gap` when the first event is not the next one; `Encode`, `Full`, `ReadOnly`, `Corrupt`, `Sql`, `Closed`.
+    /// `Gap` when the first event is not the next one; `Damaged` when the session is set aside; `Encode`, `Full`,
+    /// `ReadOnly`, `Corrupt`, `Sql`, `Closed`.
     /// Nothing of this append was written then.
     pub async fn append(&self, append: Append) -> Result<(), StoreError> {
+        let session = append.session;
+        self.refuse_damaged(session)?;
         let rows = AppendRows::encode(&append)?;
         if rows.events.is_empty() && rows.index.is_none() {
             return Ok(());
         }
-        self.shared.inbox.write(Change::Append(rows)).await
+        let written = self.shared.inbox.write(Change::Append(rows)).await;
+        self.blame(session, written).await
     }
 
     /// The events after one, up to another one or to the end.
     ///
     /// # Errors
-    /// `Corrupt` when one is missing or can't be read; `Sql`, `Closed`.
+    /// `Damaged` when one is missing or can't be read: then the session is set aside; `Sql`, `Closed`.
     pub async fn events(
         &self,
         session: SessionId,
         after: Seq,
         upto: Option<Seq>,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        let mut rows = sqlx::query_as::<_, (i64, i64, String)>(
-            "SELECT seq, at, body FROM event WHERE session_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
+        self.refuse_damaged(session)?;
+        let read = self.read_events(session, after, upto).await;
+        self.unless_damaged(session, read).await
+    }
+
+    /// The events, whether the session is set aside or not.
+    pub(crate) async fn read_events(
+        &self,
+        session: SessionId,
+        after: Seq,
+        upto: Option<Seq>,
+    ) -> Result<Vec<EventRecord>, StoreError> {
+        let mut rows = sqlx::query_as::<_, (i64, i64, Option<Vec<u8>>, String)>(
+            "SELECT seq, at, request_id, body FROM event WHERE session_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
         )
         .bind(id_bytes(session))
         .bind(signed(after.0))
@@ -128,14 +151,17 @@ impl Store {
         .fetch(&self.shared.readers);
         let mut records = Vec::new();
         let mut expected = after.next();
-        while let Some((seq, at, body)) = rows.try_next().await.map_err(|source| self.sorted(source))? {
+        while let Some((seq, at, request_id, body)) =
+            rows.try_next().await.map_err(|source| self.sorted(source))?
+        {
             let seq = Seq(unsigned(seq));
             if seq != expected {
-                return Err(self.corrupt(format!("event {expected} of session `{session}` is missing")));
+                return Err(self.corrupt(format!("event {expected} is missing")));
             }
             expected = seq.next();
-            let event = self.decode(&body)?;
-            records.push(EventRecord { seq, at: Timestamp(unsigned(at)), event });
+            let event = self.decode(body.as_bytes())?;
+            let request_id = request_id.and_then(|bytes| Uuid::from_slice(&bytes).ok()).map(RequestId);
+            records.push(EventRecord { seq, at: Timestamp(unsigned(at)), request_id, event });
             // A long log is parsed here, beside other sessions' work.
             tokio::task::consume_budget().await;
         }
@@ -145,88 +171,62 @@ impl Store {
     /// Where the last turns begin: the places of their `TurnStarted` events, oldest first.
     ///
     /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
+    /// `Damaged`, `Sql`, `Closed`.
     pub async fn turn_starts(&self, session: SessionId, last: u32) -> Result<Vec<Seq>, StoreError> {
-        let newest_first: Vec<i64> = sqlx::query_scalar(
+        self.refuse_damaged(session)?;
+        let newest_first = sqlx::query_scalar::<_, i64>(
             "SELECT first_seq FROM turn WHERE session_id = ? ORDER BY first_seq DESC LIMIT ?",
         )
         .bind(id_bytes(session))
         .bind(last)
         .fetch_all(&self.shared.readers)
         .await
-        .map_err(|source| self.sorted(source))?;
-        Ok(newest_first.into_iter().rev().map(|seq| Seq(unsigned(seq))).collect())
+        .map_err(|source| self.sorted(source));
+        match newest_first {
+            Ok(newest_first) => Ok(newest_first.into_iter().rev().map(|seq| Seq(unsigned(seq))).collect()),
+            Err(StoreError::Corrupt { reason, .. }) => {
+                tracing::error!(%session, reason, "where turns begin is damaged; reading the whole log");
+                let mut records = self.events(session, Seq::ZERO, None).await?;
+                records.retain(|record| matches!(record.event, Event::TurnStarted(_)));
+                let skipped = records.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
+                Ok(records[skipped..].iter().map(|record| record.seq).collect())
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// The session's checkpoint, if there is one.
+    /// The session's checkpoint, if there is one that can be read.
     ///
     /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
+    /// `Damaged`, `Sql`, `Closed`.
     pub async fn checkpoint(&self, session: SessionId) -> Result<Option<Checkpoint>, StoreError> {
+        self.refuse_damaged(session)?;
         let row = sqlx::query_as::<_, (i64, String)>("SELECT seq, body FROM checkpoint WHERE session_id = ?")
             .bind(id_bytes(session))
             .fetch_optional(&self.shared.readers)
             .await
-            .map_err(|source| self.sorted(source))?;
-        Ok(row.map(|(seq, body)| Checkpoint { seq: Seq(unsigned(seq)), body }))
+            .map_err(|source| self.sorted(source));
+        match row {
+            Ok(row) => Ok(row.map(|(seq, body)| Checkpoint { seq: Seq(unsigned(seq)), body })),
+            Err(StoreError::Corrupt { reason, .. }) => {
+                tracing::error!(%session, reason, "a checkpoint is damaged; the log is read instead");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a checkpoint in the place of the one before.
     ///
     /// # Errors
-    /// `Full`, `ReadOnly`, `Corrupt`, `Sql`, `Closed`.
+    /// `Damaged`, `Full`, `ReadOnly`, `Corrupt`, `Sql`, `Closed`.
     pub async fn save_checkpoint(
         &self,
         session: SessionId,
         checkpoint: Checkpoint,
     ) -> Result<(), StoreError> {
+        self.refuse_damaged(session)?;
         self.shared.inbox.write(Change::Checkpoint(session, checkpoint)).await
-    }
-
-    /// Sessions as lists show them, the one that was updated last first.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
-    pub async fn list(&self, params: &SessionListParams) -> Result<Vec<SessionSummary>, StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar(LIST)
-            .bind(params.updated_before.map_or(i64::MAX, |before| signed(before.0)))
-            .bind(params.with_archived)
-            .bind(params.only_active)
-            .bind(params.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()))
-            .bind(params.limit.unwrap_or(LIST_LIMIT))
-            .fetch_all(&self.shared.readers)
-            .await
-            .map_err(|source| self.sorted(source))?;
-        rows.iter().map(|summary| self.decode(summary)).collect()
-    }
-
-    /// A session as lists show it; `None` if there is none of that id.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
-    pub async fn summary(&self, session: SessionId) -> Result<Option<SessionSummary>, StoreError> {
-        let row: Option<String> = sqlx::query_scalar("SELECT summary FROM session WHERE id = ?")
-            .bind(id_bytes(session))
-            .fetch_optional(&self.shared.readers)
-            .await
-            .map_err(|source| self.sorted(source))?;
-        row.map(|summary| self.decode(&summary)).transpose()
-    }
-
-    /// Sessions that run or wait, as far as lists know.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
-    pub async fn active(&self) -> Result<Vec<SessionId>, StoreError> {
-        self.ids("SELECT id FROM session WHERE is_active").await
-    }
-
-    /// Sessions that nobody wants to keep: those of a daemon that did not come to deleting them.
-    ///
-    /// # Errors
-    /// `Corrupt`, `Sql`, `Closed`.
-    pub async fn ephemeral(&self) -> Result<Vec<SessionId>, StoreError> {
-        self.ids("SELECT id FROM session WHERE is_ephemeral").await
     }
 
     /// Deletes a session: its log, its line in lists, its checkpoint, and blobs that no other session refers
@@ -235,7 +235,15 @@ impl Store {
     /// # Errors
     /// `Full`, `ReadOnly`, `Corrupt`, `Io`, `Sql`, `Closed`: the session is still there, its blobs may not be.
     pub async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        self.shared.inbox.delete(session).await
+        self.shared.inbox.delete(session).await?;
+        self.forget_damage(session);
+        Ok(())
+    }
+
+    /// What is not as it should be and keeps nothing from working, for a person.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.shared.warnings
     }
 
     /// The large payloads.
@@ -257,50 +265,19 @@ impl Store {
         }
     }
 
-    async fn ids(&self, sql: &'static str) -> Result<Vec<SessionId>, StoreError> {
-        let rows: Vec<Vec<u8>> = sqlx::query_scalar(sql)
-            .fetch_all(&self.shared.readers)
-            .await
-            .map_err(|source| self.sorted(source))?;
-        rows.iter()
-            .map(|bytes| id_of(bytes).ok_or_else(|| self.corrupt("a session's id is none".to_owned())))
-            .collect()
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.shared.readers
     }
 
-    fn decode<T: DeserializeOwned>(&self, text: &str) -> Result<T, StoreError> {
-        serde_json::from_str(text).map_err(|error| self.corrupt(error.to_string()))
+    pub(crate) fn decode<T: DeserializeOwned>(&self, text: &[u8]) -> Result<T, StoreError> {
+        serde_json::from_slice(text).map_err(|error| self.corrupt(error.to_string()))
     }
 
-    fn corrupt(&self, reason: String) -> StoreError {
+    pub(crate) fn corrupt(&self, reason: String) -> StoreError {
         StoreError::Corrupt { file: self.shared.file.clone(), reason }
     }
 
-    fn sorted(&self, source: sqlx::Error) -> StoreError {
+    pub(crate) fn sorted(&self, source: sqlx::Error) -> StoreError {
         StoreError::from_sql(&self.shared.file, source)
-    }
-}
-
-const LIST: &str = "SELECT summary FROM session
-    WHERE updated_at < ?1 AND (?2 OR NOT is_archived) AND (NOT ?3 OR is_active) AND (?4 IS NULL OR cwd = ?4)
-    ORDER BY updated_at DESC, id DESC LIMIT ?5";
-
-#[cfg(test)]
-mod tests {
-    use sqlx::AssertSqlSafe;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn lists_are_served_by_the_index() {
-        let scratch = tempfile::tempdir().expect("scratch");
-        let mut database =
-            Database::open(&scratch.path().join("skein.db"), Durability::Process).await.expect("database");
-        let plan: Vec<(i64, i64, i64, String)> =
-            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LIST}")))
-                .fetch_all(&mut database.writer)
-                .await
-                .expect("plan");
-        let steps: Vec<&str> = plan.iter().map(|(_, _, _, step)| &**step).collect();
-        assert_eq!(steps, ["SEARCH session USING INDEX session_list (updated_at<?)"]);
     }
 }

@@ -5,3 +5,4 @@ mod damage;
 mod fixture;
 mod index;
 mod log;
+mod pages;

@@ -31,6 +31,10 @@ pub(crate) enum Change {
     Checkpoint(SessionId, Checkpoint),
     /// A session refers to a blob. Comes before the blob's file gets its name, see `Writer::delete`.
     Refer(SessionId, BlobKey),
+    /// A session can't be read, for this reason.
+    SetAside(SessionId, String),
+    /// A session can be read again.
+    TakeBack(SessionId),
 }
 
 /// A change, and where its outcome goes.
@@ -234,6 +238,7 @@ impl Writer {
             DELETE FROM session WHERE id = ?1;
             DELETE FROM checkpoint WHERE session_id = ?1;
             DELETE FROM blob_ref WHERE session_id = ?1;
+            DELETE FROM damaged WHERE session_id = ?1;
             COMMIT",
         )
         .bind(id_bytes(session))
@@ -265,6 +270,7 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
     let mut index = Vec::new();
     let mut checkpoints = Vec::new();
     let mut references = Vec::new();
+    let mut damaged = Vec::new();
     for write in group {
         match &write.change {
             Change::Append(append) => {
@@ -274,14 +280,17 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
             }
             Change::Checkpoint(session, checkpoint) => checkpoints.push((*session, checkpoint)),
             Change::Refer(session, blob) => references.push((*session, blob)),
+            Change::SetAside(session, reason) => damaged.push((*session, Some(reason))),
+            Change::TakeBack(session) => damaged.push((*session, None)),
         }
     }
     for rows in events.chunks(ROWS) {
-        sql.push("INSERT INTO event (session_id, seq, at, body) ");
+        sql.push("INSERT INTO event (session_id, seq, at, request_id, body) ");
         sql.push_values(rows, |mut row, (session, event)| {
             row.push_bind(id_bytes(*session))
                 .push_bind(signed(event.seq.0))
                 .push_bind(signed(event.at.0))
+                .push_bind(event.request_id.map(|id| id.0.as_bytes().to_vec()))
                 .push_bind(&*event.body);
         });
         sql.push("; ");
@@ -330,6 +339,20 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
         });
         sql.push("; ");
     }
+    // Few, and in the order in which they came.
+    for (session, reason) in damaged {
+        match reason {
+            Some(reason) => sql
+                .push("INSERT OR REPLACE INTO damaged (session_id, reason, at) VALUES (")
+                .push_bind(id_bytes(session))
+                .push(", ")
+                .push_bind(&**reason)
+                .push(", CAST(unixepoch('subsec') * 1000 AS INTEGER)); "),
+            None => {
+                sql.push("DELETE FROM damaged WHERE session_id = ").push_bind(id_bytes(session)).push("; ")
+            }
+        };
+    }
     events.len()
 }
 
@@ -354,7 +377,7 @@ mod tests {
     }
 
     fn event(session: SessionId, seq: u64, bytes: usize) -> Change {
-        let row = EventRow { seq: Seq(seq), at: Timestamp(1), body: "x".repeat(bytes) };
+        let row = EventRow { seq: Seq(seq), at: Timestamp(1), request_id: None, body: "x".repeat(bytes) };
         Change::Append(AppendRows { session, events: vec![row], turns: Vec::new(), index: None })
     }
 

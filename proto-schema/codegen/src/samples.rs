@@ -5,11 +5,14 @@
 mod errors;
 mod events;
 mod items;
+mod queue;
 mod session;
 mod small;
 mod turn;
 
-use protocol::ids::{BlobId, ClientId, ItemId, QuestionId, SessionId, Timestamp, TurnId};
+use protocol::ids::{
+    BlobId, ClientId, ItemId, QuestionId, QueuedId, RequestId, SessionId, Timestamp, TurnId,
+};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::tool::{CallInput, ToolCall};
@@ -40,6 +43,7 @@ pub(crate) fn all() -> Vec<Sample> {
         small::samples(),
         session::samples(),
         turn::samples(),
+        queue::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),
@@ -83,6 +87,14 @@ fn question_id() -> QuestionId {
 
 fn client_id() -> ClientId {
     ClientId(uuid(0x5))
+}
+
+fn queued_id() -> QueuedId {
+    QueuedId(uuid(0x7))
+}
+
+fn request_id() -> RequestId {
+    RequestId(uuid(0x8))
 }
 
 fn blob_id() -> BlobId {

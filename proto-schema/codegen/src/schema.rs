@@ -148,7 +148,7 @@ mod tests {
         );
         assert_eq!(
             last("FeedEntry")["not"],
-            json!({"anyOf": [{"required": ["event"]}, {"required": ["delta"]}]})
+            json!({"anyOf": [{"required": ["event"]}, {"required": ["delta"]}, {"required": ["presence"]}]})
         );
     }
 

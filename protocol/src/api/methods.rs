@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 
-use crate::{config, daemon, delta, initialize, question, session, turn};
+use crate::{config, daemon, delta, initialize, question, queue, session, turn};
 
 /// A type of the wire, as a document needs it.
 #[derive(Clone, Copy)]
@@ -91,6 +91,11 @@ pub fn all() -> Vec<Method> {
             "session/delete",
             "Removes a session and all that belongs to it.",
         ),
+        method::<session::SessionRef, Done>(
+            "session/takeOver",
+            "Makes the calling connection the only one that may change the session, until it leaves.",
+        ),
+        method::<session::SessionRef, Done>("session/release", "Lets the others write again."),
         method::<turn::TurnStartParams, turn::TurnStartResult>(
             "turn/start",
             "Starts a turn; a conflict if one is running.",
@@ -107,6 +112,15 @@ pub fn all() -> Vec<Method> {
             "turn/interrupt",
             "Ends the running turn; what was said and done stays.",
         ),
+        method::<queue::QueueListParams, queue::QueueListResult>(
+            "queue/list",
+            "Lists what waits in a session, the next one first.",
+        ),
+        method::<queue::QueueUpdateParams, Done>(
+            "queue/update",
+            "Edits an input that waits, or puts it elsewhere in the queue.",
+        ),
+        method::<queue::QueueCancelParams, Done>("queue/cancel", "Takes an input out of the queue."),
         method::<question::QuestionListParams, question::QuestionListResult>(
             "question/list",
             "Lists the questions that wait, oldest first.",

@@ -37,6 +37,15 @@ pub trait Session {
     #[method(name = "delete", with_extensions)]
     async fn delete(&self, params: SessionRef) -> RpcResult<Done>;
 
+    /// Makes the calling connection, which must follow the session, the only one that may change it, until it
+    /// releases it or leaves. Interrupting stays open to all drivers.
+    #[method(name = "takeOver", with_extensions)]
+    async fn take_over(&self, params: SessionRef) -> RpcResult<Done>;
+
+    /// Lets the others write again.
+    #[method(name = "release", with_extensions)]
+    async fn release(&self, params: SessionRef) -> RpcResult<Done>;
+
     /// Follows a session: a snapshot or the events since a place, and then all that happens.
     #[subscription(name = "attach" => "feed", unsubscribe = "detach", item = SessionFeed, with_extensions)]
     async fn attach(&self, params: SessionAttachParams) -> SubscriptionResult;

@@ -52,6 +52,15 @@ pub enum WireError {
         /// Its process, if it told.
         pid: Option<u32>,
     },
+    /// The process that should be the daemon is not, or can't be ended.
+    #[error("The process {pid}, which the lock file names, can't be ended as the daemon")]
+    NotTheDaemon {
+        /// Its process id.
+        pid: u32,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The socket can't be bound or used.
     #[error("Can't use the socket `{path}`")]
     Socket {
@@ -83,6 +92,7 @@ impl WireError {
             Self::NoDaemon(_) => Some("Start it with `skein daemon start`"),
             Self::ForeignDaemon { .. } => Some("Somebody else made this socket; ask who, and remove it"),
             Self::AlreadyRunning { .. } => Some("See it with `skein daemon status`"),
+            Self::NotTheDaemon { .. } => Some("Look at the process, and end it yourself if it is the daemon"),
             Self::Socket { .. } => None,
         }
     }

@@ -60,32 +60,45 @@ impl Drop for HomeLock {
 /// The daemon's socket.
 pub struct Listener {
     raw: RawListener,
-    watch: SocketWatch,
+    /// Absent where a service manager made the socket: it stays when the daemon goes.
+    watch: Option<SocketWatch>,
     path: PathBuf,
     folders: Folders,
     _lock: HomeLock,
 }
 
 impl Listener {
-    /// Binds the socket. What a dead daemon left is replaced; that this is safe, the lock proves.
+    /// Takes the socket that a service manager handed over, else binds it. What a dead daemon left is replaced; that
+    /// this is safe, the lock proves.
     ///
     /// # Errors
     /// `Socket`.
     pub fn bind(folders: &Folders, lock: HomeLock) -> Result<Self, WireError> {
         let path = folders.socket();
-        let (raw, watch) =
-            bind_watched(folders).map_err(|source| WireError::Socket { path: path.clone(), source })?;
+        let wrap = |source| WireError::Socket { path: path.clone(), source };
+        let (raw, watch) = match platform::inherited(&path).map_err(wrap)? {
+            Some(raw) => {
+                info!("a service manager made the socket");
+                (raw, None)
+            }
+            None => {
+                let (raw, watch) = bind_watched(folders).map_err(wrap)?;
+                (raw, Some(watch))
+            }
+        };
         Ok(Self { raw, watch, path, folders: folders.clone(), _lock: lock })
     }
 
-    /// The next connection of this user. Others are closed before a byte is read, and logged. If somebody
-    /// removes the socket, it is bound again. Cancel safe.
+    /// The next connection of this user, and not from another user namespace, which is where sandboxed commands are.
+    /// Others are closed before a byte is read, and logged. If somebody removes the socket, it is bound again. Cancel
+    /// safe.
     pub async fn accept(&mut self) -> Stream {
         loop {
             tokio::select! {
                 accepted = self.raw.accept() => match accepted {
                     Ok(stream) => match platform::check_peer(&stream) {
-                        Ok(()) => return stream,
+                        Ok(()) if platform::is_of_this_namespace(&stream) => return stream,
+                        Ok(()) => warn!("refused a connection out of another user namespace, a sandbox perhaps"),
                         Err(peer) => warn!(?peer, "refused a connection of another user"),
                     },
                     Err(error) => {
@@ -94,7 +107,7 @@ impl Listener {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
-                gone = self.watch.removed() => {
+                gone = removed(&mut self.watch) => {
                     if let Err(error) = gone {
                         warn!(%error, "could not watch the socket");
                     }
@@ -111,7 +124,7 @@ impl Listener {
             Ok((raw, watch)) => {
                 info!(path = %self.path.display(), "the socket was removed; bound it again");
                 self.raw = raw;
-                self.watch = watch;
+                self.watch = Some(watch);
             }
             Err(error) => {
                 warn!(%error, "the socket was removed and can't be bound again yet");
@@ -123,9 +136,19 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        if self.watch.is_some()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             warn!(%error, "could not remove the socket");
         }
+    }
+}
+
+/// Waits until the socket may be gone. Cancel safe.
+async fn removed(watch: &mut Option<SocketWatch>) -> io::Result<()> {
+    match watch {
+        Some(watch) => watch.removed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -195,6 +218,44 @@ mod tests {
         let mut listener = Listener::bind(&folders, lock).expect("listener");
         let (_server, client) = tokio::join!(listener.accept(), dial::connect(&folders));
         client.expect("client");
+    }
+
+    /// What the test below runs in another user namespace: connects, and succeeds if it is closed at once.
+    #[test]
+    fn a_connection_from_a_sandbox() {
+        use std::io::Read;
+        let Some(socket) = std::env::var_os("SKEIN_TEST_SOCKET") else { return };
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("connect");
+        assert_eq!(stream.read(&mut [0]).expect("read"), 0, "it was not closed");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_sandboxed_command_that_gets_at_the_socket_is_closed_unheard() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let folders = folders(&scratch);
+        let lock = HomeLock::take(&folders).expect("lock");
+        let mut listener = Listener::bind(&folders, lock).expect("listener");
+        let own = std::env::current_exe().expect("own path");
+        let mut sandboxed = tokio::process::Command::new("unshare");
+        sandboxed
+            .args(["--user", "--"])
+            .arg(own)
+            .args(["--exact", "listen::tests::a_connection_from_a_sandbox"])
+            .env("SKEIN_TEST_SOCKET", folders.socket());
+        let output = tokio::select! {
+            output = sandboxed.output() => output.expect("unshare"),
+            _stream = listener.accept() => panic!("it was let in"),
+        };
+        let (said, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if errors.starts_with("unshare:") {
+            eprintln!("SKIPPED: there are no user namespaces here: {errors}");
+            return;
+        }
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
+        let (_server, client) = tokio::join!(listener.accept(), dial::connect(&folders));
+        client.expect("others are served");
     }
 
     #[tokio::test]

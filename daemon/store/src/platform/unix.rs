@@ -34,6 +34,19 @@ pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// The magic number of the file system that a file is on, where the system tells.
+#[cfg(target_os = "linux")]
+pub(crate) fn file_system(path: &Path) -> Option<u32> {
+    // The numbers have 32 bits; the type is the kernel's widest, and differs between machines.
+    rustix::fs::statfs(path).ok().map(|answer| answer.f_type as u32)
+}
+
+/// The magic number of the file system that a file is on, where the system tells.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn file_system(_path: &Path) -> Option<u32> {
+    None
+}
+
 /// Brings the names in a folder to the disk.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -15,7 +15,7 @@ use super::fixture::{Fixture, append, options_in, texts};
 use crate::{Store, StoreError};
 
 /// Changes a database behind the store's back.
-async fn tamper(database: &Path, sql: &'static str) {
+pub(crate) async fn tamper(database: &Path, sql: &'static str) {
     let mut connection = SqliteConnectOptions::new().filename(database).connect().await.expect("connect");
     sqlx::query(sql).execute(&mut connection).await.expect("tamper");
     connection.close().await.expect("close");
@@ -74,34 +74,6 @@ async fn a_file_that_is_no_database_is_named_and_left_alone() {
     assert_eq!(answer.code, ErrorCode::Internal);
     assert!(answer.message.contains("skein.db") && answer.hint.is_some(), "{answer:?}");
     assert_eq!(fs::read_to_string(&database).expect("read"), text);
-}
-
-#[tokio::test]
-async fn a_damaged_page_is_told_apart_from_an_empty_log() {
-    let fixture = Fixture::new();
-    let store = fixture.open().await;
-    let session = SessionId::generate();
-    store.append(append(session, texts(1, &["x"; 2000]))).await.expect("append");
-    store.close().await;
-    let database = fixture.options().database;
-    let mut bytes = fs::read(&database).expect("read");
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 40_960].fill(0xA5);
-    fs::write(&database, bytes).expect("write");
-    let store = fixture.open().await;
-    let read = store.events(session, Seq::ZERO, None).await;
-    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
-}
-
-#[tokio::test]
-async fn a_missing_event_is_noticed() {
-    let fixture = Fixture::new();
-    let store = fixture.open().await;
-    let session = SessionId::generate();
-    store.append(append(session, texts(1, &["a", "b", "c"]))).await.expect("append");
-    tamper(&fixture.options().database, "DELETE FROM event WHERE seq = 2").await;
-    let read = store.events(session, Seq::ZERO, None).await;
-    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ pub(crate) fn texts(first: u64, texts: &[&str]) -> Vec<EventRecord> {
         .map(|(seq, text)| EventRecord {
             seq: Seq(seq),
             at: Timestamp(1000 + seq),
+            request_id: None,
             event: Event::ItemAppended(ItemAppended { item_id, offset_bytes: 0, text: (*text).to_owned() }),
         })
         .collect()
@@ -77,9 +78,9 @@ pub(crate) fn turn_started(seq: u64) -> EventRecord {
         actor: Actor { client_id: ClientId::generate(), name: "test".to_owned() },
         limits: TurnLimits::default(),
         output_schema: None,
-        is_from_queue: false,
+        queued_id: None,
     });
-    EventRecord { seq: Seq(seq), at: Timestamp(1000 + seq), event }
+    EventRecord { seq: Seq(seq), at: Timestamp(1000 + seq), request_id: None, event }
 }
 
 pub(crate) fn append(session: SessionId, records: Vec<EventRecord>) -> Append {
@@ -110,6 +111,8 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,
+            after_crash: protocol::session::AfterCrash::Wait,
+            question_timeout_ms: None,
         },
     }
 }

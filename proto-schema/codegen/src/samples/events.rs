@@ -2,18 +2,21 @@
 
 use protocol::event::{
     Event, EventRecord, InputQueued, ItemAppended, ItemChanged, ModelRequested, ModelResponded, ModelRetried,
-    QuestionAnswered, QuestionAsked, QuestionWithdrawn, SessionArchived, SessionCreated, SessionUpdated,
-    TurnEnded, TurnStarted,
+    QuestionAnswered, QuestionAsked, QuestionWithdrawn, QueuedInputCancelled, QueuedInputChanged,
+    SessionArchived, SessionCreated, SessionUpdated, TurnEnded, TurnResumed, TurnStarted, TurnSuspended,
 };
 use protocol::ids::Seq;
 use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::question::{Answer, Decision};
 use protocol::session::InstructionFile;
-use protocol::turn::{TurnFailure, TurnOutcome};
+use protocol::turn::{InputPart, TurnFailure, TurnOutcome};
 use serde_json::json;
 
-use super::{Sample, actor, at, item, item_id, question_id, sample, session, small, turn_id, usage};
+use super::{
+    Sample, actor, at, item, item_id, question_id, queued_id, request_id, sample, session, small, turn_id,
+    usage,
+};
 
 pub(super) fn samples() -> Vec<Sample> {
     let events = [
@@ -22,6 +25,11 @@ pub(super) fn samples() -> Vec<Sample> {
         ("sessionArchived", Event::SessionArchived(SessionArchived { actor: actor() })),
         ("sessionUnarchived", Event::SessionUnarchived(SessionArchived { actor: actor() })),
         ("inputQueued", Event::InputQueued(InputQueued { queued: session::queued() })),
+        ("queuedInputChanged", queued_input_changed()),
+        (
+            "queuedInputCancelled",
+            Event::QueuedInputCancelled(QueuedInputCancelled { queued_id: queued_id(), actor: actor() }),
+        ),
         ("turnStarted", turn_started()),
         ("modelRequested", Event::ModelRequested(ModelRequested { turn_id: turn_id(), step: 0 })),
         ("modelRetried", model_retried()),
@@ -35,9 +43,11 @@ pub(super) fn samples() -> Vec<Sample> {
         ("questionAsked", Event::QuestionAsked(QuestionAsked { question: small::question() })),
         ("questionAnswered", question_answered()),
         ("questionWithdrawn", Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question_id() })),
+        ("turnSuspended", Event::TurnSuspended(TurnSuspended { turn_id: turn_id(), is_call_running: true })),
+        ("turnResumed", Event::TurnResumed(TurnResumed { turn_id: turn_id(), was_handed_over: true })),
         ("turnEnded", turn_ended()),
     ];
-    let record = |event| EventRecord { seq: Seq(7), at: at(4), event };
+    let record = |event| EventRecord { seq: Seq(7), at: at(4), request_id: Some(request_id()), event };
     events.into_iter().map(|(variant, event)| sample(format!("event.{variant}"), &record(event))).collect()
 }
 
@@ -79,13 +89,22 @@ fn session_updated() -> Event {
     })
 }
 
+fn queued_input_changed() -> Event {
+    Event::QueuedInputChanged(QueuedInputChanged {
+        queued_id: queued_id(),
+        actor: actor(),
+        input: Some(vec![InputPart::Text { text: "Then update the documentation".to_owned() }]),
+        position: Some(0),
+    })
+}
+
 fn turn_started() -> Event {
     Event::TurnStarted(TurnStarted {
         turn_id: turn_id(),
         actor: actor(),
         limits: session::limits(),
         output_schema: Some(json!({"type": "object"})),
-        is_from_queue: false,
+        queued_id: Some(queued_id()),
     })
 }
 

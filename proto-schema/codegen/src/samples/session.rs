@@ -8,14 +8,17 @@ use protocol::item::{AgentMessage, ItemBody};
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{
-    Attachment, Done, ModelPrice, QueuedInput, SessionAttachParams, SessionCreateParams, SessionCreateResult,
-    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSettings, SessionSnapshot,
-    SessionStatus, SessionSummary, SessionUpdateParams, SessionUpdateResult, SettingOverride,
-    SettingsOverrides,
+    AfterCrash, Attachment, ClientRole, Done, ModelPrice, Presence, QueuedInput, SessionAttachParams,
+    SessionCreateParams, SessionCreateResult, SessionListParams, SessionListResult, SessionReadParams,
+    SessionRef, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary, SessionUpdateParams,
+    SessionUpdateResult, SettingOverride, SettingsOverrides,
 };
 use protocol::turn::{InputPart, Turn, TurnLimits, TurnOutcome};
 
-use super::{Sample, actor, at, item, item_id, sample, session_id, small, turn_id, usage};
+use super::{
+    Sample, actor, at, client_id, item, item_id, queued_id, request_id, sample, session_id, small, turn_id,
+    usage,
+};
 
 pub(super) fn samples() -> Vec<Sample> {
     let named = SessionRef { session_id: session_id() };
@@ -23,6 +26,7 @@ pub(super) fn samples() -> Vec<Sample> {
         sample(
             "session.create.params",
             &SessionCreateParams {
+                session_id: Some(session_id()),
                 cwd: "/repo".into(),
                 additional_roots: vec!["/data".into()],
                 title: Some("Mend the test".to_owned()),
@@ -37,6 +41,7 @@ pub(super) fn samples() -> Vec<Sample> {
                     approval: Some(ApprovalPolicy::Never),
                 },
                 is_ephemeral: false,
+                is_detached: true,
             },
         ),
         sample(
@@ -61,7 +66,12 @@ pub(super) fn samples() -> Vec<Sample> {
         sample("session.read.result", &snapshot()),
         sample(
             "session.attach.params",
-            &SessionAttachParams { session_id: session_id(), since: Some(Seq(12)), can_answer: true },
+            &SessionAttachParams {
+                session_id: session_id(),
+                since: Some(Seq(12)),
+                can_answer: true,
+                role: ClientRole::Driver,
+            },
         ),
         sample("session.attach.result", &7_163_502_985_482_147_u64),
         sample(
@@ -74,13 +84,21 @@ pub(super) fn samples() -> Vec<Sample> {
                     ..SettingsOverrides::default()
                 },
                 unarchive: false,
+                request_id: Some(request_id()),
             },
         ),
-        sample("session.update.result", &SessionUpdateResult { summary: summary() }),
+        sample(
+            "session.update.result",
+            &SessionUpdateResult { summary: summary(), warnings: vec![small::problem()] },
+        ),
         sample("session.archive.params", &named),
         sample("session.archive.result", &Done {}),
         sample("session.delete.params", &named),
         sample("session.delete.result", &Done {}),
+        sample("session.takeOver.params", &named),
+        sample("session.takeOver.result", &Done {}),
+        sample("session.release.params", &named),
+        sample("session.release.result", &Done {}),
     ];
     samples.extend(feed().map(|(variant, feed)| sample(format!("session.feed.{variant}"), &feed)));
     samples
@@ -91,7 +109,8 @@ fn feed() -> [(&'static str, SessionFeed); 4] {
     let event = Event::ItemCompleted(ItemChanged { item: item(message) });
     let entries = vec![
         FeedEntry::Delta(Delta { item_id: item_id(), offset_bytes: 8, text: " passes now.".to_owned() }),
-        FeedEntry::Event(EventRecord { seq: Seq(13), at: at(4), event }),
+        FeedEntry::Event(EventRecord { seq: Seq(13), at: at(4), request_id: None, event }),
+        FeedEntry::Presence(presence()),
     ];
     let closed = ProtocolError::new(ErrorCode::NotFound, "The session was deleted");
     [
@@ -119,8 +138,19 @@ fn snapshot() -> SessionSnapshot {
         earlier_turns: 3,
         questions: vec![small::question()],
         queue: vec![queued()],
-        attached: vec![Attachment { actor: actor(), can_answer: true, attached_at: at(1) }],
+        presence: presence(),
     }
+}
+
+fn presence() -> Presence {
+    let attachment = Attachment {
+        actor: actor(),
+        version: "0.1.0".to_owned(),
+        role: ClientRole::Driver,
+        can_answer: true,
+        attached_at: at(1),
+    };
+    Presence { attached: vec![attachment], sole_driver: Some(client_id()) }
 }
 
 fn summary() -> SessionSummary {
@@ -152,6 +182,8 @@ pub(super) fn settings() -> SessionSettings {
         limits: limits(),
         price: Some(ModelPrice { input: 1.25, cached_input: 0.125, output: 10.0 }),
         is_ephemeral: false,
+        after_crash: AfterCrash::Continue,
+        question_timeout_ms: Some(3_600_000),
     }
 }
 
@@ -166,6 +198,7 @@ pub(super) fn limits() -> TurnLimits {
 
 pub(super) fn queued() -> QueuedInput {
     QueuedInput {
+        id: queued_id(),
         input: vec![InputPart::Text { text: "Then update the changelog".to_owned() }],
         actor: actor(),
         queued_at: at(4),

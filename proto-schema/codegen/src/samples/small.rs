@@ -1,7 +1,9 @@
 //! Samples of `initialize`, `question/*`, `config/*` and `daemon/*`.
 
 use protocol::config::{ConfigCheckParams, ConfigCheckResult};
-use protocol::daemon::{DaemonShutdownParams, DaemonStatus, DaemonStatusParams, Folders};
+use protocol::daemon::{
+    DaemonShutdownParams, DaemonStatus, DaemonStatusParams, Folders, StorageProblem, StorageReport,
+};
 use protocol::error::ConfigurationProblem;
 use protocol::initialize::{InitializeParams, InitializeResult};
 use protocol::profile::{RungReport, SandboxReport, SandboxRung};
@@ -12,7 +14,7 @@ use protocol::question::{
 use protocol::session::Done;
 use protocol::version;
 
-use super::{Sample, at, client_id, item_id, question_id, sample, session_id, turn_id, uuid};
+use super::{Sample, at, client_id, item_id, question_id, request_id, sample, session_id, turn_id, uuid};
 
 pub(super) fn samples() -> Vec<Sample> {
     vec![
@@ -49,6 +51,7 @@ pub(super) fn samples() -> Vec<Sample> {
             &QuestionAnswerParams {
                 question_id: question_id(),
                 decision: Decision::Allow { scope: GrantScope::Once },
+                request_id: Some(request_id()),
             },
         ),
         sample("question.answer.result", &QuestionAnswerResult { session_id: session_id() }),
@@ -62,9 +65,9 @@ pub(super) fn samples() -> Vec<Sample> {
                 warnings: Vec::new(),
             },
         ),
-        sample("daemon.status.params", &DaemonStatusParams { with_sandbox: true }),
+        sample("daemon.status.params", &DaemonStatusParams { with_sandbox: true, with_storage: true }),
         sample("daemon.status.result", &status()),
-        sample("daemon.shutdown.params", &DaemonShutdownParams {}),
+        sample("daemon.shutdown.params", &DaemonShutdownParams { hand_over: true }),
         sample("daemon.shutdown.result", &Done {}),
     ]
 }
@@ -106,6 +109,7 @@ fn status() -> DaemonStatus {
         pid: 4711,
         version: "0.1.0".to_owned(),
         build: "0.1.0+abc1234".to_owned(),
+        installed_build: Some("0.1.1+def5678".to_owned()),
         epoch: uuid(0x6),
         started_at: at(0),
         is_draining: false,
@@ -127,6 +131,15 @@ fn status() -> DaemonStatus {
                 reason: "A probe could neither write outside nor connect".to_owned(),
                 hint: None,
             }],
+        }),
+        warnings: vec!["`/home/ada` is on NFS".to_owned()],
+        storage: Some(StorageReport {
+            problems: vec![StorageProblem {
+                session_id: Some(session_id()),
+                reason: "event 7 is missing".to_owned(),
+                hint: "Delete the session".to_owned(),
+            }],
+            is_complete: true,
         }),
     }
 }

@@ -124,7 +124,7 @@ fn the_schema_takes_what_is_to_come() {
     for (type_name, text) in [
         ("Decision", r#"{"type": "later", "at": 5}"#),
         ("ChangeKind", r#""rename""#),
-        ("FeedEntry", r#"{"presence": {}}"#),
+        ("FeedEntry", r#"{"later": {}}"#),
         ("SessionRef", r#"{"sessionId": "019b0000-0000-7000-8000-000000000001", "more": null}"#),
     ] {
         let value: Value = serde_json::from_str(text).unwrap();

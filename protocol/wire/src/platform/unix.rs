@@ -5,12 +5,14 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
+use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixSocket;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::WireError;
@@ -91,6 +93,23 @@ pub(crate) fn check_peer(stream: &Stream) -> Result<(), Option<u32>> {
     }
 }
 
+/// Whether a client is in our user namespace; commands in a sandbox are in others. One that can't be looked at is
+/// not: it has ended, or is somewhere else.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_of_this_namespace(client: &Stream) -> bool {
+    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/user"));
+    // Without `/proc`, or without user namespaces, there is nothing to compare.
+    let Ok(own) = namespace("self") else { return true };
+    let client = client.peer_creds().ok().and_then(|creds| creds.pid());
+    client.is_some_and(|pid| namespace(&pid.to_string()).is_ok_and(|its| its == own))
+}
+
+/// Whether a client is in our user namespace: no other system has such.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_of_this_namespace(_client: &Stream) -> bool {
+    true
+}
+
 /// A name for the socket that fits into an address: the path itself, or on Linux, if it is too long, the same
 /// file through a descriptor of its folder, which must stay open while the name is used.
 fn short_name(path: &Path) -> io::Result<(OsString, Option<OwnedFd>)> {
@@ -115,6 +134,26 @@ pub(crate) fn bind(path: &Path) -> io::Result<Listener> {
         .mode(0o600)
         .reclaim_name(false)
         .create_tokio()
+}
+
+/// The socket of this path that a service manager bound and handed over when it started this process; `None` if it
+/// handed over none.
+pub(crate) fn inherited(path: &Path) -> io::Result<Option<Listener>> {
+    // Without the process that is meant, the variables may be left over from another one.
+    if std::env::var_os("LISTEN_PID").is_none() {
+        return Ok(None);
+    }
+    let Some(listener) = listenfd::ListenFd::from_env().take_unix_listener(0)? else { return Ok(None) };
+    adopt(listener, path).map(Some)
+}
+
+fn adopt(listener: UnixListener, path: &Path) -> io::Result<Listener> {
+    let bound = listener.local_addr()?;
+    if bound.as_pathname() != Some(path) {
+        let message = format!("the service manager handed over {bound:?} in its place");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(UnixSocket::try_from(OwnedFd::from(listener))?.into())
 }
 
 /// Connects.
@@ -214,6 +253,19 @@ mod tests {
         std::os::unix::fs::chown(&folder, Some(65534), None).expect("chown");
         assert!(matches!(own_folder(&folder), Err(WireError::ForeignFolder { .. })));
         assert!(!is_private_folder(&folder));
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_a_service_manager_is_served_if_it_is_the_one_that_clients_look_at() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let path = scratch.path().join("daemon.sock");
+        let handed = UnixListener::bind(&path).expect("bind");
+        let refused = adopt(handed.try_clone().expect("clone"), &scratch.path().join("other.sock"));
+        assert!(refused.expect_err("another one").to_string().contains("daemon.sock"));
+        let listener = adopt(handed, &path).expect("adopt");
+        let (accepted, connected) = tokio::join!(listener.accept(), connect(&path));
+        assert_eq!(check_peer(&accepted.expect("accept")), Ok(()));
+        connected.expect("connect");
     }
 
     #[test]
