@@ -1,6 +1,7 @@
 //! The executable that this crate's tests use as helper: what `skein` does first. Besides:
 //! - `helper launch FOLDER COMMAND…` is a small daemon that runs one command with FOLDER writable, or with no
 //!   restriction where FOLDER is `-`, so that a test can kill it.
+//! - `helper launch-registered REGISTER FOLDER COMMAND…` does the same and writes its helper down.
 //! - `helper try WHAT [ARGUMENT]` tries a thing that a shell can't say, and succeeds if it worked.
 
 use std::ffi::OsStr;
@@ -19,14 +20,17 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let arguments: Vec<&OsStr> = arguments.iter().map(|argument| &**argument).collect();
     let worked = match arguments.split_first() {
-        Some((what, [folder, argv @ ..])) if *what == "launch" => launch(folder, argv),
+        Some((what, [folder, argv @ ..])) if *what == "launch" => launch(None, folder, argv),
+        Some((what, [register, folder, argv @ ..])) if *what == "launch-registered" => {
+            launch(Some(register), folder, argv)
+        }
         Some((what, [thing, rest @ ..])) if *what == "try" => attempt(thing, rest).is_ok(),
         Some(_) | None => false,
     };
     if worked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn launch(folder: &OsStr, argv: &[&OsStr]) -> bool {
+fn launch(register: Option<&OsStr>, folder: &OsStr, argv: &[&OsStr]) -> bool {
     let mode = if folder == "-" { SandboxMode::DangerFullAccess } else { SandboxMode::WorkspaceWrite };
     let request = CommandRequest {
         argv: argv.iter().map(Into::into).collect(),
@@ -42,12 +46,15 @@ fn launch(folder: &OsStr, argv: &[&OsStr]) -> bool {
         output: Output::Inherit,
         limits: Limits::default(),
     };
-    matches!(run(request), Ok(Exit::Code(0)))
+    matches!(run(register, request), Ok(Exit::Code(0)))
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(request: CommandRequest) -> Result<Exit, SandboxError> {
-    let launcher = Launcher::new("/proc/self/exe".into(), None);
+async fn run(register: Option<&OsStr>, request: CommandRequest) -> Result<Exit, SandboxError> {
+    let mut launcher = Launcher::new("/proc/self/exe".into(), None);
+    if let Some(register) = register {
+        launcher = launcher.with_register(register.into());
+    }
     launcher.spawn(request).await?.wait().await
 }
 

@@ -12,13 +12,14 @@ use crate::explain::explain;
 use crate::plan::{self, Enforcement};
 use crate::probe;
 use crate::process::Process;
+use crate::register::Register;
 use crate::request::CommandRequest;
-use crate::start::{StartError, start};
+use crate::start::{Helper, StartError, start};
 
 /// Starts commands. One per daemon; shared.
 #[derive(Debug)]
 pub struct Launcher {
-    helper: PathBuf,
+    helper: Helper,
     forced: Option<SandboxRung>,
     /// Replaced when the machine has to be probed again.
     probed: Mutex<Arc<OnceCell<SandboxReport>>>,
@@ -31,7 +32,15 @@ impl Launcher {
     /// With a forced rung, commands run on that one or not at all.
     #[must_use]
     pub fn new(helper: PathBuf, forced: Option<SandboxRung>) -> Self {
-        Self { helper, forced, probed: Mutex::default() }
+        Self { helper: Helper { executable: helper, register: None }, forced, probed: Mutex::default() }
+    }
+
+    /// Writes down in a folder which helpers run, so that [`reap`](crate::reap) can find them if this process dies. The
+    /// folder is made if need be; the one above it exists.
+    #[must_use]
+    pub fn with_register(mut self, folder: PathBuf) -> Self {
+        self.helper.register = Some(Register::new(folder));
+        self
     }
 
     /// Starts a command; returns when it runs. Dropping the future kills what was started.

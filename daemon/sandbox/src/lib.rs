@@ -6,6 +6,9 @@
 //! there. The helper kills the whole tree of processes when the command ends, when [`Process::kill`] is called,
 //! when the `Process` is dropped, and when the daemon dies: each of these closes the socket.
 //!
+//! Helpers that run are written down in a register, if the launcher has one. After a crash, [`reap`] kills what the
+//! helpers in it still run.
+//!
 //! Which rung of the ladder commands run on, a probe decides: a command in the sandbox tries what is forbidden,
 //! and the launcher looks whether it failed. A profile that a rung can't enforce is refused; nothing falls back
 //! to less than was asked for.
@@ -16,11 +19,15 @@ mod hint;
 mod launcher;
 mod plan;
 mod probe;
+mod proc;
 mod process;
+mod reap;
+mod register;
 mod request;
 mod start;
 
 pub use error::SandboxError;
 pub use launcher::Launcher;
 pub use process::{Exit, Process};
+pub use reap::reap;
 pub use request::{CommandRequest, Limits, Output, Stdin};

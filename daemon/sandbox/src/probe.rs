@@ -26,7 +26,7 @@ use crate::hint;
 use crate::plan::{self, Enforcement};
 use crate::process::Exit;
 use crate::request::{CommandRequest, Limits, Output, Stdin};
-use crate::start::{StartError, start};
+use crate::start::{Helper, StartError, start};
 
 /// How long a probe may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ const EXPECTED: [(Attempt, bool, &str); 11] = [
 ];
 
 /// Probes the rungs from the strongest on until one holds; only the forced one where one is forced.
-pub(crate) async fn probe(helper: &Path, forced: Option<SandboxRung>) -> SandboxReport {
+pub(crate) async fn probe(helper: &Helper, forced: Option<SandboxRung>) -> SandboxReport {
     let ladder =
         [(SandboxRung::Namespaces, Enforcement::Namespaces), (SandboxRung::Landlock, Enforcement::Landlock)];
     let mut rungs = Vec::new();
@@ -91,9 +91,9 @@ impl From<io::Error> for Unfit {
     }
 }
 
-async fn try_rung(helper: &Path, enforcement: Enforcement) -> Result<(), Unfit> {
+async fn try_rung(helper: &Helper, enforcement: Enforcement) -> Result<(), Unfit> {
     let site = Site::new()?;
-    let request = site.request(helper)?;
+    let request = site.request(&helper.executable)?;
     let output = match timeout(PATIENCE, run(helper, &request, enforcement)).await {
         Ok(Ok(output)) => output,
         Ok(Err(failure)) => return Err(unfit(failure, &request, enforcement)),
@@ -123,7 +123,7 @@ fn unfit(error: StartError, request: &CommandRequest, enforcement: Enforcement) 
 
 /// Runs the probe's command and gives what it printed.
 async fn run(
-    helper: &Path,
+    helper: &Helper,
     request: &CommandRequest,
     enforcement: Enforcement,
 ) -> Result<Vec<u8>, StartError> {

@@ -15,6 +15,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
+use crate::register::Entry;
 
 /// How long a helper may take to clear away a tree that was killed, before it is killed itself.
 const CLEARING: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ pub struct Process {
     channel: Channel,
     output: Option<pipe::Receiver>,
     state: State,
+    entry: Option<Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +47,13 @@ pub enum Exit {
 }
 
 impl Process {
-    pub(crate) fn new(helper: Child, channel: Channel, output: Option<pipe::Receiver>) -> Self {
-        Self { helper, channel, output, state: State::Running }
+    pub(crate) fn new(
+        helper: Child,
+        channel: Channel,
+        output: Option<pipe::Receiver>,
+        entry: Option<Entry>,
+    ) -> Self {
+        Self { helper, channel, output, state: State::Running, entry }
     }
 
     /// The helper's process id, for logs; none once it was seen to have ended.
@@ -108,6 +115,9 @@ impl Process {
         };
         // Nobody has to wait for the helper itself: it takes its namespaces apart, and the runtime reaps it.
         self.state = State::Ended(exit);
+        if let Some(entry) = self.entry.take() {
+            entry.strike();
+        }
         Ok(exit)
     }
 }

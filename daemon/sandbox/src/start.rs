@@ -7,8 +7,9 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use helper_protocol::frame;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::error::SandboxError;
 use crate::process::{Channel, Process};
+use crate::register::{Entry, Register};
 use crate::request::{Output, Stdin};
 
 /// How long confining a command may take.
@@ -42,9 +44,26 @@ impl From<io::Error> for StartError {
     }
 }
 
+/// What helpers are started from.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    pub(crate) executable: PathBuf,
+    /// Where those that run are written down.
+    pub(crate) register: Option<Arc<Register>>,
+}
+
+impl Helper {
+    /// Writes down one that was started. That it can't be is no reason not to run anything: it only matters after a
+    /// crash of the daemon, and then only if the helper does not notice.
+    fn record(&self, pid: Option<u32>) -> Option<Entry> {
+        let recorded = self.register.as_ref()?.record(pid?);
+        recorded.inspect_err(|error| tracing::warn!(%error, "could not write down that a helper runs")).ok()
+    }
+}
+
 /// Starts the command of a plan; returns when it runs. Dropping the future kills what was started.
 pub(crate) async fn start(
-    helper: &Path,
+    helper: &Helper,
     plan: &Plan,
     stdin: Stdin,
     output: Output,
@@ -52,7 +71,7 @@ pub(crate) async fn start(
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
     theirs.set_nonblocking(false)?;
-    let mut command = Command::new(helper);
+    let mut command = Command::new(&helper.executable);
     command
         .arg0(helper_protocol::NAME)
         .arg(helper_protocol::ARGUMENT)
@@ -73,6 +92,8 @@ pub(crate) async fn start(
         }
     };
     let child = command.spawn()?;
+    // Before it has a plan: one that nobody knows of has nothing to run.
+    let entry = helper.record(child.id());
     // The command still holds the helper's ends; without them only the helper's own keep the pipe open.
     drop(command);
     let mut channel = Channel::new(ours);
@@ -82,7 +103,7 @@ pub(crate) async fn start(
         channel.report().await
     };
     match timeout(SETTING_UP, conversation).await {
-        Ok(Ok(Report::Started)) => Ok(Process::new(child, channel, output)),
+        Ok(Ok(Report::Started)) => Ok(Process::new(child, channel, output, entry)),
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
         Ok(Ok(Report::Ended(_))) => Err(silent("the helper's report makes no sense")),
         Ok(Err(error)) => Err(StartError::Other(error)),

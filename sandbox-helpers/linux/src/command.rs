@@ -15,7 +15,7 @@ use crate::domain;
 use crate::failure::Step;
 use crate::filter;
 use crate::grants::Grant;
-use crate::privileges::{self, Counted};
+use crate::privileges::{self, BoundingSet, Counted};
 use crate::syscall;
 
 /// Where programs are looked for if the environment does not say.
@@ -75,12 +75,12 @@ impl Prepared {
             }
             filter::install(walls.filter)?;
         }
-        parent.attend()?;
+        let bounding_set = parent.attend()?;
         let entered = rustix::process::chdir(&self.cwd);
         entered.map_err(|errno| Failure::Cwd { errno: errno.raw_os_error() })?;
         if let Some(walls) = walls {
             privileges::limit(self.limits.max_processes, walls.counted)?;
-            privileges::drop_capabilities()?;
+            privileges::drop_capabilities(bounding_set)?;
             domain::restrict(&walls.grants, walls.domain)?;
         }
         syscall::close_all_but_stdio_at_exec().step("close descriptors")
@@ -112,19 +112,19 @@ pub(crate) enum Parent {
 }
 
 impl Parent {
-    /// Makes sure that the parent lives and has done its part.
-    fn attend(self) -> Result<(), Failure> {
+    /// Makes sure that the parent lives and has done its part; tells what it did to the bounding set.
+    fn attend(self) -> Result<BoundingSet, Failure> {
         match self {
             Self::First(ready) => match rustix::io::read(&ready, &mut [0]).step("wait for the view")? {
                 // It failed, and has said so.
                 0 => syscall::exit(1),
-                _ => Ok(()),
+                _ => Ok(BoundingSet::Cleared),
             },
             Self::Outer(pid) => {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
                     .step("ask to die with the parent")?;
                 // It may have ended before we asked.
-                if rustix::process::getppid() == Some(pid) { Ok(()) } else { syscall::exit(1) }
+                if rustix::process::getppid() == Some(pid) { Ok(BoundingSet::Full) } else { syscall::exit(1) }
             }
         }
     }

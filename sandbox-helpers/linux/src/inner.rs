@@ -15,7 +15,7 @@ use crate::failure::Step;
 use crate::mounts;
 use crate::outer::pipe;
 use crate::places::Layout;
-use crate::privileges;
+use crate::privileges::{self, BoundingSet};
 use crate::syscall::{self, Cloned};
 
 /// What it needs to run a command.
@@ -69,6 +69,8 @@ fn start(task: &Task<'_>) -> Result<Pid, Failure> {
         syscall::exit(1);
     }
     syscall::block_signals(&SIGNALS);
+    // Before the command's process is made, which then need not do it once more.
+    privileges::clear_bounding_set()?;
     let (ready, ready_writer) = pipe()?;
     let command = match syscall::clone(0).step("start the command's process")? {
         Cloned::Child => {
@@ -84,7 +86,7 @@ fn start(task: &Task<'_>) -> Result<Pid, Failure> {
     // So that no command can look into this process, whatever else should fail.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("become undumpable")?;
     mounts::build(task.layout)?;
-    privileges::drop_capabilities()?;
+    privileges::drop_capabilities(BoundingSet::Cleared)?;
     rustix::io::write(&ready_writer, &[1]).step("let the command go on")?;
     Ok(command)
 }

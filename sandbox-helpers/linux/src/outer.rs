@@ -28,8 +28,13 @@ use crate::tree;
 const NOT_FOR_PEOPLE: &[u8] =
     b"The sandbox helper is started by Skein; to try a sandbox: skein sandbox -- COMMAND\n";
 
+/// What must not end this process before the tree that it watches over: only the daemon does that, or its end. A
+/// stopped one gets SIGHUP and SIGCONT when the daemon dies (setpgid(2)), and so notices.
+const SURVIVED: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
 /// Runs the helper and ends this process.
 pub(crate) fn run() -> ! {
+    syscall::block_signals(&SURVIVED);
     let channel = syscall::close_all_but_stdio().and_then(|()| Channel::take());
     let Ok(mut channel) = channel else {
         let code = if rustix::io::write(rustix::stdio::stderr(), NOT_FOR_PEOPLE).is_ok() { 2 } else { 1 };

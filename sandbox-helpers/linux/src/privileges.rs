@@ -11,14 +11,30 @@ use crate::syscall;
 /// How many processes and threads a command may have if the plan does not say. Far beyond what builds need.
 const MAX_PROCESSES: u64 = 16 * 1024;
 
+/// Whether what bounds the capabilities of programs is empty already. A process inherits it, and each of the forty or so
+/// takes a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BoundingSet {
+    Full,
+    Cleared,
+}
+
+/// Sees to it that no program that is started gets capabilities. Those of this process stay, also over a fork.
+pub(crate) fn clear_bounding_set() -> Result<(), Failure> {
+    syscall::clear_bounding_set().step("clear the capabilities' bounding set")
+}
+
 /// Gives up all capabilities, for this process and all it will start.
-pub(crate) fn drop_capabilities() -> Result<(), Failure> {
+pub(crate) fn drop_capabilities(bounding_set: BoundingSet) -> Result<(), Failure> {
     let own = rustix::thread::capabilities(None).step("read the capabilities")?;
     if own.permitted.is_empty() && own.inheritable.is_empty() {
         return Ok(());
     }
     if own.effective.contains(CapabilitySet::SETPCAP) {
-        syscall::clear_bounding_set().step("clear the capabilities' bounding set")?;
+        match bounding_set {
+            BoundingSet::Full => clear_bounding_set()?,
+            BoundingSet::Cleared => {}
+        }
         // Otherwise user id 0 would get capabilities back at each `exec`.
         rustix::thread::set_capabilities_secure_bits(
             CapabilitiesSecureBits::NO_ROOT

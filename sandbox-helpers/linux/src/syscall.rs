@@ -139,7 +139,7 @@ pub(crate) fn reset_signals() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
-/// Blocks these signals; [`next_signal`] takes them.
+/// Blocks these signals, for all processes that are made from now on too; [`next_signal`] takes them.
 pub(crate) fn block_signals(wanted: &[c_int]) {
     let set = signals(wanted);
     // SAFETY: reads a valid set.

@@ -8,4 +8,5 @@ mod files;
 mod isolation;
 mod launcher;
 mod processes;
+mod reap;
 mod site;

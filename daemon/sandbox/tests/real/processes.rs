@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 use crate::site::{RUNGS, Site, helper};
 
 /// Each rung that the machine has, and no restriction.
-async fn everywhere() -> Vec<Site> {
+pub(crate) async fn everywhere() -> Vec<Site> {
     let mut sites = Site::on(&RUNGS).await;
     sites.push(Site::unrestricted());
     sites
@@ -20,7 +20,7 @@ async fn everywhere() -> Vec<Site> {
 
 /// A script whose children have sessions of their own, are orphans, ignore signals and hold the output. Prints
 /// `ready`; all of it has the site's path as an argument.
-fn stubborn(site: &Site) -> String {
+pub(crate) fn stubborn(site: &Site) -> String {
     let mark = site.path("mark");
     let mark = mark.display();
     format!(
@@ -33,7 +33,7 @@ fn stubborn(site: &Site) -> String {
 }
 
 /// Processes that have the site's path as an argument.
-fn left(site: &Site) -> Vec<String> {
+pub(crate) fn left(site: &Site) -> Vec<String> {
     let mark = site.path("mark");
     let entries = fs::read_dir("/proc").expect("/proc");
     let lines = entries.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
@@ -50,7 +50,7 @@ async fn ready(process: &mut Process) -> Box<dyn AsyncRead + Unpin> {
     Box::new(output)
 }
 
-async fn at_end(mut output: impl AsyncRead + Unpin) {
+pub(crate) async fn at_end(mut output: impl AsyncRead + Unpin) {
     output.read_to_end(&mut Vec::new()).await.expect("the output ends");
 }
 

@@ -1,0 +1,120 @@
+//! Kills what the helpers of a dead daemon still run. Each helper sees by itself that its daemon is gone; this is
+//! for those that can't, because they were stopped, say.
+//!
+//! A process is only ever signalled through a descriptor, and only if it still is the one that was meant after
+//! that was opened: its number may have gone to somebody else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::proc;
+use crate::register::Identity;
+
+/// How long one tree may take to die. Processes of other users, which can't be signalled, are left then.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for a process that was killed before looking again for those that it started.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+
+/// Kills the whole tree of each helper in a register, and empties the register; returns how many there were. To be
+/// called before a launcher has the register, and only by who holds the home, so that no other daemon has it.
+/// Blocks, for some seconds at worst.
+pub fn reap(register: &Path) -> u32 {
+    let Ok(entries) = fs::read_dir(register) else { return 0 };
+    let mut killed = 0;
+    for entry in entries.filter_map(Result::ok) {
+        let Some(Ok(identity)) = entry.file_name().to_str().map(str::parse::<Identity>) else { continue };
+        if let Some(helper) = Handle::of_helper(identity) {
+            tracing::warn!(helper = identity.pid, "a helper outlived its daemon; killing all that it runs");
+            helper.kill_tree();
+            killed += 1;
+        }
+        if let Err(error) = fs::remove_file(entry.path()) {
+            tracing::warn!(%error, "could not strike a helper off the register");
+        }
+    }
+    killed
+}
+
+/// A living process that is the one that was meant.
+struct Handle {
+    identity: Identity,
+    descriptor: OwnedFd,
+}
+
+impl Handle {
+    fn of(identity: Identity) -> Option<Self> {
+        let descriptor =
+            rustix::process::pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::empty()).ok()?;
+        // Invariant: looked at after it was opened, so that it can't have changed hands in between.
+        identity.stat().map(|_| Self { identity, descriptor })
+    }
+
+    /// One that still is a helper. The start time alone would do but for the daemon's machine having been started
+    /// anew, which begins both numbers again.
+    fn of_helper(identity: Identity) -> Option<Self> {
+        let helper = Self::of(identity)?;
+        (proc::name(identity.pid)? == helper_protocol::NAME.as_bytes()).then_some(helper)
+    }
+
+    /// Kills everything below it, then itself. It is stopped meanwhile: so it starts nothing, and orphans still
+    /// come to it, because it is a subreaper.
+    fn kill_tree(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        self.signal(Signal::STOP);
+        loop {
+            let is_still = self.identity.stat().is_none_or(|stat| matches!(stat.state, b'T' | b't'));
+            let descendants = self.descendants();
+            if is_still && descendants.is_empty() {
+                break;
+            }
+            if Instant::now() > deadline {
+                tracing::error!(helper = self.identity.pid, left = descendants.len(), "a tree does not die");
+                break;
+            }
+            let killed: Vec<_> = descendants.into_iter().filter_map(Self::of).collect();
+            for process in &killed {
+                process.signal(Signal::KILL);
+            }
+            wait(killed.first().unwrap_or(self));
+        }
+        self.signal(Signal::KILL);
+        wait(self);
+    }
+
+    /// Those below it that have not ended.
+    fn descendants(&self) -> Vec<Identity> {
+        let all = proc::all();
+        let mut below = BTreeSet::from([self.identity.pid]);
+        loop {
+            let before = below.len();
+            let next = all.iter().filter(|(_, stat)| below.contains(&stat.parent)).map(|(pid, _)| *pid);
+            let next: Vec<_> = next.collect();
+            below.extend(next);
+            if below.len() == before {
+                break;
+            }
+        }
+        below.remove(&self.identity.pid);
+        let living = all.into_iter().filter(|(pid, stat)| below.contains(pid) && !stat.has_ended());
+        living.map(|(pid, stat)| Identity { pid, started: stat.started }).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = rustix::process::pidfd_send_signal(&self.descriptor, signal) {
+            tracing::debug!(pid = self.identity.pid, %error, "a process could not be signalled");
+        }
+    }
+}
+
+/// Waits a moment for a process to end.
+fn wait(process: &Handle) {
+    let mut ended = [PollFd::new(&process.descriptor, PollFlags::IN)];
+    // It says no more than the next look does.
+    let _ = rustix::event::poll(&mut ended, Some(&PAUSE));
+}
