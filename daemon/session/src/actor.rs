@@ -5,54 +5,48 @@
 //! If the log can't be written, nobody has seen what was decided; the actor ends, and the next one folds the log
 //! as it is.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::Path;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use context::{history, instructions};
-use model::request::ModelRequest;
+use model::client::ModelStream;
 use policy::profile::unrestricted;
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{BlobId, ItemId, Seq, Timestamp, TurnId};
-use protocol::item::ItemBody;
+use protocol::ids::{ItemId, RequestId, Seq, Timestamp};
+use protocol::item::{ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use protocol::session::Attachment;
-use protocol::turn::InputPart;
-use store::{Append, Checkpoint, Store};
-use tokio::sync::{Notify, mpsc};
+use protocol::question::QuestionKind;
+use protocol::session::SessionSnapshot;
+use store::{Append, Checkpoint};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tools::registry::Registry;
-use tools::tool::RunContext;
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{error, warn};
 
+use crate::asking;
+use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
-use crate::handle::{Answered, DetachGuard, Joined, Message, Questions, Respond, Start};
+use crate::handle::{Answered, Joined, Message, Questions, Respond, Start};
 use crate::header;
-use crate::input::{Answer, Input};
+use crate::input::{Answer, Input, Request};
 use crate::load::{self, Loaded};
+use crate::log::Log;
 use crate::moment::Moment;
-use crate::outbox::{Outbox, outbox};
-use crate::spools::SessionSpools;
 use crate::state::SessionState;
 use crate::turn::request::refuse_running;
 use crate::turn::step::step;
-use crate::work::{AnswerReader, listen, run_tool};
+use crate::work::{AnswerReader, Place, Work};
 use crate::world::World;
 
-/// Groups of inputs that may wait between a task and the actor; a full channel slows the task.
-const INPUT_QUEUE: usize = 16;
 /// Messages and groups of inputs that are decided together at most.
 const BATCH: usize = 64;
 /// After so long a text that grew is made durable.
 const CHECKPOINT_AFTER: Duration = Duration::from_millis(300);
+/// How long a command may go on when the daemon hands its work over.
+const GRACE: Duration = Duration::from_secs(3);
 /// A session that nobody watches and that does nothing leaves the memory after so long.
 pub(crate) const UNLOAD_AFTER: Duration = Duration::from_secs(60);
 /// The header beside the log is written anew after so many events.
@@ -60,7 +54,7 @@ const EVENTS_PER_HEADER: u64 = 100;
 
 /// What all actors share.
 pub(crate) struct Surroundings {
-    pub(crate) store: Store,
+    pub(crate) log: Arc<dyn Log>,
     pub(crate) tools: Arc<Registry>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) census: Census,
@@ -79,6 +73,8 @@ pub(crate) enum Ended {
     Unloaded,
     /// Its last client left, and it was to be forgotten then.
     Forgotten,
+    /// The log could not be written; why.
+    Failed(String),
     /// It is to be deleted.
     Deleted(Respond<()>),
 }
@@ -92,15 +88,12 @@ pub(crate) struct Actor {
     header_seq: Seq,
     around: Arc<Surroundings>,
     mailbox: mpsc::Receiver<Box<Message>>,
+    /// What the work and its timers tell.
     inputs: mpsc::Receiver<Vec<Input>>,
-    /// For the tasks, and so that `inputs` never ends.
-    sender: mpsc::Sender<Vec<Input>>,
-    subscribers: Vec<Subscriber>,
-    detached: Arc<Notify>,
-    /// The model's answer or the running tool.
-    work: Option<AbortOnDropHandle<()>>,
-    cancel: CancellationToken,
-    deadline: Option<AbortOnDropHandle<()>>,
+    work: Work,
+    audience: Audience,
+    /// Whether the daemon stops: nothing new begins.
+    is_stopping: bool,
     /// When texts that grew are made durable.
     checkpoint_at: Option<Instant>,
     share: Counts,
@@ -112,11 +105,6 @@ pub(crate) struct Actor {
     queries: Vec<Message>,
 }
 
-struct Subscriber {
-    outbox: Outbox,
-    attachment: Attachment,
-}
-
 /// What waits for the log.
 #[expect(clippy::large_enum_variant, reason = "most of what waits are events, and not for long")]
 enum After {
@@ -125,6 +113,7 @@ enum After {
     Reply(Respond<Answered>, Result<Answered, ProtocolError>),
     CallModel,
     RunTool(ItemId),
+    AllowAlways(QuestionKind),
 }
 
 impl Actor {
@@ -134,7 +123,7 @@ impl Actor {
         around: Arc<Surroundings>,
         mailbox: mpsc::Receiver<Box<Message>>,
     ) -> Self {
-        let (sender, inputs) = mpsc::channel(INPUT_QUEUE);
+        let (work, inputs) = Work::new();
         let mut actor = Self {
             state: loaded.state,
             loaded_from: loaded.from,
@@ -142,12 +131,9 @@ impl Actor {
             around,
             mailbox,
             inputs,
-            sender,
-            subscribers: Vec::new(),
-            detached: Arc::new(Notify::new()),
-            work: None,
-            cancel: CancellationToken::new(),
-            deadline: None,
+            work,
+            audience: Audience::default(),
+            is_stopping: false,
             checkpoint_at: None,
             share: Counts::default(),
             records: Vec::new(),
@@ -158,23 +144,40 @@ impl Actor {
         actor
     }
 
-    /// Brings a turn that was running when the log ended to a durable point.
+    /// Brings a turn that was running when the log ended to a durable point. `failure` says why the actor before this
+    /// one could not write the log, if that is how it ended.
     ///
     /// # Errors
     /// When the log can't be written.
-    pub(crate) async fn recover(&mut self) -> Result<(), ProtocolError> {
+    pub(crate) async fn recover(&mut self, failure: Option<String>) -> Result<(), ProtocolError> {
         if self.state.running.is_none() {
             return Ok(());
         }
-        self.take(Input::Stopped, None);
+        self.take(Input::Loaded { failure }, None);
         self.flush().await?;
-        if let Some((running, turn)) = self.state.current()
-            && let Some(allowed) = running.limits.deadline_ms
-        {
-            let (turn_id, spent) = (running.turn_id, self.now().since(turn.started_at));
-            self.start_deadline(turn_id, allowed.saturating_sub(spent));
-        }
+        self.restart_timers();
         Ok(())
+    }
+
+    /// Starts the timers of a turn that came from the log, less the time that went by.
+    fn restart_timers(&mut self) {
+        let Some((running, turn)) = self.state.current() else { return };
+        let now = self.now();
+        let left = |allowed: u64, since: Timestamp| allowed.saturating_sub(now.since(since));
+        let mut timers = Vec::new();
+        if let Some(allowed) = running.limits.deadline_ms {
+            let turn_id = running.turn_id;
+            timers.push((Input::Deadline { turn_id }, left(allowed, turn.started_at)));
+        }
+        if let Some(allowed) = self.state.settings.question_timeout_ms {
+            for question in &self.state.questions {
+                let question_id = question.id;
+                timers.push((Input::QuestionExpired { question_id }, left(allowed, question.asked_at)));
+            }
+        }
+        for (input, after_ms) in timers {
+            self.work.start_timer(input, after_ms);
+        }
     }
 
     /// Runs until the session is at rest, stopped or deleted, or its log can't be written.
@@ -183,20 +186,20 @@ impl Actor {
             let last = self.wait().await;
             let flushed = self.flush().await;
             match (last, flushed) {
-                (Some(Last::Stop(respond)), flushed) => {
+                (Some(Last::Stop { hand_over, respond }), flushed) => {
                     let stopped = match flushed {
-                        Ok(()) => self.stop().await,
+                        Ok(()) => self.stop(hand_over).await,
                         Err(error) => Err(error),
                     };
                     answer(respond, stopped);
                     break Ended::Unloaded;
                 }
-                (_, Err(_)) => break Ended::Unloaded,
+                (_, Err(error)) => break Ended::Failed(error.message),
                 (Some(Last::End(respond)), Ok(())) => match refuse_running(&self.state, "Interrupt it first")
                 {
                     Ok(()) => {
                         let message = format!("The session `{}` was deleted", self.state.id);
-                        self.close_feeds(&ProtocolError::new(ErrorCode::NotFound, message));
+                        self.audience.close(&ProtocolError::new(ErrorCode::NotFound, message));
                         break Ended::Deleted(respond);
                     }
                     Err(conflict) => answer(respond, Err(conflict)),
@@ -217,9 +220,10 @@ impl Actor {
 
     /// Waits for something to happen and decides on all that is ready.
     async fn wait(&mut self) -> Option<Last> {
-        let is_at_rest = self.state.running.is_none() && self.subscribers.is_empty();
+        let is_at_rest = self.state.running.is_none() && self.audience.is_empty();
         let unload_at = is_at_rest.then(|| Instant::now() + UNLOAD_AFTER);
         tokio::select! {
+            biased;
             message = self.mailbox.recv() => match message {
                 Some(message) => {
                     let last = self.receive(*message);
@@ -230,24 +234,30 @@ impl Actor {
                 None => return Some(Last::Rest),
             },
             Some(inputs) = self.inputs.recv() => self.take_all(inputs),
-            () = self.detached.notified() => {
-                self.sweep();
-                let is_over = self.subscribers.is_empty() && self.state.running.is_none();
+            () = self.audience.detached() => {
+                self.audience.sweep();
+                self.count();
+                let is_over = self.audience.is_empty() && self.state.running.is_none();
                 return (is_over && self.state.settings.is_ephemeral).then_some(Last::Rest);
             }
             () = until(self.checkpoint_at) => self.take(Input::Checkpoint, None),
             () = until(unload_at) => return Some(Last::Rest),
         }
+        // One of each in turn, so that neither can keep the other waiting.
         for _ in 0..BATCH {
-            if let Ok(message) = self.mailbox.try_recv() {
+            let message = self.mailbox.try_recv();
+            let inputs = self.inputs.try_recv();
+            if message.is_err() && inputs.is_err() {
+                break;
+            }
+            if let Ok(inputs) = inputs {
+                self.take_all(inputs);
+            }
+            if let Ok(message) = message {
                 let last = self.receive(*message);
                 if last.is_some() {
                     return last;
                 }
-            } else if let Ok(inputs) = self.inputs.try_recv() {
-                self.take_all(inputs);
-            } else {
-                break;
             }
         }
         None
@@ -255,19 +265,28 @@ impl Actor {
 
     fn receive(&mut self, message: Message) -> Option<Last> {
         match message {
-            Message::Request { actor, request, reply } => {
-                self.take(Input::Request { actor, request }, Some(reply));
+            Message::Request { actor, request_id, request, reply } => {
+                // What was carried out before is only answered again, whoever may write now.
+                let is_known = request_id.is_some_and(|id| self.state.answered_before(id).is_some());
+                let allowed =
+                    if is_known { Ok(()) } else { self.audience.check(&actor, intent_of(&request)) };
+                match allowed {
+                    Ok(()) => self.take(Input::Request { actor, request_id, request }, Some(reply)),
+                    Err(denied) => answer(reply, Err(denied)),
+                }
             }
-            Message::Attach { .. } => {
-                // The log has all text then, for those who come back and read on from there.
-                self.take(Input::Checkpoint, None);
+            Message::Attach { .. }
+            | Message::Read { .. }
+            | Message::Summary { .. }
+            | Message::Questions { .. }
+            | Message::Drive { .. } => {
                 self.queries.push(message);
             }
-            Message::Read { .. } | Message::Summary { .. } | Message::Questions { .. } => {
-                self.queries.push(message);
-            }
-            Message::Stop { reply } => return Some(Last::Stop(reply)),
-            Message::End { reply } => return Some(Last::End(reply)),
+            Message::Stop { hand_over, reply } => return Some(Last::Stop { hand_over, respond: reply }),
+            Message::End { actor, reply } => match self.audience.check(&actor, Intent::Change) {
+                Ok(()) => return Some(Last::End(reply)),
+                Err(denied) => answer(reply, Err(denied)),
+            },
         }
         None
     }
@@ -281,38 +300,49 @@ impl Actor {
     /// Decides on an input and on all that follows at once.
     fn take(&mut self, input: Input, mut respond: Option<Respond<Answered>>) {
         let first = self.state.seq.next();
+        let mut request_id = input.request_id();
+        let answered = request_id.and_then(|id| self.state.answered_before(id));
         let mut open = VecDeque::from([input]);
         while let Some(input) = open.pop_front() {
-            let mut moment = Moment::new(self.now(), fastrand::u64(..));
+            let rules = self.around.world.rules();
+            let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
             for effect in step(&self.state, input, &mut moment) {
                 match effect {
-                    Effect::Append(events) => self.fold(events, moment.at),
+                    Effect::Append(events) => self.fold(events, request_id, moment.at),
                     Effect::Publish(delta) => {
                         self.state.grow(&delta);
                         self.after.push(After::Delta(delta));
                         self.checkpoint_at.get_or_insert_with(|| Instant::now() + CHECKPOINT_AFTER);
                     }
                     Effect::Reply(result) => {
-                        let seq = first.min(self.state.seq);
+                        let seq = answered.unwrap_or_else(|| first.min(self.state.seq));
+                        // What follows is not of the request any more.
+                        request_id = None;
                         let result = result.map(|reply| Answered { reply, seq });
                         self.after.extend(respond.take().map(|respond| After::Reply(respond, result)));
                     }
                     Effect::CallModel => self.after.push(After::CallModel),
                     Effect::RunTool { item_id } => self.after.push(After::RunTool(item_id)),
                     Effect::CancelWork => self.cancel_work(),
-                    Effect::StartDeadline { turn_id, after_ms } => self.start_deadline(turn_id, after_ms),
+                    Effect::StartDeadline { turn_id, after_ms } => {
+                        self.work.start_timer(Input::Deadline { turn_id }, after_ms);
+                    }
+                    Effect::StartQuestionTimer { question_id, after_ms } => {
+                        self.work.start_timer(Input::QuestionExpired { question_id }, after_ms);
+                    }
+                    Effect::AllowAlways(kind) => self.after.push(After::AllowAlways(kind)),
                     Effect::Continue => open.push_back(Input::Continue),
                 }
             }
         }
     }
 
-    fn fold(&mut self, events: Vec<Event>, at: Timestamp) {
+    fn fold(&mut self, events: Vec<Event>, request_id: Option<RequestId>, at: Timestamp) {
         for event in events {
             if matches!(event, Event::TurnEnded(_)) {
-                self.deadline = None;
+                self.work.clear_timers();
             }
-            let record = EventRecord { seq: self.state.seq.next(), at, event };
+            let record = EventRecord { seq: self.state.seq.next(), at, request_id, event };
             if let Err(error) = self.state.apply(&record) {
                 // The number was made from the state itself.
                 error!(%error, "an event of the actor's own does not fit");
@@ -328,6 +358,10 @@ impl Actor {
     /// # Errors
     /// When the log can't be written; everybody has been told then, and the actor must not go on.
     async fn flush(&mut self) -> Result<(), ProtocolError> {
+        if self.queries.iter().any(|query| matches!(query, Message::Attach { .. })) {
+            // The log has all text then, for those who come back and read on from there.
+            self.take(Input::Checkpoint, None);
+        }
         while !self.records.is_empty() || !self.after.is_empty() {
             if !self.records.is_empty()
                 && let Err(error) = self.write().await
@@ -338,15 +372,14 @@ impl Actor {
             }
             for after in std::mem::take(&mut self.after) {
                 match after {
-                    After::Event(record) => {
-                        self.subscribers.iter().for_each(|subscriber| subscriber.outbox.event(&record));
-                    }
-                    After::Delta(delta) => {
-                        self.subscribers.iter().for_each(|subscriber| subscriber.outbox.delta(&delta));
-                    }
+                    After::Event(record) => self.audience.show_event(&record),
+                    After::Delta(delta) => self.audience.show_delta(&delta),
                     After::Reply(respond, result) => answer(respond, result),
+                    // What does not begin now is found in the log and begun by the next daemon.
+                    After::CallModel | After::RunTool(_) if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
                     After::RunTool(item_id) => self.run_tool(item_id),
+                    After::AllowAlways(kind) => self.allow_always(&kind),
                 }
             }
         }
@@ -366,7 +399,7 @@ impl Actor {
     async fn write(&mut self) -> Result<(), ProtocolError> {
         let records = std::mem::take(&mut self.records);
         let summary = records.iter().any(|record| is_in_summary(&record.event)).then(|| self.state.summary());
-        Ok(self.around.store.append(Append { session: self.state.id, records, summary }).await?)
+        Ok(self.around.log.append(Append { session: self.state.id, records, summary }).await?)
     }
 
     /// Tells everybody that nothing of this is on disk.
@@ -380,29 +413,25 @@ impl Actor {
         for query in std::mem::take(&mut self.queries) {
             query.refuse(error);
         }
-        self.close_feeds(error);
+        self.audience.close(error);
     }
 
     async fn answer_query(&mut self, query: Message) {
         match query {
             Message::Attach { attachment, start, reply } => {
-                let (outbox, inbox) = outbox();
-                self.subscribers.push(Subscriber { outbox, attachment });
+                let (inbox, guard) = self.audience.join(attachment);
                 let snapshot = match start {
-                    Start::Snapshot { turns } => {
-                        Some(Box::new(self.state.snapshot(0, turns as usize, self.attached())))
-                    }
+                    Start::Snapshot { turns } => Some(Box::new(self.snapshot(0, turns))),
                     Start::Live => None,
                 };
-                let guard = DetachGuard(Arc::clone(&self.detached));
                 answer(reply, Ok(Joined { seq: self.state.seq, snapshot, inbox, guard }));
             }
+            Message::Drive { actor, wish, reply } => answer(reply, self.audience.drive(&actor, wish)),
             Message::Read { skip, limit, reply } => {
                 let wanted = u64::from(skip) + u64::from(limit);
                 let result =
                     if wanted > self.state.turns.len() as u64 { self.load_earlier().await } else { Ok(()) };
-                let snapshot = |()| self.state.snapshot(skip as usize, limit as usize, self.attached());
-                answer(reply, result.map(snapshot));
+                answer(reply, result.map(|()| self.snapshot(skip, limit)));
             }
             Message::Summary { reply } => answer(reply, Ok(self.state.summary())),
             Message::Questions { reply } => {
@@ -413,73 +442,46 @@ impl Actor {
         }
     }
 
-    fn attached(&self) -> Vec<Attachment> {
-        self.subscribers.iter().map(|subscriber| subscriber.attachment.clone()).collect()
+    fn snapshot(&self, skip: u32, limit: u32) -> SessionSnapshot {
+        self.state.snapshot(skip as usize, limit as usize, self.audience.presence())
+    }
+
+    fn allow_always(&mut self, kind: &QuestionKind) {
+        if let Err(error) = self.around.world.allow_always(kind) {
+            let text =
+                format!("The rule could not be written, so the leave holds in this session only: {error}");
+            self.take(Input::Notice { text }, None);
+        }
     }
 
     /// Asks the model. What keeps it from being asked counts as a failure of the provider.
     async fn call_model(&mut self) {
         let Some((running, _)) = self.state.current() else { return };
         let turn_id = running.turn_id;
-        let span = info_span!("turn", id = %turn_id);
+        let provider = self.state.settings.provider.clone();
         match self.model_stream().await {
             Ok(stream) => {
                 let reader =
                     AnswerReader::new(Arc::clone(&self.around.tools), self.state.settings.cwd.clone());
-                let provider = self.state.settings.provider.clone();
-                let listening = listen(stream, provider, turn_id, reader, self.sender.clone());
-                self.work = Some(AbortOnDropHandle::new(tokio::spawn(listening.instrument(span))));
+                self.work.listen(stream, provider, turn_id, reader);
             }
-            Err(error) => {
-                let failure = ProviderFailure {
-                    provider: self.state.settings.provider.clone(),
-                    kind: ProviderFailureKind::Rejected,
-                    status: None,
-                    message: error.message,
-                };
+            Err(ProtocolError { message, .. }) => {
+                let kind = ProviderFailureKind::Rejected;
+                let failure = ProviderFailure { provider, kind, status: None, message };
                 self.take(Input::Model { turn_id, event: Answer::Failed(failure) }, None);
             }
         }
     }
 
-    async fn model_stream(&mut self) -> Result<model::client::ModelStream, ProtocolError> {
+    async fn model_stream(&mut self) -> Result<ModelStream, ProtocolError> {
         self.load_earlier().await?;
-        let images = self.images().await?;
-        let settings = &self.state.settings;
-        let client = self.around.world.model(self.state.id, settings)?;
-        let output_schema = self.state.running.as_ref().and_then(|running| running.output_schema.clone());
-        Ok(client.stream(ModelRequest {
-            model: settings.model.clone(),
-            instructions: instructions::system_prompt(settings, &self.state.instructions).into(),
-            tools: self.around.tools.specifications(),
-            input: history::conversation(&self.state.turns, &|blob| images.get(blob).cloned()),
-            reasoning_effort: settings.reasoning_effort.clone(),
-            reasoning_summary: settings.reasoning_summary.clone(),
-            output_schema,
-            cache_key: self.state.id.to_string(),
-        }))
-    }
-
-    /// The stored images of the conversation as base64; those that are gone are missing.
-    async fn images(&self) -> Result<HashMap<BlobId, String>, ProtocolError> {
-        let mut images = HashMap::new();
-        for item in self.state.turns.iter().flat_map(|turn| &turn.items) {
-            let ItemBody::UserMessage(message) = &item.body else { continue };
-            for part in &message.content {
-                if let InputPart::StoredImage { blob, .. } = part
-                    && !images.contains_key(blob)
-                    && let Some(bytes) = self.around.store.blobs().get(blob).await?
-                {
-                    images.insert(blob.clone(), BASE64_STANDARD.encode(bytes));
-                }
-            }
-        }
-        Ok(images)
+        let request = asking::request(&self.state, &*self.around.log, &self.around.tools).await?;
+        Ok(self.around.world.model(self.state.id, &self.state.settings)?.stream(request))
     }
 
     async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
         if self.state.earlier_turns > 0 {
-            let turns = load::earlier(&self.around.store, self.state.id, self.loaded_from).await?;
+            let turns = load::earlier(&*self.around.log, self.state.id, self.loaded_from).await?;
             self.state.prepend(turns);
             self.loaded_from = Seq::ZERO;
         }
@@ -488,58 +490,59 @@ impl Actor {
 
     fn run_tool(&mut self, item_id: ItemId) {
         let Some(item) = self.state.item(item_id) else { return };
-        let body = item.body.clone();
         let world = &self.around.world;
-        let profile = match &body {
+        let profile = match &item.body {
             // A person let it out, or there is no sandbox to begin with.
             ItemBody::Command(command) if command.is_escalated => unrestricted(),
             _ => world.profile(&self.state.settings),
         };
-        self.cancel = CancellationToken::new();
-        let (cwd, environment): (Arc<Path>, _) =
-            (self.state.settings.cwd.as_path().into(), world.environment(self.state.id));
-        let spools = SessionSpools { store: self.around.store.clone(), session: self.state.id };
-        let cancel = self.cancel.clone();
-        let context = move |progress| RunContext {
-            cwd,
+        let place = Place {
+            cwd: self.state.settings.cwd.as_path().into(),
             profile: Arc::new(profile),
-            environment,
-            spools: Arc::new(spools),
-            progress,
-            cancel,
+            environment: world.environment(self.state.id),
+            spools: self.around.log.spools(self.state.id),
         };
-        let span = info_span!("tool", item = %item_id);
-        let running = run_tool(Arc::clone(&self.around.tools), item_id, body, context, self.sender.clone());
-        self.work = Some(AbortOnDropHandle::new(tokio::spawn(running.instrument(span))));
+        self.work.run_tool(Arc::clone(&self.around.tools), item_id, item.body.clone(), place);
     }
 
     /// Ends the answer or the tool that is going on, before anybody hears that the turn ended.
     fn cancel_work(&mut self) {
-        self.cancel.cancel();
-        self.work = None;
+        self.work.cancel();
         self.after.retain(|after| !matches!(after, After::CallModel | After::RunTool(_)));
     }
 
-    fn start_deadline(&mut self, turn_id: TurnId, after_ms: u64) {
-        let inputs = self.sender.clone();
-        let waiting = async move {
-            tokio::time::sleep(Duration::from_millis(after_ms)).await;
-            // Nobody is there to hear it when the session was unloaded; the turn has ended then.
-            let _ = inputs.send(vec![Input::Deadline { turn_id }]).await;
-        };
-        self.deadline = Some(AbortOnDropHandle::new(tokio::spawn(waiting)));
-    }
-
-    /// Brings the turn to a durable point, because the daemon stops.
-    async fn stop(&mut self) -> Result<(), ProtocolError> {
-        self.take(Input::Stopped, None);
+    /// Brings the turn to a durable point, because the daemon stops. A tool that runs when the work is handed over
+    /// gets a moment to end by itself.
+    async fn stop(&mut self, hand_over: bool) -> Result<(), ProtocolError> {
+        self.is_stopping = true;
+        if hand_over {
+            let grace = tokio::time::sleep(GRACE);
+            tokio::pin!(grace);
+            while self.is_tool_running() {
+                tokio::select! {
+                    biased;
+                    Some(inputs) = self.inputs.recv() => self.take_all(inputs),
+                    () = &mut grace => break,
+                }
+                self.flush().await?;
+            }
+        }
+        let is_call_running = self.is_tool_running();
+        self.take(Input::Stopping { hand_over, is_call_running }, None);
         self.flush().await?;
         self.write_header().await;
         let message = "The daemon is stopping";
-        self.close_feeds(
+        self.audience.close(
             &ProtocolError::new(ErrorCode::Unavailable, message).with_hint("Connect again in a moment"),
         );
         Ok(())
+    }
+
+    fn is_tool_running(&self) -> bool {
+        self.work
+            .tool()
+            .and_then(|id| self.state.item(id))
+            .is_some_and(|item| item.status == ItemStatus::InProgress)
     }
 
     async fn write_header(&mut self) {
@@ -547,7 +550,7 @@ impl Actor {
             && self.state.seq > self.header_seq
         {
             let checkpoint = Checkpoint { seq: self.state.seq, body };
-            match self.around.store.save_checkpoint(self.state.id, checkpoint).await {
+            match self.around.log.save_checkpoint(self.state.id, checkpoint).await {
                 Ok(()) => self.header_seq = self.state.seq,
                 Err(error) => {
                     warn!(%error, "could not write the header of a session; loading it will take longer")
@@ -556,24 +559,12 @@ impl Actor {
         }
     }
 
-    /// Forgets those who left.
-    fn sweep(&mut self) {
-        self.subscribers.retain(|subscriber| !subscriber.outbox.is_closed());
-        self.count();
-    }
-
-    fn close_feeds(&mut self, error: &ProtocolError) {
-        for subscriber in self.subscribers.drain(..) {
-            subscriber.outbox.close(Some(error.clone()));
-        }
-    }
-
     fn count(&mut self) {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let now = Counts {
             loaded: 1,
             running: u32::from(self.state.running.is_some()),
-            attached: number(self.subscribers.len()),
+            attached: number(self.audience.len()),
         };
         self.around.census.change(self.share, now);
         self.share = now;
@@ -594,7 +585,10 @@ impl Drop for Actor {
 enum Last {
     /// Nothing happens any more.
     Rest,
-    Stop(Respond<()>),
+    Stop {
+        hand_over: bool,
+        respond: Respond<()>,
+    },
     End(Respond<()>),
 }
 
@@ -611,6 +605,10 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::QuestionAnswered(_)
         | Event::QuestionWithdrawn(_) => true,
         Event::InputQueued(_)
+        | Event::QueuedInputChanged(_)
+        | Event::QueuedInputCancelled(_)
+        | Event::TurnSuspended(_)
+        | Event::TurnResumed(_)
         | Event::ModelRequested(_)
         | Event::ModelRetried(_)
         | Event::ModelResponded(_)
@@ -619,6 +617,11 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::ItemCompleted(_)
         | Event::Unknown(_) => false,
     }
+}
+
+/// What a request means for others.
+fn intent_of(request: &Request) -> Intent {
+    if matches!(request, Request::Interrupt { .. }) { Intent::Interrupt } else { Intent::Change }
 }
 
 /// Answers a client; one that does not wait any more has lost nothing but the answer.

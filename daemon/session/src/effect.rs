@@ -3,7 +3,9 @@
 use protocol::delta::Delta;
 use protocol::error::ProtocolError;
 use protocol::event::Event;
-use protocol::ids::{ItemId, QuestionId, TurnId};
+use protocol::ids::{ItemId, QuestionId, QueuedId, TurnId};
+use protocol::question::QuestionKind;
+use serde::{Deserialize, Serialize};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,15 @@ pub enum Effect {
     },
     /// Stop the model's answer and the running tool, if any; what they still say comes too late.
     CancelWork,
+    /// Write a rule, so that such a thing is never asked about again.
+    AllowAlways(QuestionKind),
+    /// Send `Input::QuestionExpired` after so long.
+    StartQuestionTimer {
+        /// The question.
+        question_id: QuestionId,
+        /// Milliseconds from now.
+        after_ms: u64,
+    },
     /// Send `Input::Deadline` for the turn after so long.
     StartDeadline {
         /// The turn.
@@ -34,8 +45,8 @@ pub enum Effect {
     Continue,
 }
 
-/// What a client is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a client is answered. Kept with the session's header, for requests that are sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// A turn was started.
     Started {
@@ -51,6 +62,8 @@ pub enum Reply {
     },
     /// The input waits.
     Queued {
+        /// What it is called there.
+        queued_id: QueuedId,
         /// Its place, from 1.
         position: u32,
     },

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use protocol::delta::FeedEntry;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
-use protocol::ids::{Seq, SessionId};
+use protocol::ids::{RequestId, Seq, SessionId};
 use protocol::question::Question;
 use protocol::session::{Attachment, SessionSnapshot, SessionSummary};
 use protocol::turn::Actor;
@@ -22,6 +22,7 @@ use crate::sessions::Sessions;
 pub(crate) enum Message {
     Request {
         actor: Actor,
+        request_id: Option<RequestId>,
         request: Request,
         reply: Respond<Answered>,
     },
@@ -41,12 +42,20 @@ pub(crate) enum Message {
     Questions {
         reply: Respond<Questions>,
     },
+    /// Be the only one who may write, or let the others write again.
+    Drive {
+        actor: Actor,
+        wish: Wish,
+        reply: Respond<()>,
+    },
     /// Bring the turn to a durable point and end.
     Stop {
+        hand_over: bool,
         reply: Respond<()>,
     },
     /// End, because the session is to be deleted.
     End {
+        actor: Actor,
         reply: Respond<()>,
     },
 }
@@ -61,12 +70,23 @@ impl Message {
             Self::Read { reply, .. } => answer(reply, Err(error)),
             Self::Summary { reply } => answer(reply, Err(error)),
             Self::Questions { reply } => answer(reply, Err(error)),
-            Self::Stop { reply } | Self::End { reply } => answer(reply, Err(error)),
+            Self::Drive { reply, .. } | Self::Stop { reply, .. } | Self::End { reply, .. } => {
+                answer(reply, Err(error))
+            }
         }
     }
 }
 
 pub(crate) type Respond<T> = oneshot::Sender<Result<T, ProtocolError>>;
+
+/// What a client wishes for its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To be the only one who may write.
+    TakeOver,
+    /// To let the others write again.
+    Release,
+}
 
 /// Where a feed is to begin.
 pub(crate) enum Start {
@@ -116,12 +136,26 @@ impl SessionHandle {
     /// the request back.
     ///
     /// # Errors
-    /// What `turn::step` refuses with, `Unavailable` while the daemon stops or when the log can't be written.
-    pub async fn request(&self, actor: Actor, request: Request) -> Result<Answered, ProtocolError> {
+    /// What `turn::step` refuses with, `Denied` for a viewer or while another client is the only one who may write,
+    /// `Unavailable` while the daemon stops or when the log can't be written.
+    pub async fn request(
+        &self,
+        actor: Actor,
+        request_id: Option<RequestId>,
+        request: Request,
+    ) -> Result<Answered, ProtocolError> {
         if !matches!(request, Request::Interrupt { .. }) {
             self.sessions()?.refuse_draining()?;
         }
-        self.ask(|reply| Message::Request { actor, request, reply }).await
+        self.ask(|reply| Message::Request { actor, request_id, request, reply }).await
+    }
+
+    /// Makes a client that follows the session the only one who may write, or ends that.
+    ///
+    /// # Errors
+    /// `Denied` for a viewer, `Conflict` when another one took over or the client does not follow the session.
+    pub async fn drive(&self, actor: Actor, wish: Wish) -> Result<(), ProtocolError> {
+        self.ask(|reply| Message::Drive { actor, wish, reply }).await
     }
 
     /// Follows the session: all there is, or the events since a place, and then everything that happens.
@@ -144,7 +178,7 @@ impl SessionHandle {
             (Some(since), _) if since == seq => FeedStart::Events(Vec::new()),
             // What was appended since is in the inbox; what came before, the log has.
             (Some(since), _) => {
-                FeedStart::Events(self.sessions()?.store.events(self.id, since, Some(seq)).await?)
+                FeedStart::Events(self.sessions()?.log.events(self.id, since, Some(seq)).await?)
             }
             (None, Some(snapshot)) => FeedStart::Snapshot(snapshot),
             (None, None) => return Err(gone(self.id)),

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::ids::{QuestionId, Seq, SessionId, Timestamp};
+use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp};
 use protocol::model::Usage;
 use protocol::question::Answer;
 use protocol::session::{InstructionFile, QueuedInput, SessionSettings};
 use protocol::turn::Turn;
 use serde::{Deserialize, Serialize};
 
+use crate::effect::Reply;
 use crate::state::SessionState;
 
 /// Changes when a header of an older build can't be used any more.
@@ -28,6 +29,7 @@ struct Header {
     turn_count: u32,
     queue: VecDeque<QueuedInput>,
     answered: VecDeque<(QuestionId, Answer)>,
+    requests: VecDeque<(RequestId, Seq, Reply)>,
     usage: Usage,
     grants: BTreeSet<String>,
 }
@@ -49,6 +51,7 @@ pub(crate) fn write(state: &SessionState) -> Option<String> {
         turn_count: state.turn_count(),
         queue: state.queue.clone(),
         answered: state.answered.clone(),
+        requests: state.requests.clone(),
         usage: state.usage,
         grants: state.grants.clone(),
     };
@@ -77,7 +80,9 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
         queue: header.queue,
         questions: Vec::new(),
         answered: header.answered,
+        requests: header.requests,
         usage: header.usage,
+        last_request: None,
         grants: header.grants,
         growing: BTreeMap::new(),
     })

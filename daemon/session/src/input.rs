@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::event::StopReason;
-use protocol::ids::{ItemId, QuestionId, TurnId};
+use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::{ProviderFailure, Usage};
 use protocol::question::Decision;
@@ -19,6 +19,8 @@ pub enum Input {
     Request {
         /// Who.
         actor: Actor,
+        /// The client's name for the request, if it gave one.
+        request_id: Option<RequestId>,
         /// For what.
         request: Request,
     },
@@ -50,12 +52,40 @@ pub enum Input {
         /// The turn.
         turn_id: TurnId,
     },
+    /// A question waited as long as it may.
+    QuestionExpired {
+        /// Which.
+        question_id: QuestionId,
+    },
     /// Texts that grew are to be made durable.
     Checkpoint,
     /// The last effects are done; go on from the state as it is now.
     Continue,
-    /// The session was loaded after the daemon died in the middle of a turn, or the daemon is stopping.
-    Stopped,
+    /// Something that people should know about the running turn.
+    Notice {
+        /// What.
+        text: String,
+    },
+    /// The session was loaded, and the log ends in the middle of a turn.
+    Loaded {
+        /// Why the log could not be written any more, if that is why it ends there; else the daemon died.
+        failure: Option<String>,
+    },
+    /// The daemon is stopping.
+    Stopping {
+        /// Whether another daemon goes on with the turn.
+        hand_over: bool,
+        /// Whether a call is running, and not only open.
+        is_call_running: bool,
+    },
+}
+
+impl Input {
+    /// The client's name for the request, if it is one and has one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<RequestId> {
+        if let Self::Request { request_id, .. } = self { *request_id } else { None }
+    }
 }
 
 /// What a client asks for.
@@ -69,6 +99,8 @@ pub enum Request {
         output_schema: Option<serde_json::Value>,
         /// Ceilings; what is absent comes from the session.
         limits: TurnLimits,
+        /// The last event that the client has seen, if others since matter.
+        expected_seq: Option<Seq>,
     },
     /// Say something into the running turn.
     Steer {
@@ -81,6 +113,20 @@ pub enum Request {
     Enqueue {
         /// What is said.
         input: Vec<InputPart>,
+    },
+    /// Change an input that waits.
+    ChangeQueued {
+        /// Which.
+        queued_id: QueuedId,
+        /// What will be said instead.
+        input: Option<Vec<InputPart>>,
+        /// Where it goes, from 0.
+        position: Option<u32>,
+    },
+    /// Take an input out of the queue.
+    CancelQueued {
+        /// Which.
+        queued_id: QueuedId,
     },
     /// End the running turn.
     Interrupt {

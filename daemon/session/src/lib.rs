@@ -4,21 +4,25 @@
 //! decides: given the state and one input it says which effects follow, and touches nothing. `actor` feeds it
 //! inputs (requests of clients, pieces of the model's answer, outcomes of tools, timers, recovery) one at a time
 //! and carries out the effects in order: append first, then publish, then act. `work` is what goes on beside:
-//! the model's answer and the running tool. `outbox` is a subscriber's bounded queue.
+//! the model's answer, which `asking` asks for, or the running tool. `audience` is who follows, with their roles;
+//! `outbox` is a subscriber's bounded queue.
 //!
 //! `sessions` makes, finds and loads sessions; `handle` is how the rest of the daemon talks to one; `load` reads
-//! it from the store, with `header` so that a long one need not be folded from its beginning. `world` is what the
-//! daemon hands in.
+//! it from the log, with `header` so that a long one need not be folded from its beginning. `log` is what a session
+//! needs of the store, `world` what the daemon hands in.
 //!
 //! Knows nothing of JSON-RPC, SQL, providers, sandboxes or files.
 
 mod actor;
+mod asking;
+mod audience;
 mod census;
 pub mod effect;
 pub mod handle;
 mod header;
 pub mod input;
 mod load;
+pub mod log;
 pub mod moment;
 pub mod outbox;
 pub mod sessions;

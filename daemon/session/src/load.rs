@@ -3,9 +3,10 @@
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{Seq, SessionId};
 use protocol::turn::Turn;
-use store::{Checkpoint, Store};
+use store::Checkpoint;
 
 use crate::header;
+use crate::log::Log;
 use crate::state::{FoldError, SessionState};
 use crate::turns;
 
@@ -25,14 +26,14 @@ pub(crate) struct Loaded {
 ///
 /// # Errors
 /// `NotFound`, what the store says, or `Internal` when the log is not whole.
-pub(crate) async fn load(store: &Store, id: SessionId) -> Result<Loaded, ProtocolError> {
-    if let Some(checkpoint) = store.checkpoint(id).await? {
-        match load_page(store, id, &checkpoint).await? {
+pub(crate) async fn load(log: &dyn Log, id: SessionId) -> Result<Loaded, ProtocolError> {
+    if let Some(checkpoint) = log.checkpoint(id).await? {
+        match load_page(log, id, &checkpoint).await? {
             Some(loaded) => return Ok(loaded),
             None => tracing::info!(session = %id, "the header can't be used; folding the whole log"),
         }
     }
-    let records = store.events(id, Seq::ZERO, None).await?;
+    let records = log.events(id, Seq::ZERO, None).await?;
     if records.is_empty() {
         return Err(ProtocolError::new(ErrorCode::NotFound, format!("There is no session `{id}`"))
             .with_hint("See those there are with `skein sessions list`"));
@@ -43,14 +44,14 @@ pub(crate) async fn load(store: &Store, id: SessionId) -> Result<Loaded, Protoco
 
 /// The last turns and what the header says of the rest. `None` if the header does not fit the log.
 async fn load_page(
-    store: &Store,
+    log: &dyn Log,
     id: SessionId,
     checkpoint: &Checkpoint,
 ) -> Result<Option<Loaded>, ProtocolError> {
-    let starts = store.turn_starts(id, PAGE_TURNS).await?;
+    let starts = log.turn_starts(id, PAGE_TURNS).await?;
     let after_checkpoint = checkpoint.seq.next();
     let from = starts.first().copied().unwrap_or(after_checkpoint).min(after_checkpoint);
-    let records = store.events(id, Seq(from.0.saturating_sub(1)), None).await?;
+    let records = log.events(id, Seq(from.0.saturating_sub(1)), None).await?;
     let known = records.partition_point(|record| record.seq <= checkpoint.seq);
     let mut page = Vec::new();
     for record in &records[..known] {
@@ -67,9 +68,9 @@ async fn load_page(
 ///
 /// # Errors
 /// What the store says.
-pub(crate) async fn earlier(store: &Store, id: SessionId, from: Seq) -> Result<Vec<Turn>, ProtocolError> {
+pub(crate) async fn earlier(log: &dyn Log, id: SessionId, from: Seq) -> Result<Vec<Turn>, ProtocolError> {
     let mut page = Vec::new();
-    for record in store.events(id, Seq::ZERO, Some(Seq(from.0.saturating_sub(1)))).await? {
+    for record in log.events(id, Seq::ZERO, Some(Seq(from.0.saturating_sub(1)))).await? {
         turns::fold(&mut page, &record);
     }
     Ok(page)

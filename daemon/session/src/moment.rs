@@ -1,21 +1,29 @@
 //! The time and the identities of one decision, so that `step` needs neither clock nor randomness.
 
-use protocol::ids::{ItemId, QuestionId, Timestamp, TurnId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::ids::{ItemId, QuestionId, QueuedId, Timestamp, TurnId};
 use uuid::Uuid;
 
-/// When a decision is made, and the source of the identities it hands out.
+/// What a person allowed for good: the keys of `state::grant_key`.
+pub type Rules = Arc<BTreeSet<String>>;
+
+/// When a decision is made, what holds beyond the log then, and the source of the identities it hands out.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// When.
     pub at: Timestamp,
+    /// What was allowed for good.
+    pub rules: Rules,
     seed: u64,
 }
 
 impl Moment {
     /// The same time and seed give the same identities.
     #[must_use]
-    pub fn new(at: Timestamp, seed: u64) -> Self {
-        Self { at, seed }
+    pub fn new(at: Timestamp, rules: Rules, seed: u64) -> Self {
+        Self { at, rules, seed }
     }
 
     /// A new identity of a turn.
@@ -31,6 +39,11 @@ impl Moment {
     /// A new identity of a question.
     pub fn question_id(&mut self) -> QuestionId {
         QuestionId(self.uuid())
+    }
+
+    /// A new identity of a queued input.
+    pub fn queued_id(&mut self) -> QueuedId {
+        QueuedId(self.uuid())
     }
 
     fn uuid(&mut self) -> Uuid {

@@ -9,6 +9,7 @@ use protocol::delta::{Delta, FeedEntry, Lagged};
 use protocol::error::ProtocolError;
 use protocol::event::EventRecord;
 use protocol::ids::Seq;
+use protocol::session::Presence;
 use tokio::sync::Notify;
 
 /// Entries that may wait.
@@ -103,6 +104,19 @@ impl Outbox {
         });
     }
 
+    /// Queues who is there now, in place of what waits of that.
+    pub fn presence(&self, presence: &Presence) {
+        self.with(|queue| {
+            if queue.end.is_some() {
+                return;
+            }
+            queue.entries.retain(|entry| !matches!(entry, FeedEntry::Presence(_)));
+            if queue.entries.len() < MAX_ENTRIES {
+                queue.entries.push_back(FeedEntry::Presence(presence.clone()));
+            }
+        });
+    }
+
     /// Ends the feed after what is queued.
     pub fn close(&self, error: Option<ProtocolError>) {
         self.with(|queue| {
@@ -133,7 +147,7 @@ impl Queue {
     fn first_seq(&self) -> Option<Seq> {
         self.entries.iter().find_map(|entry| match entry {
             FeedEntry::Event(record) => Some(record.seq),
-            FeedEntry::Delta(_) | FeedEntry::Unknown(_) => None,
+            FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => None,
         })
     }
 }
@@ -169,7 +183,7 @@ mod tests {
 
     fn event(seq: u64) -> EventRecord {
         let event = Event::ModelRequested(ModelRequested { turn_id: TurnId::generate(), step: 0 });
-        EventRecord { seq: Seq(seq), at: Timestamp(0), event }
+        EventRecord { seq: Seq(seq), at: Timestamp(0), request_id: None, event }
     }
 
     fn delta(item_id: ItemId, offset_bytes: u64, text: &str) -> Delta {

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, SessionCreated};
 use protocol::ids::{QuestionId, Seq, SessionId};
 use protocol::question::OpenQuestion;
 use protocol::session::{InstructionFile, SessionListParams, SessionSettings, SessionSummary};
 use protocol::turn::Actor as Person;
-use store::{Append, Store};
+use store::Append;
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +25,7 @@ use crate::actor::{Actor, Ended, Left, Surroundings, answer};
 use crate::census::{Census, Counts};
 use crate::handle::{Message, SessionHandle, gone};
 use crate::load::{Loaded, load};
+use crate::log::Log;
 use crate::state::SessionState;
 use crate::world::World;
 
@@ -32,9 +34,11 @@ const MAILBOX: usize = 64;
 
 /// All sessions.
 pub struct Sessions {
-    pub(crate) store: Store,
+    pub(crate) log: Arc<dyn Log>,
     around: Arc<Surroundings>,
     entries: Mutex<HashMap<SessionId, Arc<Entry>>>,
+    /// Why the logs of sessions could not be written when their actors ended.
+    failures: Mutex<HashMap<SessionId, String>>,
     is_draining: AtomicBool,
     actors: TaskTracker,
 }
@@ -63,14 +67,15 @@ pub struct NewSession {
 }
 
 impl Sessions {
-    /// The sessions of a store.
+    /// The sessions of a log.
     #[must_use]
-    pub fn new(store: Store, tools: Arc<Registry>, world: Arc<dyn World>) -> Arc<Self> {
-        let around = Surroundings { store: store.clone(), tools, world, census: Census::new() };
+    pub fn new(log: Arc<dyn Log>, tools: Arc<Registry>, world: Arc<dyn World>) -> Arc<Self> {
+        let around = Surroundings { log: Arc::clone(&log), tools, world, census: Census::new() };
         Arc::new(Self {
-            store,
+            log,
             around: Arc::new(around),
             entries: Mutex::default(),
+            failures: Mutex::default(),
             is_draining: AtomicBool::new(false),
             actors: TaskTracker::new(),
         })
@@ -82,10 +87,12 @@ impl Sessions {
     /// # Errors
     /// When the store can't be read.
     pub async fn recover(self: &Arc<Self>) -> Result<(), ProtocolError> {
-        for id in self.store.ephemeral().await? {
-            self.store.delete(id).await?;
+        for id in self.log.ephemeral().await? {
+            if let Err(error) = self.log.delete(id).await {
+                error!(session = %id, %error, "could not forget the session");
+            }
         }
-        for id in self.store.active().await? {
+        for id in self.log.active().await? {
             match self.open(id).await {
                 Ok(_) => info!(session = %id, "recovered"),
                 Err(error) => error!(session = %id, %error, "could not recover the session"),
@@ -94,40 +101,79 @@ impl Sessions {
         Ok(())
     }
 
-    /// Makes a session.
+    /// Makes a session. One that is in memory already is given as it is. Dropping the future does not take it back.
     ///
     /// # Errors
     /// `Unavailable` while the daemon stops or when the log can't be written.
     pub async fn create(self: &Arc<Self>, new: NewSession) -> Result<SessionHandle, ProtocolError> {
-        self.refuse_draining()?;
         let NewSession { id, actor, title, settings, instructions } = new;
         let event = Event::SessionCreated(SessionCreated { actor, title, settings, instructions });
-        let record = EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), event };
+        let record =
+            EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), request_id: None, event };
         let state = SessionState::create(id, &record)
             .map_err(|error| ProtocolError::new(ErrorCode::Internal, error.to_string()))?;
-        let summary = Some(state.summary());
-        self.store.append(Append { session: id, records: vec![record], summary }).await?;
-        let entry = Arc::new(Entry::default());
-        self.entries().insert(id, Arc::clone(&entry));
-        let loaded = Loaded { state, from: Seq::ZERO, checkpoint: Seq::ZERO };
-        entry.handle.get_or_try_init(|| self.start(loaded, &entry)).await.cloned()
+        let append = Append { session: id, records: vec![record], summary: Some(state.summary()) };
+        let sessions = Arc::clone(self);
+        let entering = async move {
+            let made = || async {
+                sessions.log.append(append.clone()).await?;
+                Ok(Loaded { state: state.clone(), from: Seq::ZERO, checkpoint: Seq::ZERO })
+            };
+            sessions.enter(id, made).await
+        };
+        self.see_through(id, entering).await
     }
 
     /// The session, loaded if need be.
     ///
     /// # Errors
-    /// `NotFound`, or what the store says.
+    /// `NotFound`, `Unavailable` while the daemon stops, or what the store says.
     pub async fn open(self: &Arc<Self>, id: SessionId) -> Result<SessionHandle, ProtocolError> {
+        let entered = self.entries().get(&id).and_then(|entry| entry.handle.get().cloned());
+        if let Some(handle) = entered.filter(|handle| !handle.mailbox.is_closed()) {
+            return Ok(handle);
+        }
+        let sessions = Arc::clone(self);
+        let entering = async move { sessions.enter(id, || load(&*sessions.log, id)).await };
+        self.see_through(id, entering).await
+    }
+
+    /// Brings a session into memory to the end, whether or not the one who asked still waits: what was begun to be
+    /// appended is appended, and nobody may load the session beside it.
+    async fn see_through(
+        &self,
+        id: SessionId,
+        entering: impl Future<Output = Result<SessionHandle, ProtocolError>> + Send + 'static,
+    ) -> Result<SessionHandle, ProtocolError> {
+        self.actors.spawn(entering).await.unwrap_or_else(|_| Err(gone(id)))
+    }
+
+    /// The session's handle. Without an actor, one starts with what `loaded` gives; all who ask meanwhile wait.
+    async fn enter<Loading>(
+        self: &Arc<Self>,
+        id: SessionId,
+        loaded: impl Fn() -> Loading + Send + Sync,
+    ) -> Result<SessionHandle, ProtocolError>
+    where
+        Loading: Future<Output = Result<Loaded, ProtocolError>> + Send,
+    {
         loop {
             let entry = Arc::clone(self.entries().entry(id).or_default());
             let started = entry.handle.get_or_try_init(|| async {
-                let loaded = load(&self.store, id).await?;
-                self.start(loaded, &entry).await
+                // Invariant: only an entry in the map gets an actor. One that failed is out of it, and may still be
+                // waited for.
+                if !self.holds(id, &entry) {
+                    return Err(None);
+                }
+                self.refuse_draining().map_err(Some)?;
+                let loaded = loaded().await.map_err(Some)?;
+                self.start(loaded, &entry).await.map_err(Some)
             });
             match started.await {
                 Ok(handle) if !handle.mailbox.is_closed() => return Ok(handle.clone()),
                 Ok(_) => entry.is_over.cancelled().await,
-                Err(error) => {
+                Err(None) => {}
+                Err(Some(error)) => {
                     self.remove(id, &entry);
                     return Err(error);
                 }
@@ -140,7 +186,7 @@ impl Sessions {
     /// # Errors
     /// What the store says.
     pub async fn list(&self, params: &SessionListParams) -> Result<Vec<SessionSummary>, ProtocolError> {
-        Ok(self.store.list(params).await?)
+        Ok(self.log.list(params).await?)
     }
 
     /// The questions that wait, oldest first.
@@ -184,27 +230,40 @@ impl Sessions {
     /// Removes a session and all that belongs to it.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` while a turn runs, or what the store says.
-    pub async fn delete(self: &Arc<Self>, id: SessionId) -> Result<(), ProtocolError> {
-        let handle = self.open(id).await?;
+    /// `NotFound`, `Conflict` while a turn runs, `Denied` as for a request, or what the store says.
+    pub async fn delete(self: &Arc<Self>, id: SessionId, actor: Person) -> Result<(), ProtocolError> {
+        let handle = match self.open(id).await {
+            Ok(handle) => handle,
+            // Its log can't be read, so it has no turn that would keep it.
+            Err(error) if error.code == ErrorCode::Internal => {
+                warn!(session = %id, %error, "deleting a session that can't be read");
+                return Ok(self.log.delete(id).await?);
+            }
+            Err(error) => return Err(error),
+        };
         let (reply, done) = oneshot::channel();
-        if handle.mailbox.send(Box::new(Message::End { reply })).await.is_err() {
+        if handle.mailbox.send(Box::new(Message::End { actor, reply })).await.is_err() {
             return Err(gone(id));
         }
         done.await.unwrap_or_else(|_| Err(gone(id)))
     }
 
-    /// Takes no new turns, brings the running ones to a durable point and ends all actors.
-    pub async fn drain(&self) {
+    /// Takes no new turns, brings the running ones to a durable point and ends all actors. With `hand_over` the turns
+    /// rest there, and the next daemon goes on with them; else they end.
+    pub async fn drain(&self, hand_over: bool) {
         self.is_draining.store(true, Ordering::Release);
-        for handle in self.loaded() {
+        let entries: Vec<_> = self.entries().values().cloned().collect();
+        let stopping = entries.into_iter().map(|entry| async move {
+            // One that is being loaded is waited for; from now on none begins.
+            let Ok(handle) = entry.handle.get_or_try_init(|| async { Err(()) }).await else { return };
             let (reply, done) = oneshot::channel();
-            if handle.mailbox.send(Box::new(Message::Stop { reply })).await.is_ok()
+            if handle.mailbox.send(Box::new(Message::Stop { hand_over, reply })).await.is_ok()
                 && let Ok(Err(error)) = done.await
             {
                 error!(session = %handle.id(), %error, "could not bring the session to a durable point");
             }
-        }
+        });
+        join_all(stopping).await;
         self.actors.close();
         self.actors.wait().await;
     }
@@ -235,6 +294,10 @@ impl Sessions {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn failures(&self) -> MutexGuard<'_, HashMap<SessionId, String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn loaded(&self) -> Vec<SessionHandle> {
         self.entries().values().filter_map(|entry| entry.handle.get().cloned()).collect()
     }
@@ -247,6 +310,10 @@ impl Sessions {
         }
     }
 
+    fn holds(&self, id: SessionId, entry: &Arc<Entry>) -> bool {
+        self.entries().get(&id).is_some_and(|known| Arc::ptr_eq(known, entry))
+    }
+
     /// Starts the actor of a session that was loaded.
     async fn start(
         self: &Arc<Self>,
@@ -256,7 +323,9 @@ impl Sessions {
         let id = loaded.state.id;
         let (mailbox, messages) = mpsc::channel(MAILBOX);
         let mut actor = Actor::new(loaded, Arc::clone(&self.around), messages);
-        actor.recover().await?;
+        let failure = self.failures().get(&id).cloned();
+        actor.recover(failure).await?;
+        self.failures().remove(&id);
         self.spawn(id, actor, entry);
         Ok(SessionHandle { id, mailbox, sessions: Arc::downgrade(self) })
     }
@@ -285,14 +354,17 @@ impl Sessions {
     ) {
         match ended {
             Ended::Unloaded => {}
+            Ended::Failed(message) => {
+                self.failures().insert(id, message);
+            }
             Ended::Forgotten if !unserved.is_empty() => {}
             Ended::Forgotten => {
-                if let Err(error) = self.store.delete(id).await {
+                if let Err(error) = self.log.delete(id).await {
                     warn!(%error, "could not forget the session; the next start does it");
                 }
             }
             Ended::Deleted(respond) => {
-                let deleted = self.store.delete(id).await.map_err(ProtocolError::from);
+                let deleted = self.log.delete(id).await.map_err(ProtocolError::from);
                 answer(respond, deleted);
             }
         }
@@ -301,8 +373,20 @@ impl Sessions {
         if unserved.is_empty() {
             return;
         }
-        // Who is not served by the next actor hears that from its dropped channel.
-        let Ok(next) = self.open(id).await else { return };
+        let next = match self.open(id).await {
+            Ok(next) => next,
+            Err(error) => {
+                for message in unserved {
+                    match message {
+                        // What it is to do is done: the session is out of memory.
+                        Message::Stop { reply, .. } => answer(reply, Ok(())),
+                        other => other.refuse(&error),
+                    }
+                }
+                return;
+            }
+        };
+        // Who is not served by the next actor either hears that from its dropped channel.
         for message in unserved {
             if next.mailbox.send(Box::new(message)).await.is_err() {
                 return;

@@ -6,18 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::delta::Delta;
-use protocol::event::{Event, EventRecord, ItemAppended};
-use protocol::ids::{ItemId, QuestionId, Seq, SessionId, Timestamp, TurnId};
+use protocol::event::{Event, EventRecord, ItemAppended, QueuedInputChanged, TurnSuspended};
+use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
 use protocol::session::{
-    Attachment, InstructionFile, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+    InstructionFile, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
 };
 use protocol::turn::{InputPart, Turn, TurnLimits};
 
+use crate::effect::Reply;
 use crate::turns;
 
+/// Requests with a name that are remembered.
+const MAX_REQUESTS: usize = 200;
 /// Characters of the first input that become the title.
 const TITLE_CHARS: usize = 80;
 
@@ -52,8 +55,12 @@ pub struct SessionState {
     pub questions: Vec<Question>,
     /// The last answers, for those who come late.
     pub answered: VecDeque<(QuestionId, Answer)>,
+    /// The last requests that had a name, with the place of their first event and what was answered.
+    pub requests: VecDeque<(RequestId, Seq, Reply)>,
     /// Tokens spent in all.
     pub usage: Usage,
+    /// The request with a name whose events were folded last, with the place of the first one.
+    pub(crate) last_request: Option<(RequestId, Seq)>,
     /// What was allowed for the whole session.
     pub(crate) grants: BTreeSet<String>,
     /// Texts of items in progress.
@@ -75,6 +82,8 @@ pub struct Running {
     pub output_schema: Option<serde_json::Value>,
     /// Items that a person allowed.
     pub allowed: BTreeSet<ItemId>,
+    /// How the daemon handed the turn over, until the next one takes it up.
+    pub suspended: Option<TurnSuspended>,
     /// What was allowed for this turn.
     grants: BTreeSet<String>,
 }
@@ -149,7 +158,9 @@ impl SessionState {
             queue: VecDeque::new(),
             questions: Vec::new(),
             answered: VecDeque::new(),
+            requests: VecDeque::new(),
             usage: Usage::default(),
+            last_request: None,
             grants: BTreeSet::new(),
             growing: BTreeMap::new(),
         })
@@ -167,6 +178,15 @@ impl SessionState {
         self.seq = record.seq;
         self.updated_at = record.at;
         turns::fold(&mut self.turns, record);
+        self.fold_rest(record);
+        if let Some(id) = record.request_id {
+            self.note_request(id, record);
+        }
+        Ok(())
+    }
+
+    /// What beside the turns an event changes.
+    fn fold_rest(&mut self, record: &EventRecord) {
         match &record.event {
             // A second creation changes nothing: the first event is folded by `create`.
             Event::SessionCreated(_) | Event::Unknown(_) | Event::ModelRetried(_) => {}
@@ -179,9 +199,11 @@ impl SessionState {
             Event::SessionArchived(_) => self.is_archived = true,
             Event::SessionUnarchived(_) => self.is_archived = false,
             Event::InputQueued(queued) => self.queue.push_back(queued.queued.clone()),
+            Event::QueuedInputChanged(changed) => self.change_queued(changed),
+            Event::QueuedInputCancelled(cancelled) => self.remove_queued(cancelled.queued_id),
             Event::TurnStarted(started) => {
-                if started.is_from_queue {
-                    self.queue.pop_front();
+                if let Some(id) = started.queued_id {
+                    self.remove_queued(id);
                 }
                 self.running = Some(Running {
                     turn_id: started.turn_id,
@@ -190,6 +212,7 @@ impl SessionState {
                     limits: started.limits.clone(),
                     output_schema: started.output_schema.clone(),
                     allowed: BTreeSet::new(),
+                    suspended: None,
                     grants: BTreeSet::new(),
                 });
             }
@@ -224,12 +247,91 @@ impl SessionState {
             Event::QuestionWithdrawn(withdrawn) => {
                 self.questions.retain(|question| question.id != withdrawn.question_id);
             }
+            Event::TurnSuspended(suspended) => self.suspend(Some(suspended.clone())),
+            Event::TurnResumed(_) => self.suspend(None),
             Event::TurnEnded(_) => {
                 self.running = None;
                 self.growing.clear();
             }
         }
-        Ok(())
+    }
+
+    fn suspend(&mut self, suspended: Option<TurnSuspended>) {
+        if let Some(running) = &mut self.running {
+            running.suspended = suspended;
+        }
+    }
+
+    fn change_queued(&mut self, changed: &QueuedInputChanged) {
+        let Some(at) = self.queue.iter().position(|queued| queued.id == changed.queued_id) else { return };
+        let Some(mut queued) = self.queue.remove(at) else { return };
+        if let Some(input) = &changed.input {
+            queued.input.clone_from(input);
+        }
+        let to = changed.position.map_or(at, |position| position as usize).min(self.queue.len());
+        self.queue.insert(to, queued);
+    }
+
+    fn remove_queued(&mut self, id: QueuedId) {
+        self.queue.retain(|queued| queued.id != id);
+    }
+
+    /// Keeps what a request with a name was answered. Of the events that carry the name, the first one that tells
+    /// counts; but who starts a turn in an archived session asked for the turn.
+    fn note_request(&mut self, id: RequestId, record: &EventRecord) {
+        if let Some((.., reply)) = self.requests.iter_mut().find(|(known, ..)| *known == id) {
+            if let Event::TurnStarted(started) = &record.event {
+                *reply = Reply::Started { turn_id: started.turn_id };
+            }
+            return;
+        }
+        let known = self.last_request.filter(|(last, _)| *last == id);
+        let (_, first) = *self.last_request.insert(known.unwrap_or((id, record.seq)));
+        let Some(reply) = self.reply_of(&record.event) else { return };
+        self.requests.push_back((id, first, reply));
+        if self.requests.len() > MAX_REQUESTS {
+            self.requests.pop_front();
+        }
+    }
+
+    /// The place of the first event of a request that was carried out before.
+    #[must_use]
+    pub fn answered_before(&self, id: RequestId) -> Option<Seq> {
+        self.requests.iter().find(|(known, ..)| *known == id).map(|(_, seq, _)| *seq)
+    }
+
+    /// What the request that led to this event was answered.
+    fn reply_of(&self, event: &Event) -> Option<Reply> {
+        match event {
+            Event::TurnStarted(started) => Some(Reply::Started { turn_id: started.turn_id }),
+            Event::InputQueued(queued) => Some(Reply::Queued {
+                queued_id: queued.queued.id,
+                position: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            }),
+            Event::ItemCompleted(changed) => {
+                let item = &changed.item;
+                let is_steer = matches!(&item.body, ItemBody::UserMessage(message) if message.is_steer);
+                is_steer.then_some(Reply::Steered { turn_id: item.turn_id, item_id: item.id })
+            }
+            Event::QuestionAnswered(answered) => Some(Reply::Answered { question_id: answered.question_id }),
+            Event::TurnEnded(ended) => Some(Reply::Interrupted { turn_id: Some(ended.turn_id) }),
+            Event::SessionUpdated(_)
+            | Event::SessionArchived(_)
+            | Event::SessionUnarchived(_)
+            | Event::QueuedInputChanged(_)
+            | Event::QueuedInputCancelled(_) => Some(Reply::Done),
+            Event::SessionCreated(_)
+            | Event::ModelRequested(_)
+            | Event::ModelRetried(_)
+            | Event::ModelResponded(_)
+            | Event::ItemStarted(_)
+            | Event::ItemAppended(_)
+            | Event::QuestionAsked(_)
+            | Event::QuestionWithdrawn(_)
+            | Event::TurnSuspended(_)
+            | Event::TurnResumed(_)
+            | Event::Unknown(_) => None,
+        }
     }
 
     fn append(&mut self, appended: &ItemAppended) {
@@ -258,7 +360,8 @@ impl SessionState {
             GrantScope::Turn => {
                 running.grants.insert(key);
             }
-            GrantScope::Session => {
+            // A rule holds for later sessions; in this one it holds from now on, written or not.
+            GrantScope::Session | GrantScope::Always => {
                 self.grants.insert(key);
             }
             GrantScope::Once | GrantScope::Unknown(_) => {}
@@ -376,7 +479,7 @@ impl SessionState {
 
     /// All that a client needs: `limit` turns, `skip` from the end; of those that are in memory.
     #[must_use]
-    pub fn snapshot(&self, skip: usize, limit: usize, attached: Vec<Attachment>) -> SessionSnapshot {
+    pub fn snapshot(&self, skip: usize, limit: usize, presence: Presence) -> SessionSnapshot {
         let end = self.turns.len().saturating_sub(skip);
         let start = end.saturating_sub(limit);
         let turns = self.turns[start..end]
@@ -392,7 +495,7 @@ impl SessionState {
             earlier_turns: self.earlier_turns.saturating_add(u32::try_from(start).unwrap_or(u32::MAX)),
             questions: self.questions.clone(),
             queue: self.queue.iter().cloned().collect(),
-            attached,
+            presence,
         }
     }
 }
@@ -413,7 +516,8 @@ fn title_of(item: &Item) -> Option<String> {
 }
 
 /// What "the same thing again" means for a leave that lasts.
-fn grant_key(kind: &QuestionKind) -> Option<String> {
+#[must_use]
+pub fn grant_key(kind: &QuestionKind) -> Option<String> {
     match kind {
         QuestionKind::Command { argv, cwd, is_escalated, .. } => {
             serde_json::to_string(&(argv, cwd, is_escalated)).ok()

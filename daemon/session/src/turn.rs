@@ -4,6 +4,7 @@ mod answer;
 mod calls;
 mod ending;
 pub(crate) mod request;
+mod restart;
 pub mod step;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
-//! What goes on beside a session's decisions: the model's answer and the running tool, each a task that tells
-//! the actor what happens. Aborting the task ends what it started.
+//! What goes on beside a session's decisions: the model's answer or the running tool, and timers, each a task that
+//! tells the actor what happens. Aborting a task ends what it started.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use model::client::ModelStream;
@@ -12,21 +13,108 @@ use model::event::{ModelEvent, OutputItem};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
+use protocol::profile::Profile;
 use protocol::tool::ToolCall;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tools::output::Spools;
 use tools::registry::Registry;
 use tools::tool::{RunContext, RunOutcome};
+use tracing::{Instrument, info_span};
 
 use crate::input::{Answer, Input};
+use crate::world::CommandEnvironment;
 
 /// Pieces of output that may wait for the actor.
 const PROGRESS_QUEUE: usize = 16;
 /// Pieces of an answer that are told together at most.
 const TOGETHER: usize = 64;
 
+/// Groups of inputs that may wait between a task and the actor; a full channel slows the task.
+const INPUT_QUEUE: usize = 16;
+
+/// The answer or the tool that is going on, at most one, and the turn's timers.
+pub(crate) struct Work {
+    inputs: mpsc::Sender<Vec<Input>>,
+    task: Option<AbortOnDropHandle<()>>,
+    cancel: CancellationToken,
+    tool: Option<ItemId>,
+    timers: Vec<AbortOnDropHandle<()>>,
+}
+
+/// Where a tool runs.
+pub(crate) struct Place {
+    pub(crate) cwd: Arc<Path>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) environment: CommandEnvironment,
+    pub(crate) spools: Arc<dyn Spools>,
+}
+
+impl Work {
+    /// Nothing yet, and where it will be heard.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Vec<Input>>) {
+        let (inputs, heard) = mpsc::channel(INPUT_QUEUE);
+        let work =
+            Self { inputs, task: None, cancel: CancellationToken::new(), tool: None, timers: Vec::new() };
+        (work, heard)
+    }
+
+    /// The item of the tool that ran last.
+    pub(crate) fn tool(&self) -> Option<ItemId> {
+        self.tool
+    }
+
+    /// Listens to an answer.
+    pub(crate) fn listen(
+        &mut self,
+        stream: ModelStream,
+        provider: String,
+        turn_id: TurnId,
+        reader: AnswerReader,
+    ) {
+        let listening = listen(stream, provider, turn_id, reader, self.inputs.clone());
+        let span = info_span!("turn", id = %turn_id);
+        self.task = Some(AbortOnDropHandle::new(tokio::spawn(listening.instrument(span))));
+    }
+
+    /// Runs a tool.
+    pub(crate) fn run_tool(&mut self, tools: Arc<Registry>, item_id: ItemId, body: ItemBody, place: Place) {
+        self.cancel = CancellationToken::new();
+        self.tool = Some(item_id);
+        let cancel = self.cancel.clone();
+        let Place { cwd, profile, environment, spools } = place;
+        let context = move |progress| RunContext { cwd, profile, environment, spools, progress, cancel };
+        let running = run_tool(tools, item_id, body, context, self.inputs.clone());
+        let span = info_span!("tool", item = %item_id);
+        self.task = Some(AbortOnDropHandle::new(tokio::spawn(running.instrument(span))));
+    }
+
+    /// Ends the answer or the tool.
+    pub(crate) fn cancel(&mut self) {
+        self.cancel.cancel();
+        self.task = None;
+    }
+
+    /// Tells the actor something after a while.
+    pub(crate) fn start_timer(&mut self, input: Input, after_ms: u64) {
+        let inputs = self.inputs.clone();
+        let waiting = async move {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            tell(&inputs, vec![input]).await;
+        };
+        self.timers.push(AbortOnDropHandle::new(tokio::spawn(waiting)));
+    }
+
+    /// Forgets all timers.
+    pub(crate) fn clear_timers(&mut self) {
+        self.timers.clear();
+    }
+}
+
 /// Listens to an answer until its end. What is there at once is told at once, so that it becomes durable
 /// together. A full channel slows the provider's stream, not the session.
-pub(crate) async fn listen(
+async fn listen(
     stream: ModelStream,
     provider: String,
     turn_id: TurnId,
@@ -122,7 +210,7 @@ impl AnswerReader {
 }
 
 /// Runs a tool to its end and tells what it prints meanwhile.
-pub(crate) async fn run_tool(
+async fn run_tool(
     tools: Arc<Registry>,
     item_id: ItemId,
     body: ItemBody,

@@ -7,7 +7,10 @@ use model::client::ModelClient;
 use protocol::error::ProtocolError;
 use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::Profile;
+use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
+
+use crate::moment::Rules;
 
 /// Variables of commands.
 pub type CommandEnvironment = Arc<[(OsString, OsString)]>;
@@ -29,6 +32,15 @@ pub trait World: Send + Sync {
 
     /// What commands of the session may touch now. Looks at the file system.
     fn profile(&self, settings: &SessionSettings) -> Profile;
+
+    /// What a person allowed for good.
+    fn rules(&self) -> Rules;
+
+    /// Writes the rule that such a thing is allowed for good.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError>;
 
     /// The environment of the session's commands, secrets removed.
     fn environment(&self, session: SessionId) -> CommandEnvironment;

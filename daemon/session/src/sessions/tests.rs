@@ -11,22 +11,22 @@ use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::{InputItem, ModelRequest};
 use protocol::delta::FeedEntry;
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{ClientId, Timestamp};
+use protocol::ids::{ClientId, RequestId, Timestamp};
 use protocol::item::{Command, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::profile::{ApprovalPolicy, NetworkAccess, Profile, SandboxMode};
-use protocol::question::{Decision, GrantScope};
-use protocol::session::{Attachment, SessionStatus};
+use protocol::question::{Decision, GrantScope, QuestionKind};
+use protocol::session::{AfterCrash, Attachment, ClientRole, Presence, SessionStatus};
 use protocol::tool::{CallInput, ToolCall, ToolInput, ToolSpecification};
 use protocol::turn::{InputPart, InterruptReason, TurnLimits, TurnOutcome};
-use store::{Durability, StoreOptions};
+use store::{Durability, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tools::tool::{CallError, RunContext, RunOutcome, Tool};
 
 use super::*;
 use crate::effect::Reply;
-use crate::handle::{Feed, FeedStart};
+use crate::handle::{Feed, FeedStart, Wish};
 use crate::input::Request;
 use crate::outbox::End;
 
@@ -118,7 +118,10 @@ impl Tool for Echo {
     }
 }
 
-struct TestWorld(Arc<Script>);
+struct TestWorld {
+    script: Arc<Script>,
+    rules: Mutex<crate::moment::Rules>,
+}
 
 impl World for TestWorld {
     fn now(&self) -> Timestamp {
@@ -127,7 +130,17 @@ impl World for TestWorld {
     }
 
     fn model(&self, _: SessionId, _: &SessionSettings) -> Result<Arc<dyn ModelClient>, ProtocolError> {
-        Ok(Arc::clone(&self.0) as Arc<dyn ModelClient>)
+        Ok(Arc::clone(&self.script) as Arc<dyn ModelClient>)
+    }
+
+    fn rules(&self) -> crate::moment::Rules {
+        Arc::clone(&self.rules.lock().expect("lock"))
+    }
+
+    fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
+        let mut rules = self.rules.lock().expect("lock");
+        Arc::make_mut(&mut rules).extend(crate::state::grant_key(kind));
+        Ok(())
     }
 
     fn profile(&self, _: &SessionSettings) -> Profile {
@@ -179,7 +192,7 @@ impl Bench {
     }
 
     async fn log(&self, session: &SessionHandle) -> Vec<EventRecord> {
-        self.sessions.store.events(session.id(), Seq::ZERO, None).await.expect("log")
+        self.sessions.log.events(session.id(), Seq::ZERO, None).await.expect("log")
     }
 }
 
@@ -192,7 +205,11 @@ async fn open(folder: &TempDir, script: &Arc<Script>) -> Arc<Sessions> {
     };
     let store = Store::open(options).await.expect("store");
     let tools = Registry::new(Arc::new(Echo), Arc::new(Echo), Vec::new());
-    Sessions::new(store, Arc::new(tools), Arc::new(TestWorld(Arc::clone(script))))
+    Sessions::new(
+        Arc::new(store),
+        Arc::new(tools),
+        Arc::new(TestWorld { script: Arc::clone(script), rules: Mutex::default() }),
+    )
 }
 
 fn settings() -> SessionSettings {
@@ -210,6 +227,8 @@ fn settings() -> SessionSettings {
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
+        after_crash: AfterCrash::Wait,
+        question_timeout_ms: None,
     }
 }
 
@@ -217,16 +236,21 @@ fn person() -> Person {
     Person { client_id: ClientId::generate(), name: "test".into() }
 }
 
+fn attachment(role: ClientRole) -> Attachment {
+    Attachment { actor: person(), version: "1".into(), role, can_answer: true, attached_at: Timestamp(0) }
+}
+
 async fn start(session: &SessionHandle, text: &str) -> Seq {
     let input = vec![InputPart::Text { text: text.into() }];
-    let request = Request::Start { input, output_schema: None, limits: TurnLimits::default() };
-    let answered = session.request(person(), request).await.expect("started");
+    let request =
+        Request::Start { input, output_schema: None, limits: TurnLimits::default(), expected_seq: None };
+    let answered = session.request(person(), None, request).await.expect("started");
     assert!(matches!(answered.reply, Reply::Started { .. }));
     answered.seq
 }
 
 async fn attach(session: &SessionHandle, since: Option<Seq>) -> Feed {
-    let attachment = Attachment { actor: person(), can_answer: true, attached_at: Timestamp(0) };
+    let attachment = attachment(ClientRole::Driver);
     session.attach(attachment, since).await.expect("feed")
 }
 
@@ -251,7 +275,7 @@ fn is_end(event: &Event) -> bool {
 fn events(entries: &[FeedEntry]) -> Vec<EventRecord> {
     let event = |entry: &FeedEntry| match entry {
         FeedEntry::Event(record) => Some(record.clone()),
-        FeedEntry::Delta(_) | FeedEntry::Unknown(_) => None,
+        FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => None,
     };
     entries.iter().filter_map(event).collect()
 }
@@ -312,7 +336,7 @@ async fn a_late_client_sees_the_whole_turn_and_nothing_twice() {
 async fn a_place_beyond_the_log_is_refused() {
     let bench = Bench::new([]).await;
     let session = bench.session().await;
-    let attachment = Attachment { actor: person(), can_answer: true, attached_at: Timestamp(0) };
+    let attachment = attachment(ClientRole::Driver);
     let error = session.attach(attachment, Some(Seq(2))).await.err().expect("refused");
     assert_eq!(error.code, ErrorCode::InvalidRequest);
 }
@@ -355,12 +379,12 @@ async fn a_question_outlives_the_daemon() {
     let mut feed = attach(&session, None).await;
     let decision = Decision::Allow { scope: GrantScope::Once };
     let answer = Request::Answer { question_id: open[0].question.id, decision };
-    session.request(person(), answer.clone()).await.expect("answered");
+    session.request(person(), None, answer.clone()).await.expect("answered");
     let seen = events(&until(&mut feed, is_end).await);
     assert!(
         matches!(&seen.last().expect("end").event, Event::TurnEnded(ended) if ended.outcome == TurnOutcome::Completed)
     );
-    let late = session.request(person(), answer).await.expect_err("too late");
+    let late = session.request(person(), None, answer).await.expect_err("too late");
     assert_eq!(late.code, ErrorCode::Conflict);
 }
 
@@ -372,7 +396,7 @@ async fn an_interrupt_ends_what_runs() {
     start(&session, "go").await;
     until(&mut feed, |event| matches!(event, Event::ModelResponded(_))).await;
     let request = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
-    session.request(person(), request).await.expect("interrupted");
+    session.request(person(), None, request).await.expect("interrupted");
     let seen = events(&until(&mut feed, is_end).await);
     assert!(matches!(&seen.last().expect("end").event, Event::TurnEnded(ended)
         if matches!(ended.outcome, TurnOutcome::Interrupted { reason: InterruptReason::Requested, .. })));
@@ -428,7 +452,7 @@ async fn a_long_session_is_loaded_from_its_end_and_the_model_still_sees_all_of_i
         until(&mut feed, is_end).await;
     }
     drop(feed);
-    bench.sessions.drain().await;
+    bench.sessions.drain(false).await;
     bench.after_a_crash().await;
     let session = bench.sessions.open(session.id()).await.expect("session");
     let mut feed = attach(&session, None).await;
@@ -451,10 +475,11 @@ async fn a_long_session_is_loaded_from_its_end_and_the_model_still_sees_all_of_i
 async fn a_stopping_daemon_takes_no_new_turns() {
     let bench = Bench::new([]).await;
     let session = bench.session().await;
-    bench.sessions.drain().await;
+    bench.sessions.drain(false).await;
     let input = vec![InputPart::Text { text: "go".into() }];
-    let request = Request::Start { input, output_schema: None, limits: TurnLimits::default() };
-    let error = session.request(person(), request).await.expect_err("refused");
+    let request =
+        Request::Start { input, output_schema: None, limits: TurnLimits::default(), expected_seq: None };
+    let error = session.request(person(), None, request).await.expect_err("refused");
     assert_eq!(error.code, ErrorCode::Unavailable);
     assert_eq!(bench.sessions.counts(), Counts::default());
 }
@@ -465,16 +490,59 @@ async fn a_deleted_session_is_gone_for_all_and_a_running_one_is_not_deleted() {
     let session = bench.session().await;
     let mut feed = attach(&session, None).await;
     start(&session, "go").await;
-    let error = bench.sessions.delete(session.id()).await.expect_err("refused");
+    let error = bench.sessions.delete(session.id(), person()).await.expect_err("refused");
     assert_eq!(error.code, ErrorCode::Conflict);
     let request = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
-    session.request(person(), request).await.expect("interrupted");
+    session.request(person(), None, request).await.expect("interrupted");
     until(&mut feed, is_end).await;
-    bench.sessions.delete(session.id()).await.expect("deleted");
+    bench.sessions.delete(session.id(), person()).await.expect("deleted");
     let Err(End::Closed(Some(error))) = feed.next().await else { panic!("the feed goes on") };
     assert_eq!(error.code, ErrorCode::NotFound);
     let error = session.summary().await.expect_err("gone");
     assert_eq!(error.code, ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_session_whose_log_is_damaged_is_set_aside_and_can_be_deleted() {
+    let mut bench = Bench::new([]).await;
+    let titled = |title: &str| NewSession {
+        id: SessionId::generate(),
+        actor: person(),
+        title: Some(title.to_owned()),
+        settings: settings(),
+        instructions: Vec::new(),
+    };
+    let (sound, broken) = (titled("sound"), titled("broken"));
+    let (sound_id, broken_id) = (sound.id, broken.id);
+    for new in [sound, broken] {
+        bench.sessions.create(new).await.expect("session");
+    }
+    bench.sessions.drain(false).await;
+    bench.sessions = open(&tempfile::tempdir().expect("folder"), &bench.script).await;
+    let database = bench.folder.path().join("skein.db");
+    while database.with_extension("db-wal").exists() {
+        tokio::task::yield_now().await;
+    }
+    let mut bytes = std::fs::read(&database).expect("database");
+    let places = (0..bytes.len() - 6).filter(|&place| &bytes[place..place + 6] == b"broken");
+    for place in places.collect::<Vec<_>>() {
+        bytes[place] = 0xff;
+    }
+    std::fs::write(&database, bytes).expect("damage");
+
+    bench.after_a_crash().await;
+    let listed = bench.sessions.list(&SessionListParams::default()).await.expect("list");
+    let damaged = |id| {
+        let summary = listed.iter().find(|summary| summary.id == id).expect("it is listed");
+        matches!(summary.status, SessionStatus::Damaged { .. })
+    };
+    assert!(damaged(broken_id) && !damaged(sound_id), "{listed:?}");
+    let refused = bench.sessions.open(broken_id).await.map(|_| ()).expect_err("refused");
+    assert!(refused.code == ErrorCode::Internal && refused.hint.is_some(), "{refused:?}");
+    bench.sessions.open(sound_id).await.expect("the other one");
+    bench.sessions.delete(broken_id, person()).await.expect("deleted");
+    let listed = bench.sessions.list(&SessionListParams::default()).await.expect("list");
+    assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [sound_id]);
 }
 
 #[tokio::test]
@@ -517,4 +585,132 @@ async fn a_session_at_rest_leaves_the_memory_and_an_old_handle_still_works() {
     activity.wait_for(|counts| counts.loaded == 0).await.expect("it leaves");
     assert_eq!(session.summary().await.expect("summary").turn_count, 1);
     assert_eq!(bench.sessions.counts().loaded, 1);
+}
+
+fn presence(entries: &[FeedEntry]) -> Option<Presence> {
+    entries.iter().rev().find_map(|entry| match entry {
+        FeedEntry::Presence(presence) => Some(presence.clone()),
+        FeedEntry::Event(_) | FeedEntry::Delta(_) | FeedEntry::Unknown(_) => None,
+    })
+}
+
+#[tokio::test]
+async fn everybody_sees_who_comes_and_goes() {
+    let bench = Bench::new([]).await;
+    let session = bench.session().await;
+    let mut first = attach(&session, None).await;
+    let FeedStart::Snapshot(snapshot) = &first.first else { panic!("no snapshot") };
+    assert_eq!(snapshot.presence.attached.len(), 1);
+    let second = attach(&session, None).await;
+    let FeedStart::Snapshot(snapshot) = &second.first else { panic!("no snapshot") };
+    assert_eq!(snapshot.presence.attached.len(), 2);
+    let mut seen = Vec::new();
+    while presence(&seen).is_none_or(|presence| presence.attached.len() < 2) {
+        seen.extend(first.next().await.expect("feed"));
+    }
+    let mut resumed = attach(&session, Some(Seq(1))).await;
+    let there = presence(&resumed.next().await.expect("feed")).expect("it is told without a snapshot too");
+    assert_eq!(there.attached.len(), 3);
+    drop(resumed);
+    drop(second);
+    while presence(&seen).is_none_or(|presence| presence.attached.len() > 1) {
+        seen.extend(first.next().await.expect("feed"));
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_changes_nothing() {
+    let bench = Bench::new([]).await;
+    let session = bench.session().await;
+    let viewer = attachment(ClientRole::Viewer);
+    let actor = viewer.actor.clone();
+    let _feed = session.attach(viewer, None).await.expect("feed");
+    let interrupt = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
+    for request in [interrupt, Request::Archive] {
+        let error = session.request(actor.clone(), None, request).await.expect_err("refused");
+        assert_eq!(error.code, ErrorCode::Denied);
+    }
+    let error = session.drive(actor.clone(), Wish::TakeOver).await.expect_err("refused");
+    assert_eq!(error.code, ErrorCode::Denied);
+    let error = bench.sessions.delete(session.id(), actor).await.expect_err("refused");
+    assert_eq!(error.code, ErrorCode::Denied);
+}
+
+#[tokio::test]
+async fn who_takes_over_is_the_only_one_who_writes_until_they_leave() {
+    let bench = Bench::new([says("hi"), says("hi")]).await;
+    let session = bench.session().await;
+    let mut others = attach(&session, None).await;
+    let (sole, other) = (attachment(ClientRole::Driver), person());
+    let actor = sole.actor.clone();
+    let feed = session.attach(sole, None).await.expect("feed");
+    session.drive(actor.clone(), Wish::TakeOver).await.expect("taken over");
+    let error = session.drive(other.clone(), Wish::TakeOver).await.expect_err("does not follow");
+    assert_eq!(error.code, ErrorCode::Conflict);
+    let archive = || Request::Archive;
+    let error = session.request(other.clone(), None, archive()).await.expect_err("refused");
+    assert_eq!(error.code, ErrorCode::Denied);
+    let interrupt = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
+    session.request(other.clone(), None, interrupt).await.expect("interrupting stays open");
+    session.request(actor, None, archive()).await.expect("archived");
+    drop(feed);
+    loop {
+        let entries = others.next().await.expect("feed");
+        if presence(&entries)
+            .is_some_and(|presence| presence.attached.len() == 1 && presence.sole_driver.is_none())
+        {
+            break;
+        }
+    }
+    session.request(other, None, Request::Unarchive).await.expect("free again");
+}
+
+#[tokio::test]
+async fn a_turn_that_is_handed_over_goes_on_in_the_next_daemon() {
+    let gate = Arc::new(Notify::new());
+    let slow = vec![Piece::Gate(gate)];
+    let mut bench = Bench::new([slow, says("done")]).await;
+    let session = bench.session().await;
+    let mut feed = attach(&session, None).await;
+    start(&session, "go").await;
+    until(&mut feed, |event| matches!(event, Event::ModelRequested(_))).await;
+    bench.sessions.drain(true).await;
+    let end = loop {
+        match feed.next().await {
+            Ok(_) => {}
+            Err(end) => break end,
+        }
+    };
+    assert!(matches!(&end, End::Closed(Some(error)) if error.code == ErrorCode::Unavailable), "{end:?}");
+    let last = bench.log(&session).await.pop().expect("log");
+    assert!(matches!(last.event, Event::TurnSuspended(_)), "{last:?}");
+    bench.after_a_crash().await;
+    let session = bench.sessions.open(session.id()).await.expect("session");
+    let mut feed = attach(&session, Some(last.seq)).await;
+    let mut seen = match &feed.first {
+        FeedStart::Events(missed) => missed.clone(),
+        FeedStart::Snapshot(_) => panic!("no events"),
+    };
+    if !seen.iter().any(|record| is_end(&record.event)) {
+        seen.extend(events(&until(&mut feed, is_end).await));
+    }
+    assert!(matches!(&seen[0].event, Event::TurnResumed(resumed) if resumed.was_handed_over), "{seen:?}");
+    assert!(
+        matches!(&seen.last().expect("end").event, Event::TurnEnded(ended) if ended.outcome == TurnOutcome::Completed)
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_before_a_crash_is_known_after_it() {
+    let mut bench = Bench::new([calls("hang")]).await;
+    let session = bench.session().await;
+    let (id, actor) = (RequestId::generate(), person());
+    let input = vec![InputPart::Text { text: "go".into() }];
+    let request =
+        Request::Start { input, output_schema: None, limits: TurnLimits::default(), expected_seq: None };
+    let first = session.request(actor.clone(), Some(id), request.clone()).await.expect("started");
+    bench.after_a_crash().await;
+    let session = bench.sessions.open(session.id()).await.expect("session");
+    assert_eq!(session.request(actor, Some(id), request).await.expect("answered"), first);
+    assert_eq!(session.read(0, 10).await.expect("snapshot").turns.len(), 1);
 }

@@ -138,7 +138,7 @@ fn call_made(
 }
 
 /// The answer so far is void: its items will not be shown to the model.
-fn discarded(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Event> {
+pub(crate) fn discarded(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Event> {
     let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
     items
         .iter()

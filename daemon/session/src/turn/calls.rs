@@ -16,7 +16,7 @@ use tools::tool::action;
 
 use crate::effect::Effect;
 use crate::moment::Moment;
-use crate::state::{Phase, Running, SessionState};
+use crate::state::{Phase, Running, SessionState, grant_key};
 use crate::turn::step::completed;
 use crate::turn::{ending, request};
 
@@ -81,7 +81,8 @@ fn next_call(
         Decision::Refuse { reason } => declined(item, reason, moment),
         Decision::Ask { reason } => {
             let kind = question_kind(&item.body);
-            if state.is_granted(&kind) {
+            let is_in_rules = || grant_key(&kind).is_some_and(|key| moment.rules.contains(&key));
+            if state.is_granted(&kind) || is_in_rules() {
                 return vec![Effect::RunTool { item_id: item.id }];
             }
             let question = Question {
@@ -92,7 +93,13 @@ fn next_call(
                 kind,
                 reason: reason.to_owned(),
             };
-            vec![Effect::Append(vec![Event::QuestionAsked(QuestionAsked { question })])]
+            let timer = state
+                .settings
+                .question_timeout_ms
+                .map(|after_ms| Effect::StartQuestionTimer { question_id: question.id, after_ms });
+            let mut effects = vec![Effect::Append(vec![Event::QuestionAsked(QuestionAsked { question })])];
+            effects.extend(timer);
+            effects
         }
     }
 }
@@ -138,7 +145,7 @@ fn start_queued(queue: &VecDeque<QueuedInput>, state: &SessionState, moment: &mu
         actor: next.actor.clone(),
         limits: state.settings.limits.clone(),
         output_schema: None,
-        is_from_queue: true,
+        queued_id: Some(next.id),
     };
     request::begin(started, next.input.clone(), moment)
 }

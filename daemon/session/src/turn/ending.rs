@@ -31,7 +31,8 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
     // Calls run one after the other, so only the first that is open can have begun; and it has not if it waits.
     let mut may_have_begun = running.phase == Phase::Calls && state.questions.is_empty();
     for item in turn.items.iter().filter(|item| item.status == ItemStatus::InProgress) {
-        let body = interrupted(state, item, may_have_begun, moment);
+        let begun = if may_have_begun { Begun::Maybe } else { Begun::No };
+        let body = interrupted(state, item, begun, moment);
         if item.body.call().is_some() {
             may_have_begun = false;
         }
@@ -60,10 +61,19 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
     effects
 }
 
+/// Whether a call was begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It may have been.
+    Maybe,
+    /// Certainly not.
+    No,
+}
+
 /// The body of an item that did not come to its end.
-fn interrupted(state: &SessionState, item: &Item, may_have_begun: bool, moment: &Moment) -> ItemBody {
+pub(crate) fn interrupted(state: &SessionState, item: &Item, begun: Begun, moment: &Moment) -> ItemBody {
     let whole = state.with_text_so_far(item).body;
-    if item.body.call().is_some() && !may_have_begun {
+    if item.body.call().is_some() && begun == Begun::No {
         return never_begun(whole);
     }
     match whole {

@@ -2,12 +2,12 @@
 
 use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::{
-    Event, InputQueued, ItemChanged, ModelRequested, QuestionAnswered, SessionArchived, SessionUpdated,
-    TurnStarted,
+    Event, InputQueued, ItemChanged, ModelRequested, QuestionAnswered, QuestionWithdrawn,
+    QueuedInputCancelled, QueuedInputChanged, SessionArchived, SessionUpdated, TurnStarted,
 };
-use protocol::ids::{QuestionId, TurnId};
+use protocol::ids::{QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, UserMessage};
-use protocol::question::{Answer, Decision, GrantScope};
+use protocol::question::{Answer, Decision, GrantScope, QuestionKind};
 use protocol::session::{QueuedInput, SessionSettings};
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits, TurnOutcome};
 
@@ -21,15 +21,25 @@ use crate::turn::{calls, ending};
 pub(crate) fn decide(
     state: &SessionState,
     actor: Actor,
+    request_id: Option<RequestId>,
     request: Request,
     moment: &mut Moment,
 ) -> Vec<Effect> {
+    let known = |(id, ..): &&(RequestId, Seq, Reply)| Some(*id) == request_id;
+    if let Some((.., reply)) = state.requests.iter().find(known) {
+        return vec![Effect::Reply(Ok(reply.clone()))];
+    }
     let decided = match request {
-        Request::Start { input, output_schema, limits } => {
-            start(state, actor, input, output_schema, &limits, moment)
+        Request::Start { input, output_schema, limits, expected_seq } => {
+            let start = |moment: &mut Moment| start(state, actor, input, output_schema, &limits, moment);
+            refuse_unseen(state, expected_seq).and_then(|()| start(moment))
         }
         Request::Steer { input, expected } => steer(state, actor, input, expected, moment),
         Request::Enqueue { input } => enqueue(state, actor, input, moment),
+        Request::ChangeQueued { queued_id, input, position } => {
+            change_queued(state, actor, queued_id, input, position)
+        }
+        Request::CancelQueued { queued_id } => cancel_queued(state, actor, queued_id),
         Request::Interrupt { expected, reason } => interrupt(state, actor, expected, reason, moment),
         Request::Answer { question_id, decision } => answer(state, actor, question_id, decision, moment),
         Request::Update { title, settings } => Ok(update(state, actor, title, settings)),
@@ -48,7 +58,10 @@ fn start(
     moment: &mut Moment,
 ) -> Result<Vec<Effect>, ProtocolError> {
     refuse_empty(&input)?;
-    refuse_running(state, "Steer it with `turn/steer`, or let the input wait with `turn/enqueue`")?;
+    refuse_running(
+        state,
+        "Say it into the running turn with `skein send`, or let it wait with `skein send --next`",
+    )?;
     let limits = merged(limits, &state.settings.limits);
     if limits.max_cost.is_some() && state.settings.price.is_none() {
         let message =
@@ -62,7 +75,7 @@ fn start(
         Vec::new()
     };
     let turn_id = moment.turn_id();
-    let started = TurnStarted { turn_id, actor, limits, output_schema, is_from_queue: false };
+    let started = TurnStarted { turn_id, actor, limits, output_schema, queued_id: None };
     effects.extend(begin(started, input, moment));
     effects.push(Effect::Reply(Ok(Reply::Started { turn_id })));
     Ok(effects)
@@ -94,7 +107,7 @@ fn steer(
     refuse_empty(&input)?;
     let Some(running) = &state.running else {
         return Err(ProtocolError::new(ErrorCode::Conflict, "No turn is running that could be steered")
-            .with_hint("Start one with `turn/start`"));
+            .with_hint("Start one with `skein exec resume`, or let `skein send` do it"));
     };
     refuse_other(state, expected)?;
     let message = UserMessage { content: input, actor, is_steer: true };
@@ -117,15 +130,60 @@ fn enqueue(
     }
     refuse_empty(&input)?;
     let position = u32::try_from(state.queue.len()).unwrap_or(u32::MAX).saturating_add(1);
-    let queued = QueuedInput { input, actor, queued_at: moment.at };
+    let queued_id = moment.queued_id();
+    let queued = QueuedInput { id: queued_id, input, actor, queued_at: moment.at };
     let mut effects = vec![
         Effect::Append(vec![Event::InputQueued(InputQueued { queued })]),
-        Effect::Reply(Ok(Reply::Queued { position })),
+        Effect::Reply(Ok(Reply::Queued { queued_id, position })),
     ];
     if state.running.is_none() {
         effects.push(Effect::Continue);
     }
     Ok(effects)
+}
+
+fn change_queued(
+    state: &SessionState,
+    actor: Actor,
+    queued_id: QueuedId,
+    input: Option<Vec<InputPart>>,
+    position: Option<u32>,
+) -> Result<Vec<Effect>, ProtocolError> {
+    refuse_not_queued(state, queued_id)?;
+    if let Some(input) = &input {
+        refuse_empty(input)?;
+    }
+    let changed = QueuedInputChanged { queued_id, actor, input, position };
+    Ok(vec![Effect::Append(vec![Event::QueuedInputChanged(changed)]), Effect::Reply(Ok(Reply::Done))])
+}
+
+fn cancel_queued(
+    state: &SessionState,
+    actor: Actor,
+    queued_id: QueuedId,
+) -> Result<Vec<Effect>, ProtocolError> {
+    refuse_not_queued(state, queued_id)?;
+    let cancelled = Event::QueuedInputCancelled(QueuedInputCancelled { queued_id, actor });
+    Ok(vec![Effect::Append(vec![cancelled]), Effect::Reply(Ok(Reply::Done))])
+}
+
+fn refuse_not_queued(state: &SessionState, id: QueuedId) -> Result<(), ProtocolError> {
+    if state.queue.iter().any(|queued| queued.id == id) {
+        return Ok(());
+    }
+    Err(ProtocolError::new(ErrorCode::NotFound, format!("No input `{id}` waits in the queue"))
+        .with_hint("It has begun, or somebody cancelled it"))
+}
+
+/// The conflict that events make which the client has not seen.
+fn refuse_unseen(state: &SessionState, expected: Option<Seq>) -> Result<(), ProtocolError> {
+    match expected {
+        Some(expected) if expected != state.seq => {
+            let message = format!("The session is at event {}, not at {expected}", state.seq);
+            Err(ProtocolError::new(ErrorCode::Conflict, message).with_hint("Look at what happened since"))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn interrupt(
@@ -160,7 +218,7 @@ fn answer(
         Decision::Allow { scope: GrantScope::Unknown(word) } => {
             let message = format!("`{word}` is no scope that this daemon knows");
             return Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
-                .with_hint("Scopes are `once`, `turn` and `session`"));
+                .with_hint("Scopes are `once`, `turn`, `session` and `always`"));
         }
         Decision::Unknown(_) => {
             let message = "The decision is none that this daemon knows";
@@ -173,12 +231,33 @@ fn answer(
             |message| format!("A person declined this and said: {message}"),
         )),
     };
+    // A rule for files would hold for every patch there ever will be; that leave ends with the session.
+    let is_for_good = matches!(decision, Decision::Allow { scope: GrantScope::Always })
+        && matches!(question.kind, QuestionKind::Command { .. });
+    let rule = is_for_good.then(|| Effect::AllowAlways(question.kind.clone()));
     let answer = Answer { decision, actor, answered_at: moment.at };
     let mut events = vec![Event::QuestionAnswered(QuestionAnswered { question_id, answer })];
     if let (Some(message), Some(item)) = (declined, state.item(question.item_id)) {
         events.push(calls::declined_event(item, &message, moment));
     }
-    Ok(vec![Effect::Append(events), Effect::Reply(Ok(Reply::Answered { question_id })), Effect::Continue])
+    let mut effects = vec![Effect::Append(events)];
+    effects.extend(rule);
+    effects.push(Effect::Reply(Ok(Reply::Answered { question_id })));
+    effects.push(Effect::Continue);
+    Ok(effects)
+}
+
+/// A question waited as long as it may: nobody said yes.
+pub(crate) fn expire(state: &SessionState, question_id: QuestionId, moment: &Moment) -> Vec<Effect> {
+    let Some(question) = state.questions.iter().find(|question| question.id == question_id) else {
+        return Vec::new();
+    };
+    let mut events = vec![Event::QuestionWithdrawn(QuestionWithdrawn { question_id })];
+    if let Some(item) = state.item(question.item_id) {
+        let message = "Nobody answered in the time there was, so it was declined.";
+        events.push(calls::declined_event(item, message, moment));
+    }
+    vec![Effect::Append(events), Effect::Continue]
 }
 
 fn too_late(state: &SessionState, question_id: QuestionId) -> ProtocolError {

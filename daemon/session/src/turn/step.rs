@@ -5,20 +5,22 @@ use std::time::Duration;
 
 use protocol::event::{Event, ItemChanged};
 use protocol::ids::{ItemId, TurnId};
-use protocol::item::{Item, ItemBody, ItemStatus};
-use protocol::turn::{InterruptReason, LimitKind, TurnOutcome};
+use protocol::item::{Item, ItemBody, ItemStatus, Notice, NoticeLevel};
+use protocol::turn::{LimitKind, TurnOutcome};
 
 use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
-use crate::turn::{answer, calls, ending, request};
+use crate::turn::{answer, calls, ending, request, restart};
 
 /// Decides what follows. Inputs of a turn that has ended follow to nothing.
 #[must_use]
 pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effect> {
     match input {
-        Input::Request { actor, request } => request::decide(state, actor, request, moment),
+        Input::Request { actor, request_id, request } => {
+            request::decide(state, actor, request_id, request, moment)
+        }
         Input::Model { turn_id, event } => match running(state, turn_id) {
             Some(running) if running.phase == Phase::Model => answer::take(state, running, event, moment),
             Some(_) | None => Vec::new(),
@@ -30,8 +32,13 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
             let unsaved: Vec<_> = state.unsaved().into_iter().map(Event::ItemAppended).collect();
             if unsaved.is_empty() { Vec::new() } else { vec![Effect::Append(unsaved)] }
         }
+        Input::QuestionExpired { question_id } => request::expire(state, question_id, moment),
+        Input::Notice { text } => notice(state, text, moment),
         Input::Continue => calls::proceed(state, moment),
-        Input::Stopped => stopped(state, moment),
+        Input::Loaded { failure } => restart::loaded(state, failure, moment),
+        Input::Stopping { hand_over, is_call_running } => {
+            restart::stopping(state, hand_over, is_call_running, moment)
+        }
     }
 }
 
@@ -60,16 +67,18 @@ fn deadline(state: &SessionState, turn_id: TurnId, moment: &Moment) -> Vec<Effec
     ending::cut_short(state, TurnOutcome::LimitReached { limit: LimitKind::Deadline, message }, moment)
 }
 
-/// A turn that only waits for an answer can wait on; any other one says where it stopped.
-fn stopped(state: &SessionState, moment: &Moment) -> Vec<Effect> {
-    match &state.running {
-        None => Vec::new(),
-        Some(running) if running.phase == Phase::Calls && !state.questions.is_empty() => Vec::new(),
-        Some(_) => {
-            let reason = InterruptReason::DaemonStopped;
-            ending::cut_short(state, TurnOutcome::Interrupted { reason, actor: None }, moment)
-        }
-    }
+fn notice(state: &SessionState, text: String, moment: &mut Moment) -> Vec<Effect> {
+    let Some(running) = &state.running else { return Vec::new() };
+    let item = Item {
+        id: moment.item_id(),
+        turn_id: running.turn_id,
+        step: running.step,
+        status: ItemStatus::Completed,
+        started_at: moment.at,
+        completed_at: Some(moment.at),
+        body: ItemBody::Notice(Notice { level: NoticeLevel::Warning, text }),
+    };
+    vec![Effect::Append(vec![Event::ItemCompleted(ItemChanged { item })])]
 }
 
 /// The event that ends an item.

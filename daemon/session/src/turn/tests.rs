@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use model::event::StopReason;
 use protocol::event::{Event, EventRecord, SessionCreated};
-use protocol::ids::{ClientId, ItemId, QuestionId, Seq, SessionId, Timestamp, TurnId};
+use protocol::ids::{ClientId, ItemId, QuestionId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::item::{
     Command, CommandExit, CommandOutcome, CommandOutput, Item, ItemBody, ItemStatus, OtherToolCall,
 };
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::question::{Decision, GrantScope};
-use protocol::session::{ModelPrice, SessionSettings};
+use protocol::session::{AfterCrash, ModelPrice, SessionSettings};
 use protocol::tool::{CallInput, ToolCall};
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnFailure, TurnLimits, TurnOutcome};
 
 use crate::effect::{Effect, Reply};
 use crate::input::{Answer, Input, Request};
-use crate::moment::Moment;
+use crate::moment::{Moment, Rules};
 use crate::state::SessionState;
 use crate::turn::step::step;
 
@@ -44,6 +44,8 @@ fn settings() -> SessionSettings {
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
+        after_crash: AfterCrash::Wait,
+        question_timeout_ms: None,
     }
 }
 
@@ -83,7 +85,12 @@ impl Bench {
 
     fn with(settings: SessionSettings) -> Self {
         let created = SessionCreated { actor: actor(), title: None, settings, instructions: Vec::new() };
-        let record = EventRecord { seq: Seq(1), at: Timestamp(0), event: Event::SessionCreated(created) };
+        let record = EventRecord {
+            seq: Seq(1),
+            at: Timestamp(0),
+            request_id: None,
+            event: Event::SessionCreated(created),
+        };
         let id = SessionId(uuid::Uuid::nil());
         Self { state: SessionState::create(id, &record).expect("state"), clock: 0 }
     }
@@ -92,8 +99,9 @@ impl Bench {
     fn take(&mut self, input: Input) -> String {
         self.clock += 1;
         let mut words = Vec::new();
+        let mut request_id = input.request_id();
         let mut open = VecDeque::from([input]);
-        let mut moment = Moment::new(Timestamp(self.clock), self.clock);
+        let mut moment = Moment::new(Timestamp(self.clock), Rules::default(), self.clock);
         while let Some(input) = open.pop_front() {
             for effect in step(&self.state, input, &mut moment) {
                 match &effect {
@@ -101,16 +109,18 @@ impl Bench {
                         for event in events {
                             words.push(event_word(event));
                             let seq = self.state.seq.next();
-                            let record = EventRecord { seq, at: moment.at, event: event.clone() };
+                            let record = EventRecord { seq, at: moment.at, request_id, event: event.clone() };
                             self.state.apply(&record).expect("the next event fits");
                         }
                     }
                     Effect::Publish(delta) => self.state.grow(delta),
                     Effect::Continue => open.push_back(Input::Continue),
-                    Effect::Reply(_)
-                    | Effect::CallModel
+                    Effect::Reply(_) => request_id = None,
+                    Effect::CallModel
                     | Effect::RunTool { .. }
                     | Effect::CancelWork
+                    | Effect::AllowAlways(_)
+                    | Effect::StartQuestionTimer { .. }
                     | Effect::StartDeadline { .. } => {}
                 }
                 words.extend(effect_word(&effect));
@@ -120,7 +130,7 @@ impl Bench {
     }
 
     fn request(&mut self, request: Request) -> String {
-        self.take(Input::Request { actor: actor(), request })
+        self.take(Input::Request { actor: actor(), request_id: None, request })
     }
 
     fn start(&mut self, input: &str) -> String {
@@ -128,7 +138,7 @@ impl Bench {
     }
 
     fn start_with(&mut self, input: &str, limits: TurnLimits) -> String {
-        self.request(Request::Start { input: text(input), output_schema: None, limits })
+        self.request(Request::Start { input: text(input), output_schema: None, limits, expected_seq: None })
     }
 
     fn model(&mut self, event: Answer) -> String {
@@ -220,7 +230,7 @@ fn effect_word(effect: &Effect) -> Option<String> {
             match reply {
                 Reply::Started { .. } => "started".to_owned(),
                 Reply::Steered { .. } => "steered".to_owned(),
-                Reply::Queued { position } => format!("queued{position}"),
+                Reply::Queued { position, .. } => format!("queued{position}"),
                 Reply::Interrupted { turn_id } => {
                     if turn_id.is_some() { "interrupted".to_owned() } else { "nothing".to_owned() }
                 }
@@ -233,6 +243,8 @@ fn effect_word(effect: &Effect) -> Option<String> {
         Effect::RunTool { .. } => Some("runTool".into()),
         Effect::CancelWork => Some("cancelWork".into()),
         Effect::StartDeadline { after_ms, .. } => Some(format!("deadline{after_ms}")),
+        Effect::StartQuestionTimer { after_ms, .. } => Some(format!("timer{after_ms}")),
+        Effect::AllowAlways(_) => Some("rule".into()),
     }
 }
 
@@ -359,7 +371,7 @@ fn an_interrupted_command_keeps_its_output_and_the_calls_after_it_were_not_run()
     let second = bench.calls("ls");
     bench.completes();
     bench.take(Input::ToolOutput { item_id: first, text: "so far".into() });
-    bench.take(Input::Stopped);
+    bench.take(Input::Loaded { failure: None });
     let ItemBody::Command(command) = &bench.item(first).body else { panic!("no command") };
     let outcome = command.outcome.as_ref().expect("outcome");
     assert_eq!((outcome.output.head.as_str(), &outcome.exit), ("so far", &CommandExit::Interrupted));
@@ -371,9 +383,12 @@ fn an_interrupted_command_keeps_its_output_and_the_calls_after_it_were_not_run()
 
 #[test]
 fn a_question_waits_for_the_first_answer_and_later_ones_are_told_of_it() {
-    for (scope, asks_again) in
-        [(GrantScope::Once, true), (GrantScope::Turn, false), (GrantScope::Session, false)]
-    {
+    for (scope, asks_again) in [
+        (GrantScope::Once, true),
+        (GrantScope::Turn, false),
+        (GrantScope::Session, false),
+        (GrantScope::Always, false),
+    ] {
         let mut bench = Bench::new();
         bench.start("go");
         let item_id = bench.calls_with(shell("make install", true));
@@ -381,7 +396,8 @@ fn a_question_waits_for_the_first_answer_and_later_ones_are_told_of_it() {
         let question_id = bench.question();
         let decision = Decision::Allow { scope: scope.clone() };
         let answer = || Request::Answer { question_id, decision: decision.clone() };
-        assert_eq!(bench.request(answer()), "+questionAnswered =answered runTool");
+        let rule = if scope == GrantScope::Always { " rule" } else { "" };
+        assert_eq!(bench.request(answer()), format!("+questionAnswered{rule} =answered runTool"));
         assert_eq!(bench.request(answer()), "!Conflict");
         bench.tool_ends(item_id, "ok");
         bench.calls_with(shell("make install", true));
@@ -405,16 +421,161 @@ fn a_declined_call_is_told_to_the_model_and_the_turn_goes_on() {
     assert!(context::history::text_of(bench.item(item_id)).contains("use a venv"));
 }
 
+const STOPPING: Input = Input::Stopping { hand_over: false, is_call_running: false };
+
 #[test]
 fn a_waiting_turn_survives_the_end_of_the_daemon_and_another_one_does_not() {
-    let mut waiting = Bench::new();
-    waiting.start("go");
-    waiting.calls_with(shell("make install", true));
-    waiting.completes();
-    assert_eq!(waiting.take(Input::Stopped), "");
-    let mut running = Bench::new();
-    running.start("go");
-    assert_eq!(running.take(Input::Stopped), "cancelWork +turnEnded(interrupted)");
+    for input in [STOPPING, Input::Loaded { failure: None }] {
+        let mut waiting = Bench::new();
+        waiting.start("go");
+        waiting.calls_with(shell("make install", true));
+        waiting.completes();
+        assert_eq!(waiting.take(input.clone()), "");
+        let mut running = Bench::new();
+        running.start("go");
+        assert_eq!(running.take(input), "cancelWork +turnEnded(interrupted)");
+    }
+}
+
+#[test]
+fn a_turn_that_may_go_on_after_a_crash_does_so_from_its_last_durable_step() {
+    let detached = || SessionSettings { after_crash: AfterCrash::Continue, ..settings() };
+    let mut answering = Bench::with(detached());
+    answering.start("go");
+    answering.model(Answer::Text { item_id: ItemId::generate(), text: "half".into() });
+    answering.calls("ls");
+    assert_eq!(
+        answering.take(Input::Loaded { failure: None }),
+        "+turnResumed +itemCompleted(agentMessage discarded) +itemCompleted(command discarded) \
+         +modelRequested callModel"
+    );
+    let mut calling = Bench::with(detached());
+    calling.start("go");
+    let first = calling.calls("make");
+    let second = calling.calls("ls");
+    calling.completes();
+    assert_eq!(
+        calling.take(Input::Loaded { failure: None }),
+        "+turnResumed +itemCompleted(command interrupted) runTool"
+    );
+    assert!(context::history::text_of(calling.item(first)).contains("unknown"));
+    assert_eq!(calling.item(second).status, ItemStatus::InProgress);
+    assert_eq!(calling.tool_ends(second, "a"), "+itemCompleted(command) +modelRequested callModel");
+}
+
+#[test]
+fn a_turn_whose_log_could_not_be_written_says_so() {
+    let mut bench = Bench::with(SessionSettings { after_crash: AfterCrash::Continue, ..settings() });
+    bench.start("go");
+    let failure = Some("No space is left".to_owned());
+    assert_eq!(bench.take(Input::Loaded { failure }), "cancelWork +turnEnded(failed)");
+    let TurnOutcome::Failed { failure } = bench.outcome() else { panic!("{:?}", bench.outcome()) };
+    assert_eq!(*failure, TurnFailure::Storage { message: "No space is left".into() });
+}
+
+#[test]
+fn a_turn_that_was_handed_over_goes_on_and_loses_no_call_that_had_not_begun() {
+    for (is_call_running, expected) in [
+        (true, "+turnResumed +itemCompleted(command interrupted) +modelRequested callModel"),
+        (false, "+turnResumed runTool"),
+    ] {
+        let mut bench = Bench::new();
+        bench.start("go");
+        bench.calls("make");
+        bench.completes();
+        assert_eq!(
+            bench.take(Input::Stopping { hand_over: true, is_call_running }),
+            "cancelWork +turnSuspended"
+        );
+        assert_eq!(bench.take(Input::Loaded { failure: None }), expected);
+    }
+    let mut answering = Bench::new();
+    answering.start("go");
+    answering.model(Answer::Text { item_id: ItemId::generate(), text: "half".into() });
+    let stopping = Input::Stopping { hand_over: true, is_call_running: false };
+    assert_eq!(answering.take(stopping), "cancelWork +itemAppended +turnSuspended");
+    assert_eq!(
+        answering.take(Input::Loaded { failure: None }),
+        "+turnResumed +itemCompleted(agentMessage discarded) +modelRequested callModel"
+    );
+}
+
+#[test]
+fn a_request_that_is_sent_again_is_answered_and_not_carried_out_again() {
+    let mut bench = Bench::new();
+    let mut send = |request: Request, id: RequestId| {
+        bench.take(Input::Request { actor: actor(), request_id: Some(id), request })
+    };
+    let start = || Request::Start {
+        input: text("go"),
+        output_schema: None,
+        limits: TurnLimits::default(),
+        expected_seq: None,
+    };
+    let [first, second, third, fourth] = [(); 4].map(|()| RequestId::generate());
+    assert_eq!(send(start(), first), format!("{BEGUN} =started"));
+    assert_eq!(send(start(), first), "=started");
+    assert_eq!(send(start(), second), "!Conflict");
+    let steer = || Request::Steer { input: text("more"), expected: None };
+    assert_eq!(send(steer(), second), "+itemCompleted(userMessage) =steered");
+    assert_eq!(send(steer(), second), "=steered");
+    let enqueue = || Request::Enqueue { input: text("later") };
+    assert_eq!(send(enqueue(), third), "+inputQueued =queued1");
+    assert_eq!(send(enqueue(), third), "=queued1");
+    let interrupt = || Request::Interrupt { expected: None, reason: InterruptReason::Requested };
+    assert_eq!(send(interrupt(), fourth), "cancelWork +turnEnded(interrupted) =interrupted");
+    assert_eq!(send(interrupt(), fourth), "=interrupted");
+}
+
+#[test]
+fn the_queue_can_be_edited_reordered_and_cancelled() {
+    let mut bench = Bench::new();
+    bench.start("go");
+    for input in ["a", "b", "c"] {
+        bench.request(Request::Enqueue { input: text(input) });
+    }
+    let waits = |bench: &Bench| -> Vec<Vec<InputPart>> {
+        bench.state.queue.iter().map(|queued| queued.input.clone()).collect()
+    };
+    let [a, b, c] = [0, 1, 2].map(|at| bench.state.queue[at].id);
+    let change = |queued_id, input, position| Request::ChangeQueued { queued_id, input, position };
+    assert_eq!(bench.request(change(c, None, Some(0))), "+queuedInputChanged =done");
+    assert_eq!(bench.request(change(a, Some(text("A")), None)), "+queuedInputChanged =done");
+    assert_eq!(waits(&bench), [text("c"), text("A"), text("b")]);
+    assert_eq!(bench.request(Request::CancelQueued { queued_id: b }), "+queuedInputCancelled =done");
+    assert_eq!(bench.request(Request::CancelQueued { queued_id: b }), "!NotFound");
+    assert_eq!(bench.request(change(a, Some(text(" ")), None)), "!InvalidRequest");
+    assert_eq!(waits(&bench), [text("c"), text("A")]);
+    bench.says("done");
+    assert_eq!(bench.completes(), format!("+modelResponded +turnEnded(completed) {BEGUN}"));
+    assert_eq!(waits(&bench), [text("A")]);
+}
+
+#[test]
+fn an_old_picture_is_no_ground_to_act_on() {
+    let mut bench = Bench::new();
+    let start = |seq| Request::Start {
+        input: text("go"),
+        output_schema: None,
+        limits: TurnLimits::default(),
+        expected_seq: Some(Seq(seq)),
+    };
+    assert_eq!(bench.request(start(7)), "!Conflict");
+    assert_eq!(bench.request(start(1)), format!("{BEGUN} =started"));
+}
+
+#[test]
+fn a_question_that_waits_too_long_counts_as_declined() {
+    let mut bench = Bench::with(SessionSettings { question_timeout_ms: Some(500), ..settings() });
+    bench.start("go");
+    bench.calls_with(shell("make install", true));
+    assert_eq!(bench.completes(), "+modelResponded +questionAsked timer500");
+    let question_id = bench.question();
+    assert_eq!(
+        bench.take(Input::QuestionExpired { question_id }),
+        "+questionWithdrawn +itemCompleted(command declined) +modelRequested callModel"
+    );
+    assert_eq!(bench.take(Input::QuestionExpired { question_id }), "");
 }
 
 #[test]
@@ -590,20 +751,33 @@ fn folding_the_log_again_gives_the_same_session() {
     let id = bench.state.id;
     // The same way as `take`, with the records kept.
     let inputs = [
-        Request::Start { input: text("go"), output_schema: None, limits: TurnLimits::default() },
+        Request::Start {
+            input: text("go"),
+            output_schema: None,
+            limits: TurnLimits::default(),
+            expected_seq: None,
+        },
         Request::Steer { input: text("more"), expected: None },
         Request::Enqueue { input: text("later") },
         Request::Interrupt { expected: None, reason: InterruptReason::Requested },
     ];
     let created =
         SessionCreated { actor: actor(), title: None, settings: settings(), instructions: Vec::new() };
-    log.push(EventRecord { seq: Seq(1), at: Timestamp(0), event: Event::SessionCreated(created) });
+    log.push(EventRecord {
+        seq: Seq(1),
+        at: Timestamp(0),
+        request_id: None,
+        event: Event::SessionCreated(created),
+    });
     for (at, request) in inputs.into_iter().enumerate() {
-        let mut moment = Moment::new(Timestamp(at as u64), at as u64);
-        for effect in step(&bench.state, Input::Request { actor: actor(), request }, &mut moment) {
+        let mut moment = Moment::new(Timestamp(at as u64), Rules::default(), at as u64);
+        for effect in
+            step(&bench.state, Input::Request { actor: actor(), request_id: None, request }, &mut moment)
+        {
             if let Effect::Append(events) = effect {
                 for event in events {
-                    let record = EventRecord { seq: bench.state.seq.next(), at: moment.at, event };
+                    let record =
+                        EventRecord { seq: bench.state.seq.next(), at: moment.at, request_id: None, event };
                     bench.state.apply(&record).expect("fits");
                     log.push(record);
                 }

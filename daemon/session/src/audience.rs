@@ -1,0 +1,170 @@
+//! Who follows a session: their queues, their roles, and who of them may write. Ends with the daemon; none of it is
+//! in the log.
+
+use std::sync::Arc;
+
+use protocol::delta::Delta;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::event::EventRecord;
+use protocol::ids::ClientId;
+use protocol::session::{Attachment, ClientRole, Presence};
+use protocol::turn::Actor;
+use tokio::sync::Notify;
+
+use crate::handle::{DetachGuard, Wish};
+use crate::outbox::{Inbox, Outbox, outbox};
+
+/// What a client is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Change something.
+    Change,
+    /// Stop the turn.
+    Interrupt,
+}
+
+/// Everybody who is attached.
+#[derive(Default)]
+pub(crate) struct Audience {
+    subscribers: Vec<Subscriber>,
+    sole_driver: Option<ClientId>,
+    detached: Arc<Notify>,
+}
+
+struct Subscriber {
+    outbox: Outbox,
+    attachment: Attachment,
+}
+
+impl Audience {
+    /// How many feeds there are.
+    pub(crate) fn len(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Whether nobody is there.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
+    /// Who is there.
+    pub(crate) fn presence(&self) -> Presence {
+        let attached = self.subscribers.iter().map(|subscriber| subscriber.attachment.clone()).collect();
+        Presence { attached, sole_driver: self.sole_driver }
+    }
+
+    /// Adds a client, and lets everybody see it; a snapshot of its own would show it already, but not every client
+    /// begins with one.
+    pub(crate) fn join(&mut self, attachment: Attachment) -> (Inbox, DetachGuard) {
+        let (outbox, inbox) = outbox();
+        self.subscribers.push(Subscriber { outbox, attachment });
+        self.show_presence();
+        (inbox, DetachGuard(Arc::clone(&self.detached)))
+    }
+
+    /// Waits until a client may have left. Cancel safe.
+    pub(crate) async fn detached(&self) {
+        self.detached.notified().await;
+    }
+
+    /// Forgets those who left, and lets the others see it.
+    pub(crate) fn sweep(&mut self) {
+        let before = self.subscribers.len();
+        self.subscribers.retain(|subscriber| !subscriber.outbox.is_closed());
+        if self.subscribers.len() < before {
+            if self.sole_driver.is_some_and(|driver| !self.follows(driver)) {
+                self.sole_driver = None;
+            }
+            self.show_presence();
+        }
+    }
+
+    /// Shows an event to everybody.
+    pub(crate) fn show_event(&self, record: &EventRecord) {
+        self.subscribers.iter().for_each(|subscriber| subscriber.outbox.event(record));
+    }
+
+    /// Shows a delta to everybody.
+    pub(crate) fn show_delta(&self, delta: &Delta) {
+        self.subscribers.iter().for_each(|subscriber| subscriber.outbox.delta(delta));
+    }
+
+    fn show_presence(&self) {
+        let presence = self.presence();
+        self.subscribers.iter().for_each(|subscriber| subscriber.outbox.presence(&presence));
+    }
+
+    /// Ends all feeds.
+    pub(crate) fn close(&mut self, error: &ProtocolError) {
+        for subscriber in self.subscribers.drain(..) {
+            subscriber.outbox.close(Some(error.clone()));
+        }
+        self.sole_driver = None;
+    }
+
+    /// Refuses what a client may not do: a viewer anything, the others anything but to interrupt while one is the
+    /// only driver.
+    ///
+    /// # Errors
+    /// `Denied`.
+    pub(crate) fn check(&self, actor: &Actor, intent: Intent) -> Result<(), ProtocolError> {
+        if self.is_viewer(actor.client_id) {
+            return Err(ProtocolError::new(ErrorCode::Denied, "This client only looks on")
+                .with_hint("Attach without `--watch` to take part"));
+        }
+        match self.sole_driver {
+            Some(driver) if driver != actor.client_id && intent != Intent::Interrupt => {
+                let message = format!("`{}` took over and is the only one who may write", self.name(driver));
+                Err(ProtocolError::new(ErrorCode::Denied, message)
+                    .with_hint("Wait until it releases the session or leaves"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Makes a client the only driver, or ends that.
+    ///
+    /// # Errors
+    /// `Denied` for a viewer, `Conflict` when another one took over or the client is not attached.
+    pub(crate) fn drive(&mut self, actor: &Actor, wish: Wish) -> Result<(), ProtocolError> {
+        let client = actor.client_id;
+        if self.is_viewer(client) {
+            return Err(ProtocolError::new(ErrorCode::Denied, "This client only looks on"));
+        }
+        if !self.follows(client) {
+            return Err(ProtocolError::new(ErrorCode::Conflict, "This client does not follow the session")
+                .with_hint("Attach first, on the same connection"));
+        }
+        if let Some(driver) = self.sole_driver.filter(|driver| *driver != client) {
+            let message = format!("`{}` took over before", self.name(driver));
+            return Err(ProtocolError::new(ErrorCode::Conflict, message));
+        }
+        let driver = (wish == Wish::TakeOver).then_some(client);
+        if self.sole_driver != driver {
+            self.sole_driver = driver;
+            self.show_presence();
+        }
+        Ok(())
+    }
+
+    /// Whether a connection follows as a viewer, and with no other feed as a driver.
+    fn is_viewer(&self, client: ClientId) -> bool {
+        let mut roles = self.of(client).map(|attachment| &attachment.role).peekable();
+        roles.peek().is_some() && roles.all(|role| *role != ClientRole::Driver)
+    }
+
+    fn follows(&self, client: ClientId) -> bool {
+        self.of(client).next().is_some()
+    }
+
+    fn of(&self, client: ClientId) -> impl Iterator<Item = &Attachment> {
+        self.subscribers
+            .iter()
+            .map(|subscriber| &subscriber.attachment)
+            .filter(move |attachment| attachment.actor.client_id == client)
+    }
+
+    fn name(&self, client: ClientId) -> &str {
+        self.of(client).next().map_or("another client", |attachment| &attachment.actor.name)
+    }
+}

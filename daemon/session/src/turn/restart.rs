@@ -1,0 +1,86 @@
+//! What becomes of a turn when the daemon stops, and when it is there again.
+
+use protocol::event::{Event, ModelRequested, TurnResumed, TurnSuspended};
+use protocol::item::ItemStatus;
+use protocol::session::AfterCrash;
+use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
+
+use crate::effect::Effect;
+use crate::moment::Moment;
+use crate::state::{Phase, Running, SessionState};
+use crate::turn::step::completed;
+use crate::turn::{answer, ending};
+
+/// The daemon stops. A turn that only waits for an answer waits on in the log. Any other one is handed over, or says
+/// where it stopped.
+pub(crate) fn stopping(
+    state: &SessionState,
+    hand_over: bool,
+    is_call_running: bool,
+    moment: &Moment,
+) -> Vec<Effect> {
+    match &state.running {
+        None => Vec::new(),
+        Some(_) if is_waiting(state) => Vec::new(),
+        Some(running) if hand_over => {
+            let unsaved = state.unsaved().into_iter().map(Event::ItemAppended);
+            let suspended = Event::TurnSuspended(TurnSuspended { turn_id: running.turn_id, is_call_running });
+            vec![Effect::CancelWork, Effect::Append(unsaved.chain([suspended]).collect())]
+        }
+        Some(_) => interrupted(state, moment),
+    }
+}
+
+/// The session was loaded, and its log ends in the middle of a turn: it was handed over, the daemon died, or the log
+/// could not be written for a while.
+pub(crate) fn loaded(state: &SessionState, failure: Option<String>, moment: &Moment) -> Vec<Effect> {
+    let Some(running) = &state.running else { return Vec::new() };
+    if is_waiting(state) {
+        return Vec::new();
+    }
+    if let Some(message) = failure {
+        let failure = TurnFailure::Storage { message };
+        return ending::cut_short(state, TurnOutcome::Failed { failure }, moment);
+    }
+    if running.suspended.is_some() || state.settings.after_crash == AfterCrash::Continue {
+        return resume(state, running, moment);
+    }
+    interrupted(state, moment)
+}
+
+fn is_waiting(state: &SessionState) -> bool {
+    state.running.as_ref().is_some_and(|running| running.phase == Phase::Calls) && !state.questions.is_empty()
+}
+
+fn interrupted(state: &SessionState, moment: &Moment) -> Vec<Effect> {
+    let outcome = TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, actor: None };
+    ending::cut_short(state, outcome, moment)
+}
+
+/// Goes on from the last durable step. An answer that was not complete is void and asked for again. Of the calls,
+/// which run one after the other, only the first that is open can have begun: it is told as interrupted and never
+/// made again; those after it have not begun, and run now.
+fn resume(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Effect> {
+    let turn_id = running.turn_id;
+    let resumed = Event::TurnResumed(TurnResumed { turn_id, was_handed_over: running.suspended.is_some() });
+    match running.phase {
+        Phase::Model => {
+            let mut events = vec![resumed];
+            events.extend(answer::discarded(state, running, moment));
+            events.push(Event::ModelRequested(ModelRequested { turn_id, step: running.step }));
+            vec![Effect::Append(events), Effect::CallModel]
+        }
+        Phase::Calls => {
+            let mut events = vec![resumed];
+            let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
+            let open =
+                items.iter().find(|item| item.status == ItemStatus::InProgress && item.body.call().is_some());
+            let may_have_begun = running.suspended.as_ref().is_none_or(|suspended| suspended.is_call_running);
+            if let Some(item) = open.filter(|_| may_have_begun) {
+                let body = ending::interrupted(state, item, ending::Begun::Maybe, moment);
+                events.push(completed(item, ItemStatus::Interrupted, body, moment));
+            }
+            vec![Effect::Append(events), Effect::Continue]
+        }
+    }
+}
