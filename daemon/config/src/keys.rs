@@ -1,8 +1,11 @@
 //! The keys of `config.toml`, and where their values go. The functions here are the list of what exists.
 //! Knows nothing of files and layers.
 
+use std::path::Path;
+
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
+use protocol::session::AfterCrash;
 use protocol::turn::TurnLimits;
 use serde_json::{Value as Json, from_value};
 
@@ -42,6 +45,10 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         open_word::<ReasoningSummary>(value, &["auto", "concise", "detailed", "none"]).map(Some)
     });
     section.within("limits", |section| limits(section, &mut settings.limits));
+    section.set("after_crash", &mut settings.after_crash, |value| {
+        value.word(&[("wait", AfterCrash::Wait), ("continue", AfterCrash::Continue)]).map(Some)
+    });
+    section.set("question_timeout", &mut settings.question_timeout_ms, duration_or_never);
     section.within("shell_environment_policy", |section| {
         shell_environment_policy(section, &mut settings.shell_environment_policy);
     });
@@ -75,6 +82,7 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
 /// The keys that hold for the whole daemon, and profiles; they may stand in the file only.
 pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) -> Vec<(&'a str, Value<'a>)> {
     section.within("daemon", |section| daemon(section, &mut draft.settings.daemon));
+    section.set("notify", &mut draft.settings.notify, notify);
     section.within("sandbox", |section| {
         section.set("backend", &mut draft.settings.sandbox_backend, |value| {
             value.word(&[
@@ -89,7 +97,7 @@ pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) 
 
 /// Warns of keys that an override can't set.
 pub(crate) fn refuse_those_of_the_file(section: &mut Section<'_>) {
-    for key in ["daemon", "sandbox", "profiles"] {
+    for key in ["daemon", "sandbox", "notify", "profiles"] {
         if let Some(value) = section.get(key) {
             let message = format!("`{key}` can be set in `config.toml` only and is ignored here");
             value.place().warn(message, None);
@@ -150,9 +158,7 @@ fn model_provider(section: &mut Section<'_>, target: &mut ModelProvider) {
 }
 
 fn daemon(section: &mut Section<'_>, target: &mut DaemonSettings) {
-    section.set("idle_exit", &mut target.idle_exit_ms, |value| {
-        if value.is_text("never") { Some(None) } else { value.duration().map(Some) }
-    });
+    section.set("idle_exit", &mut target.idle_exit_ms, duration_or_never);
     section.set("log_level", &mut target.log_level, |value| {
         let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
         value.word(&levels.map(|level| (level.as_str(), level)))
@@ -160,6 +166,21 @@ fn daemon(section: &mut Section<'_>, target: &mut DaemonSettings) {
     section.set("durability", &mut target.durability, |value| {
         value.word(&[("process", Durability::Process), ("power", Durability::Power)])
     });
+}
+
+fn duration_or_never(value: &Value<'_>) -> Option<Option<u64>> {
+    if value.is_text("never") { Some(None) } else { value.duration().map(Some) }
+}
+
+/// A program and its arguments. The program is looked up in `PATH`, or its place is known wherever the daemon is.
+fn notify(value: &Value<'_>) -> Option<Vec<String>> {
+    let argv = value.list(Value::text)?;
+    match argv.first() {
+        None => value.refuse("must name a program", None),
+        Some(program) if program.contains('/') && !Path::new(program).is_absolute() => value
+            .refuse(&format!("must name a program in `PATH` or an absolute path, but is `{program}`"), None),
+        Some(_) => Some(argv),
+    }
 }
 
 fn base_url(value: &Value<'_>) -> Option<String> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
-use protocol::session::ModelPrice;
+use protocol::session::{AfterCrash, ModelPrice};
 use protocol::turn::TurnLimits;
 
 /// The id of the built-in provider.
@@ -38,6 +38,12 @@ pub struct Settings {
     pub model_reasoning_summary: Option<ReasoningSummary>,
     /// Ceilings of each turn.
     pub limits: TurnLimits,
+    /// What becomes of a turn whose daemon died; absent: it depends on whether somebody looks after the session.
+    pub after_crash: Option<AfterCrash>,
+    /// After how long a question counts as declined; absent: it waits.
+    pub question_timeout_ms: Option<u64>,
+    /// The program and its arguments that is told when a session needs its person; empty: none.
+    pub notify: Vec<String>,
     /// Dollars per million tokens, by the model's name.
     pub model_prices: BTreeMap<String, ModelPrice>,
     /// The rung that commands must run on; absent: the strongest that this machine has.
@@ -242,6 +248,9 @@ impl Default for Settings {
             model_reasoning_effort: None,
             model_reasoning_summary: None,
             limits: TurnLimits::default(),
+            after_crash: None,
+            question_timeout_ms: None,
+            notify: Vec::new(),
             model_prices: BTreeMap::new(),
             sandbox_backend: None,
             shell_environment_policy: ShellEnvironmentPolicy::default(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
-use protocol::session::{ModelPrice, SettingOverride};
+use protocol::session::{AfterCrash, ModelPrice, SettingOverride};
 
 use super::*;
 
@@ -78,6 +78,9 @@ fn every_key_is_read() {
         model_reasoning_effort = "xhigh"
         model_reasoning_summary = "none"
         openai_base_url = "http://127.0.0.1:8080/v1/"
+        after_crash = "continue"
+        question_timeout = "10m"
+        notify = ["notify-send", "Skein"]
 
         [sandbox_workspace_write]
         writable_roots = ["/a", "b"]
@@ -180,6 +183,42 @@ fn every_key_is_read() {
         DaemonSettings { idle_exit_ms: None, log_level: LogLevel::Debug, durability: Durability::Power }
     );
     assert_eq!(settings.sandbox_backend, Some(SandboxRung::Landlock));
+    assert_eq!(settings.after_crash, Some(AfterCrash::Continue));
+    assert_eq!(settings.question_timeout_ms, Some(600_000));
+    assert_eq!(settings.notify, ["notify-send", "Skein"]);
+}
+
+#[test]
+fn a_question_may_wait_for_ever_again() {
+    let text = "question_timeout = '1m'\nafter_crash = 'continue'\n\
+                [profiles.patient]\nquestion_timeout = 'never'\nafter_crash = 'wait'\n";
+    let settings = with(text, &overrides(&[("profile", "patient")])).settings();
+    assert_eq!((settings.question_timeout_ms, settings.after_crash), (None, Some(AfterCrash::Wait)));
+    assert_eq!(file("").settings().after_crash, None);
+}
+
+#[test]
+fn what_is_wrong_with_the_keys_of_waiting_is_said() {
+    let outcome = file("after_crash = 'resume'\nquestion_timeout = 'nver'\nnotify = []\n");
+    assert_eq!(
+        outcome.problems(),
+        [
+            "1:15 `after_crash` must be one of `wait`, `continue`, but is `resume`",
+            "2:20 `question_timeout` must be a duration such as `90s`, `10m` or `1h30m`, but is `nver`",
+            "3:10 `notify` must name a program",
+        ]
+    );
+    for (text, complaint) in [
+        ("notify = 'say'", "1:10 `notify` must be a list, but is text"),
+        ("notify = ['say', 1]", "1:18 `notify` must be text, but is a whole number"),
+        ("notify = ['']", "1:11 `notify` must not be empty"),
+        (
+            "notify = ['./say']",
+            "1:10 `notify` must name a program in `PATH` or an absolute path, but is `./say`",
+        ),
+    ] {
+        assert_eq!(file(text).problems(), [complaint]);
+    }
 }
 
 #[test]
@@ -383,12 +422,20 @@ fn a_wrong_override_names_itself() {
 
 #[test]
 fn an_override_can_not_change_the_daemon() {
-    let outcome = with("", &overrides(&[("daemon.idle_exit", "1s"), ("sandbox.backend", "landlock")]));
+    let outcome = with(
+        "",
+        &overrides(&[
+            ("daemon.idle_exit", "1s"),
+            ("sandbox.backend", "landlock"),
+            ("notify", "[\"curl\", \"https://example.com\"]"),
+        ]),
+    );
     assert_eq!(
         outcome.problems(),
         [
             "daemon.idle_exit=1s `daemon` can be set in `config.toml` only and is ignored here",
             "sandbox.backend=landlock `sandbox` can be set in `config.toml` only and is ignored here",
+            "notify=[\"curl\", \"https://example.com\"] `notify` can be set in `config.toml` only and is ignored here",
         ]
     );
     let settings = outcome.result.unwrap().settings;

@@ -40,12 +40,18 @@ impl Known {
     pub(crate) fn commands(&self) -> CommandEnvironment {
         Arc::clone(&self.commands)
     }
+
+    /// What the `notify` program sees.
+    pub(crate) fn notifier(&self) -> impl Iterator<Item = (&str, &str)> {
+        environment::for_the_notifier(&self.environment)
+    }
 }
 
 /// Tells one state of a file from another, cheaply.
-type Stamp = Option<(SystemTime, u64)>;
+pub(crate) type Stamp = Option<(SystemTime, u64)>;
 
-fn stamp(file: &Path) -> Stamp {
+/// That of the file as it is now.
+pub(crate) fn stamp(file: &Path) -> Stamp {
     let meta = std::fs::metadata(file).ok()?;
     Some((meta.modified().ok()?, meta.len()))
 }
@@ -161,6 +167,17 @@ impl Circumstances {
         let overrides = SettingsOverrides::default();
         let loaded = settings::load(&self.file, &overrides)?;
         Ok(self.keep(session, Arc::clone(&self.own), overrides, loaded.settings))
+    }
+
+    /// Whether this environment, with the daemon's own, holds what a provider needs. Of one that is not described there
+    /// is nothing to be said; then it does. Reads the settings.
+    pub(crate) fn suffices(&self, provider: &str, client: &Environment) -> bool {
+        let Ok(loaded) = settings::load(&self.file, &SettingsOverrides::default()) else { return true };
+        let Some(provider) = loaded.settings.model_providers.get(provider) else { return true };
+        let mut keys = provider.env_keys().peekable();
+        let has =
+            |environment: &Environment, key| environment.get(key).is_some_and(|value| !value.is_empty());
+        keys.peek().is_none() || keys.any(|key| has(client, key) || has(&self.own, key))
     }
 
     /// A variable of the session's client, else of the daemon. Empty ones count as absent.

@@ -24,6 +24,8 @@ pub(crate) const INITIALIZE_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     /// The name that people see.
     pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
     /// The environment it was started in. Holds secrets; is never logged or stored.
     pub(crate) environment: Arc<Environment>,
 }
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { name: "test".into(), environment: Arc::default() }
+        Client { name: "test".into(), version: "0".into(), environment: Arc::default() }
     }
 
     #[tokio::test]

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::Settings;
-use protocol::ids::Timestamp;
+use protocol::error::ProtocolError;
+use protocol::ids::{SessionId, Timestamp};
 use protocol::session::Environment;
 use sandbox::Launcher;
+use session::handle::SessionHandle;
 use session::sessions::Sessions;
 use store::{Durability, Store, StoreOptions};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 use tools::apply_patch::ApplyPatch;
 use tools::registry::Registry;
 use tools::shell::Shell;
@@ -20,6 +23,9 @@ use wire::folders::Folders;
 use crate::circumstances::Circumstances;
 use crate::connection::{Connections, MAX_CONNECTIONS};
 use crate::error::ServerError;
+use crate::notify;
+use crate::recovery::Recovery;
+use crate::stop::Stop;
 use crate::wiring::Wiring;
 
 /// Bytes that are kept of one large payload.
@@ -34,13 +40,16 @@ pub(crate) struct Daemon {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) store: Store,
     pub(crate) launcher: Arc<Launcher>,
-    /// Cancelled when the daemon is to stop.
-    pub(crate) stop: CancellationToken,
+    pub(crate) recovery: Recovery,
+    pub(crate) stop: Stop,
+    _telling: AbortOnDropHandle<()>,
+    /// Held while a session is made whose identity a client chose, so that no two are made of one.
+    pub(crate) making: Mutex<()>,
 }
 
 impl Daemon {
-    /// Opens the store, puts the parts together and recovers the sessions of the daemon before. The caller holds the
-    /// home.
+    /// Opens the store, puts the parts together and brings to rest what the daemon before left. What is to go on does
+    /// so in `recovery`. The caller holds the home.
     ///
     /// # Errors
     /// `Store`, `Recover`.
@@ -52,13 +61,18 @@ impl Daemon {
     ) -> Result<Arc<Self>, ServerError> {
         let identity = Identity::new(&helper);
         let store = Store::open(store_options(&folders, settings)).await?;
-        let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend));
+        // What the daemon before left is gone before its turns go on.
+        let register = folders.state.join("children");
+        sandbox::reap(&register);
+        let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register));
         let shell = Arc::new(Shell::new(Arc::clone(&launcher)));
         let registry = Arc::new(Registry::new(shell, Arc::new(ApplyPatch), Vec::new()));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
         let world = Arc::new(Wiring::new(Arc::clone(&circumstances), &folders));
-        let sessions = Sessions::new(store.clone(), registry, world);
-        sessions.recover().await.map_err(ServerError::Recover)?;
+        let (watched, notices) = notify::watch(store.clone());
+        let sessions = Sessions::new(Arc::new(watched), registry, world);
+        let telling = tokio::spawn(notices.tell_all(Arc::clone(&circumstances), Arc::clone(&launcher)));
+        let recovery = Recovery::begin(&store, &sessions).await.map_err(ServerError::Recover)?;
         Ok(Arc::new(Self {
             identity,
             folders,
@@ -67,8 +81,20 @@ impl Daemon {
             sessions,
             store,
             launcher,
-            stop: CancellationToken::new(),
+            recovery,
+            _telling: AbortOnDropHandle::new(telling),
+            stop: Stop::default(),
+            making: Mutex::default(),
         }))
+    }
+
+    /// The session, loaded if need be; of one whose turn waits to go on, when it has.
+    ///
+    /// # Errors
+    /// `NotFound`, or what the store says.
+    pub(crate) async fn session(&self, id: SessionId) -> Result<SessionHandle, ProtocolError> {
+        self.recovery.passed(id).await;
+        self.sessions.open(id).await
     }
 }
 
@@ -96,6 +122,8 @@ pub(crate) struct Identity {
     pub(crate) epoch: Uuid,
     /// When it started.
     pub(crate) started_at: Timestamp,
+    /// Where its executable stood then.
+    installed: PathBuf,
 }
 
 impl Identity {
@@ -103,15 +131,26 @@ impl Identity {
     /// the time of the file: cheap, and the same for every process that was started from it.
     pub(crate) fn new(executable: &Path) -> Self {
         let version = env!("CARGO_PKG_VERSION");
-        let build = std::fs::metadata(executable).map_or_else(
-            |_| version.to_owned(),
-            |meta| {
-                let modified = meta.modified().map_or(0, |time| milliseconds(time).0);
-                format!("{version}+{:x}.{modified:x}", meta.len())
-            },
-        );
-        Self { version, build, epoch: Uuid::now_v7(), started_at: now() }
+        let build = mark(executable).map_or_else(|| version.to_owned(), |mark| format!("{version}+{mark}"));
+        // Of a process the system tells by a link which file it runs; the file may be replaced, the place stays.
+        let installed = std::fs::read_link(executable).unwrap_or_else(|_| executable.to_owned());
+        Self { version, build, epoch: Uuid::now_v7(), started_at: now(), installed }
     }
+
+    /// The build that now stands where the daemon's own was started from; absent if none does. Of another build the
+    /// version is not known without running it, so `?` stands there.
+    pub(crate) fn installed_build(&self) -> Option<String> {
+        let mark = mark(&self.installed)?;
+        let is_own = self.build.split_once('+').is_some_and(|(_, own)| own == mark);
+        Some(if is_own { self.build.clone() } else { format!("?+{mark}") })
+    }
+}
+
+/// What tells a file from another that stood in its place: size and time.
+fn mark(executable: &Path) -> Option<String> {
+    let meta = std::fs::metadata(executable).ok().filter(std::fs::Metadata::is_file)?;
+    let modified = meta.modified().map_or(0, |time| milliseconds(time).0);
+    Some(format!("{:x}.{modified:x}", meta.len()))
 }
 
 /// The time.
@@ -122,4 +161,24 @@ pub(crate) fn now() -> Timestamp {
 fn milliseconds(time: SystemTime) -> Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_executable_is_told_from_the_one_that_runs() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let (installed, link) = (scratch.path().join("skein"), scratch.path().join("exe"));
+        std::fs::write(&installed, "old").expect("old");
+        rustix::fs::symlink(&installed, &link).expect("link");
+        let identity = Identity::new(&link);
+        assert_eq!(identity.installed_build().as_ref(), Some(&identity.build));
+        std::fs::remove_file(&installed).expect("remove");
+        assert_eq!(identity.installed_build(), None);
+        std::fs::write(&installed, "newer").expect("new");
+        let now = identity.installed_build().expect("a build");
+        assert!(now.starts_with("?+5.") && now != identity.build, "{now}");
+    }
 }

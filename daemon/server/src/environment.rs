@@ -35,6 +35,20 @@ pub(crate) fn for_commands(environment: &Environment, settings: &Settings) -> Co
         .collect()
 }
 
+/// What leads to the desktop.
+const DESKTOP: [&str; 5] =
+    ["DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR"];
+
+/// The variables that the `notify` program sees: what every program needs, and what leads to the desktop. It is the
+/// user's own and confined by nothing, so the desktop is open to it; keys are none of its business.
+pub(crate) fn for_the_notifier(environment: &Environment) -> impl Iterator<Item = (&str, &str)> {
+    environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, value)| is_sound(name, value))
+        .filter(|(name, _)| CORE.contains(name) || DESKTOP.contains(name) || name.starts_with("LC_"))
+}
+
 /// The variables that the settings themselves name as secrets.
 fn named_secrets(settings: &Settings) -> BTreeSet<&str> {
     settings

@@ -5,6 +5,7 @@ mod config;
 mod daemon;
 mod initialize;
 mod question;
+mod queue;
 mod session;
 mod turn;
 
@@ -16,6 +17,7 @@ use protocol::api::config::ConfigServer;
 use protocol::api::daemon::DaemonServer;
 use protocol::api::initialize::InitializeServer;
 use protocol::api::question::QuestionServer;
+use protocol::api::queue::QueueServer;
 use protocol::api::session::SessionServer;
 use protocol::api::turn::TurnServer;
 use protocol::error::{ErrorCode, ProtocolError};
@@ -38,6 +40,7 @@ pub(crate) fn methods(daemon: &Arc<Daemon>) -> Result<Methods, RegisterMethodErr
     methods.merge(SessionServer::into_rpc(handlers.clone()))?;
     methods.merge(TurnServer::into_rpc(handlers.clone()))?;
     methods.merge(QuestionServer::into_rpc(handlers.clone()))?;
+    methods.merge(QueueServer::into_rpc(handlers.clone()))?;
     methods.merge(ConfigServer::into_rpc(handlers.clone()))?;
     methods.merge(DaemonServer::into_rpc(handlers))?;
     Ok(methods)

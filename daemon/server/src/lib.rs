@@ -7,8 +7,9 @@
 //! the answer. A client that follows a session is served by `subscription`.
 //!
 //! What sessions need of the world is in `wiring`: providers, profiles, environments. It is made of `settings`
-//! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only) and
-//! `environment` (what commands see). `input` takes in what people say, `logs` writes the log, `process` and
+//! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
+//! `environment` (what commands see) and `rules` (what a person allowed for good). `recovery` lets turns of the daemon
+//! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
 //! `signals` are the daemon's own process.
 //!
 //! `local` is what the command line does without a daemon, over the same parts.
@@ -25,9 +26,13 @@ mod listener;
 pub mod local;
 mod logs;
 mod middleware;
+mod notify;
 mod process;
+mod recovery;
+mod rules;
 mod settings;
 mod signals;
+mod stop;
 mod subscription;
 mod wiring;
 

@@ -21,6 +21,7 @@ use crate::error::ServerError;
 use crate::listener::Front;
 use crate::logs::{self, Echo};
 use crate::signals::Signals;
+use crate::stop::Ending;
 use crate::{handlers, process, settings};
 
 // Together these stay under the 10 s in which a daemon that was asked to stop is gone.
@@ -88,16 +89,25 @@ async fn run(
 
     let closing = CancellationToken::new();
     let ending = async {
+        let recover = async {
+            daemon.recovery.run(&daemon.sessions, &daemon.circumstances).await;
+            std::future::pending::<()>().await;
+        };
         let idle_exit = settings.daemon.idle_exit_ms.map(Duration::from_millis);
-        tokio::select! {
-            signal = signals.next() => tracing::info!(signal, "asked to stop"),
-            () = daemon.stop.cancelled() => {}
+        let ending = tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "asked to stop");
+                Ending::Alone
+            }
+            ending = daemon.stop.asked() => ending,
             () = idle(idle_exit, daemon.connections.count(), daemon.sessions.activity()) => {
                 tracing::info!("nobody needed the daemon for a while");
+                Ending::Alone
             }
-        }
-        daemon.stop.cancel();
-        drain(&daemon.sessions, &mut signals).await;
+            () = recover => Ending::Alone,
+        };
+        daemon.stop.ask(ending);
+        drain(&daemon.sessions, ending, &mut signals).await;
         // Fails only if every connection is gone already.
         let _ = connections_handle.stop();
         closing.cancel();
@@ -112,9 +122,9 @@ async fn run(
 }
 
 /// Brings running turns to a durable point. A second signal cuts that short.
-async fn drain(sessions: &Sessions, signals: &mut Signals) {
+async fn drain(sessions: &Sessions, ending: Ending, signals: &mut Signals) {
     tokio::select! {
-        () = sessions.drain() => tracing::info!("all turns are at a durable point"),
+        () = sessions.drain(ending == Ending::HandOver) => tracing::info!("all turns are at a durable point"),
         () = tokio::time::sleep(DRAIN_LIMIT) => {
             tracing::warn!("turns took too long to come to a durable point; the next start ends them");
         }

@@ -177,15 +177,27 @@ impl Front {
 /// The life of an upgraded connection.
 type Messages = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Only a client's upgrade to WebSocket is served. A web page's requests carry an `Origin`, a client's never do.
+/// Only a client's upgrade to WebSocket is served. A web page's requests carry an `Origin`, a client's never do; nor
+/// does a client take the daemon for another host, as a page may that had its name resolved to this machine.
 fn refusal<B>(request: &HttpRequest<B>) -> Option<StatusCode> {
     if request.headers().contains_key(http::header::ORIGIN) {
         Some(StatusCode::FORBIDDEN)
+    } else if !request.headers().get_all(http::header::HOST).iter().all(is_this_machine) {
+        Some(StatusCode::MISDIRECTED_REQUEST)
     } else if !ws::is_upgrade_request(request) {
         Some(StatusCode::UPGRADE_REQUIRED)
     } else {
         None
     }
+}
+
+fn is_this_machine(host: &http::HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port),
+        Some(_) | None => (host, ""),
+    };
+    port.bytes().all(|digit| digit.is_ascii_digit()) && ["localhost", "127.0.0.1", "[::1]"].contains(&name)
 }
 
 fn empty(status: StatusCode) -> HttpResponse {

@@ -4,8 +4,8 @@
 //! The umask stays that of whoever started the daemon: commands and patches make files in a person's own folders,
 //! and those are to be as that person has them. What the daemon makes for itself is made private one by one.
 
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Keeps other processes of this user from reading the daemon's memory and environment.
@@ -35,6 +35,71 @@ pub(crate) fn append_private(path: &Path) -> io::Result<File> {
     File::options().append(true).create(true).open(path)
 }
 
+/// Reads a file that nobody but this user can have written.
+///
+/// # Errors
+/// What the system says; on Unix a link, a file of somebody else and one that others may write are refused.
+pub(crate) fn read_private(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    #[cfg(unix)]
+    let file = {
+        use rustix::fs::{FileType, Mode, OFlags};
+        // A pipe in its place must not keep the daemon waiting.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o022 != 0 {
+            return Err(io::Error::other("others may have written it"));
+        }
+        File::from(file)
+    };
+    #[cfg(not(unix))]
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("it has more than {max_bytes} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Puts a file in the place of what was there, at once and durably, for this user alone. Makes its folder.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    create_private_folder(folder)?;
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    name.push(".new");
+    let temporary = folder.join(name);
+    // One daemon writes here; what is left of one that died is in the way.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = append_private(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn create_private_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    let made = rustix::fs::mkdir(folder, rustix::fs::Mode::RWXU).map_err(io::Error::from);
+    #[cfg(not(unix))]
+    let made = fs::create_dir(folder);
+    match made {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Leaves the terminal and the process group of whoever started it. A process that leads its group already stays
 /// where it is.
 pub(crate) fn leave_terminal() {
@@ -50,7 +115,7 @@ pub(crate) fn leave_terminal() {
 pub(crate) fn resident_bytes() -> Option<u64> {
     #[cfg(target_os = "linux")]
     {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let status = fs::read_to_string("/proc/self/status").ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
         Some(kibibytes * 1024)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use config::{DEFAULT_OPENAI_MODEL, Loaded, OPENAI, Settings, WireApi};
 use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
 use protocol::profile::NetworkAccess;
-use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
+use protocol::session::{AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
 
 /// The name of the model that a script plays.
 const REPLAY_MODEL: &str = "replay";
@@ -55,11 +55,14 @@ pub(crate) fn of_new_session(
     let mut resolved = resolve(settings, cwd, environment)?;
     add_roots(&mut resolved, additional_roots);
     resolved.is_ephemeral = params.is_ephemeral;
+    if params.is_detached && settings.after_crash.is_none() {
+        resolved.after_crash = AfterCrash::Continue;
+    }
     Ok(resolved)
 }
 
 /// The settings of a session after an update: what the overrides touch is new, everything else stays as it is.
-/// Folders are only ever added.
+/// Folders are only ever added. With them, what was not understood.
 ///
 /// # Errors
 /// `InvalidRequest` when the settings are malformed or no model is chosen.
@@ -68,10 +71,11 @@ pub(crate) fn of_updated_session(
     current: &SessionSettings,
     overrides: &SettingsOverrides,
     environment: &Environment,
-) -> Result<SessionSettings, ProtocolError> {
+) -> Result<(SessionSettings, Vec<ConfigurationProblem>), ProtocolError> {
     let without =
         resolve(&load(file, &SettingsOverrides::default())?.settings, current.cwd.clone(), environment);
-    let with = resolve(&load(file, overrides)?.settings, current.cwd.clone(), environment)?;
+    let loaded = load(file, overrides)?;
+    let with = resolve(&loaded.settings, current.cwd.clone(), environment)?;
     // The settings on disk alone may be incomplete; then everything counts as touched that an override names.
     let without = without.unwrap_or_else(|_| with.clone());
     let named: BTreeSet<&str> =
@@ -104,6 +108,12 @@ pub(crate) fn of_updated_session(
     if names(&["limits"]) || with.limits != without.limits {
         updated.limits = with.limits;
     }
+    if names(&["after_crash"]) || with.after_crash != without.after_crash {
+        updated.after_crash = with.after_crash;
+    }
+    if names(&["question_timeout"]) || with.question_timeout_ms != without.question_timeout_ms {
+        updated.question_timeout_ms = with.question_timeout_ms;
+    }
     let is_workspace_named = names(&["sandbox_workspace_write"]);
     if is_workspace_named || with.network != without.network {
         updated.network = with.network;
@@ -114,7 +124,7 @@ pub(crate) fn of_updated_session(
     if is_workspace_named || with.additional_roots != without.additional_roots {
         add_roots(&mut updated, with.additional_roots);
     }
-    Ok(updated)
+    Ok((updated, loaded.warnings))
 }
 
 /// Later overrides on top of earlier ones.
@@ -165,6 +175,8 @@ fn resolve(
         limits: settings.limits.clone(),
         price,
         is_ephemeral: false,
+        after_crash: settings.after_crash.clone().unwrap_or_default(),
+        question_timeout_ms: settings.question_timeout_ms,
     };
     add_roots(&mut resolved, additional_roots);
     Ok(resolved)
@@ -340,7 +352,7 @@ mod tests {
         current.model = "chosen".to_owned();
         current.sandbox = SandboxMode::ReadOnly;
         let update = |overrides: &SettingsOverrides| {
-            of_updated_session(&file, &current, overrides, &Environment::new()).expect("updated")
+            of_updated_session(&file, &current, overrides, &Environment::new()).expect("updated").0
         };
         let overrides =
             SettingsOverrides { approval: Some(ApprovalPolicy::Never), ..SettingsOverrides::default() };

@@ -192,7 +192,7 @@ mod tests {
     use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus};
     use protocol::model::Usage;
     use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
-    use protocol::session::{SessionSettings, SessionStatus, SessionSummary};
+    use protocol::session::{AfterCrash, Presence, SessionSettings, SessionStatus, SessionSummary};
     use protocol::turn::{Actor, Turn, TurnLimits};
 
     fn entry(number: usize, bytes: usize) -> FeedEntry {
@@ -206,7 +206,7 @@ mod tests {
         };
         let number = |entry: &FeedEntry| match entry {
             FeedEntry::Delta(delta) => delta.offset_bytes,
-            FeedEntry::Event(_) | FeedEntry::Unknown(_) => panic!("no delta"),
+            FeedEntry::Event(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => panic!("no delta"),
         };
         batch.entries.iter().map(number).collect()
     }
@@ -282,6 +282,8 @@ mod tests {
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,
+            after_crash: AfterCrash::Wait,
+            question_timeout_ms: None,
         };
         let summary = SessionSummary {
             id: SessionId::generate(),
@@ -294,8 +296,8 @@ mod tests {
             usage: Usage::default(),
             settings,
         };
-        let (questions, queue, attached) = (Vec::new(), Vec::new(), Vec::new());
-        SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, attached }
+        let (questions, queue, presence) = (Vec::new(), Vec::new(), Presence::default());
+        SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, presence }
     }
 
     #[test]

@@ -12,13 +12,16 @@ use policy::profile::Surroundings;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::Profile;
+use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
 use providers::settings::{Key, ProviderSettings, Secret};
+use session::moment::Rules;
 use session::world::{CommandEnvironment, World};
 use wire::folders::Folders;
 
 use crate::circumstances::{Circumstances, Known};
 use crate::daemon;
+use crate::rules::RuleBook;
 
 /// Clients of providers that are kept; the oldest goes first. Sessions that use it keep it alive.
 const MAX_CLIENTS: usize = 16;
@@ -26,6 +29,7 @@ const MAX_CLIENTS: usize = 16;
 /// The world.
 pub(crate) struct Wiring {
     circumstances: Arc<Circumstances>,
+    rules: RuleBook,
     own_folders: Vec<PathBuf>,
     temporary: Vec<PathBuf>,
     clients: Mutex<VecDeque<(Account, Arc<dyn ModelClient>)>>,
@@ -45,6 +49,7 @@ impl Wiring {
     pub(crate) fn new(circumstances: Arc<Circumstances>, folders: &Folders) -> Self {
         Self {
             circumstances,
+            rules: RuleBook::new(&folders.config),
             own_folders: own_folders(folders),
             temporary: temporary(),
             clients: Mutex::default(),
@@ -100,6 +105,14 @@ impl World for Wiring {
 
     fn profile(&self, settings: &SessionSettings) -> Profile {
         profile(settings, &self.own_folders, &self.temporary)
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules.rules()
+    }
+
+    fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
+        self.rules.allow(kind, self.now())
     }
 
     fn environment(&self, session: SessionId) -> CommandEnvironment {
@@ -205,7 +218,7 @@ fn provider_settings(account: &Account) -> ProviderSettings {
 mod tests {
     use super::*;
     use protocol::profile::{Access, ApprovalPolicy, NetworkAccess, SandboxMode};
-    use protocol::session::Environment;
+    use protocol::session::{AfterCrash, Environment};
     use protocol::turn::TurnLimits;
 
     fn session_settings(cwd: &Path, provider: &str) -> SessionSettings {
@@ -223,6 +236,8 @@ mod tests {
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,
+            after_crash: AfterCrash::Wait,
+            question_timeout_ms: None,
         }
     }
 

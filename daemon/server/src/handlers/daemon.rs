@@ -7,6 +7,7 @@ use protocol::session::Done;
 
 use super::Handlers;
 use crate::process;
+use crate::stop::Ending;
 
 #[async_trait]
 impl DaemonServer for Handlers {
@@ -14,13 +15,15 @@ impl DaemonServer for Handlers {
         let daemon = &self.0;
         let counts = daemon.sessions.counts();
         let sandbox = if params.with_sandbox { Some(daemon.launcher.report().await) } else { None };
+        let storage = if params.with_storage { Some(daemon.store.check().await) } else { None };
         Ok(DaemonStatus {
             pid: std::process::id(),
             version: daemon.identity.version.to_owned(),
             build: daemon.identity.build.clone(),
+            installed_build: daemon.identity.installed_build(),
             epoch: daemon.identity.epoch,
             started_at: daemon.identity.started_at,
-            is_draining: daemon.stop.is_cancelled(),
+            is_draining: daemon.stop.is_asked(),
             connections: *daemon.connections.count().borrow(),
             loaded_sessions: counts.loaded,
             running_turns: counts.running,
@@ -32,12 +35,15 @@ impl DaemonServer for Handlers {
                 log: daemon.folders.log(),
             },
             sandbox,
+            warnings: daemon.store.warnings().to_vec(),
+            storage,
         })
     }
 
-    async fn shutdown(&self, _params: DaemonShutdownParams) -> RpcResult<Done> {
-        tracing::info!("a client asked the daemon to stop");
-        self.0.stop.cancel();
+    async fn shutdown(&self, params: DaemonShutdownParams) -> RpcResult<Done> {
+        let ending = if params.hand_over { Ending::HandOver } else { Ending::Alone };
+        tracing::info!(?ending, "a client asked the daemon to stop");
+        self.0.stop.ask(ending);
         Ok(Done {})
     }
 }

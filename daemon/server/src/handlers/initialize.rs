@@ -27,7 +27,7 @@ impl InitializeServer for Handlers {
         let connection = caller(extensions)?;
         let identity = &self.0.identity;
         let InitializeParams { client_name, client_version, client_build, protocol, environment } = params;
-        let version = SUPPORTED.negotiate(protocol).ok_or_else(|| {
+        let agreed = SUPPORTED.negotiate(protocol).ok_or_else(|| {
             let message = format!("The client speaks protocol {protocol}, the daemon {SUPPORTED}");
             let daemon_build = identity.build.clone();
             ProtocolError::new(ErrorCode::InvalidRequest, message)
@@ -41,9 +41,12 @@ impl InitializeServer for Handlers {
         }
         let name = shown(&client_name);
         tracing::info!(%name, version = %client_version, build = client_build, "a client connected");
-        connection.initialize(Client { name, environment: Arc::new(environment) })?;
+        let version = shown(&client_version);
+        let environment = Arc::new(environment);
+        connection.initialize(Client { name, version, environment: Arc::clone(&environment) })?;
+        self.0.recovery.tell(&environment);
         Ok(InitializeResult {
-            protocol: version,
+            protocol: agreed,
             client_id: connection.id(),
             daemon_version: identity.version.to_owned(),
             daemon_build: identity.build.clone(),

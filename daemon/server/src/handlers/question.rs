@@ -13,6 +13,9 @@ use super::{Handlers, caller};
 #[async_trait]
 impl QuestionServer for Handlers {
     async fn list(&self, params: QuestionListParams) -> RpcResult<QuestionListResult> {
+        if let Some(id) = params.session_id {
+            self.0.recovery.passed(id).await;
+        }
         Ok(QuestionListResult { questions: self.0.sessions.questions(params.session_id).await? })
     }
 
@@ -22,10 +25,11 @@ impl QuestionServer for Handlers {
         params: QuestionAnswerParams,
     ) -> RpcResult<QuestionAnswerResult> {
         let connection = caller(extensions)?;
-        let QuestionAnswerParams { question_id, decision } = params;
+        let QuestionAnswerParams { question_id, decision, request_id } = params;
         let session = self.0.sessions.with_question(question_id).await?;
         self.lend(session.id(), connection).await?;
-        session.request(connection.actor()?, Request::Answer { question_id, decision }).await?;
+        let request = Request::Answer { question_id, decision };
+        session.request(connection.actor()?, request_id, request).await?;
         Ok(QuestionAnswerResult { session_id: session.id() })
     }
 }

@@ -14,7 +14,7 @@ use protocol::session::{
     SessionListResult, SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams,
     SessionUpdateResult, SettingsOverrides,
 };
-use session::handle::Feed;
+use session::handle::{Feed, Wish};
 use session::input::Request;
 use session::sessions::NewSession;
 
@@ -42,7 +42,19 @@ impl SessionServer for Handlers {
         let connection = caller(extensions)?;
         let actor = connection.actor()?;
         check_title(params.title.as_deref())?;
-        let id = SessionId::generate();
+        // Held to the end: of two who make the same session, the second one finds it made.
+        let _making = match params.session_id {
+            Some(_) => Some(self.0.making.lock().await),
+            None => None,
+        };
+        if let Some(id) = params.session_id
+            && self.0.store.summary(id).await.map_err(ProtocolError::from)?.is_some()
+        {
+            self.lend(id, connection).await?;
+            let summary = self.0.session(id).await?.summary().await?;
+            return Ok(SessionCreateResult { summary, warnings: Vec::new() });
+        }
+        let id = params.session_id.unwrap_or_else(SessionId::generate);
         let title = params.title.clone();
         let circumstances = Arc::clone(&self.0.circumstances);
         let client = Arc::clone(&connection.client()?.environment);
@@ -76,7 +88,7 @@ impl SessionServer for Handlers {
 
     async fn read(&self, params: SessionReadParams) -> RpcResult<SessionSnapshot> {
         let limit = params.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
-        let session = self.0.sessions.open(params.session_id).await?;
+        let session = self.0.session(params.session_id).await?;
         let snapshot = session.read(params.skip_turns, limit).await?;
         Ok(subscription::fitting(snapshot)?)
     }
@@ -87,11 +99,11 @@ impl SessionServer for Handlers {
         params: SessionUpdateParams,
     ) -> RpcResult<SessionUpdateResult> {
         let connection = caller(extensions)?;
-        let SessionUpdateParams { session_id, title, overrides, unarchive } = params;
+        let SessionUpdateParams { session_id, title, overrides, unarchive, request_id } = params;
         check_title(title.as_deref())?;
-        let session = self.0.sessions.open(session_id).await?;
-        let settings = if overrides == SettingsOverrides::default() {
-            None
+        let session = self.0.session(session_id).await?;
+        let (settings, warnings) = if overrides == SettingsOverrides::default() {
+            (None, Vec::new())
         } else {
             let current = session.summary().await?.settings;
             let circumstances = Arc::clone(&self.0.circumstances);
@@ -103,30 +115,43 @@ impl SessionServer for Handlers {
                 circumstances.amend(session_id, &overrides)?;
                 Ok(updated)
             });
-            Some(Box::new(updated.await?))
+            let (settings, warnings) = updated.await?;
+            (Some(Box::new(settings)), warnings)
         };
+        let is_update = title.is_some() || settings.is_some();
         if unarchive {
-            session.request(connection.actor()?, Request::Unarchive).await?;
+            // The client's name is for one request; taking the session back once more changes nothing.
+            let request_id = request_id.filter(|_| !is_update);
+            session.request(connection.actor()?, request_id, Request::Unarchive).await?;
         }
-        if title.is_some() || settings.is_some() {
-            session.request(connection.actor()?, Request::Update { title, settings }).await?;
+        if is_update {
+            session.request(connection.actor()?, request_id, Request::Update { title, settings }).await?;
         }
-        Ok(SessionUpdateResult { summary: session.summary().await? })
+        Ok(SessionUpdateResult { summary: session.summary().await?, warnings })
     }
 
     async fn archive(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
         let actor = caller(extensions)?.actor()?;
-        let session = self.0.sessions.open(params.session_id).await?;
-        session.request(actor, Request::Archive).await?;
+        let session = self.0.session(params.session_id).await?;
+        session.request(actor, None, Request::Archive).await?;
         Ok(Done {})
     }
 
     async fn delete(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
         let actor = caller(extensions)?.actor()?;
-        self.0.sessions.delete(params.session_id).await?;
+        self.0.recovery.passed(params.session_id).await;
+        tracing::info!(session = %params.session_id, by = %actor.name, "deleting a session");
+        self.0.sessions.delete(params.session_id, actor).await?;
         self.0.circumstances.forget(params.session_id);
-        tracing::info!(session = %params.session_id, by = %actor.name, "deleted a session");
         Ok(Done {})
+    }
+
+    async fn take_over(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
+        self.drive(extensions, params, Wish::TakeOver).await
+    }
+
+    async fn release(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
+        self.drive(extensions, params, Wish::Release).await
     }
 
     /// Runs as long as the feed does, on a task that ends with the connection.
@@ -154,15 +179,23 @@ impl SessionServer for Handlers {
 }
 
 impl Handlers {
+    async fn drive(&self, extensions: &Extensions, params: SessionRef, wish: Wish) -> RpcResult<Done> {
+        let actor = caller(extensions)?.actor()?;
+        self.0.session(params.session_id).await?.drive(actor, wish).await?;
+        Ok(Done {})
+    }
+
     async fn join(
         &self,
         extensions: &Extensions,
         params: SessionAttachParams,
     ) -> Result<Feed, ProtocolError> {
-        let SessionAttachParams { session_id, since, can_answer } = params;
-        let actor = caller(extensions)?.actor()?;
-        let session = self.0.sessions.open(session_id).await?;
-        session.attach(Attachment { actor, can_answer, attached_at: daemon::now() }, since).await
+        let SessionAttachParams { session_id, since, can_answer, role } = params;
+        let connection = caller(extensions)?;
+        let (actor, version) = (connection.actor()?, connection.client()?.version.clone());
+        let session = self.0.session(session_id).await?;
+        let attachment = Attachment { actor, version, role, can_answer, attached_at: daemon::now() };
+        session.attach(attachment, since).await
     }
 }
 

@@ -1,4 +1,8 @@
-//! The methods over an in-memory connection to a whole daemon: a real store, real sessions, a scripted model.
+//! The methods over an in-memory connection to a whole daemon: a real store, real sessions, a scripted model. Here
+//! what one client does, and what the others need; in `hands` what many do, in `restart` what outlives a daemon.
+
+mod hands;
+mod restart;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +30,7 @@ use protocol::item::ItemBody;
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::question::QuestionListParams;
 use protocol::session::{
-    Environment, SessionAttachParams, SessionCreateParams, SessionListParams, SessionListResult,
+    ClientRole, Environment, SessionAttachParams, SessionCreateParams, SessionListParams, SessionListResult,
     SessionReadParams, SessionRef, SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
 use protocol::turn::{InputPart, TurnLimits, TurnOutcome, TurnStartParams};
@@ -34,6 +38,7 @@ use protocol::version::{ProtocolVersion, SUPPORTED, VersionRange};
 use serde_json::value::{RawValue, to_raw_value};
 use tempfile::TempDir;
 use tokio::io::duplex;
+use tokio_util::task::AbortOnDropHandle;
 use wire::folders::Folders;
 
 use crate::daemon::Daemon;
@@ -48,6 +53,7 @@ struct TestDaemon {
     scratch: TempDir,
     daemon: Arc<Daemon>,
     front: Front,
+    _recovering: AbortOnDropHandle<()>,
     _stop: ServerHandle,
 }
 
@@ -73,7 +79,19 @@ impl TestDaemon {
         let (stop, handle) = stop_channel();
         let methods = super::methods(&daemon).expect("methods");
         let front = Front::new(methods, Arc::clone(&daemon.connections), stop);
-        Self { scratch, daemon, front, _stop: handle }
+        let recovering = {
+            let daemon = Arc::clone(&daemon);
+            tokio::spawn(async move { daemon.recovery.run(&daemon.sessions, &daemon.circumstances).await })
+        };
+        Self { scratch, daemon, front, _recovering: AbortOnDropHandle::new(recovering), _stop: handle }
+    }
+
+    /// Stops, and starts the next daemon on the same home with these settings.
+    async fn restart(self, hand_over: bool, config: &str) -> Self {
+        let Self { scratch, daemon, .. } = self;
+        daemon.sessions.drain(hand_over).await;
+        daemon.store.clone().close().await;
+        Self::start_in(scratch, config).await
     }
 
     /// Connects without saying who it is.
@@ -92,6 +110,16 @@ impl TestDaemon {
     async fn connect(&self) -> Client {
         let client = self.dial().await;
         initialize(&client, SUPPORTED).await.expect("initialize");
+        client
+    }
+
+    /// A client that was started with these variables.
+    async fn connect_with(&self, environment: &[(&str, &str)]) -> Client {
+        let client = self.dial().await;
+        let variable = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let environment = environment.iter().map(variable).collect();
+        let params = InitializeParams { environment, ..introduction(SUPPORTED) };
+        InitializeClient::initialize(&client, params).await.expect("initialize");
         client
     }
 
@@ -126,14 +154,17 @@ async fn parameters_may_be_an_object_or_stand_in_an_array() {
 }
 
 async fn initialize(client: &Client, protocol: VersionRange) -> Result<InitializeResult, Error> {
-    let params = InitializeParams {
+    InitializeClient::initialize(client, introduction(protocol)).await
+}
+
+fn introduction(protocol: VersionRange) -> InitializeParams {
+    InitializeParams {
         client_name: "test".into(),
         client_version: "0".into(),
         client_build: None,
         protocol,
         environment: Environment::new(),
-    };
-    InitializeClient::initialize(client, params).await
+    }
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> ProtocolError {
@@ -144,12 +175,23 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> ProtocolError {
 }
 
 async fn attach(client: &Client, session_id: SessionId, since: Option<Seq>) -> Subscription<SessionFeed> {
-    client.attach(SessionAttachParams { session_id, since, can_answer: true }).await.expect("attach")
+    client.attach(SessionAttachParams { since, ..follow(session_id) }).await.expect("attach")
+}
+
+fn follow(session_id: SessionId) -> SessionAttachParams {
+    SessionAttachParams { session_id, since: None, can_answer: true, role: ClientRole::Driver }
 }
 
 fn hello(session_id: SessionId) -> TurnStartParams {
     let input = vec![InputPart::Text { text: "hello".into() }];
-    TurnStartParams { session_id, input, output_schema: None, limits: TurnLimits::default() }
+    TurnStartParams {
+        session_id,
+        input,
+        output_schema: None,
+        limits: TurnLimits::default(),
+        expected_seq: None,
+        request_id: None,
+    }
 }
 
 /// The events of a feed up to the end of a turn.
@@ -230,7 +272,7 @@ async fn a_late_client_is_sent_what_it_missed() {
     let late_client = daemon.connect().await;
     let mut late = attach(&late_client, session.id, Some(session.seq)).await;
     assert_eq!(events_of_turn(&mut late).await, live);
-    let beyond = SessionAttachParams { session_id: session.id, since: Some(Seq(1000)), can_answer: false };
+    let beyond = SessionAttachParams { since: Some(Seq(1000)), ..follow(session.id) };
     assert!(client.attach(beyond).await.is_err());
 }
 
@@ -319,7 +361,8 @@ async fn a_session_is_updated_listed_archived_and_deleted() {
         ..SettingsOverrides::default()
     };
     let title = Some("A title".to_owned());
-    let params = SessionUpdateParams { session_id: session.id, title, overrides, unarchive: false };
+    let params =
+        SessionUpdateParams { session_id: session.id, title, overrides, unarchive: false, request_id: None };
     let updated = client.update(params).await.expect("update").summary;
     assert_eq!(updated.title.as_deref(), Some("A title"));
     assert_eq!(updated.settings.sandbox, SandboxMode::ReadOnly);
@@ -364,9 +407,9 @@ async fn status_counts_and_shutdown_asks_to_stop() {
     assert_eq!((status.connections, status.loaded_sessions, status.running_turns), (2, 1, 0));
     assert_eq!((status.pid, status.is_draining), (std::process::id(), false));
     assert_eq!(status.folders.log, daemon.daemon.folders.log());
-    client.shutdown(DaemonShutdownParams {}).await.expect("shutdown");
-    assert!(daemon.daemon.stop.is_cancelled());
-    daemon.daemon.sessions.drain().await;
+    client.shutdown(DaemonShutdownParams { hand_over: false }).await.expect("shutdown");
+    assert!(daemon.daemon.stop.is_asked());
+    daemon.daemon.sessions.drain(false).await;
     let error = refused(client.create(daemon.new_session()).await);
     assert_eq!(error.code, ErrorCode::Unavailable);
 }

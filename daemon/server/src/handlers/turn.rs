@@ -23,11 +23,11 @@ use crate::input;
 impl TurnServer for Handlers {
     async fn start(&self, extensions: &Extensions, params: TurnStartParams) -> RpcResult<TurnStartResult> {
         let connection = caller(extensions)?;
-        let TurnStartParams { session_id, input, output_schema, limits } = params;
+        let TurnStartParams { session_id, input, output_schema, limits, expected_seq, request_id } = params;
         let (session, input) = self.with_input(session_id, input).await?;
         self.refresh(session_id, connection).await?;
-        let request = Request::Start { input, output_schema, limits };
-        let answered = session.request(connection.actor()?, request).await?;
+        let request = Request::Start { input, output_schema, limits, expected_seq };
+        let answered = session.request(connection.actor()?, request_id, request).await?;
         match answered.reply {
             Reply::Started { turn_id } => Ok(TurnStartResult { turn_id, seq: answered.seq }),
             other => Err(unexpected(&other).into()),
@@ -36,10 +36,11 @@ impl TurnServer for Handlers {
 
     async fn steer(&self, extensions: &Extensions, params: TurnSteerParams) -> RpcResult<TurnSteerResult> {
         let connection = caller(extensions)?;
-        let TurnSteerParams { session_id, input, expected_turn_id: expected } = params;
+        let TurnSteerParams { session_id, input, expected_turn_id: expected, request_id } = params;
         let (session, input) = self.with_input(session_id, input).await?;
         self.lend(session_id, connection).await?;
-        match session.request(connection.actor()?, Request::Steer { input, expected }).await?.reply {
+        let request = Request::Steer { input, expected };
+        match session.request(connection.actor()?, request_id, request).await?.reply {
             Reply::Steered { turn_id, item_id } => Ok(TurnSteerResult { turn_id, item_id }),
             other => Err(unexpected(&other).into()),
         }
@@ -51,12 +52,16 @@ impl TurnServer for Handlers {
         params: TurnEnqueueParams,
     ) -> RpcResult<TurnEnqueueResult> {
         let connection = caller(extensions)?;
-        let TurnEnqueueParams { session_id, input } = params;
+        let TurnEnqueueParams { session_id, input, request_id } = params;
         let (session, input) = self.with_input(session_id, input).await?;
         self.refresh(session_id, connection).await?;
-        match session.request(connection.actor()?, Request::Enqueue { input }).await?.reply {
-            Reply::Started { turn_id } => Ok(TurnEnqueueResult { position: 0, turn_id: Some(turn_id) }),
-            Reply::Queued { position } => Ok(TurnEnqueueResult { position, turn_id: None }),
+        match session.request(connection.actor()?, request_id, Request::Enqueue { input }).await?.reply {
+            Reply::Started { turn_id } => {
+                Ok(TurnEnqueueResult { position: 0, turn_id: Some(turn_id), queued_id: None })
+            }
+            Reply::Queued { queued_id, position } => {
+                Ok(TurnEnqueueResult { position, turn_id: None, queued_id: Some(queued_id) })
+            }
             other => Err(unexpected(&other).into()),
         }
     }
@@ -67,9 +72,10 @@ impl TurnServer for Handlers {
         params: TurnInterruptParams,
     ) -> RpcResult<TurnInterruptResult> {
         let actor = caller(extensions)?.actor()?;
-        let TurnInterruptParams { session_id, expected_turn_id: expected, reason } = params;
-        let session = self.0.sessions.open(session_id).await?;
-        match session.request(actor, Request::Interrupt { expected, reason }).await?.reply {
+        let TurnInterruptParams { session_id, expected_turn_id: expected, reason, request_id } = params;
+        let session = self.0.session(session_id).await?;
+        let request = Request::Interrupt { expected, reason };
+        match session.request(actor, request_id, request).await?.reply {
             Reply::Interrupted { turn_id } => Ok(TurnInterruptResult { turn_id }),
             other => Err(unexpected(&other).into()),
         }
@@ -83,7 +89,7 @@ impl Handlers {
         id: SessionId,
         said: Vec<InputPart>,
     ) -> Result<(SessionHandle, Vec<InputPart>), ProtocolError> {
-        let session = self.0.sessions.open(id).await?;
+        let session = self.0.session(id).await?;
         let input = input::take_in(self.0.store.blobs(), id, said).await?;
         Ok((session, input))
     }

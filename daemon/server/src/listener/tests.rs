@@ -22,7 +22,7 @@ fn methods() -> Methods {
         .register_method("initialize", |_, (), extensions| {
             let connection = extensions.get::<Arc<Connection>>().expect("the guard puts it there");
             connection
-                .initialize(Client { name: "test".into(), environment: Arc::default() })
+                .initialize(Client { name: "test".into(), version: "0".into(), environment: Arc::default() })
                 .map_err(jsonrpsee::types::ErrorObjectOwned::from)
         })
         .expect("initialize");
@@ -154,6 +154,19 @@ async fn a_web_page_is_refused_whatever_it_says_it_is() {
     }
     let plain = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}\r\n");
     assert_eq!(first_line(&plain).await, "HTTP/1.1 101 Switching Protocols");
+}
+
+#[tokio::test]
+async fn who_takes_the_daemon_for_another_host_is_refused() {
+    let upgrade = |host: &str| format!("GET / HTTP/1.1\r\nhost: {host}\r\n{UPGRADE}\r\n");
+    for host in
+        ["evil.example", "localhost.evil.example", "localhost:1@evil.example", "127.0.0.1.nip.io", "[::2]:1"]
+    {
+        assert_eq!(first_line(&upgrade(host)).await, "HTTP/1.1 421 Misdirected Request", "{host}");
+    }
+    for host in ["localhost", "localhost:80", "127.0.0.1:4000", "[::1]", "[::1]:80"] {
+        assert_eq!(first_line(&upgrade(host)).await, "HTTP/1.1 101 Switching Protocols", "{host}");
+    }
 }
 
 #[tokio::test]
