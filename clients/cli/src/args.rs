@@ -11,9 +11,10 @@ use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::exec::args::ExecArgs;
 use crate::policy::PolicyCommand;
-use crate::ps::{PsArgs, SendArgs, StopArgs};
+use crate::ps::{PsArgs, StopArgs};
 use crate::questions::QuestionsCommand;
 use crate::sandbox::SandboxArgs;
+use crate::send::SendArgs;
 use crate::sessions::SessionsCommand;
 
 const HELP_AFTER: &str = "\
@@ -47,7 +48,7 @@ pub(crate) enum Command {
     Ps(PsArgs),
     /// Print what happened in a session
     Logs(LogsArgs),
-    /// Say something to a session: into the running turn, or as the next one
+    /// Say something to a session: into the running turn, or as the next one; change what waits
     Send(SendArgs),
     /// Stop the running turn of a session
     Stop(StopArgs),

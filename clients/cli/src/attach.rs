@@ -1,18 +1,23 @@
 //! `skein logs` and `skein attach`: a session as text, as far as it is and as it goes on.
 
 use clap::Args;
-use client::{Attached, ClientError, ConnectOptions, Connection, Update};
+use client::{Attached, DaemonChange, Update};
 use protocol::api::question::QuestionClient;
 use protocol::api::session::SessionClient;
 use protocol::delta::FeedEntry;
 use protocol::event::{Event, EventRecord};
+use protocol::ids::RequestId;
 use protocol::question::QuestionAnswerParams;
-use protocol::session::{SessionReadParams, SessionSnapshot};
+use protocol::session::{Presence, SessionReadParams, SessionSnapshot};
 
+use crate::bell::Bell;
+use crate::connect::{back, connect};
 use crate::error::CliError;
 use crate::exec::ask::Asker;
 use crate::exec::human::Human;
+use crate::exec::outcome::{Ending, asked_text};
 use crate::output::Output;
+use crate::presence::Watch;
 use crate::select;
 use crate::sessions::OneArgs;
 
@@ -33,41 +38,55 @@ pub(crate) struct LogsArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Questions of the session are asked here, if a person is at this terminal. Ctrl-C leaves; the session goes on.
-`skein send` says something to it, `skein stop` stops its turn.")]
+`skein send` says something to it, `skein stop` stops its turn.
+
+The terminal's bell rings, with a notification where the terminal shows one, when a turn ends and when a
+question waits. `SKEIN_NO_BELL=1` keeps it silent.")]
 pub(crate) struct AttachArgs {
     #[command(flatten)]
     which: OneArgs,
-    /// Only look: do not ask here what the session asks
+    /// Only look on: nothing is asked here, and nothing can be changed from here
     #[arg(long)]
     watch: bool,
+    /// Become the only one who may write, until you leave
+    #[arg(long, conflicts_with = "watch")]
+    take_over: bool,
 }
 
 /// Prints what happened, and goes on if that is asked for.
 pub(crate) async fn logs(args: LogsArgs, output: Output) -> Result<(), CliError> {
-    let connection = Connection::open(ConnectOptions::new("skein logs")).await?;
-    let rpc = connection.rpc();
-    let session_id = select::named(rpc, args.which.session.as_deref(), args.which.last).await?;
+    let mut connection = connect("skein logs", output).await?;
+    let session_id = select::named(&mut connection, args.which.session.as_deref(), args.which.last).await?;
     let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(args.turns) };
-    let snapshot = SessionClient::read(rpc, params).await?;
+    let snapshot = connection.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
     let mut human = Human::of_session(output.merged(), snapshot.summary.settings.cwd.clone());
     show(&snapshot, &mut human, output.merged())?;
     show_questions(&snapshot, &mut human)?;
     if !args.follow {
         return Ok(());
     }
-    let attached = Attached::open(connection, session_id, Some(snapshot.summary.seq), false).await?;
-    follow(attached, human, None, output).await
+    let attached = Attached::watch(connection, session_id, Some(snapshot.summary.seq)).await?;
+    Follower { attached, human, asker: None, company: None, bell: Bell::Silent, output }.run().await
 }
 
 /// Follows a session, and asks here what it asks.
 pub(crate) async fn attach(args: AttachArgs, output: Output) -> Result<(), CliError> {
-    let connection = Connection::open(ConnectOptions::new("skein attach")).await?;
-    let rpc = connection.rpc();
-    let session_id = select::named(rpc, args.which.session.as_deref(), args.which.last).await?;
+    let name = if args.watch { "skein attach --watch" } else { "skein attach" };
+    let mut connection = connect(name, output).await?;
+    let session_id = select::named(&mut connection, args.which.session.as_deref(), args.which.last).await?;
+    let cwd = select::read(&mut connection, session_id).await?.settings.cwd;
     let asker = if args.watch { None } else { Asker::at_terminal(output) };
-    let cwd = select::read(rpc, session_id).await?.settings.cwd;
-    let attached = Attached::open(connection, session_id, None, asker.is_some()).await?;
-    follow(attached, Human::of_session(output.merged(), cwd), asker, output).await
+    let mut attached = if args.watch {
+        Attached::watch(connection, session_id, None).await?
+    } else {
+        Attached::open(connection, session_id, None, asker.is_some()).await?
+    };
+    if args.take_over {
+        attached.take_over().await?;
+    }
+    let human = Human::of_session(output.merged(), cwd);
+    let (company, bell) = (Some(Watch::default()), Bell::of_terminal(output));
+    Follower { attached, human, asker, company, bell, output }.run().await
 }
 
 /// Prints the turns of a snapshot.
@@ -92,60 +111,108 @@ fn show_questions(snapshot: &SessionSnapshot, human: &mut Human) -> Result<(), C
     snapshot.questions.iter().try_for_each(|question| human.question(question)).map_err(CliError::Output)
 }
 
-async fn follow(
-    mut attached: Attached,
-    mut human: Human,
-    mut asker: Option<Asker>,
+/// A session that is shown as it goes on.
+struct Follower {
+    attached: Attached,
+    human: Human,
+    /// Who answers here, if somebody does.
+    asker: Option<Asker>,
+    /// Who else is there, if that is shown.
+    company: Option<Watch>,
+    bell: Bell,
     output: Output,
-) -> Result<(), CliError> {
-    loop {
-        let decision = async {
-            match &mut asker {
-                Some(asker) => asker.decision().await,
-                None => std::future::pending().await,
-            }
-        };
-        let update = tokio::select! {
-            update = attached.next() => update,
-            (question_id, decision) = decision => {
-                let params = QuestionAnswerParams { question_id, decision };
-                if let Err(error) = attached.connection().rpc().answer(params).await {
-                    output.note(format_args!("note: {}", ClientError::from(error)));
+}
+
+impl Follower {
+    async fn run(mut self) -> Result<(), CliError> {
+        loop {
+            let decision = async {
+                match &mut self.asker {
+                    Some(asker) => asker.decision().await,
+                    None => std::future::pending().await,
                 }
-                continue;
-            }
-        };
-        match update? {
+            };
+            let update = tokio::select! {
+                update = self.attached.next() => update,
+                (question_id, decision) = decision => {
+                    let request_id = Some(RequestId::generate());
+                    let params = QuestionAnswerParams { question_id, decision, request_id };
+                    let answered = self.attached.call(async |rpc| rpc.answer(params.clone()).await).await;
+                    if let Err(error) = answered {
+                        self.output.note(format_args!("note: {error}"));
+                    }
+                    continue;
+                }
+            };
+            self.show(update?)?;
+        }
+    }
+
+    fn show(&mut self, update: Update) -> Result<(), CliError> {
+        match update {
             Update::Snapshot(snapshot) => {
-                show(&snapshot, &mut human, output)?;
-                match &mut asker {
+                show(&snapshot, &mut self.human, self.output)?;
+                self.show_presence(snapshot.presence.clone())?;
+                match &mut self.asker {
                     Some(asker) => snapshot.questions.into_iter().for_each(|question| asker.ask(question)),
-                    None => show_questions(&snapshot, &mut human)?,
+                    None => show_questions(&snapshot, &mut self.human)?,
                 }
             }
             Update::Entries(entries) => {
-                for entry in &entries {
-                    match entry {
-                        FeedEntry::Event(record) => {
-                            // Where somebody can answer, a question is asked, not told.
-                            let is_asked = asker.is_some() && matches!(record.event, Event::QuestionAsked(_));
-                            if !is_asked {
-                                human.event(&record.event).map_err(CliError::Output)?;
-                            }
-                            if let Some(asker) = &mut asker {
-                                note_question(record, asker);
-                            }
-                        }
-                        FeedEntry::Delta(delta) => human.delta(delta).map_err(CliError::Output)?,
-                        FeedEntry::Unknown(_) => {}
-                    }
-                }
+                entries.iter().try_for_each(|entry| self.show_entry(entry))?;
             }
+            Update::Presence(presence) => self.show_presence(presence)?,
             Update::Lost => {
-                output.note(output.err.yellow("the connection to the daemon was lost; looking for it"))
+                let text = "the connection to the daemon was lost; looking for it";
+                self.output.note(self.output.err.yellow(text));
             }
-            Update::Back { is_new_daemon: true } => output.note(output.err.dim("the daemon came back")),
-            Update::Back { is_new_daemon: false } => output.note(output.err.dim("connected again")),
+            Update::Back(change) => {
+                if change != DaemonChange::Same
+                    && let Some(company) = &mut self.company
+                {
+                    company.forget();
+                }
+                self.output.note(self.output.err.dim(back(&change)));
+            }
+        }
+        Ok(())
+    }
+
+    fn show_entry(&mut self, entry: &FeedEntry) -> Result<(), CliError> {
+        match entry {
+            FeedEntry::Event(record) => {
+                // Where somebody can answer, a question is asked, not told.
+                let is_asked = self.asker.is_some() && matches!(record.event, Event::QuestionAsked(_));
+                if !is_asked {
+                    self.human.event(&record.event).map_err(CliError::Output)?;
+                }
+                if let Some(asker) = &mut self.asker {
+                    note_question(record, asker);
+                }
+                self.ring(&record.event);
+                Ok(())
+            }
+            FeedEntry::Delta(delta) => self.human.delta(delta).map_err(CliError::Output),
+            FeedEntry::Presence(_) | FeedEntry::Unknown(_) => Ok(()),
+        }
+    }
+
+    fn show_presence(&mut self, presence: Presence) -> Result<(), CliError> {
+        let Some(company) = &mut self.company else { return Ok(()) };
+        let own = self.attached.connection().welcome().client_id;
+        for line in company.see(presence, own) {
+            self.human.remark(&line).map_err(CliError::Output)?;
+        }
+        Ok(())
+    }
+
+    /// Calls the person when it is their turn.
+    fn ring(&self, event: &Event) {
+        if let Event::QuestionAsked(asked) = event {
+            self.bell.ring(&asked_text(&asked.question.kind), self.output);
+        } else if let Event::TurnEnded(ended) = event {
+            let verdict = Ending::Turn(Box::new(ended.clone())).verdict();
+            self.bell.ring(&verdict.message, self.output);
         }
     }
 }
@@ -160,6 +227,8 @@ fn note_question(record: &EventRecord, asker: &mut Asker) {
         | Event::SessionArchived(_)
         | Event::SessionUnarchived(_)
         | Event::InputQueued(_)
+        | Event::QueuedInputChanged(_)
+        | Event::QueuedInputCancelled(_)
         | Event::TurnStarted(_)
         | Event::ModelRequested(_)
         | Event::ModelRetried(_)
@@ -168,6 +237,8 @@ fn note_question(record: &EventRecord, asker: &mut Asker) {
         | Event::ItemAppended(_)
         | Event::ItemCompleted(_)
         | Event::TurnEnded(_)
+        | Event::TurnSuspended(_)
+        | Event::TurnResumed(_)
         | Event::Unknown(_) => {}
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use client::{ClientError, ConnectOptions, Connection, Folders};
+use client::{ClientError, Connection, Folders};
 use protocol::api::config::ConfigClient;
 use protocol::config::{ConfigCheckParams, ConfigCheckResult};
 
+use crate::connect::connect;
 use crate::error::{CliError, problem_text};
 use crate::output::Output;
 
@@ -37,7 +38,7 @@ pub(crate) async fn run(command: ConfigCommand, output: Output) -> Result<(), Cl
             output.line(file.display()).map_err(CliError::Output)
         }
         ConfigCommand::Check(args) => {
-            let connection = Connection::open(ConnectOptions::new("skein config")).await?;
+            let connection = connect("skein config", output).await?;
             let result = check(&connection, args.file).await?;
             if args.json {
                 crate::table::json(&result, output)?;

@@ -6,21 +6,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use client::{ClientError, ConnectOptions, Connection, Folders, WireError};
+use client::{
+    ClientError, ConnectOptions, Connection, Folders, Stopped, Turns, WireError, is_same_build, own_build,
+    stop_daemon,
+};
 use protocol::api::daemon::DaemonClient;
-use protocol::daemon::{DaemonShutdownParams, DaemonStatus, DaemonStatusParams};
+use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 
+use crate::connect::connect;
 use crate::error::CliError;
 use crate::escape;
+use crate::install::{InstallArgs, install};
 use crate::local::{DaemonMode, Local};
 use crate::output::Output;
 use crate::sessions::now;
 use crate::span;
 use crate::table::pairs;
 
-/// How long a daemon may take to go: it gives its turns 10 s.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
-/// Between two looks at a log that is followed, or at a daemon that goes.
+/// Between two looks at a log that is followed.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How much of a log is shown.
 const LOG_BYTES: u64 = 64 * 1024;
@@ -32,14 +35,16 @@ pub(crate) enum DaemonCommand {
     Run(RunArgs),
     /// Start the daemon, if it does not run
     Start,
-    /// Stop the daemon: running turns are brought to a durable point
+    /// Stop the daemon: running turns end, what was done stays
     Stop,
-    /// Stop the daemon and start it again
-    Restart,
+    /// Start this `skein` as the daemon: running turns rest and go on there
+    Restart(RestartArgs),
     /// Show how the daemon is
     Status(StatusArgs),
     /// Print the daemon's log
     Logs(LogArgs),
+    /// Have the system start the daemon: a systemd user unit with its socket, or a launchd agent
+    Install(InstallArgs),
 }
 
 /// How to run it.
@@ -48,6 +53,14 @@ pub(crate) struct RunArgs {
     /// As a client starts it: without a terminal
     #[arg(long, hide = true)]
     detached: bool,
+}
+
+/// What becomes of turns that run.
+#[derive(Args, Debug)]
+pub(crate) struct RestartArgs {
+    /// End running turns instead of handing them over
+    #[arg(long)]
+    stop_turns: bool,
 }
 
 /// How to show it.
@@ -78,19 +91,17 @@ pub(crate) async fn run(command: DaemonCommand, output: Output) -> Result<(), Cl
         // Handled before there is a runtime: the daemon makes its own.
         DaemonCommand::Run(_) => Ok(()),
         DaemonCommand::Start => start(output).await,
-        DaemonCommand::Stop => match stop().await? {
-            Some(pid) => line(output, format!("stopped (process {pid})")),
+        DaemonCommand::Stop => match stop_daemon(Turns::End).await? {
+            Some(stopped) => line(output, format!("stopped (process {})", stopped.pid)),
             None => line(output, "no daemon runs".to_owned()),
         },
-        DaemonCommand::Restart => {
-            stop().await?;
-            start(output).await
-        }
+        DaemonCommand::Restart(args) => restart(&args, output).await,
         DaemonCommand::Status(args) => status(&args, output).await,
         DaemonCommand::Logs(args) => {
             let log = Folders::resolve().map_err(ClientError::from)?.log();
             print_log(&log, &args, output).await
         }
+        DaemonCommand::Install(args) => install(&args, output),
     }
 }
 
@@ -104,29 +115,31 @@ pub(crate) async fn running() -> Result<Option<Connection>, ClientError> {
 }
 
 async fn start(output: Output) -> Result<(), CliError> {
-    let connection = Connection::open(ConnectOptions::new("skein")).await?;
+    let connection = connect("skein", output).await?;
     let status = connection.rpc().status(DaemonStatusParams::default()).await?;
     line(output, format!("runs (process {})", status.pid))
 }
 
-/// Stops the daemon, waits until it is gone, and returns its process id; `None` if none ran.
-pub(crate) async fn stop() -> Result<Option<u32>, CliError> {
-    let Some(connection) = running().await? else { return Ok(None) };
-    let rpc = connection.rpc();
-    let pid = rpc.status(DaemonStatusParams::default()).await?.pid;
-    rpc.shutdown(DaemonShutdownParams {}).await?;
-    let gone = async {
-        rpc.on_disconnect().await;
-        while running().await.is_ok_and(|connection| connection.is_some()) {
-            tokio::time::sleep(PAUSE).await;
-        }
+async fn restart(args: &RestartArgs, output: Output) -> Result<(), CliError> {
+    let turns = if args.stop_turns { Turns::End } else { Turns::HandOver };
+    let stopped = stop_daemon(turns).await?;
+    let connection = connect("skein", output).await?;
+    let status = connection.rpc().status(DaemonStatusParams::default()).await?;
+    let told = stopped.map(|stopped| became_of(stopped, turns)).unwrap_or_default();
+    line(output, format!("runs (process {}){told}", status.pid))
+}
+
+/// What became of the turns of a daemon that was stopped.
+fn became_of(stopped: Stopped, turns: Turns) -> String {
+    let count = match stopped.running_turns {
+        None => return "; the daemon before could only be told to end".to_owned(),
+        Some(0) => return String::new(),
+        Some(1) => "1 turn".to_owned(),
+        Some(count) => format!("{count} turns"),
     };
-    match tokio::time::timeout(STOP_LIMIT, gone).await {
-        Ok(()) => Ok(Some(pid)),
-        Err(_) => Err(CliError::Failed {
-            message: format!("The daemon was asked to stop and still runs (process {pid})"),
-            hint: Some("See `skein daemon logs`; as a last resort end the process".to_owned()),
-        }),
+    match turns {
+        Turns::HandOver => format!("; {count} handed over"),
+        Turns::End => format!("; {count} ended"),
     }
 }
 
@@ -153,6 +166,15 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
         ("sessions", format!("{} in memory", status.loaded_sessions)),
         ("connections", status.connections.to_string()),
     ];
+    if let Some(installed) =
+        status.installed_build.as_deref().filter(|build| !is_same_build(build, &status.build))
+    {
+        let text = format!("build {installed}; `skein daemon restart` starts it, and running turns go on");
+        rows.insert(2, ("installed", text));
+    }
+    if !is_same_build(own_build(), &status.build) {
+        rows.insert(2, ("this skein", format!("build {}", own_build())));
+    }
     if let Some(bytes) = status.resident_bytes {
         rows.push(("memory", format!("{:.1} MB", bytes as f64 / 1e6)));
     }
@@ -203,4 +225,18 @@ fn read_from(path: &Path, at: u64) -> io::Result<(String, u64)> {
 
 fn line(output: Output, text: String) -> Result<(), CliError> {
     output.line(text).map_err(CliError::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_says_what_became_of_the_turns() {
+        let stopped = |running_turns| Stopped { pid: 1, running_turns };
+        assert_eq!(became_of(stopped(Some(0)), Turns::HandOver), "");
+        assert_eq!(became_of(stopped(Some(1)), Turns::HandOver), "; 1 turn handed over");
+        assert_eq!(became_of(stopped(Some(3)), Turns::End), "; 3 turns ended");
+        assert!(became_of(stopped(None), Turns::HandOver).contains("could only be told"));
+    }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use client::{ClientError, ConnectOptions, Connection, Folders};
+use client::{ClientError, Connection, Folders, is_same_build, own_build};
 use protocol::api::daemon::DaemonClient;
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 use protocol::profile::{SandboxReport, SandboxRung};
 
 use crate::config;
+use crate::connect::connect;
 use crate::error::{CliError, problem_text};
 use crate::escape;
 use crate::output::Output;
@@ -72,20 +73,21 @@ pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError
         folders(&mut findings)?;
         git(&mut findings)?;
     }
-    let connection = match Connection::open(ConnectOptions::new("skein doctor")).await {
+    let connection = match connect("skein doctor", output).await {
         Ok(connection) => connection,
         Err(error) if !args.json => {
-            let error = CliError::from(error);
             findings.add(Level::Problem, "daemon", &error.full_message(), error.hint().as_deref())?;
             return Err(verdict(&findings));
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
-    let status = connection.rpc().status(DaemonStatusParams { with_sandbox: true }).await?;
+    let status =
+        connection.rpc().status(DaemonStatusParams { with_sandbox: true, with_storage: true }).await?;
     if args.json {
         return json(&status, output);
     }
     daemon(&mut findings, &status)?;
+    storage(&mut findings, &status)?;
     settings(&mut findings, &connection).await?;
     match &status.sandbox {
         Some(report) => sandbox(&mut findings, report)?,
@@ -153,11 +155,35 @@ fn git(findings: &mut Findings) -> Result<(), CliError> {
 
 fn daemon(findings: &mut Findings, status: &DaemonStatus) -> Result<(), CliError> {
     let text = format!("process {}, version {}", status.pid, status.version);
-    if status.version == env!("CARGO_PKG_VERSION") {
+    if is_same_build(&status.build, own_build()) {
         findings.add(Level::Ok, "daemon", &text, None)
     } else {
-        let hint = "It was started from another version: `skein daemon restart`";
+        let text = format!("{text}, build {}, where this `skein` has {}", status.build, own_build());
+        let hint = "`skein daemon restart` starts this one; running turns go on";
         findings.add(Level::Warning, "daemon", &text, Some(hint))
+    }
+}
+
+/// What the daemon found when it looked through its database.
+fn storage(findings: &mut Findings, status: &DaemonStatus) -> Result<(), CliError> {
+    for warning in &status.warnings {
+        findings.add(Level::Warning, "storage", warning, None)?;
+    }
+    // A daemon of an older version does not look.
+    let Some(report) = &status.storage else { return Ok(()) };
+    for problem in &report.problems {
+        let text = match problem.session_id {
+            Some(id) => format!("session {id}: {}", problem.reason),
+            None => problem.reason.clone(),
+        };
+        findings.add(Level::Problem, "storage", &text, Some(&problem.hint))?;
+    }
+    match (report.problems.is_empty(), report.is_complete) {
+        (true, true) => findings.add(Level::Ok, "storage", "the database is sound", None),
+        (_, false) => {
+            findings.add(Level::Ok, "storage", "the database is too large to be looked at whole here", None)
+        }
+        (false, true) => Ok(()),
     }
 }
 

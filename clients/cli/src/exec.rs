@@ -23,6 +23,7 @@ use std::time::Duration;
 use client::Attached;
 use protocol::api::turn::TurnClient;
 
+use crate::bell::Bell;
 use crate::error::CliError;
 use crate::exec::args::ExecArgs;
 use crate::exec::ask::Asker;
@@ -77,7 +78,7 @@ async fn turn(
         signal = signals.next() => return (Ending::Signal(signal), None),
         prepared = prepare(args, output) => prepared,
     };
-    let Prepared { connection, summary, start } = match prepared {
+    let Prepared { mut connection, summary, start } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return failed(error),
     };
@@ -85,7 +86,7 @@ async fn turn(
         return failed(CliError::Output(error));
     }
     if is_detached {
-        return match connection.rpc().start(start).await {
+        return match connection.call(async |rpc| rpc.start(start.clone()).await).await {
             Ok(_) => match reporter.detached(&summary) {
                 Ok(()) => (Ending::Detached, None),
                 Err(error) => failed(CliError::Output(error)),
@@ -95,14 +96,14 @@ async fn turn(
     }
     let asker = Asker::at_terminal(output);
     let attached = Attached::open(connection, summary.id, Some(summary.seq), asker.is_some()).await;
-    let attached = match attached {
+    let mut attached = match attached {
         Ok(attached) => attached,
         Err(error) => return failed(error.into()),
     };
     // A signal from here on has a turn to stop, as soon as the daemon has told which.
     let mut early: Option<Signal> = None;
     let started = {
-        let mut started = std::pin::pin!(attached.connection().rpc().start(start));
+        let mut started = std::pin::pin!(attached.call(async |rpc| rpc.start(start.clone()).await));
         tokio::select! {
             biased;
             signal = signals.next() => {
@@ -122,7 +123,8 @@ async fn turn(
     reporter.turn(turn);
     let session = summary.id;
     let open = BTreeMap::new();
-    Follow { attached, session, turn, reporter, signals, output, asker, open, last_message: None }
+    let bell = if asker.is_some() { Bell::of_terminal(output) } else { Bell::Silent };
+    Follow { attached, session, turn, reporter, signals, output, asker, bell, open, last_message: None }
         .run(early)
         .await
 }

@@ -4,21 +4,26 @@
 mod apply;
 mod args;
 mod attach;
+mod bell;
 mod completions;
 mod config;
+mod connect;
 mod daemon;
 mod demo;
 mod doctor;
 mod error;
 mod escape;
 mod exec;
+mod install;
 mod local;
 mod output;
 mod policy;
+mod presence;
 mod ps;
 mod questions;
 mod sandbox;
 mod select;
+mod send;
 mod sessions;
 mod span;
 mod style;
@@ -62,7 +67,7 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Attach(args) => code(block_on(attach::attach(args, output)), output),
         Command::Ps(args) => code(block_on(ps::ps(args, output)), output),
         Command::Logs(args) => code(block_on(attach::logs(args, output)), output),
-        Command::Send(args) => code(block_on(ps::send(args, output)), output),
+        Command::Send(args) => code(block_on(send::send(args, output)), output),
         Command::Stop(args) => code(block_on(ps::stop(args, output)), output),
         Command::Sessions(command) => code(block_on(sessions::run(command, output)), output),
         Command::Questions(command) => code(block_on(questions::run(command, output)), output),

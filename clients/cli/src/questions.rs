@@ -1,13 +1,14 @@
 //! `skein questions`: what waits for somebody, in whichever session, and the answer to it.
 
 use clap::{Args, Subcommand, ValueEnum};
-use client::{ConnectOptions, Connection};
+use client::Connection;
 use protocol::api::question::QuestionClient;
-use protocol::ids::QuestionId;
+use protocol::ids::{QuestionId, RequestId};
 use protocol::question::{
     Decision, GrantScope, OpenQuestion, QuestionAnswerParams, QuestionKind, QuestionListParams,
 };
 
+use crate::connect::connect;
 use crate::error::CliError;
 use crate::escape;
 use crate::exec::human::folded;
@@ -43,6 +44,7 @@ pub(crate) struct ListArgs {
 Examples:
   skein questions answer 0199a213 yes
   skein questions answer 0199a213 session              the same thing again need not be asked
+  skein questions answer 0199a213 always               nor in any other session
   skein questions answer 0199a213 no -m \"use the mirror\"")]
 pub(crate) struct AnswerArgs {
     /// The question's id, or the beginning of it
@@ -64,29 +66,35 @@ enum Choice {
     Turn,
     /// The same thing again in this session, too
     Session,
+    /// The same thing again in every session; this writes a rule
+    Always,
     /// It may not
     No,
 }
 
 /// Runs one.
 pub(crate) async fn run(command: QuestionsCommand, output: Output) -> Result<(), CliError> {
-    let connection = Connection::open(ConnectOptions::new("skein questions")).await?;
+    let mut connection = connect("skein questions", output).await?;
     match command {
         QuestionsCommand::List(args) => {
-            let questions = open(&connection).await?;
+            let questions = open(&mut connection).await?;
             if args.json { json(&questions, output) } else { print(&questions, output) }
         }
         QuestionsCommand::Answer(args) => {
-            let question_id = find(&open(&connection).await?, &args.question)?;
+            let question_id = find(&open(&mut connection).await?, &args.question)?;
             let decision = decision(args.answer, args.message)?;
-            connection.rpc().answer(QuestionAnswerParams { question_id, decision }).await?;
+            let request_id = Some(RequestId::generate());
+            let params = QuestionAnswerParams { question_id, decision, request_id };
+            connection.call(async |rpc| rpc.answer(params.clone()).await).await?;
             Ok(())
         }
     }
 }
 
-async fn open(connection: &Connection) -> Result<Vec<OpenQuestion>, CliError> {
-    Ok(QuestionClient::list(connection.rpc(), QuestionListParams::default()).await?.questions)
+async fn open(connection: &mut Connection) -> Result<Vec<OpenQuestion>, CliError> {
+    let listed =
+        connection.call(async |rpc| QuestionClient::list(rpc, QuestionListParams::default()).await).await?;
+    Ok(listed.questions)
 }
 
 fn decision(choice: Choice, message: Option<String>) -> Result<Decision, CliError> {
@@ -95,6 +103,7 @@ fn decision(choice: Choice, message: Option<String>) -> Result<Decision, CliErro
         Choice::Yes => GrantScope::Once,
         Choice::Turn => GrantScope::Turn,
         Choice::Session => GrantScope::Session,
+        Choice::Always => GrantScope::Always,
     };
     match message {
         None => Ok(Decision::Allow { scope }),
@@ -195,5 +204,7 @@ mod tests {
         let message = || Some("instead".to_owned());
         assert_eq!(decision(Choice::No, message()).unwrap(), Decision::Deny { message: message() });
         assert!(decision(Choice::Yes, message()).is_err());
+        let always = Decision::Allow { scope: GrantScope::Always };
+        assert_eq!(decision(Choice::Always, None).unwrap(), always);
     }
 }

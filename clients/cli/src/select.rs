@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use client::Rpc;
+use client::Connection;
 use protocol::api::session::SessionClient;
 use protocol::ids::SessionId;
 use protocol::session::{SessionListParams, SessionReadParams, SessionSummary};
@@ -15,7 +15,7 @@ const MOST_SESSIONS: u32 = 10_000;
 const SHORT_ID: usize = 13;
 
 /// The session that a text names.
-pub(crate) async fn by_text(rpc: &Rpc, text: &str) -> Result<SessionId, CliError> {
+pub(crate) async fn by_text(connection: &mut Connection, text: &str) -> Result<SessionId, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -29,7 +29,7 @@ pub(crate) async fn by_text(rpc: &Rpc, text: &str) -> Result<SessionId, CliError
     }
     let params =
         SessionListParams { with_archived: true, limit: Some(MOST_SESSIONS), ..SessionListParams::default() };
-    let sessions = rpc.list(params).await?.sessions;
+    let sessions = connection.call(async |rpc| rpc.list(params.clone()).await).await?.sessions;
     let beginning = text.to_ascii_lowercase();
     let mut found =
         sessions.iter().map(|session| session.id).filter(|id| id.to_string().starts_with(&beginning));
@@ -47,10 +47,11 @@ pub(crate) async fn by_text(rpc: &Rpc, text: &str) -> Result<SessionId, CliError
 }
 
 /// The session of a folder that was used last.
-pub(crate) async fn last_of(rpc: &Rpc, folder: &Path) -> Result<SessionSummary, CliError> {
+pub(crate) async fn last_of(connection: &mut Connection, folder: &Path) -> Result<SessionSummary, CliError> {
     let params =
         SessionListParams { cwd: Some(folder.to_owned()), limit: Some(1), ..SessionListParams::default() };
-    rpc.list(params).await?.sessions.into_iter().next().ok_or_else(|| {
+    let sessions = connection.call(async |rpc| rpc.list(params.clone()).await).await?.sessions;
+    sessions.into_iter().next().ok_or_else(|| {
         CliError::usage(
             format!("There is no session in `{}` yet", folder.display()),
             "Start one with `skein exec \"…\"`, or name one: `skein sessions list`",
@@ -59,10 +60,14 @@ pub(crate) async fn last_of(rpc: &Rpc, folder: &Path) -> Result<SessionSummary, 
 }
 
 /// The session that the arguments of a command name: by text, or the last one of this folder.
-pub(crate) async fn named(rpc: &Rpc, session: Option<&str>, is_last: bool) -> Result<SessionId, CliError> {
+pub(crate) async fn named(
+    connection: &mut Connection,
+    session: Option<&str>,
+    is_last: bool,
+) -> Result<SessionId, CliError> {
     match (session, is_last) {
-        (Some(text), false) => by_text(rpc, text).await,
-        (None, true) => Ok(last_of(rpc, &absolute_folder(None)?).await?.id),
+        (Some(text), false) => by_text(connection, text).await,
+        (None, true) => Ok(last_of(connection, &absolute_folder(None)?).await?.id),
         (Some(_), true) | (None, false) => {
             Err(CliError::usage("Which session?", "Name one, or pass `--last`; `skein ps` shows what runs"))
         }
@@ -70,9 +75,13 @@ pub(crate) async fn named(rpc: &Rpc, session: Option<&str>, is_last: bool) -> Re
 }
 
 /// A session's summary.
-pub(crate) async fn read(rpc: &Rpc, session_id: SessionId) -> Result<SessionSummary, CliError> {
+pub(crate) async fn read(
+    connection: &mut Connection,
+    session_id: SessionId,
+) -> Result<SessionSummary, CliError> {
     let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(1) };
-    Ok(SessionClient::read(rpc, params).await?.summary)
+    let read = connection.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
+    Ok(read.summary)
 }
 
 /// What tables show of an id.

@@ -3,15 +3,15 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
-use client::{ConnectOptions, Connection};
 use protocol::api::session::SessionClient;
-use protocol::ids::Timestamp;
+use protocol::ids::{RequestId, Timestamp};
 use protocol::session::{
     SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary, SessionUpdateParams,
     SettingsOverrides,
 };
 
 use crate::attach::print_snapshot;
+use crate::connect::connect;
 use crate::error::CliError;
 use crate::escape;
 use crate::exec::human::thousands;
@@ -99,8 +99,7 @@ pub(crate) struct DeleteArgs {
 
 /// Runs one.
 pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), CliError> {
-    let connection = Connection::open(ConnectOptions::new("skein sessions")).await?;
-    let rpc = connection.rpc();
+    let mut connection = connect("skein sessions", output).await?;
     match command {
         SessionsCommand::List(args) => {
             let cwd = if args.here { Some(absolute_folder(None)?) } else { None };
@@ -110,13 +109,14 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
                 limit: Some(args.limit),
                 ..SessionListParams::default()
             };
-            let result = rpc.list(params).await?;
+            let result = connection.call(async |rpc| rpc.list(params.clone()).await).await?;
             if args.json { json(&result.sessions, output) } else { print(&result.sessions, output) }
         }
         SessionsCommand::Show(args) => {
-            let session_id = select::named(rpc, args.which.session.as_deref(), args.which.last).await?;
+            let session_id =
+                select::named(&mut connection, args.which.session.as_deref(), args.which.last).await?;
             let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(args.turns) };
-            let snapshot = rpc.read(params).await?;
+            let snapshot = connection.call(async |rpc| rpc.read(params.clone()).await).await?;
             if args.json {
                 return json(&snapshot, output);
             }
@@ -124,19 +124,21 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             print_snapshot(&snapshot, output.merged())
         }
         SessionsCommand::Rename(args) => {
-            let session_id = select::by_text(rpc, &args.session).await?;
+            let session_id = select::by_text(&mut connection, &args.session).await?;
             let (title, overrides) = (Some(args.title), SettingsOverrides::default());
-            rpc.update(SessionUpdateParams { session_id, title, overrides, unarchive: false }).await?;
+            let request_id = Some(RequestId::generate());
+            let params = SessionUpdateParams { session_id, title, overrides, unarchive: false, request_id };
+            connection.call(async |rpc| rpc.update(params.clone()).await).await?;
             Ok(())
         }
         SessionsCommand::Archive(args) => {
-            let session_id = select::named(rpc, args.session.as_deref(), args.last).await?;
-            rpc.archive(SessionRef { session_id }).await?;
+            let session_id = select::named(&mut connection, args.session.as_deref(), args.last).await?;
+            connection.rpc().archive(SessionRef { session_id }).await?;
             Ok(())
         }
         SessionsCommand::Delete(args) => {
-            let session_id = select::by_text(rpc, &args.session).await?;
-            rpc.delete(SessionRef { session_id }).await?;
+            let session_id = select::by_text(&mut connection, &args.session).await?;
+            connection.rpc().delete(SessionRef { session_id }).await?;
             Ok(())
         }
     }
@@ -203,6 +205,7 @@ pub(crate) fn state(status: &SessionStatus) -> &'static str {
         SessionStatus::Running { .. } => "running",
         SessionStatus::Waiting { .. } => "waiting",
         SessionStatus::Archived => "archived",
+        SessionStatus::Damaged { .. } => "damaged",
         SessionStatus::Unknown(_) => "unknown",
     }
 }

@@ -1,24 +1,20 @@
 //! Following one session without a gap: every event once and in order, over lag, lost connections and restarts
 //! of the daemon.
 
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::Instant;
 
-use jsonrpsee::core::client::Subscription;
+use jsonrpsee::core::client::{Error as RpcError, Subscription};
 use protocol::api::session::SessionClient;
 use protocol::delta::{FeedEntry, SessionFeed};
 use protocol::error::ErrorCode;
 use protocol::ids::{Seq, SessionId};
-use protocol::session::{SessionAttachParams, SessionSnapshot};
+use protocol::session::{ClientRole, Presence, SessionAttachParams, SessionRef, SessionSnapshot};
 use tracing::debug;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, DaemonChange, Rpc};
 use crate::error::ClientError;
 
-/// How long a lost daemon is looked for.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(30);
-/// Between two attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Feeds that end one after the other without a word.
 const EMPTY_FEEDS: u32 = 5;
 
@@ -27,15 +23,14 @@ const EMPTY_FEEDS: u32 = 5;
 pub enum Update {
     /// All there is so far; replaces what was known.
     Snapshot(Box<SessionSnapshot>),
-    /// What happened next.
+    /// What happened next. Who is there is not among it.
     Entries(Vec<FeedEntry>),
-    /// The connection broke; the next call looks for the daemon.
+    /// Who is there now. What a snapshot says of it counts as well.
+    Presence(Presence),
+    /// The connection broke; the next call looks for the daemon. Not told of a daemon that said that it goes.
     Lost,
     /// The daemon was found again. Events go on where they stopped; deltas in between are missing.
-    Back {
-        /// Whether it is another process than before.
-        is_new_daemon: bool,
-    },
+    Back(DaemonChange),
 }
 
 /// A session that is followed.
@@ -43,28 +38,94 @@ pub struct Attached {
     connection: Connection,
     session: SessionId,
     can_answer: bool,
+    role: ClientRole,
+    /// Whether it is to be the only driver, on each connection anew.
+    is_sole: bool,
     /// The last event that was handed out; absent until a snapshot came.
     last: Option<Seq>,
     feed: Option<Subscription<SessionFeed>>,
+    /// Updates that are ready.
+    ready: VecDeque<Update>,
     empty_feeds: u32,
     lost_at: Option<Instant>,
 }
 
 impl Attached {
-    /// Attaches: after `since`, or with a snapshot first.
+    /// Attaches as a driver: after `since`, or with a snapshot first.
     ///
     /// # Errors
-    /// When the daemon refuses, or is lost at once.
+    /// When the daemon refuses, or can't be found.
     pub async fn open(
         connection: Connection,
         session: SessionId,
         since: Option<Seq>,
         can_answer: bool,
     ) -> Result<Self, ClientError> {
-        let mut attached =
-            Self { connection, session, can_answer, last: since, feed: None, empty_feeds: 0, lost_at: None };
-        attached.feed = Some(attached.attach().await?);
-        Ok(attached)
+        Self::open_as(ClientRole::Driver, connection, session, since, can_answer).await
+    }
+
+    /// Attaches as a viewer, who can change nothing: after `since`, or with a snapshot first.
+    ///
+    /// # Errors
+    /// When the daemon refuses, or can't be found.
+    pub async fn watch(
+        connection: Connection,
+        session: SessionId,
+        since: Option<Seq>,
+    ) -> Result<Self, ClientError> {
+        Self::open_as(ClientRole::Viewer, connection, session, since, false).await
+    }
+
+    async fn open_as(
+        role: ClientRole,
+        mut connection: Connection,
+        session_id: SessionId,
+        since: Option<Seq>,
+        can_answer: bool,
+    ) -> Result<Self, ClientError> {
+        let params = SessionAttachParams { session_id, since, can_answer, role: role.clone() };
+        let feed = connection.call(async |rpc| SessionClient::attach(rpc, params.clone()).await).await?;
+        Ok(Self {
+            connection,
+            session: session_id,
+            can_answer,
+            role,
+            is_sole: false,
+            last: since,
+            feed: Some(feed),
+            ready: VecDeque::new(),
+            empty_feeds: 0,
+            lost_at: None,
+        })
+    }
+
+    /// Makes this client the only driver, until it leaves; on the connections that follow this one, too.
+    ///
+    /// # Errors
+    /// When another client took over before.
+    pub async fn take_over(&mut self) -> Result<(), ClientError> {
+        let params = SessionRef { session_id: self.session };
+        self.connection.rpc().take_over(params).await?;
+        self.is_sole = true;
+        Ok(())
+    }
+
+    /// Makes a call as `Connection::call` does. If that led to another connection, the feed is taken up again there.
+    ///
+    /// # Errors
+    /// Those of `Connection::call`.
+    pub async fn call<T>(
+        &mut self,
+        call: impl AsyncFn(&Rpc) -> Result<T, RpcError>,
+    ) -> Result<T, ClientError> {
+        let before = self.connection.welcome().clone();
+        let result = self.connection.call(call).await;
+        if self.connection.welcome().client_id != before.client_id {
+            self.feed = None;
+            self.lost_at = None;
+            self.ready.push_back(Update::Back(self.connection.change_since(&before)));
+        }
+        result
     }
 
     /// The connection of this moment; another one after `Update::Back`.
@@ -79,13 +140,22 @@ impl Attached {
     /// When the session is gone, or the daemon can't be found within 30 s.
     pub async fn next(&mut self) -> Result<Update, ClientError> {
         loop {
+            if let Some(update) = self.ready.pop_front() {
+                return Ok(update);
+            }
             if let Some(lost_at) = self.lost_at {
-                return self.reconnect(lost_at).await;
+                let change = self.connection.reconnect(lost_at).await?;
+                self.lost_at = None;
+                return Ok(Update::Back(change));
             }
             let Some(feed) = &mut self.feed else {
                 match self.attach().await {
                     Ok(feed) => self.feed = Some(feed),
-                    Err(error) if error.is_lost() => return Ok(self.lose(&error)),
+                    Err(error) if error.is_lost() => {
+                        self.lose(&error);
+                        return Ok(Update::Lost);
+                    }
+                    Err(error) if self.connection.is_gone(&error).await => self.lose(&error),
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -105,12 +175,7 @@ impl Attached {
                     self.last = Some(snapshot.summary.seq);
                     return Ok(Update::Snapshot(snapshot));
                 }
-                SessionFeed::Batch(batch) => {
-                    let entries = self.unseen(batch.entries);
-                    if !entries.is_empty() {
-                        return Ok(Update::Entries(entries));
-                    }
-                }
+                SessionFeed::Batch(batch) => self.take(batch.entries),
                 SessionFeed::Lagged(lagged) => {
                     debug!(from = lagged.from.0, to = lagged.to.0, "fell behind; attaching again");
                     self.feed = None;
@@ -119,6 +184,10 @@ impl Attached {
                 SessionFeed::Closed(error) if error.code == ErrorCode::Unavailable => {
                     debug!(%error, "the feed was closed; attaching again");
                     self.feed = None;
+                    let error = error.into();
+                    if self.connection.is_gone(&error).await {
+                        self.lose(&error);
+                    }
                 }
                 SessionFeed::Closed(error) => return Err(error.into()),
                 SessionFeed::Unknown(_) => {}
@@ -127,53 +196,51 @@ impl Attached {
     }
 
     async fn attach(&self) -> Result<Subscription<SessionFeed>, ClientError> {
-        let params =
-            SessionAttachParams { session_id: self.session, since: self.last, can_answer: self.can_answer };
-        Ok(SessionClient::attach(self.connection.rpc(), params).await?)
-    }
-
-    /// Leaves out events that were handed out before, and notes the last one.
-    fn unseen(&mut self, entries: Vec<FeedEntry>) -> Vec<FeedEntry> {
-        let mut last = self.last.unwrap_or(Seq::ZERO);
-        let is_unseen = |entry: &FeedEntry| match entry {
-            FeedEntry::Event(record) if record.seq <= last => false,
-            FeedEntry::Event(record) => {
-                last = record.seq;
-                true
-            }
-            FeedEntry::Delta(_) | FeedEntry::Unknown(_) => true,
+        let session_id = self.session;
+        let params = SessionAttachParams {
+            session_id,
+            since: self.last,
+            can_answer: self.can_answer,
+            role: self.role.clone(),
         };
-        let entries = entries.into_iter().filter(is_unseen).collect();
-        self.last = Some(last);
-        entries
+        let rpc = self.connection.rpc();
+        let feed = SessionClient::attach(rpc, params).await?;
+        if self.is_sole
+            && let Err(error) = rpc.take_over(SessionRef { session_id }).await
+        {
+            // Somebody else was faster; who is there tells it.
+            debug!(%error, "could not take over again");
+        }
+        Ok(feed)
     }
 
-    fn lose(&mut self, error: &ClientError) -> Update {
+    /// Notes what is new: events that were not handed out before, deltas, and the last word on who is there.
+    fn take(&mut self, entries: Vec<FeedEntry>) {
+        let mut last = self.last.unwrap_or(Seq::ZERO);
+        let mut presence = None;
+        let mut unseen = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match entry {
+                FeedEntry::Event(record) if record.seq <= last => {}
+                FeedEntry::Event(record) => {
+                    last = record.seq;
+                    unseen.push(FeedEntry::Event(record));
+                }
+                FeedEntry::Presence(now) => presence = Some(now),
+                FeedEntry::Delta(_) | FeedEntry::Unknown(_) => unseen.push(entry),
+            }
+        }
+        self.last = Some(last);
+        if !unseen.is_empty() {
+            self.ready.push_back(Update::Entries(unseen));
+        }
+        self.ready.extend(presence.map(Update::Presence));
+    }
+
+    fn lose(&mut self, error: &ClientError) {
         debug!(%error, "lost the daemon");
         self.feed = None;
         self.lost_at = Some(Instant::now());
-        Update::Lost
-    }
-
-    async fn reconnect(&mut self, lost_at: Instant) -> Result<Update, ClientError> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let (folders, options) = (self.connection.folders(), self.connection.options());
-            let error = match Connection::open_at(folders.clone(), options.clone()).await {
-                Ok(connection) => {
-                    let is_new_daemon = connection.welcome().epoch != self.connection.welcome().epoch;
-                    self.connection = connection;
-                    self.lost_at = None;
-                    return Ok(Update::Back { is_new_daemon });
-                }
-                Err(error) => error,
-            };
-            if !error.is_lost() || lost_at.elapsed() > RECONNECT_LIMIT {
-                return Err(error);
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 }
 

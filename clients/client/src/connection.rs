@@ -1,20 +1,26 @@
 //! One connection: reached, upgraded to WebSocket, initialized.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonrpsee::client_transport::ws::{Url, WsHandshakeError, WsTransportClientBuilder};
-use jsonrpsee::core::client::{Client, ClientBuilder};
+use jsonrpsee::core::client::{Client, ClientBuilder, Error as RpcError};
 use jsonrpsee::core::middleware::RpcServiceBuilder;
+use protocol::api::daemon::DaemonClient;
 use protocol::api::initialize::InitializeClient;
+use protocol::daemon::DaemonStatusParams;
+use protocol::error::ErrorCode;
 use protocol::initialize::{InitializeParams, InitializeResult};
 use protocol::session::Environment;
 use protocol::version::SUPPORTED;
 use tracing::debug;
+use wire::build;
 use wire::folders::Folders;
 
 use crate::bounded::{Bounded, MAX_MESSAGE_BYTES};
 use crate::error::ClientError;
 use crate::start::{StartDaemon, reach};
+use crate::stop::STOP_LIMIT;
+use crate::upgrade::{self, Upgrade};
 
 /// How long a call may take. Calls that start work return when it has begun.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -22,8 +28,15 @@ pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(60);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Notifications that may wait for a reader; beyond them the feed ends as lagged and is taken up again.
 const WAITING_NOTIFICATIONS: usize = 256;
-/// Connections to a daemon that goes away in the middle.
-const ATTEMPTS: u32 = 3;
+/// How long a daemon is greeted that goes away in the middle.
+const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// How long a lost daemon is looked for.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// Between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often one call may lose its daemon, before it is taken for the reason.
+const MAX_LOSSES: u32 = 3;
 
 /// The calls: every `*Client` trait of `protocol::api` is implemented for it.
 pub type Rpc = Client<Bounded>;
@@ -46,6 +59,21 @@ pub struct Connection {
     welcome: InitializeResult,
     options: ConnectOptions,
     folders: Folders,
+    upgrade: Option<Upgrade>,
+}
+
+/// What became of the daemon while the connection was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DaemonChange {
+    /// It is the same process.
+    Same,
+    /// It is another process of the same build.
+    Restarted,
+    /// It is another build.
+    Upgraded {
+        /// The version and what tells its build from others.
+        build: String,
+    },
 }
 
 impl ConnectOptions {
@@ -63,6 +91,10 @@ impl ConnectOptions {
         self.start = StartDaemon::Never;
         self
     }
+
+    pub(crate) fn may_start(&self) -> bool {
+        self.start == StartDaemon::IfAbsent
+    }
 }
 
 impl Connection {
@@ -74,17 +106,30 @@ impl Connection {
         Self::open_at(Folders::resolve()?, options).await
     }
 
-    /// Connects to the daemon of a home.
+    /// Connects to the daemon of a home. One that runs an older build of this very executable hands over first.
     pub(crate) async fn open_at(folders: Folders, options: ConnectOptions) -> Result<Self, ClientError> {
-        let mut attempt = 1;
+        let mut connection = Self::greet(folders, options).await?;
+        if let Some(upgrade) = upgrade::make(&connection).await? {
+            connection = Self::greet(connection.folders, connection.options).await?;
+            connection.upgrade = Some(upgrade);
+        }
+        Ok(connection)
+    }
+
+    async fn greet(folders: Folders, options: ConnectOptions) -> Result<Self, ClientError> {
+        let begun = Instant::now();
         loop {
             match Self::try_open(&folders, &options).await {
-                Ok((rpc, welcome)) => return Ok(Self { rpc, welcome, options, folders }),
+                Ok((rpc, welcome)) => return Ok(Self { rpc, welcome, options, folders, upgrade: None }),
                 // It was there and went: it is being stopped, or it crashed. The next one is another.
-                Err(error) if error.is_lost() && is_startable(&options) && attempt < ATTEMPTS => {
-                    debug!(%error, attempt, "the daemon went away while it was greeted");
-                    attempt += 1;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(error)
+                    if error.is_lost()
+                        && !error.is_turned_away()
+                        && options.may_start()
+                        && begun.elapsed() < GREETING_LIMIT =>
+                {
+                    debug!(%error, "the daemon went away while it was greeted");
+                    tokio::time::sleep(FIRST_PAUSE).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -116,7 +161,7 @@ impl Connection {
             .initialize(InitializeParams {
                 client_name: options.client_name.clone(),
                 client_version: env!("CARGO_PKG_VERSION").to_owned(),
-                client_build: None,
+                client_build: Some(upgrade::own_build().to_owned()),
                 protocol: SUPPORTED,
                 environment: options.environment.clone(),
             })
@@ -124,7 +169,81 @@ impl Connection {
         Ok((rpc, welcome))
     }
 
-    /// The calls.
+    /// Makes a call that survives its daemon: if the connection is lost, or the daemon stops, the next daemon is looked
+    /// for, for 30 s, and the same call is made there, over a connection that takes the place of this one. So it must
+    /// be a call that may come twice: one that reads, or one whose parameters name it by a `RequestId` or a `SessionId`
+    /// made before.
+    ///
+    /// # Errors
+    /// When the daemon refuses, can't be found again, or is lost at each attempt.
+    pub async fn call<T>(
+        &mut self,
+        call: impl AsyncFn(&Rpc) -> Result<T, RpcError>,
+    ) -> Result<T, ClientError> {
+        let mut losses = 0;
+        loop {
+            let error = match call(&self.rpc).await {
+                Ok(result) => return Ok(result),
+                Err(error) => ClientError::from(error),
+            };
+            losses += 1;
+            if losses > MAX_LOSSES || !self.is_gone(&error).await {
+                return Err(error);
+            }
+            debug!(%error, losses, "the daemon was lost in a call; making it again");
+            self.reconnect(Instant::now()).await?;
+        }
+    }
+
+    /// Whether an error means that the daemon went away. One that is about to is waited for.
+    pub(crate) async fn is_gone(&self, error: &ClientError) -> bool {
+        let is_refused_for_now =
+            error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::Unavailable);
+        if !is_refused_for_now {
+            return error.is_lost();
+        }
+        match self.rpc.status(DaemonStatusParams::default()).await {
+            Ok(status) if status.is_draining => {
+                tokio::time::timeout(STOP_LIMIT, self.rpc.on_disconnect()).await.is_ok()
+            }
+            Ok(_) => false,
+            Err(error) => ClientError::from(error).is_lost(),
+        }
+    }
+
+    /// Looks for the daemon, which was lost at this time; starts it if that is allowed.
+    pub(crate) async fn reconnect(&mut self, lost_at: Instant) -> Result<DaemonChange, ClientError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match Self::open_at(self.folders.clone(), self.options.clone()).await {
+                Ok(connection) => {
+                    let change = connection.change_since(&self.welcome);
+                    *self = connection;
+                    return Ok(change);
+                }
+                Err(error) => error,
+            };
+            if !error.is_lost() || lost_at.elapsed() > RECONNECT_LIMIT {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What became of the daemon since one said this of itself.
+    pub(crate) fn change_since(&self, before: &InitializeResult) -> DaemonChange {
+        let now = &self.welcome;
+        if before.epoch == now.epoch {
+            DaemonChange::Same
+        } else if build::is_same(&before.daemon_build, &now.daemon_build) {
+            DaemonChange::Restarted
+        } else {
+            DaemonChange::Upgraded { build: now.daemon_build.clone() }
+        }
+    }
+
+    /// The calls, each made once.
     #[must_use]
     pub fn rpc(&self) -> &Rpc {
         &self.rpc
@@ -134,6 +253,18 @@ impl Connection {
     #[must_use]
     pub fn welcome(&self) -> &InitializeResult {
         &self.welcome
+    }
+
+    /// The upgrade that this connection found and made, if it did.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_ref()
+    }
+
+    /// Whether the daemon is another build than this executable.
+    #[must_use]
+    pub fn is_other_build(&self) -> bool {
+        !build::is_same(&self.welcome.daemon_build, upgrade::own_build())
     }
 
     /// Where this home's things are.
@@ -149,6 +280,5 @@ impl Connection {
     }
 }
 
-fn is_startable(options: &ConnectOptions) -> bool {
-    options.start == StartDaemon::IfAbsent
-}
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,14 @@ pub enum ClientError {
         /// The daemon's build.
         daemon_build: String,
     },
+    /// The daemon was asked to stop and did not.
+    #[error("The daemon was asked to stop and still runs after {} s (process {pid})", after.as_secs())]
+    StillRunning {
+        /// Its process id.
+        pid: u32,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The daemon answered a call with an error.
     #[error("{0}")]
     Refused(Box<ProtocolError>),
@@ -119,6 +127,7 @@ impl ClientError {
             | Self::VersionMismatch { .. }
             | Self::Lost { .. }
             | Self::Unreadable { .. } => ErrorKind::Unreachable,
+            Self::StillRunning { .. } => ErrorKind::Failed,
         }
     }
 
@@ -135,10 +144,13 @@ impl ClientError {
                 Some(Cow::Borrowed("See `skein daemon status`; `skein daemon restart` starts it anew"))
             }
             Self::VersionMismatch { client, daemon, .. } => Some(Cow::Borrowed(if daemon.max < client.min {
-                "The daemon is older: end its process, and the next command starts the new one"
+                "The daemon is older: `skein daemon restart` ends it and starts this one"
             } else {
-                "The daemon is newer: use the `skein` that it was started from"
+                "The daemon is newer: use the `skein` that it was started from, or `skein daemon restart` to go back"
             })),
+            Self::StillRunning { .. } => {
+                Some(Cow::Borrowed("See `skein daemon logs`; as a last resort end the process"))
+            }
             Self::TooLong { .. } => {
                 Some(Cow::Borrowed("Put the text or the image into a file of the folder"))
             }
@@ -159,10 +171,16 @@ impl ClientError {
             | Self::Handshake(_)
             | Self::Silent { .. }
             | Self::VersionMismatch { .. }
+            | Self::StillRunning { .. }
             | Self::TooLong { .. }
             | Self::Lost { .. }
             | Self::Unreadable { .. } => None,
         }
+    }
+
+    /// Whether something answered that does not take this connection: it is there, and did not go away.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        matches!(self, Self::Handshake(error) if matches!(**error, WsHandshakeError::Rejected { .. }))
     }
 
     /// Whether the daemon went away, so that connecting again may help.

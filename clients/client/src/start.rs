@@ -76,8 +76,8 @@ async fn start_and_reach(folders: &Folders) -> Result<Stream, ClientError> {
     }
 }
 
-/// Starts this executable as the daemon.
+/// Starts this executable as the daemon; the new one, if it was replaced since.
 fn start(lock: &StartLock) -> Result<Starting, ClientError> {
-    let executable = std::env::current_exe().map_err(ClientError::Spawn)?;
+    let executable = wire::build::installed().map_err(ClientError::Spawn)?;
     lock.start(&executable, &["daemon", "run", "--detached"]).map_err(ClientError::Spawn)
 }

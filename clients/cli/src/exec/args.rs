@@ -23,7 +23,8 @@ Examples:
 Output:
   The answer goes to standard output, everything else to standard error. On a terminal the answer
   streams; when standard output is piped, it is the last message alone. With --json, standard output
-  has one JSON object per line and nothing else.
+  has one JSON object per line and nothing else. Where a person is there to answer, the terminal's bell
+  rings when a question waits and after a turn of more than 10 s; SKEIN_NO_BELL=1 keeps it silent.
 
 Standard input:
   With `-`, or without a prompt, it is the prompt. Beside a prompt, what is piped in becomes context;

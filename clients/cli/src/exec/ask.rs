@@ -100,7 +100,7 @@ impl Asker {
     }
 
     fn prompt(&self) {
-        self.output.note_part("Allow it? [y] yes, once  [s] for this session  [n] no: ");
+        self.output.note_part("Allow it? [y] yes, once  [s] for this session  [a] always  [n] no: ");
     }
 }
 
@@ -108,6 +108,7 @@ fn decision(line: &str) -> Option<Decision> {
     match line.trim().to_lowercase().as_str() {
         "y" | "yes" => Some(Decision::Allow { scope: GrantScope::Once }),
         "s" | "session" => Some(Decision::Allow { scope: GrantScope::Session }),
+        "a" | "always" => Some(Decision::Allow { scope: GrantScope::Always }),
         "n" | "no" => Some(Decision::Deny { message: None }),
         _ => None,
     }
@@ -137,6 +138,7 @@ mod tests {
         let allow = |scope| Some(Decision::Allow { scope });
         assert_eq!(decision(" Y\n"), allow(GrantScope::Once));
         assert_eq!(decision("session"), allow(GrantScope::Session));
+        assert_eq!(decision("a"), allow(GrantScope::Always));
         assert_eq!(decision("no"), Some(Decision::Deny { message: None }));
         for line in ["", "yo", "ny", "\u{1b}[A"] {
             assert_eq!(decision(line), None);

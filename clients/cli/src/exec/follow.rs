@@ -9,22 +9,27 @@ use protocol::api::question::QuestionClient;
 use protocol::api::turn::TurnClient;
 use protocol::delta::FeedEntry;
 use protocol::event::{Event, TurnEnded};
-use protocol::ids::{QuestionId, SessionId, TurnId};
+use protocol::ids::{QuestionId, RequestId, SessionId, TurnId};
 use protocol::item::{ItemBody, ItemStatus};
 use protocol::question::{Decision, Question, QuestionAnswerParams};
 use protocol::session::SessionSnapshot;
 use protocol::turn::{InterruptReason, TurnInterruptParams};
 use tokio::time::Instant;
 
+use crate::bell::Bell;
+use crate::connect::back;
 use crate::error::CliError;
 use crate::exec::ask::Asker;
-use crate::exec::outcome::Ending;
+use crate::exec::outcome::{Ending, asked_text};
 use crate::exec::report::Reporter;
 use crate::exec::signals::{Signal, Signals};
 use crate::output::Output;
 
 /// How long the daemon may take to end a turn that is stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// After a turn as long as this, the person may look elsewhere, and is called back.
+const LONG_TURN_MS: u64 = 10_000;
 
 /// A turn that is followed.
 pub(crate) struct Follow<'a> {
@@ -36,6 +41,8 @@ pub(crate) struct Follow<'a> {
     pub(crate) output: Output,
     /// Who can answer, if somebody is here.
     pub(crate) asker: Option<Asker>,
+    /// What calls that person back.
+    pub(crate) bell: Bell,
     /// Questions of the turn that wait.
     pub(crate) open: BTreeMap<QuestionId, Question>,
     /// What the model said last.
@@ -72,7 +79,12 @@ impl Follow<'_> {
                 Happening::Signal(signal) if stopping.is_some() => Some(Ending::Signal(signal)),
                 Happening::Signal(signal) => self.stop(&mut stopping, Ending::Signal(signal)).await,
                 Happening::Decision(question_id, decision) => {
-                    self.answer(QuestionAnswerParams { question_id, decision }).await
+                    self.answer(QuestionAnswerParams {
+                        question_id,
+                        decision,
+                        request_id: Some(RequestId::generate()),
+                    })
+                    .await
                 }
                 Happening::OutOfPatience => Some(Ending::Signal(Signal::Interrupt)),
             };
@@ -138,11 +150,11 @@ impl Follow<'_> {
                     .note(self.output.err.yellow("the connection to the daemon was lost; looking for it"));
                 None
             }
-            Update::Back { is_new_daemon } => {
-                let text = if is_new_daemon { "the daemon came back" } else { "connected again" };
-                self.output.note(self.output.err.dim(text));
+            Update::Back(change) => {
+                self.output.note(self.output.err.dim(back(&change)));
                 None
             }
+            Update::Presence(_) => None,
         }
     }
 
@@ -164,15 +176,24 @@ impl Follow<'_> {
                 if let Some(asker) = &mut self.asker {
                     asker.ask(question.clone());
                 }
+                self.bell.ring(&asked_text(&question.kind), self.output);
             }
             Event::QuestionAnswered(answered) => self.close(answered.question_id),
             Event::QuestionWithdrawn(withdrawn) => self.close(withdrawn.question_id),
-            Event::TurnEnded(ended) if ended.turn_id == self.turn => return Ok(Some(ended.clone())),
+            Event::TurnEnded(ended) if ended.turn_id == self.turn => {
+                if ended.duration_ms >= LONG_TURN_MS {
+                    let verdict = Ending::Turn(Box::new(ended.clone())).verdict();
+                    self.bell.ring(&verdict.message, self.output);
+                }
+                return Ok(Some(ended.clone()));
+            }
             Event::SessionCreated(_)
             | Event::SessionUpdated(_)
             | Event::SessionArchived(_)
             | Event::SessionUnarchived(_)
             | Event::InputQueued(_)
+            | Event::QueuedInputChanged(_)
+            | Event::QueuedInputCancelled(_)
             | Event::TurnStarted(_)
             | Event::ModelRequested(_)
             | Event::ModelRetried(_)
@@ -182,6 +203,8 @@ impl Follow<'_> {
             | Event::ItemCompleted(_)
             | Event::QuestionAsked(_)
             | Event::TurnEnded(_)
+            | Event::TurnSuspended(_)
+            | Event::TurnResumed(_)
             | Event::Unknown(_) => {}
         }
         Ok(None)
@@ -211,15 +234,13 @@ impl Follow<'_> {
     async fn answer(&mut self, params: QuestionAnswerParams) -> Option<Ending> {
         let id = params.question_id;
         self.open.remove(&id);
-        match self.attached.connection().rpc().answer(params).await {
-            Ok(_) => None,
+        let answered = self.attached.call(async |rpc| rpc.answer(params.clone()).await).await;
+        if let Err(error) = answered {
             // Somebody else was faster; the event says who.
-            Err(error) => {
-                let error = CliError::from(error);
-                self.output.note(format_args!("note: {}", error.full_message()));
-                None
-            }
+            let error = CliError::from(error);
+            self.output.note(format_args!("note: {}", error.full_message()));
         }
+        None
     }
 
     async fn output_failed(&mut self, error: io::Error, stopping: &mut Option<Stopping>) -> Option<Ending> {
@@ -232,6 +253,10 @@ impl Follow<'_> {
     /// Ends the turn from here. What is told meanwhile waits in the feed. A signal that comes meanwhile is a
     /// second one, and leaves at once.
     async fn stop(&mut self, stopping: &mut Option<Stopping>, ending: Ending) -> Option<Ending> {
+        if let Ending::Signal(Signal::HangUp) = ending {
+            // Whoever closed the window did not ask for the turn to end.
+            return Some(ending);
+        }
         if matches!(ending, Ending::Signal(_)) {
             self.output.note(self.output.err.dim("stopping the turn; once more leaves at once"));
         }
@@ -245,9 +270,14 @@ impl Follow<'_> {
         };
         let until = Instant::now() + STOP_LIMIT;
         *stopping = Some(Stopping { ending, until });
-        let params =
-            TurnInterruptParams { session_id: self.session, expected_turn_id: Some(self.turn), reason };
-        let interrupt = tokio::time::timeout_at(until, self.attached.connection().rpc().interrupt(params));
+        let params = TurnInterruptParams {
+            session_id: self.session,
+            expected_turn_id: Some(self.turn),
+            reason,
+            request_id: Some(RequestId::generate()),
+        };
+        let interrupt = self.attached.call(async |rpc| rpc.interrupt(params.clone()).await);
+        let interrupt = tokio::time::timeout_at(until, interrupt);
         tokio::select! {
             biased;
             signal = self.signals.next() => Some(Ending::Signal(signal)),

@@ -11,7 +11,7 @@ use protocol::item::{
     NoticeLevel, OtherToolCall, UserMessage,
 };
 use protocol::profile::SandboxMode;
-use protocol::question::Question;
+use protocol::question::{Answer, Decision, GrantScope, Question};
 use protocol::session::SessionSummary;
 use protocol::turn::{InputPart, Turn};
 
@@ -19,6 +19,7 @@ use crate::escape;
 use crate::exec::json::{output_text, retry_text};
 use crate::exec::outcome::{Ending, asked_text};
 use crate::output::Output;
+use crate::send::shown;
 use crate::span;
 
 /// Lines of output that are shown of one command.
@@ -111,14 +112,33 @@ impl Human {
                 self.aside(&self.output.err.yellow(escape::prose(&text)))
             }
             Event::QuestionAsked(asked) if self.scope == Scope::All => self.question(&asked.question),
-            Event::TurnEnded(ended) if self.scope == Scope::All => {
-                self.ending(&Ending::Turn(Box::new(ended.clone())))
+            Event::QuestionAnswered(answered) if self.scope == Scope::All => self.answered(&answered.answer),
+            Event::InputQueued(queued) if self.scope == Scope::All => {
+                let by = escape::line(&queued.queued.actor.name).into_owned();
+                self.remark(&format!("`{by}` put in the queue: {}", shown(&queued.queued.input)))
+            }
+            Event::QueuedInputChanged(changed) if self.scope == Scope::All => {
+                let by = escape::line(&changed.actor.name).into_owned();
+                self.remark(&match &changed.input {
+                    Some(input) => format!("`{by}` changed what waits in the queue: {}", shown(input)),
+                    None => format!("`{by}` put the queue in another order"),
+                })
+            }
+            Event::QueuedInputCancelled(cancelled) if self.scope == Scope::All => {
+                let by = escape::line(&cancelled.actor.name).into_owned();
+                self.remark(&format!("`{by}` took something out of the queue"))
+            }
+            // Of one that was handed over, the line about the new daemon tells it.
+            Event::TurnResumed(resumed) if self.shows(resumed.turn_id) && !resumed.was_handed_over => {
+                self.remark("the daemon had died; the turn goes on from its last step")
             }
             Event::SessionCreated(_)
             | Event::SessionUpdated(_)
             | Event::SessionArchived(_)
             | Event::SessionUnarchived(_)
             | Event::InputQueued(_)
+            | Event::QueuedInputChanged(_)
+            | Event::QueuedInputCancelled(_)
             | Event::TurnStarted(_)
             | Event::ModelRequested(_)
             | Event::ModelRetried(_)
@@ -129,6 +149,8 @@ impl Human {
             | Event::QuestionAnswered(_)
             | Event::QuestionWithdrawn(_)
             | Event::TurnEnded(_)
+            | Event::TurnSuspended(_)
+            | Event::TurnResumed(_)
             | Event::Unknown(_) => Ok(()),
         }
     }
@@ -190,6 +212,35 @@ impl Human {
         let id = question.id;
         let answer = format!("answer with `skein questions answer {id} yes|no`");
         self.output.aside(format_args!("  {}", self.output.err.dim(answer)))
+    }
+
+    /// Shows who decided what.
+    fn answered(&mut self, answer: &Answer) -> io::Result<()> {
+        let decision = match &answer.decision {
+            Decision::Allow { scope } => match scope {
+                GrantScope::Once => "yes, this once".to_owned(),
+                GrantScope::Turn => "yes, in this turn".to_owned(),
+                GrantScope::Session => "yes, in this session".to_owned(),
+                GrantScope::Always => "yes, always".to_owned(),
+                GrantScope::Unknown(scope) => format!("yes ({})", escape::line(scope)),
+            },
+            Decision::Deny { message: None } => "no".to_owned(),
+            Decision::Deny { message: Some(message) } => {
+                format!("no: {}", escape::line(&escape::shortened(message, LINE_LETTERS)))
+            }
+            Decision::Unknown(_) => "something that this client does not know".to_owned(),
+        };
+        let by = escape::line(&answer.actor.name).into_owned();
+        self.remark(&format!("`{by}` answered: {decision}"))
+    }
+
+    /// A word beside the turn: who came, what was queued.
+    pub(crate) fn remark(&mut self, text: &str) -> io::Result<()> {
+        let growing = self.growing;
+        self.aside(&self.output.err.dim(format!("· {text}")))?;
+        // A message that grows goes on below.
+        self.growing = growing;
+        Ok(())
     }
 
     fn shows(&self, turn: TurnId) -> bool {

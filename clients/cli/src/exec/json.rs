@@ -136,6 +136,8 @@ impl Lines {
             | Event::SessionArchived(_)
             | Event::SessionUnarchived(_)
             | Event::InputQueued(_)
+            | Event::QueuedInputChanged(_)
+            | Event::QueuedInputCancelled(_)
             | Event::TurnStarted(_)
             | Event::ModelRequested(_)
             | Event::ModelRetried(_)
@@ -147,6 +149,8 @@ impl Lines {
             | Event::QuestionAnswered(_)
             | Event::QuestionWithdrawn(_)
             | Event::TurnEnded(_)
+            | Event::TurnSuspended(_)
+            | Event::TurnResumed(_)
             | Event::Unknown(_) => None,
         }
     }

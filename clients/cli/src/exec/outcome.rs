@@ -66,7 +66,7 @@ impl Ending {
                 let (code, message) = match signal {
                     Signal::Interrupt => ("interrupted", "Interrupted"),
                     Signal::Terminate => ("terminated", "Terminated"),
-                    Signal::HangUp => ("terminated", "The terminal was closed"),
+                    Signal::HangUp => ("terminated", "The terminal was closed; the turn goes on"),
                 };
                 Verdict::new(signal.exit_code(), code, message)
             }

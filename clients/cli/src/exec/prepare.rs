@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use client::{ConnectOptions, Connection};
+use client::Connection;
 use protocol::api::session::SessionClient;
+use protocol::error::ConfigurationProblem;
+use protocol::ids::{RequestId, SessionId};
 use protocol::session::{SessionCreateParams, SessionSummary, SessionUpdateParams, SettingsOverrides};
 use protocol::turn::{InputPart, TurnStartParams};
 use serde_json::Value;
 
+use crate::connect::connect;
 use crate::error::{CliError, problem_text};
 use crate::exec::args::{ExecAction, ExecArgs, ExecFlags};
 use crate::exec::{prompt, stdin};
@@ -55,30 +58,33 @@ pub(crate) async fn prepare(args: ExecArgs, output: Output) -> Result<Prepared, 
             output.note(format_args!("note: `--{flag}` has no effect here"));
         }
     }
-    let connect = async { Ok(Connection::open(ConnectOptions::new("skein exec")).await?) };
-    let (piped, connection) =
-        tokio::try_join!(stdin::read(prompt::wanted(argument.as_deref()), output), connect)?;
-    let daemon = &connection.welcome().daemon_version;
-    if daemon != env!("CARGO_PKG_VERSION") {
-        output.note(format_args!(
-            "note: the daemon is version {daemon}; `skein daemon restart` starts this one"
-        ));
-    }
+    let (piped, mut connection) = tokio::try_join!(
+        stdin::read(prompt::wanted(argument.as_deref()), output),
+        connect("skein exec", output)
+    )?;
     let text = prompt::assemble(argument.as_deref(), piped.as_deref())?;
     let summary = match target {
-        Target::New => create(&connection, &flags, folder, additional_roots, output).await?,
+        Target::New => create(&mut connection, &flags, folder, additional_roots, output).await?,
         Target::Id(text) => {
-            let id = select::by_text(connection.rpc(), &text).await?;
-            resume(&connection, &flags, select::read(connection.rpc(), id).await?, output).await?
+            let id = select::by_text(&mut connection, &text).await?;
+            let summary = select::read(&mut connection, id).await?;
+            resume(&mut connection, &flags, summary, output).await?
         }
         Target::Last => {
-            let last = select::last_of(connection.rpc(), &folder).await?;
-            resume(&connection, &flags, last, output).await?
+            let last = select::last_of(&mut connection, &folder).await?;
+            resume(&mut connection, &flags, last, output).await?
         }
     };
     let mut input = vec![InputPart::Text { text }];
     input.extend(images);
-    let start = TurnStartParams { session_id: summary.id, input, output_schema, limits: flags.limits() };
+    let start = TurnStartParams {
+        session_id: summary.id,
+        input,
+        output_schema,
+        limits: flags.limits(),
+        expected_seq: None,
+        request_id: Some(RequestId::generate()),
+    };
     Ok(Prepared { connection, summary, start })
 }
 
@@ -105,28 +111,28 @@ fn target(action: Option<ExecAction>, prompt: Option<String>) -> Result<(Target,
 }
 
 async fn create(
-    connection: &Connection,
+    connection: &mut Connection,
     flags: &ExecFlags,
     cwd: PathBuf,
     additional_roots: Vec<PathBuf>,
     output: Output,
 ) -> Result<SessionSummary, CliError> {
     let params = SessionCreateParams {
+        session_id: Some(SessionId::generate()),
         cwd,
         additional_roots,
         title: None,
         overrides: flags.overrides(),
         is_ephemeral: flags.ephemeral,
+        is_detached: flags.detach,
     };
-    let created = connection.rpc().create(params).await?;
-    for warning in &created.warnings {
-        output.note(format_args!("{} {}", output.err.yellow("warning:"), problem_text(warning)));
-    }
+    let created = connection.call(async |rpc| rpc.create(params.clone()).await).await?;
+    warn(&created.warnings, output);
     Ok(created.summary)
 }
 
 async fn resume(
-    connection: &Connection,
+    connection: &mut Connection,
     flags: &ExecFlags,
     summary: SessionSummary,
     output: Output,
@@ -150,8 +156,23 @@ async fn resume(
         return Ok(summary);
     }
     let session_id = summary.id;
-    let params = SessionUpdateParams { session_id, title: None, overrides, unarchive: false };
-    Ok(connection.rpc().update(params).await?.summary)
+    let params = SessionUpdateParams {
+        session_id,
+        title: None,
+        overrides,
+        unarchive: false,
+        request_id: Some(RequestId::generate()),
+    };
+    let updated = connection.call(async |rpc| rpc.update(params.clone()).await).await?;
+    warn(&updated.warnings, output);
+    Ok(updated.summary)
+}
+
+/// Tells what of the settings was not understood.
+fn warn(problems: &[ConfigurationProblem], output: Output) {
+    for problem in problems {
+        output.note(format_args!("{} {}", output.err.yellow("warning:"), problem_text(problem)));
+    }
 }
 
 fn read_schema(path: &Path) -> Result<Value, CliError> {

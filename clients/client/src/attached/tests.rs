@@ -31,9 +31,17 @@ fn events(seqs: impl IntoIterator<Item = u64>) -> SessionFeed {
     let event = |seq| {
         let question_id = QuestionId::generate();
         let event = Event::QuestionWithdrawn(QuestionWithdrawn { question_id });
-        FeedEntry::Event(EventRecord { seq: Seq(seq), at: Timestamp(0), event })
+        FeedEntry::Event(EventRecord { seq: Seq(seq), at: Timestamp(0), request_id: None, event })
     };
     SessionFeed::Batch(FeedBatch { entries: seqs.into_iter().map(event).collect() })
+}
+
+/// With who is there twice, before what happened; the last one counts.
+fn with_presence(feed: SessionFeed) -> SessionFeed {
+    let SessionFeed::Batch(mut batch) = feed else { panic!("no batch") };
+    let earlier = Presence { sole_driver: Some(ClientId::generate()), ..Presence::default() };
+    batch.entries.splice(0..0, [earlier, Presence::default()].map(FeedEntry::Presence));
+    SessionFeed::Batch(batch)
 }
 
 async fn send(sink: &SubscriptionSink, feed: &SessionFeed) {
@@ -66,7 +74,7 @@ fn methods(played: Arc<Played>) -> RpcModule<Arc<Played>> {
                 let sink = pending.accept().await.unwrap();
                 match played.attached.fetch_add(1, Ordering::SeqCst) {
                     0 => {
-                        send(&sink, &events([1, 2])).await;
+                        send(&sink, &with_presence(events([1, 2]))).await;
                         send(&sink, &SessionFeed::Lagged(Lagged { from: Seq(3), to: Seq(4) })).await;
                     }
                     1 => {
@@ -113,6 +121,7 @@ async fn every_event_comes_once_over_lag_and_a_new_daemon() {
     let mut attached = Attached::open(connection, session, Some(Seq::ZERO), false).await.unwrap();
     let mut seen = Vec::new();
     let mut turns = Vec::new();
+    let mut shown = Vec::new();
     while seen.last() != Some(&4) {
         match attached.next().await.unwrap() {
             Update::Entries(entries) => {
@@ -126,12 +135,14 @@ async fn every_event_comes_once_over_lag_and_a_new_daemon() {
             }
             Update::Snapshot(_) => panic!("no snapshot was asked for"),
             Update::Lost => turns.push("lost"),
-            Update::Back { is_new_daemon: true } => turns.push("new daemon"),
-            Update::Back { is_new_daemon: false } => turns.push("same daemon"),
+            Update::Back(DaemonChange::Restarted) => turns.push("new daemon"),
+            Update::Back(change) => panic!("{change:?}"),
+            Update::Presence(presence) => shown.push((seen.last().copied(), presence)),
         }
     }
     assert_eq!(seen, [1, 2, 3, 4]);
     assert_eq!(turns, ["lost", "new daemon"]);
+    assert_eq!(shown, [(Some(2), Presence::default())]);
     assert_eq!(*played.since.lock().unwrap(), [Some(Seq(0)), Some(Seq(2)), Some(Seq(3))]);
     serving.abort();
 }

@@ -26,7 +26,7 @@ impl Recorder {
     }
 
     fn event(&mut self, event: Event) -> Option<Value> {
-        let record = EventRecord { seq: Seq(1), at: Timestamp(0), event };
+        let record = EventRecord { seq: Seq(1), at: Timestamp(0), request_id: None, event };
         self.lines.event(&record).map(|line| serde_json::to_value(line).unwrap())
     }
 
@@ -94,7 +94,7 @@ fn a_turn_begins_with_its_thread() {
             actor: actor.clone(),
             limits: TurnLimits::default(),
             output_schema: None,
-            is_from_queue: false,
+            queued_id: None,
         })
     };
     let ours = recorder.turn;
