@@ -13,6 +13,9 @@ use crate::probe::{self, Task};
 use crate::stage::Stage;
 use crate::table::Table;
 
+/// How long a client may take for its task.
+const PROBE_LIMIT: Duration = Duration::from_secs(120);
+
 /// A request that does nothing, there and back.
 pub(crate) fn latency(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Failure> {
     let stage = Stage::plain(executable)?;
@@ -60,7 +63,7 @@ pub(crate) fn attach(executable: &Path, runs: Runs, table: &mut Table) -> Result
     let stage = Stage::plain(executable)?;
     cost(stage.exec(&["hello"]), "skein exec")?;
     stage.env.stop();
-    let session = long_session(&stage.env, TURNS)?;
+    let (session, _) = long_session(&stage.env, TURNS)?;
     let (mut warm, mut cold) = (Vec::new(), Vec::new());
     for _ in 0..runs.pick(7, 2) {
         stage.env.stop();
@@ -74,7 +77,13 @@ pub(crate) fn attach(executable: &Path, runs: Runs, table: &mut Table) -> Result
 }
 
 /// Runs this program again as a client in a home, and returns its figures.
-fn probe(env: &TestEnv, task: &Task) -> Result<Vec<f64>, Failure> {
+pub(crate) fn probe(env: &TestEnv, task: &Task) -> Result<Vec<f64>, Failure> {
+    let (_, output) = cost(probing(env, task)?, "the probe")?;
+    serde_json::from_str(&output.stdout).map_err(Failure::of)
+}
+
+/// This program as a client in a home whose daemon runs.
+pub(crate) fn probing(env: &TestEnv, task: &Task) -> Result<Invocation, Failure> {
     let own = std::env::current_exe().map_err(Failure::of)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let client = Invocation::new(own, probe::arguments(task), env.repository())
@@ -85,16 +94,16 @@ fn probe(env: &TestEnv, task: &Task) -> Result<Vec<f64>, Failure> {
     if env.daemon_pid().is_none() {
         cost(env.command(["daemon", "start"]), "skein daemon start")?;
     }
-    let (_, output) = cost(client, "the probe")?;
-    serde_json::from_str(&output.stdout).map_err(Failure::of)
+    Ok(client.limit(PROBE_LIMIT))
 }
 
-fn pid(env: &TestEnv) -> Result<i32, Failure> {
+/// The daemon's process.
+pub(crate) fn pid(env: &TestEnv) -> Result<i32, Failure> {
     env.daemon_pid().ok_or_else(|| Failure::Other("the daemon does not run".to_owned()))
 }
 
 /// Resident kilobytes, once they have stopped to change.
-fn settled(env: &TestEnv) -> Result<f64, Failure> {
+pub(crate) fn settled(env: &TestEnv) -> Result<f64, Failure> {
     let pid = pid(env)?;
     let mut last = resident(pid)?;
     for _ in 0..20 {
@@ -109,14 +118,23 @@ fn settled(env: &TestEnv) -> Result<f64, Failure> {
 }
 
 fn resident(pid: i32) -> Result<f64, Failure> {
+    kilobytes(pid, "VmRSS:")
+}
+
+/// The most resident kilobytes that it ever had.
+pub(crate) fn peak(pid: i32) -> Result<f64, Failure> {
+    kilobytes(pid, "VmHWM:")
+}
+
+fn kilobytes(pid: i32, field: &str) -> Result<f64, Failure> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(Failure::of)?;
     let figure =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-    figure.ok_or_else(|| Failure::Other("no resident memory in /proc".to_owned()))
+        status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok());
+    figure.ok_or_else(|| Failure::Other(format!("no `{field}` in /proc")))
 }
 
 /// Time on a processor, over all threads.
-fn on_processor(pid: i32) -> Result<Duration, Failure> {
+pub(crate) fn on_processor(pid: i32) -> Result<Duration, Failure> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).map_err(Failure::of)?;
     let of_thread = |path: std::path::PathBuf| -> u64 {
         let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();

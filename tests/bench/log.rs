@@ -1,23 +1,30 @@
-//! A session of many turns, made from a real one by repeating its turn in the log. Knows how a log is laid out,
-//! as the store does.
+//! Logs made from a real one: a session of many turns, and many sessions. Knows how a log is laid out, as the store
+//! does.
 
 use std::collections::BTreeMap;
 
 use protocol::event::{Event, EventRecord};
 use protocol::ids::{Seq, SessionId};
-use protocol::session::SessionListParams;
+use protocol::session::{SessionListParams, SessionSummary};
 use skein_tests::TestEnv;
 use store::{Append, Durability, Store, StoreOptions};
+use tokio::runtime::Runtime;
 
 use crate::measure::Failure;
 
-/// Repeats the only turn of the newest session so many times in a session of its own. The daemon must not run.
-pub(crate) fn long_session(env: &TestEnv, turns: u32) -> Result<SessionId, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
-    runtime.block_on(repeat(env, turns))
+/// A session as the daemon made it.
+pub(crate) struct Sample {
+    pub(crate) records: Vec<EventRecord>,
+    pub(crate) summary: SessionSummary,
 }
 
-async fn repeat(env: &TestEnv, turns: u32) -> Result<SessionId, Failure> {
+/// Where the store's tasks run.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::of)
+}
+
+/// The store of a home whose daemon does not run.
+pub(crate) async fn open(env: &TestEnv) -> Result<Store, Failure> {
     let state = env.skein_home().join("state");
     let options = StoreOptions {
         database: state.join("skein.db"),
@@ -25,12 +32,44 @@ async fn repeat(env: &TestEnv, turns: u32) -> Result<SessionId, Failure> {
         durability: Durability::Process,
         blob_cap_bytes: 1 << 20,
     };
-    let store = Store::open(options).await.map_err(Failure::of)?;
+    Store::open(options).await.map_err(Failure::of)
+}
+
+/// The newest session.
+pub(crate) async fn sample(store: &Store) -> Result<Sample, Failure> {
     let listed = store.list(&SessionListParams::default()).await.map_err(Failure::of)?;
-    let Some(mut summary) = listed.into_iter().next() else {
+    let Some(summary) = listed.into_iter().next() else {
         return Err(Failure::Other("no session to repeat".to_owned()));
     };
     let records = store.events(summary.id, Seq::ZERO, None).await.map_err(Failure::of)?;
+    Ok(Sample { records, summary })
+}
+
+/// Repeats the only turn of the newest session so many times in a session of its own, and says where that ends. The
+/// daemon must not run.
+pub(crate) fn long_session(env: &TestEnv, turns: u32) -> Result<(SessionId, Seq), Failure> {
+    runtime()?.block_on(repeat(env, turns))
+}
+
+/// Makes so many copies of the newest session. The daemon must not run.
+pub(crate) fn many_sessions(env: &TestEnv, count: u32) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let store = open(env).await?;
+        let Sample { records, mut summary } = sample(&store).await?;
+        for _ in 0..count {
+            summary.id = SessionId::generate();
+            let records = with_new_ids(&records)?;
+            let append = Append { session: summary.id, records, summary: Some(summary.clone()) };
+            store.append(append).await.map_err(Failure::of)?;
+        }
+        store.close().await;
+        Ok(())
+    })
+}
+
+async fn repeat(env: &TestEnv, turns: u32) -> Result<(SessionId, Seq), Failure> {
+    let store = open(env).await?;
+    let Sample { records, mut summary } = sample(&store).await?;
     let is_start = |record: &EventRecord| matches!(record.event, Event::TurnStarted(_));
     let (head, turn) = records.split_at(records.iter().position(is_start).unwrap_or(records.len()));
     summary.id = SessionId::generate();
@@ -48,7 +87,7 @@ async fn repeat(env: &TestEnv, turns: u32) -> Result<SessionId, Failure> {
         store.append(append).await.map_err(Failure::of)?;
     }
     store.close().await;
-    Ok(summary.id)
+    Ok((summary.id, next))
 }
 
 /// A copy in which every identity is another one, the same one wherever it was the same.

@@ -6,11 +6,13 @@
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a program for the shell prints")]
 
 mod daemon;
+mod fanout;
 mod log;
 mod measure;
 mod probe;
 mod shell;
 mod stage;
+mod store;
 mod table;
 mod turn;
 
@@ -36,6 +38,12 @@ const PARTS: &[(&str, Part)] = &[
     ("memory", daemon::memory),
     ("attach", daemon::attach),
     ("idle", daemon::idle),
+    ("fanout", fanout::throughput),
+    ("delay", fanout::delay),
+    ("clients", fanout::idle_client),
+    ("appends", store::appends),
+    ("restart", store::restart),
+    ("replay", store::replay),
 ];
 
 fn main() -> ExitCode {

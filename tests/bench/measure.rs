@@ -91,6 +91,20 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// The value that so many of a hundred are not above; zero of none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place in a list that is far shorter than 2^52"
+)]
+pub(crate) fn percentile(values: &[f64], of_hundred: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (sorted.len() as f64 * of_hundred / 100.0).ceil() as usize;
+    sorted.get(place.saturating_sub(1)).copied().unwrap_or_default()
+}
+
 /// The median of durations, in milliseconds.
 pub(crate) fn median_ms(durations: impl IntoIterator<Item = Duration>) -> f64 {
     median(durations.into_iter().map(|duration| duration.as_secs_f64() * 1e3).collect())
@@ -105,5 +119,12 @@ mod tests {
         assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 100.0]), 3.0);
         assert_eq!(median(Vec::new()), 0.0);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!((percentile(&values, 50.0), percentile(&values, 99.0)), (100.0, 198.0));
+        assert_eq!((percentile(&values, 100.0), percentile(&[], 50.0)), (200.0, 0.0));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use policy::profile::{Surroundings, resolve};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, Profile, SandboxMode};
-use protocol::session::SessionSettings;
+use protocol::session::{AfterCrash, SessionSettings};
 use protocol::turn::TurnLimits;
 use sandbox::{CommandRequest, Launcher, Limits, Output, Stdin};
 use serde_json::json;
@@ -135,6 +135,8 @@ fn profile(env: &TestEnv, mode: SandboxMode) -> Profile {
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
+        after_crash: AfterCrash::Wait,
+        question_timeout_ms: None,
     };
     let home = env.skein_home();
     let surroundings = Surroundings {

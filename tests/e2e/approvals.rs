@@ -1,16 +1,10 @@
 //! When a person is asked, what happens without one, and that the first answer counts.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
 
-use crate::scene::{SOON, good_turn, json_turn, outside, patches, runs, scene};
-
-/// The model asks to leave the sandbox.
-fn escalates(argv: &[&str]) -> Reply {
-    let call = json!({"command": argv, "escalate": true, "justification": "It must be made there."});
-    Reply::call("shell", &call)
-}
+use crate::scene::{SOON, escalates, good_turn, json_turn, kill_daemon, outside, patches, runs, scene};
 
 /// A session whose turn waits for an answer, and the question's id.
 fn waiting(env: &TestEnv) -> (String, String) {
@@ -114,9 +108,7 @@ fn a_no_is_told_to_the_model() {
 fn a_question_survives_the_daemon() {
     let (model, env) = scene([runs(["touch", "made"]), Reply::text("Done.")]);
     let (_session, question) = waiting(&env);
-    let daemon = env.daemon().unwrap();
-    daemon.kill();
-    assert!(daemon.wait(SOON));
+    kill_daemon(&env);
     let list = env.run(["questions", "list"]).unwrap();
     assert!(list.stdout.contains("touch made"), "{list:?}");
     let output = env.run(["questions", "answer", &question, "yes"]).unwrap();

@@ -8,31 +8,14 @@ use skein_tests::environment::leftover::Leftover;
 use skein_tests::environment::process::Invocation;
 use skein_tests::scripted_model::reply::{Answer, Reply};
 
-use crate::scene::{Lines, SOON, good_turn, left, runs, scene, script, socket, state_folder};
+use crate::scene::{
+    Lines, SOON, good_turn, kill_daemon, left, runs, scene, script, socket, state_folder, until_go,
+    wait_for_file,
+};
 
 /// The daemon's process; there must be one.
 fn daemon(env: &TestEnv) -> Leftover {
     env.daemon().unwrap()
-}
-
-/// Kills the daemon as nothing it could prepare for.
-fn kill_daemon(env: &TestEnv) {
-    let daemon = daemon(env);
-    daemon.kill();
-    assert!(daemon.wait(SOON));
-}
-
-/// A command that says that it runs and goes on until the file `go` is there.
-fn until_go() -> Reply {
-    script("touch started; until test -e go; do sleep 0.02; done; echo ended | tee ended")
-}
-
-fn wait_for_file(env: &TestEnv, name: &str) {
-    let wait = format!("until test -e {name}; do sleep 0.01; done");
-    Invocation::new("/bin/sh", ["-c", &wait], env.repository())
-        .variable("PATH", "/usr/bin:/bin")
-        .run()
-        .unwrap();
 }
 
 #[test]

@@ -3,14 +3,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this crate is tests, its helpers too")]
 
+mod activation;
 mod approvals;
+mod background;
 mod cli;
+mod crash;
 mod daemon;
 mod demo;
 mod disk;
 mod exec;
 mod exec_json;
 mod failures;
+mod hands;
+mod many;
+mod notify;
 mod provider;
 mod replay;
 mod sandbox;
@@ -18,3 +24,5 @@ mod scene;
 mod sdk;
 mod security;
 mod sessions;
+mod threats;
+mod upgrade;

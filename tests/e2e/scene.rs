@@ -1,12 +1,17 @@
 //! What most tests begin with: a model server with a script, a home that points at it, and words for what the
 //! model says. Knows the JSON lines of `exec`.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protocol::ids::SessionId;
+use protocol::profile::ApprovalPolicy;
+use protocol::session::{SessionCreateParams, SettingsOverrides};
 use serde_json::{Value, json};
 use skein_tests::environment::leftover::Leftover;
-use skein_tests::environment::process::Output;
+use skein_tests::environment::process::{Invocation, Output};
+use skein_tests::rpc::TestClient;
 use skein_tests::scripted_model::reply::Reply;
 use skein_tests::{ScriptedModel, TestEnv};
 use tempfile::TempDir;
@@ -29,6 +34,12 @@ pub(crate) fn runs<const N: usize>(argv: [&str; N]) -> Reply {
 /// The model runs a script.
 pub(crate) fn script(text: &str) -> Reply {
     Reply::call("shell", &json!({"command": text}))
+}
+
+/// The model asks to leave the sandbox.
+pub(crate) fn escalates(argv: &[&str]) -> Reply {
+    let call = json!({"command": argv, "escalate": true, "justification": "It must be made there."});
+    Reply::call("shell", &call)
 }
 
 /// The model changes files.
@@ -112,6 +123,46 @@ pub(crate) fn good_turn(env: &TestEnv, arguments: &[&str]) -> Lines {
     lines
 }
 
+/// Starts the daemon of a home.
+pub(crate) fn up(env: &TestEnv) {
+    let output = env.run(["daemon", "start"]).unwrap();
+    assert_eq!(output.code(), Some(0), "{output:?}");
+}
+
+/// A client of a daemon that runs, with a name that others see.
+pub(crate) async fn client(env: &TestEnv, name: &str) -> TestClient {
+    TestClient::connect(env, name).await.unwrap()
+}
+
+/// A session in the repository whose model must ask before it leaves the sandbox.
+pub(crate) async fn asking_session(client: &TestClient, env: &TestEnv) -> SessionId {
+    let approval = Some(ApprovalPolicy::OnRequest);
+    let overrides = SettingsOverrides { approval, ..SettingsOverrides::default() };
+    let params = SessionCreateParams { cwd: env.repository(), overrides, ..SessionCreateParams::default() };
+    client.create_with(params).await.unwrap()
+}
+
+/// Kills the daemon as nothing it could prepare for.
+pub(crate) fn kill_daemon(env: &TestEnv) {
+    let daemon = env.daemon().unwrap();
+    daemon.kill();
+    assert!(daemon.wait(SOON));
+}
+
+/// A command that says that it runs and goes on until the file `go` is there.
+pub(crate) fn until_go() -> Reply {
+    script("touch started; until test -e go; do sleep 0.02; done; echo ended | tee ended")
+}
+
+/// Waits until a file of the repository is there.
+pub(crate) fn wait_for_file(env: &TestEnv, name: &str) {
+    let wait = format!("until test -e {name}; do sleep 0.01; done");
+    Invocation::new("/bin/sh", ["-c", &wait], env.repository())
+        .variable("PATH", "/usr/bin:/bin")
+        .run()
+        .unwrap();
+}
+
 /// The blob folder, database and logs of a home.
 pub(crate) fn state_folder(env: &TestEnv) -> PathBuf {
     env.skein_home().join("state")
@@ -138,4 +189,11 @@ pub(crate) fn expect_none_left(env: &TestEnv, beginning: &str) {
         assert!(process.wait(Duration::from_secs(2)), "{process:?}");
     }
     assert!(left(env, beginning).is_empty(), "{:?}", env.processes());
+}
+
+/// Resident bytes of a process.
+pub(crate) fn resident(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }

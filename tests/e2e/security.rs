@@ -1,19 +1,23 @@
-//! What another user of the machine can try (threats U1 to U4, U6 to U8), with real users where the tests run
+//! What another user of the machine can try (threats U1 to U9, B1 and B3), with real users where the tests run
 //! as root.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use protocol::api::daemon::DaemonClient;
+use protocol::daemon::DaemonStatusParams;
 use skein_tests::TestEnv;
 use skein_tests::environment::executable::skein_exe;
 use skein_tests::environment::process::{Invocation, Output};
 use skein_tests::scripted_model::reply::Reply;
 use skein_tests::skip::skipped;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 
-use crate::scene::{SOON, good_turn, runs, scene, seen, socket, state_folder};
+use crate::scene::{SOON, client, good_turn, resident, runs, scene, seen, socket, state_folder, up};
 
 /// The user id of nobody in particular.
 const OTHER: &str = "65534";
@@ -338,4 +342,64 @@ fn is_careless(call: &str) -> bool {
     let is_made = is_folder || call.contains("O_CREAT") || call.contains("mknod") || call.contains("bind");
     let is_safe = call.contains("O_EXCL") || (is_folder && call.contains(", 0700)"));
     is_made && !is_safe && !name.contains('/')
+}
+
+#[test]
+fn nothing_listens_on_the_network() {
+    let env = TestEnv::with_base_url("http://127.0.0.1:1/v1").unwrap();
+    up(&env);
+    let sockets =
+        Invocation::new("ss", ["-Hlnp", "-A", "tcp,udp,raw"], "/").variable("PATH", "/usr/bin:/bin");
+    let sockets = sockets.run().unwrap();
+    assert_eq!(sockets.code(), Some(0), "{sockets:?}");
+    let own = format!("pid={},", env.daemon_pid().unwrap());
+    assert!(!sockets.stdout.contains(&own), "{}", sockets.stdout);
+}
+
+/// What a client says that never comes to the point.
+const SLOW: [&[u8]; 5] = [
+    b"",
+    b"GET / HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"EHLO example.org\r\n",
+    // A frame of 2^62 bytes begins after the upgrade.
+    b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+      sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+      \x81\xff\x3f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00[[[[[[[[",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_lead_nowhere_disturb_nobody_heavy() {
+    const CONNECTIONS: usize = 500;
+    const MOST: u64 = 64 << 20;
+    let env = TestEnv::with_base_url("http://127.0.0.1:1/v1").unwrap();
+    up(&env);
+    let owner = client(&env, "owner").await;
+    let pid = env.daemon_pid().unwrap();
+    let before = resident(pid);
+    let mut open = Vec::new();
+    for number in 0..CONNECTIONS {
+        // One that finds no room is refused, which is as good.
+        let Ok(mut stream) = UnixStream::connect(socket(&env)).await else { continue };
+        if stream.write_all(SLOW[number % SLOW.len()]).await.is_ok() {
+            open.push(stream);
+        }
+    }
+    assert!(open.len() > CONNECTIONS / 10, "{}", open.len());
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let begin = Instant::now();
+        DaemonClient::status(owner.rpc(), DaemonStatusParams::default()).await.unwrap();
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    assert!(times[times.len() / 2] < Duration::from_millis(100), "{times:?}");
+    let now = resident(pid);
+    assert!(now.saturating_sub(before) < MOST, "{before} bytes became {now}");
+    drop(open);
+    // Room is made again.
+    let begin = Instant::now();
+    while env.run(["ps"]).unwrap().code() != Some(0) {
+        assert!(begin.elapsed() < SOON);
+    }
 }

@@ -94,6 +94,34 @@ pub enum HarnessError {
         /// What was there.
         seen: String,
     },
+    /// The daemon could not be reached.
+    #[error(transparent)]
+    Wire(#[from] wire::error::WireError),
+    /// A call failed.
+    #[error("{call}: {reason}")]
+    Rpc {
+        /// Which.
+        call: &'static str,
+        /// What the daemon, or the connection, said.
+        reason: String,
+    },
+    /// A feed broke a promise.
+    #[error("The feed is wrong: {0}")]
+    Feed(String),
+    /// A feed ended.
+    #[error("The feed ended: {how}")]
+    FeedEnded {
+        /// How.
+        how: String,
+    },
+    /// Something did not come over a feed in time.
+    #[error("It did not come within {limit:?}; the last event was {last}")]
+    NotSeen {
+        /// How long was waited.
+        limit: Duration,
+        /// The last event's place.
+        last: u64,
+    },
     /// A test that can't run here, where every test must.
     #[error("`{test}` may not be skipped here: {reason}")]
     MayNotSkip {

@@ -1,5 +1,6 @@
 //! The harness of the tests that run the real binary: a model server that follows a script, and a home of its
-//! own for each test. Knows nothing of the daemon's insides; it sees what a user sees.
+//! own for each test. Knows nothing of the daemon's insides; it sees what a user sees, or, through `rpc`, what any
+//! client does.
 //!
 //! A test starts a `ScriptedModel` (a real HTTP server on the loopback that speaks the Responses API and can
 //! misbehave on demand), makes a `TestEnv` that points a scratch home's settings at it, and runs the binary
@@ -13,6 +14,7 @@
 
 pub mod environment;
 pub mod error;
+pub mod rpc;
 pub mod scripted_model;
 pub mod sdk;
 pub mod set_up;

@@ -22,6 +22,7 @@ const UNIX_ONLY: &[&str] = &[
 /// Files of the harness that may wait, and why.
 const MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/src/scripted_model/body.rs", "the pause before an event is what the script asks for"),
+    ("tests/simulation/clock.rs", "its clock is paused, and jumps to the end of the pause"),
     ("tests/bench/daemon.rs", "what a daemon does while nothing happens is what is measured"),
 ];
 

@@ -39,7 +39,7 @@ fn test(arguments: &[String]) -> Result<Verdict, HarnessError> {
     skip::forget()?;
     let mut results = vec![run_tests(arguments, &root)];
     if arguments.is_empty() {
-        results.push(run("cargo", ["test", "--quiet", "--workspace", "--doc"], &root));
+        results.push(run_doc_tests(&root));
     }
     summarise()?;
     let mut verdict = Verdict::Passed;
@@ -83,6 +83,20 @@ fn run_tests(arguments: &[String], root: &Path) -> Result<(), HarnessError> {
         );
         run("cargo", with(&["test", "--workspace", "--lib", "--bins", "--tests"]), root)
     }
+}
+
+/// Runs the examples in comments. What they print is shown only if one fails.
+fn run_doc_tests(root: &Path) -> Result<(), HarnessError> {
+    let command = "cargo test --workspace --doc";
+    let ended =
+        Command::new("cargo").args(["test", "--quiet", "--workspace", "--doc"]).current_dir(root).output();
+    let output = ended.map_err(|source| HarnessError::Command { command: command.to_owned(), source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(HarnessError::Preparation { command: command.to_owned(), status: output.status.to_string(), stderr })
 }
 
 /// Prints what was skipped and, where nextest left its report, the sums.

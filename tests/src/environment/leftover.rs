@@ -58,6 +58,20 @@ pub fn with_pid(pid: i32, word: &str) -> Option<Leftover> {
     command.split(' ').any(|part| part == word).then_some(Leftover { pid, command, handle })
 }
 
+/// The processes that this one started and has not collected.
+#[must_use]
+pub fn children_of(pid: i32) -> Vec<Leftover> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).ok();
+    let lists: Vec<String> = threads.filter_map(|thread| children(thread.ok()?)).collect();
+    let ids = lists.iter().flat_map(|list| list.split_whitespace()).filter_map(|id| id.parse().ok());
+    ids.filter_map(|pid: i32| {
+        let handle = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        Some(Leftover { pid, command: command_line(pid), handle })
+    })
+    .collect()
+}
+
 fn command_line(pid: i32) -> String {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&command).replace('\0', " ").trim_end().to_owned()
@@ -94,6 +108,12 @@ impl Leftover {
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
     }
 
+    /// Stops it, so that it does nothing more. Nothing happens if it has ended.
+    pub fn freeze(&self) {
+        // The only error left is that it is gone.
+        let _ = pidfd_send_signal(&self.handle, Signal::STOP);
+    }
+
     /// Waits for its end; says whether it came in time.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> bool {
@@ -123,6 +143,15 @@ mod tests {
         let program = std::env::args().next().unwrap();
         assert_eq!(with_pid(own, &program).unwrap().pid, own);
         assert!(with_pid(own, "another").is_none());
+    }
+
+    #[test]
+    fn a_childs_parent_knows_it() {
+        let shell = Invocation::new("/bin/sh", ["-c", "echo up; sleep 600"], "/");
+        let running = shell.variable("PATH", "/usr/bin:/bin").spawn().unwrap();
+        running.wait_for_stdout("up", SOON).unwrap();
+        let own = std::process::id().try_into().unwrap();
+        assert!(children_of(own).iter().any(|child| child.pid == running.pid()));
     }
 
     #[test]

@@ -292,6 +292,30 @@ impl Running {
         self.signal(Signal::TERM)
     }
 
+    /// Sends it SIGHUP, as a terminal that is closed does.
+    ///
+    /// # Errors
+    /// `Command`.
+    pub fn hang_up(&self) -> Result<(), HarnessError> {
+        self.signal(Signal::HUP)
+    }
+
+    /// Sends it SIGSTOP: it does nothing any more until `thaw`.
+    ///
+    /// # Errors
+    /// `Command`.
+    pub fn freeze(&self) -> Result<(), HarnessError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Sends it SIGCONT.
+    ///
+    /// # Errors
+    /// `Command`.
+    pub fn thaw(&self) -> Result<(), HarnessError> {
+        self.signal(Signal::CONT)
+    }
+
     /// Sends it SIGKILL; only it, not its group.
     ///
     /// # Errors

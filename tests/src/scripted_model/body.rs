@@ -4,23 +4,46 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-use crate::scripted_model::reply::Then;
+use crate::scripted_model::reply::{STAMP, Then};
 use crate::scripted_model::server::Ticket;
 
 /// How often a body that is about to break lets the connection write out what it has.
 const FLUSHES_BEFORE_CUT: u8 = 2;
 
+/// When the next frame is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rhythm {
+    /// At once.
+    AtOnce,
+    /// So long after it was asked for.
+    Pause(Duration),
+    /// So long after the last one was due.
+    Pace(Duration),
+}
+
+impl Rhythm {
+    pub(crate) fn new(pause: Option<Duration>, pace: Option<Duration>) -> Self {
+        match (pause, pace) {
+            (_, Some(pace)) => Self::Pace(pace),
+            (Some(pause), None) => Self::Pause(pause),
+            (None, None) => Self::AtOnce,
+        }
+    }
+}
+
 /// What is left to send.
 pub(crate) struct ScriptedBody {
     frames: std::vec::IntoIter<Bytes>,
-    pause: Option<Duration>,
+    rhythm: Rhythm,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the last frame was due.
+    due: Option<Instant>,
     then: Then,
     flushes: u8,
     /// The length, where it is told to the client in advance.
@@ -31,16 +54,36 @@ pub(crate) struct ScriptedBody {
 
 impl ScriptedBody {
     /// A stream of frames without a length.
-    pub(crate) fn stream(frames: Vec<Bytes>, pause: Option<Duration>, then: Then, ticket: Ticket) -> Self {
-        Self { frames: frames.into_iter(), pause, timer: None, then, flushes: 0, length: None, ticket }
+    pub(crate) fn stream(frames: Vec<Bytes>, rhythm: Rhythm, then: Then, ticket: Ticket) -> Self {
+        let frames = frames.into_iter();
+        Self { frames, rhythm, timer: None, due: None, then, flushes: 0, length: None, ticket }
     }
 
     /// A body whose length is known.
     pub(crate) fn whole(body: Bytes, ticket: Ticket) -> Self {
         let length = Some(body.len() as u64);
         let frames = if body.is_empty() { Vec::new() } else { vec![body] };
-        Self { length, ..Self::stream(frames, None, Then::End, ticket) }
+        Self { length, ..Self::stream(frames, Rhythm::AtOnce, Then::End, ticket) }
     }
+
+    /// When the next frame is due, if not at once.
+    fn next_due(&self) -> Option<Instant> {
+        match self.rhythm {
+            Rhythm::AtOnce => None,
+            Rhythm::Pause(pause) => Some(Instant::now() + pause),
+            Rhythm::Pace(pace) => Some(self.due.map_or_else(Instant::now, |last| last + pace)),
+        }
+    }
+}
+
+/// Puts the moment in place of the first stamp.
+fn stamped(frame: Bytes) -> Bytes {
+    let stamp = STAMP.as_bytes();
+    let Some(at) = frame.windows(stamp.len()).position(|bytes| bytes == stamp) else { return frame };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let mut bytes = frame.to_vec();
+    bytes[at..at + stamp.len()].copy_from_slice(format!("{now:019}").as_bytes());
+    bytes.into()
 }
 
 impl Body for ScriptedBody {
@@ -51,14 +94,21 @@ impl Body for ScriptedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let (Some(pause), false) = (self.pause, self.frames.as_slice().is_empty()) {
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+        if self.timer.is_none()
+            && !self.frames.as_slice().is_empty()
+            && let Some(due) = self.next_due()
+        {
+            self.due = Some(due);
+            self.timer = Some(Box::pin(tokio::time::sleep_until(due)));
+        }
+        if let Some(timer) = &mut self.timer {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             self.timer = None;
         }
         if let Some(frame) = self.frames.next() {
+            let frame = if matches!(self.rhythm, Rhythm::Pace(_)) { stamped(frame) } else { frame };
             if self.frames.as_slice().is_empty() && self.then == Then::End {
                 self.ticket.finish();
             }

@@ -54,7 +54,7 @@ fn frames(bytes: Bytes, ends: &[usize], answer: &Answer) -> Vec<Bytes> {
         let starts = (0..bytes.len()).step_by(size);
         return starts.map(|start| bytes.slice(start..bytes.len().min(start + size))).collect();
     }
-    if answer.pause.is_none() {
+    if answer.pause.is_none() && answer.pace.is_none() {
         return vec![bytes];
     }
     let mut frames = Vec::with_capacity(ends.len());

@@ -225,6 +225,9 @@ pub struct Style {
     pub chunk_bytes: Option<usize>,
 }
 
+/// Stands for the moment when a paced event is sent: nanoseconds since 1970, as many digits.
+pub const STAMP: &str = "@@@@@@@@@@@@@@@@@@@";
+
 /// A stream of events: what the model says, and how it goes wrong. Begins empty, complete and well behaved.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -234,6 +237,7 @@ pub struct Answer {
     pub(crate) breaks: Option<(Point, Then)>,
     pub(crate) style: Style,
     pub(crate) pause: Option<Duration>,
+    pub(crate) pace: Option<Duration>,
     pub(crate) content_type: String,
 }
 
@@ -246,6 +250,7 @@ impl Default for Answer {
             breaks: None,
             style: Style::default(),
             pause: None,
+            pace: None,
             content_type: "text/event-stream; charset=utf-8".to_owned(),
         }
     }
@@ -363,6 +368,14 @@ impl Answer {
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = Some(pause);
+        self
+    }
+
+    /// Sends each event by itself, one in so much time on average, whatever a timer's grain is. Where an event
+    /// holds `STAMP`, the moment it is sent stands instead.
+    #[must_use]
+    pub fn pace(mut self, every: Duration) -> Self {
+        self.pace = Some(every);
         self
     }
 

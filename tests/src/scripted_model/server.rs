@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::error::HarnessError;
-use crate::scripted_model::body::ScriptedBody;
+use crate::scripted_model::body::{Rhythm, ScriptedBody};
 use crate::scripted_model::check::{self, Invalid};
 use crate::scripted_model::render::render;
 use crate::scripted_model::reply::{Reply, StatusReply};
@@ -112,10 +112,15 @@ impl ScriptedModel {
             .enable_all()
             .build()
             .map_err(HarnessError::Server)?;
-        let listener = runtime
-            .block_on(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+        // A test may have a runtime of its own, in which another one must not block.
+        let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .map_err(HarnessError::Server)?;
+        listener.set_nonblocking(true).map_err(HarnessError::Server)?;
         let address = listener.local_addr().map_err(HarnessError::Server)?;
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener).map_err(HarnessError::Server)?
+        };
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -356,7 +361,8 @@ async fn perform(reply: &Reply, request: &Request, mut ticket: Ticket) -> io::Re
         Reply::Status(reply) => status(reply, ticket),
         Reply::Answer(answer) => {
             let rendered = render(answer, request);
-            let body = ScriptedBody::stream(rendered.frames, answer.pause, rendered.then, ticket);
+            let rhythm = Rhythm::new(answer.pause, answer.pace);
+            let body = ScriptedBody::stream(rendered.frames, rhythm, rendered.then, ticket);
             let mut response = Response::new(body);
             let content_type = HeaderValue::from_str(&answer.content_type).map_err(io::Error::other)?;
             response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::{Checks, Options, ScriptedModel, WhenEmpty};
 use crate::error::HarnessError;
 use crate::scripted_model::probe::{End, connect, hello, post, receive, send};
-use crate::scripted_model::reply::{Answer, Ending, LineEnd, Point, Reply, StatusReply, Style, Then, Usage};
+use crate::scripted_model::reply::{
+    Answer, Ending, LineEnd, Point, Reply, STAMP, StatusReply, Style, Then, Usage,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Long enough to tell a stall from a slow machine in a test that expects silence.
@@ -425,4 +427,21 @@ fn dropping_the_server_closes_its_connections() {
     assert_eq!((seen.status, seen.end), (0, End::Cut));
     // Writing to it may still succeed once; what matters is that it was not left open.
     let _ = connection.get_mut().write_all(b"x");
+}
+
+#[test]
+fn a_pace_is_kept_on_average_and_stamps_tell_when() {
+    let text = format!("{STAMP} ").repeat(200);
+    let model = serve(Answer::new().text(text).in_pieces(200).pace(Duration::from_micros(500)));
+    let begin = Instant::now();
+    let seen = post(&model, &hello());
+    assert!(begin.elapsed() >= Duration::from_millis(100));
+    let events = seen.events();
+    let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+    let stamps: Vec<u64> =
+        deltas.map(|event| event["delta"].as_str().unwrap().trim().parse().unwrap()).collect();
+    assert!(stamps.len() == 200 && stamps.is_sorted(), "{stamps:?}");
+    let span = Duration::from_nanos(stamps[199] - stamps[0]);
+    // The first may have been some milliseconds late.
+    assert!(span >= Duration::from_millis(80), "{span:?}");
 }
