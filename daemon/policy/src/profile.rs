@@ -87,6 +87,8 @@ mod tests {
             limits: protocol::turn::TurnLimits::default(),
             price: None,
             is_ephemeral: false,
+            after_crash: protocol::session::AfterCrash::default(),
+            question_timeout_ms: None,
         }
     }
 
