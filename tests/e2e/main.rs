@@ -26,3 +26,4 @@ mod security;
 mod sessions;
 mod threats;
 mod upgrade;
+mod wire_apis;

@@ -57,7 +57,9 @@ impl<'a> Draft<'a> {
         for (id, place) in &self.provider_places {
             let missing =
                 self.settings.model_providers.get(id).and_then(|provider| match provider.wire_api {
-                    WireApi::Responses => provider.base_url.is_empty().then_some("base_url"),
+                    WireApi::Responses | WireApi::ChatCompletions | WireApi::Messages | WireApi::Gemini => {
+                        provider.base_url.is_empty().then_some("base_url")
+                    }
                     WireApi::Replay => provider.script.is_none().then_some("script"),
                 });
             if let Some(missing) = missing {

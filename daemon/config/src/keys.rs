@@ -18,7 +18,7 @@ use crate::settings::{
 use crate::value::{Value, nearest};
 
 /// Wire APIs that other programs know, and that are to come.
-const FUTURE_WIRE_APIS: &[&str] = &["chat", "chat_completions", "messages", "gemini", "ollama", "lmstudio"];
+const FUTURE_WIRE_APIS: &[&str] = &["ollama", "lmstudio"];
 
 /// The keys that hold for a session; they may stand at the top, in a profile and in an override.
 pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
@@ -194,11 +194,16 @@ fn base_url(value: &Value<'_>) -> Option<String> {
 fn wire_api(value: &Value<'_>) -> Option<WireApi> {
     let word = value.any_text()?;
     if FUTURE_WIRE_APIS.contains(&word) {
-        let message =
-            format!("is `{word}`, which is not built yet in this version; it has `responses` and `replay`");
+        let message = format!("is `{word}`, which is not built yet in this version; it speaks `chat` too");
         return value.refuse(&message, None);
     }
-    value.word(&[("responses", WireApi::Responses), ("replay", WireApi::Replay)])
+    value.word(&[
+        ("responses", WireApi::Responses),
+        ("chat", WireApi::ChatCompletions),
+        ("messages", WireApi::Messages),
+        ("gemini", WireApi::Gemini),
+        ("replay", WireApi::Replay),
+    ])
 }
 
 /// A word of which providers may have more than we know: another one is passed on, with a warning if it looks

@@ -135,6 +135,24 @@ impl ModelProvider {
             ..Self::new("OpenAI")
         }
     }
+
+    fn anthropic() -> Self {
+        Self {
+            base_url: "https://api.anthropic.com/v1".to_owned(),
+            env_key: Some("ANTHROPIC_API_KEY".to_owned()),
+            wire_api: WireApi::Messages,
+            ..Self::new("Anthropic")
+        }
+    }
+
+    fn gemini() -> Self {
+        Self {
+            base_url: "https://generativelanguage.googleapis.com/v1beta".to_owned(),
+            env_key: Some("GEMINI_API_KEY".to_owned()),
+            wire_api: WireApi::Gemini,
+            ..Self::new("Gemini")
+        }
+    }
 }
 
 /// Without the values of headers and query parameters, which may be keys.
@@ -157,6 +175,12 @@ pub enum WireApi {
     /// The OpenAI Responses API.
     #[default]
     Responses,
+    /// The OpenAI Chat Completions API, which most other servers speak.
+    ChatCompletions,
+    /// The Anthropic Messages API.
+    Messages,
+    /// The Gemini API.
+    Gemini,
     /// A script on this machine plays the model.
     Replay,
 }
@@ -241,7 +265,11 @@ impl Default for Settings {
         Self {
             model: None,
             model_provider: OPENAI.to_owned(),
-            model_providers: BTreeMap::from([(OPENAI.to_owned(), ModelProvider::openai())]),
+            model_providers: BTreeMap::from([
+                (OPENAI.to_owned(), ModelProvider::openai()),
+                ("anthropic".to_owned(), ModelProvider::anthropic()),
+                ("gemini".to_owned(), ModelProvider::gemini()),
+            ]),
             approval_policy: ApprovalPolicy::default(),
             sandbox_mode: SandboxMode::default(),
             sandbox_workspace_write: WorkspaceWrite::default(),

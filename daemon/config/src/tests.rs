@@ -309,7 +309,7 @@ limits = { deadline = "soon", max_tokens = -1, max_cost = nan }
 writable_roots = ["/a", 3, "~/b"]
 network_access = "yes"
 [model_providers.a]
-wire_api = "chat"
+wire_api = "ollama"
 base_url = "localhost"
 request_max_retries = -1
 stream_idle_timeout_ms = 0
@@ -340,8 +340,8 @@ log_level = "loud"
             "7:28 `sandbox_workspace_write.writable_roots` must be an absolute path; `~` is not expanded here",
             "8:18 `sandbox_workspace_write.network_access` must be `true` or `false`, but is text",
             "9:18 `model_providers.a` has no `base_url`",
-            "10:12 `model_providers.a.wire_api` is `chat`, which is not built yet in this version; it has \
-             `responses` and `replay`",
+            "10:12 `model_providers.a.wire_api` is `ollama`, which is not built yet in this version; it speaks \
+             `chat` too",
             "11:12 `model_providers.a.base_url` must begin with `https://` or `http://`, but is `localhost`",
             "12:23 `model_providers.a.request_max_retries` must be 0 or more, but is -1",
             "13:26 `model_providers.a.stream_idle_timeout_ms` must be 1 or more, but is 0",

@@ -74,8 +74,16 @@ impl Wiring {
         if let Some((_, client)) = clients.iter().find(|(known, _)| *known == account) {
             return Ok(Arc::clone(client));
         }
-        let client = providers::responses(provider_settings(&account))
-            .map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        let settings = provider_settings(&account);
+        let made = match account.provider.wire_api {
+            // A script is played elsewhere; what stands behind an address speaks Responses unless told otherwise.
+            WireApi::Responses | WireApi::Replay => providers::responses(settings),
+            WireApi::ChatCompletions => providers::chat_completions(settings),
+            WireApi::Messages => providers::messages(settings),
+            WireApi::Gemini => providers::gemini(settings),
+        };
+        let client =
+            made.map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))?;
         if clients.len() >= MAX_CLIENTS {
             clients.pop_front();
         }
