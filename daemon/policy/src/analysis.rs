@@ -1,0 +1,19 @@
+//! What a command would run, as far as that can be known: shells' scripts are parsed, wrappers looked through.
+
+mod builder;
+mod carriers;
+mod options;
+mod plain;
+mod result;
+mod script;
+mod word;
+
+pub use builder::analyse;
+pub(crate) use carriers::reads_script;
+pub(crate) use result::base;
+pub use result::{Analysis, Feature, Gap, Place, Simple};
+pub use word::Word;
+pub(crate) use word::split;
+
+#[cfg(test)]
+mod tests;
