@@ -1,0 +1,266 @@
+//! Keys and news, and what they ask for.
+
+use client::ClientError;
+use proptest::prelude::{any, prop_assert, proptest};
+use protocol::delta::Delta;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::ItemId;
+use protocol::question::GrantScope;
+use ratatui::layout::Size;
+
+use super::*;
+use crate::frame::tests::{app, idle, question, session};
+use crate::screen::Screen;
+
+const NOW: Timestamp = Timestamp(100_000);
+
+fn key(app: &mut App, code: KeyCode) -> Option<Effect> {
+    app.key(KeyEvent::from(code), NOW)
+}
+
+fn control(app: &mut App, letter: char, now: Timestamp) -> Option<Effect> {
+    app.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL), now)
+}
+
+fn write(app: &mut App, text: &str) {
+    for letter in text.chars() {
+        assert_eq!(key(app, KeyCode::Char(letter)), None);
+    }
+}
+
+fn refusal() -> ClientError {
+    ClientError::from(ProtocolError::new(ErrorCode::Conflict, "A turn runs already"))
+}
+
+#[test]
+fn enter_starts_a_turn_and_steers_one_that_runs_or_is_about_to() {
+    let mut app = idle();
+    write(&mut app, "go");
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Start("go".to_owned()))));
+    // The call was answered, and the turn's first event is still on its way.
+    app.news(News::Told(Call::Start("go".to_owned()), Ok(Vec::new())), NOW);
+    write(&mut app, "left");
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("left".to_owned()))));
+    let mut app = self::app(Mode::Drive, "x");
+    write(&mut app, "right");
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("right".to_owned()))));
+    assert_eq!(key(&mut app, KeyCode::Enter), None, "nothing is written");
+}
+
+#[test]
+fn tab_queues_while_a_turn_runs() {
+    let mut app = app(Mode::Drive, "x");
+    write(&mut app, "later");
+    assert_eq!(key(&mut app, KeyCode::Tab), Some(Effect::Call(Call::Enqueue("later".to_owned()))));
+    let mut app = idle();
+    write(&mut app, "later");
+    assert_eq!(key(&mut app, KeyCode::Tab), None);
+    assert_eq!(app.composer.text(), "later");
+}
+
+#[test]
+fn lines_are_broken_by_three_keys() {
+    let mut app = idle();
+    write(&mut app, "a");
+    control(&mut app, 'j', NOW);
+    app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::ALT), NOW);
+    app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::SHIFT), NOW);
+    assert_eq!(app.composer.text(), "a\n\n\n");
+}
+
+#[test]
+fn control_c_stops_the_turn_once_and_leaves_only_twice() {
+    let mut app = app(Mode::Drive, "x");
+    let turn = app.view.status().activity.turn().unwrap();
+    assert_eq!(control(&mut app, 'c', NOW), Some(Effect::Call(Call::Interrupt(turn))));
+    assert_eq!(control(&mut app, 'c', NOW), None);
+    assert_eq!(control(&mut app, 'c', Timestamp(NOW.0 + 5000)), None, "too late");
+    assert_eq!(control(&mut app, 'c', Timestamp(NOW.0 + 6000)), Some(Effect::Leave));
+}
+
+#[test]
+fn control_c_throws_away_what_is_written_before_it_leaves() {
+    let mut app = idle();
+    write(&mut app, "a");
+    assert_eq!(control(&mut app, 'c', NOW), None);
+    assert!(app.composer.is_empty());
+    assert_eq!(control(&mut app, 'c', NOW), None);
+    assert_eq!(control(&mut app, 'c', NOW), Some(Effect::Leave));
+}
+
+#[test]
+fn control_d_leaves_when_nothing_is_written() {
+    let mut app = idle();
+    write(&mut app, "a");
+    assert_eq!(control(&mut app, 'd', NOW), None);
+    key(&mut app, KeyCode::Backspace);
+    assert_eq!(control(&mut app, 'd', NOW), Some(Effect::Leave));
+}
+
+#[test]
+fn what_could_not_be_said_comes_back() {
+    let mut app = idle();
+    write(&mut app, "go");
+    let Some(Effect::Call(call)) = key(&mut app, KeyCode::Enter) else { panic!("no call") };
+    app.news(News::Told(call, Err(refusal())), NOW);
+    assert_eq!(app.composer.text(), "go");
+    assert!(app.notice.as_ref().unwrap().text.contains("A turn runs already"));
+    assert!(!app.is_busy());
+}
+
+#[test]
+fn a_question_is_answered_by_a_key_and_only_once() {
+    let mut app = app(Mode::Drive, "x");
+    let id = question(&mut app, NOW);
+    let later = Timestamp(NOW.0 + 2000);
+    let yes = KeyEvent::from(KeyCode::Char('y'));
+    let answer = Call::Answer(id, Decision::Allow { scope: GrantScope::Once });
+    assert_eq!(app.key(yes, later), Some(Effect::Call(answer)));
+    assert_eq!(app.key(yes, later), None);
+    assert_eq!(app.composer.text(), "y", "the second one is text");
+}
+
+#[test]
+fn what_is_typed_as_a_question_comes_is_text() {
+    let mut app = app(Mode::Drive, "x");
+    write(&mut app, "sa");
+    question(&mut app, NOW);
+    write(&mut app, "y");
+    assert_eq!(app.composer.text(), "say");
+}
+
+#[test]
+fn a_no_can_say_what_to_do_instead() {
+    let mut app = app(Mode::Drive, "x");
+    write(&mut app, "draft");
+    let id = question(&mut app, NOW);
+    let later = Timestamp(NOW.0 + 2000);
+    for letter in "iask me".chars() {
+        assert_eq!(app.key(KeyEvent::from(KeyCode::Char(letter)), later), None);
+    }
+    let message = Some("ask me".to_owned());
+    let answer = Call::Answer(id, Decision::Deny { message });
+    assert_eq!(app.key(KeyEvent::from(KeyCode::Enter), later), Some(Effect::Call(answer)));
+    assert_eq!(app.composer.text(), "draft");
+}
+
+#[test]
+fn a_wrong_command_is_told_and_can_be_mended() {
+    let mut app = idle();
+    write(&mut app, "/sandbox of");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert_eq!(app.composer.text(), "/sandbox of");
+    assert!(app.notice.as_ref().unwrap().text.contains("read-only"));
+}
+
+#[test]
+fn who_looks_on_changes_nothing() {
+    let mut app = app(Mode::Watch, "x");
+    question(&mut app, NOW);
+    let later = Timestamp(NOW.0 + 5000);
+    for code in [KeyCode::Char('y'), KeyCode::Enter, KeyCode::Tab, KeyCode::Up] {
+        assert_eq!(app.key(KeyEvent::from(code), later), None);
+    }
+    app.paste("text", later);
+    assert!(app.composer.is_empty());
+    assert_eq!(app.key(KeyEvent::from(KeyCode::Char('q')), later), Some(Effect::Leave));
+}
+
+#[test]
+fn an_idle_screen_does_not_wake() {
+    let mut app = idle();
+    assert_eq!(app.wakes_at(NOW), None);
+    app.notify(Tone::Calm, "x", NOW);
+    let wakes_at = app.wakes_at(NOW).unwrap();
+    app.tick(wakes_at);
+    assert_eq!(app.wakes_at(wakes_at), None);
+}
+
+#[test]
+fn an_answer_that_came_to_nothing_can_be_given_again() {
+    let mut app = app(Mode::Drive, "x");
+    question(&mut app, NOW);
+    let later = Timestamp(NOW.0 + 2000);
+    let yes = KeyEvent::from(KeyCode::Char('y'));
+    let Some(Effect::Call(call)) = app.key(yes, later) else { panic!("no call") };
+    app.news(News::Told(call.clone(), Err(refusal())), later);
+    assert_eq!(app.key(yes, later), Some(Effect::Call(call)));
+}
+
+/// Something happens, chosen by a number.
+fn happen(app: &mut App, choice: u8, letter: char, now: Timestamp) {
+    const CODES: [KeyCode; 12] = [
+        KeyCode::Enter,
+        KeyCode::Tab,
+        KeyCode::Esc,
+        KeyCode::Backspace,
+        KeyCode::Delete,
+        KeyCode::Left,
+        KeyCode::Right,
+        KeyCode::Up,
+        KeyCode::Down,
+        KeyCode::PageDown,
+        KeyCode::Home,
+        KeyCode::F(1),
+    ];
+    let own = ClientId::generate();
+    let effect = match choice {
+        0..12 => app.key(KeyEvent::from(CODES[usize::from(choice)]), now),
+        12..16 => app.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL), now),
+        16..20 => app.key(KeyEvent::from(KeyCode::Char(letter)), now),
+        20 => {
+            app.paste(&format!("{letter}\n").repeat(20), now);
+            None
+        }
+        21 => {
+            question(app, now);
+            None
+        }
+        22 => {
+            let snapshot = Box::new(session(&format!("text {letter}\n\n```\n{letter}")));
+            app.news(News::Update(Update::Snapshot(snapshot), own), now)
+        }
+        23 => app.news(News::Update(Update::Lost, own), now),
+        24 => app.news(News::Update(Update::Back(DaemonChange::Restarted), own), now),
+        25 => {
+            let item_id =
+                app.view.live().next().and_then(view::Block::item_id).unwrap_or_else(ItemId::generate);
+            let text = format!("{letter} ").repeat(40);
+            let delta = FeedEntry::Delta(Delta { item_id, offset_bytes: 9, text });
+            app.news(News::Update(Update::Entries(vec![delta]), own), now)
+        }
+        26 => {
+            app.composer.insert("/help");
+            None
+        }
+        _ => app.key(KeyEvent::from(KeyCode::Char('i')), now),
+    };
+    if let Some(Effect::Call(call)) = effect {
+        let result = if letter.is_ascii() { Ok(Vec::new()) } else { Err(refusal()) };
+        app.news(News::Told(call, result), now);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_keys_and_news_breaks_the_screen(
+        happenings in proptest::collection::vec((0..30_u8, any::<char>(), 1..90_u16, 1..30_u16, 0..2000_u64), 0..60)
+    ) {
+        let mut app = App::new(Mode::Drive, Theme::sixteen());
+        let mut screen = Screen::new(Vec::new(), Size::new(80, 24), 3);
+        let mut now = NOW;
+        for (choice, letter, width, height, pause) in happenings {
+            now = Timestamp(now.0 + pause);
+            app.tick(now);
+            happen(&mut app, choice, letter, now);
+            if choice % 5 == 0 {
+                screen.resize(Size::new(width, height), Some(height));
+            }
+            let size = screen.size();
+            let frame = app.frame(size, now);
+            prop_assert!(frame.viewport.len() <= usize::from(size.height));
+            prop_assert!(usize::from(frame.cursor.y) < frame.viewport.len() && frame.cursor.x < size.width);
+            screen.draw(&frame.finished, &frame.viewport, frame.cursor).unwrap();
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Blocks as lines. Our own marks stand in the first column; what comes from models, commands and files begins in
+//! the third, and is harmless. Knows nothing of when a block is shown.
+
+use std::path::Path;
+
+use protocol::item::{
+    ChangedFile, Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall,
+    Reasoning, UserMessage,
+};
+use protocol::question::{Answer, Decision};
+use protocol::turn::{InputPart, TurnOutcome};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use view::{Block, BlockBody, Message, MessageEnd, escape, fold, words};
+
+use crate::markdown;
+use crate::theme::Theme;
+use crate::wrap::{Break, wrap};
+
+/// Lines of output that are shown of a command: of its head, of its tail, and while it runs.
+const OUTPUT_HEAD: usize = 4;
+const OUTPUT_TAIL: usize = 4;
+const OUTPUT_LIVE: usize = 5;
+/// Lines that are shown of what a person said, of a command, and of a file's diff.
+const SAID_LINES: usize = 40;
+const COMMAND_LINES: usize = 10;
+const DIFF_LINES: usize = 40;
+/// Lines of reasoning that are shown: it is folded.
+const THOUGHT_LINES: usize = 2;
+/// Letters of a line of output that are shown.
+const LINE_LETTERS: usize = 400;
+/// A command that took longer says how long.
+const LONG_MS: u64 = 1000;
+
+/// What blocks are drawn with.
+#[derive(Clone, Copy)]
+pub(crate) struct Pen<'a> {
+    pub(crate) theme: &'a Theme,
+    pub(crate) width: u16,
+    /// The session's folder, to which paths are relative.
+    pub(crate) cwd: &'a Path,
+}
+
+impl Pen<'_> {
+    /// A block, with the blank line before it; nothing if there is nothing to show.
+    pub(crate) fn block(&self, block: &Block) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let mut lines = match &block.body {
+            BlockBody::Earlier { turns } => {
+                let turns =
+                    if *turns == 1 { "1 earlier turn is" } else { &format!("{turns} earlier turns are") };
+                self.text("·", theme.dim, theme.dim, &format!("{turns} not shown"))
+            }
+            BlockBody::Item(item) => self.item(item, block.answer.as_ref()),
+            BlockBody::Message(message) => return self.message(message),
+            BlockBody::Retried(retried) => {
+                self.text("!", theme.warning, theme.warning, &words::retry(retried))
+            }
+            BlockBody::Updated { actor, changes } => {
+                let changes: Vec<String> =
+                    changes.iter().map(|change| format!("{}: {}", change.what, change.to)).collect();
+                let text = format!("{} · by {}", changes.join(" · "), actor.name);
+                self.text("·", theme.dim, theme.dim, &text)
+            }
+            BlockBody::Suspended => {
+                self.text("·", theme.dim, theme.dim, "the daemon stops; the turn goes on with the next one")
+            }
+            BlockBody::Resumed { was_handed_over: true } => {
+                self.text("·", theme.dim, theme.dim, "the turn goes on")
+            }
+            BlockBody::Resumed { was_handed_over: false } => self.text(
+                "·",
+                theme.dim,
+                theme.dim,
+                "the daemon had died; the turn goes on from its last step",
+            ),
+            BlockBody::Ended(ended) => {
+                let mut lines = Vec::new();
+                if let Some(text) = words::ending(&ended.outcome) {
+                    let style = match ended.outcome {
+                        TurnOutcome::Completed | TurnOutcome::Interrupted { .. } => theme.warning,
+                        TurnOutcome::Failed { .. }
+                        | TurnOutcome::LimitReached { .. }
+                        | TurnOutcome::Unknown(_) => theme.bad,
+                    };
+                    lines.extend(self.text("!", style, style, &text));
+                }
+                if let Some(hint) = words::ending_hint(&ended.outcome) {
+                    lines.extend(self.text(" ", theme.dim, theme.text, &hint));
+                }
+                lines.extend(self.text(" ", theme.dim, theme.dim, &words::spent(ended)));
+                lines
+            }
+        };
+        if let Some(answer) = &block.answer {
+            lines.extend(self.answer(answer));
+        }
+        if !lines.is_empty() {
+            lines.insert(0, Line::default());
+        }
+        lines
+    }
+
+    /// Lines of text behind a mark; harmless.
+    pub(crate) fn text(
+        &self,
+        mark: &'static str,
+        of_mark: Style,
+        style: Style,
+        text: &str,
+    ) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        for line in escape::prose(text).trim_end().lines() {
+            let first = if lines.is_empty() { mark } else { " " };
+            lines.extend(self.line(first, of_mark, &[Span::styled(line.to_owned(), style)], Break::Words));
+        }
+        lines
+    }
+
+    fn line(&self, mark: &'static str, style: Style, spans: &[Span<'_>], at: Break) -> Vec<Line<'static>> {
+        let first = [Span::styled(mark, style), Span::raw(" ")];
+        wrap(spans, self.width, &first, &[Span::raw("  ")], at)
+    }
+
+    /// A line of output or of a diff. Of a line that was written over, as progress bars are, the last is shown.
+    fn output(&self, line: &str, style: Style) -> Vec<Line<'static>> {
+        let line = line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
+        let line = escape::shortened(line, LINE_LETTERS);
+        let line = escape::prose(&line).into_owned();
+        self.line(" ", style, &[Span::styled(line, style)], Break::Letters)
+    }
+
+    fn folded(&self, folded: &fold::Folded<'_>, style: Style) -> Vec<Line<'static>> {
+        let mut lines: Vec<_> = folded.head.iter().flat_map(|line| self.output(line, style)).collect();
+        if folded.left_out > 0 {
+            lines.extend(self.output(&format!("… {} lines …", folded.left_out), self.theme.dim));
+        }
+        lines.extend(folded.tail.iter().flat_map(|line| self.output(line, style)));
+        lines
+    }
+
+    fn message(&self, message: &Message) -> Vec<Line<'static>> {
+        let text = match &message.fence {
+            Some(fence) => &format!("{fence}\n{}", message.text),
+            None => &message.text,
+        };
+        let is_first = message.from_bytes == 0;
+        let rendered = markdown::lines(text, self.width.saturating_sub(2), self.theme);
+        let mut lines = Vec::with_capacity(rendered.len() + 1);
+        if !rendered.is_empty() && message.fence.is_none() {
+            lines.push(Line::default());
+        }
+        for (at, mut line) in rendered.into_iter().enumerate() {
+            let mark =
+                if is_first && at == 0 { Span::styled("• ", self.theme.accent) } else { Span::raw("  ") };
+            line.spans.insert(0, mark);
+            lines.push(line);
+        }
+        if message.end == MessageEnd::BrokenOff && !(is_first && message.text.is_empty()) {
+            let text = "the answer broke off here and starts again";
+            lines.extend(self.text("!", self.theme.warning, self.theme.warning, text));
+        }
+        lines
+    }
+
+    fn item(&self, item: &Item, answer: Option<&Answer>) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        match &item.body {
+            ItemBody::UserMessage(said) => self.said(said),
+            ItemBody::AgentMessage(message) => {
+                markdown::lines(&message.text, self.width.saturating_sub(2), theme)
+            }
+            ItemBody::Reasoning(reasoning) => self.reasoning(item, reasoning),
+            ItemBody::Command(command) => self.command(item, command, answer),
+            ItemBody::FileChange(change) => self.change(item, change),
+            ItemBody::ToolCall(call) => self.tool(item, call),
+            ItemBody::Notice(Notice { level, text }) => match level {
+                NoticeLevel::Information => self.text("·", theme.dim, theme.dim, text),
+                NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
+                    self.text("!", theme.warning, theme.warning, text)
+                }
+            },
+            ItemBody::Unknown(_) => {
+                self.text("·", theme.dim, theme.dim, "something that this client does not know how to show")
+            }
+        }
+    }
+
+    fn said(&self, said: &UserMessage) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let mut text = String::new();
+        for part in &said.content {
+            match part {
+                InputPart::Text { text: part } => text.push_str(part),
+                InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
+                InputPart::Unknown(_) => text.push_str("[…]"),
+            }
+            text.push('\n');
+        }
+        let folded = fold::lines(&text, SAID_LINES / 2, SAID_LINES / 2);
+        let mut shown: Vec<String> = folded.head.iter().map(|line| (*line).to_owned()).collect();
+        if folded.left_out > 0 {
+            shown.push(format!("… {} lines …", folded.left_out));
+        }
+        shown.extend(folded.tail.iter().map(|line| (*line).to_owned()));
+        let mut lines = self.text("›", theme.accent, theme.user, &shown.join("\n"));
+        if said.is_steer {
+            lines.extend(self.text(" ", theme.dim, theme.dim, "said into the running turn"));
+        }
+        lines
+    }
+
+    /// Folded to its beginning; while it grows, to its end.
+    fn reasoning(&self, item: &Item, reasoning: &Reasoning) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let summary = reasoning.summary.replace("**", "");
+        let summary: Vec<&str> = summary.lines().filter(|line| !line.trim().is_empty()).collect();
+        let is_growing = item.status == ItemStatus::InProgress;
+        if summary.is_empty() {
+            let is_shown = is_growing.then(|| self.text("∴", theme.dim, theme.dim, "thinking"));
+            return is_shown.unwrap_or_default();
+        }
+        let left_out = summary.len().saturating_sub(THOUGHT_LINES);
+        let shown = if is_growing { &summary[left_out..] } else { &summary[..summary.len() - left_out] };
+        let mut text = shown.join("\n");
+        if left_out > 0 && !is_growing {
+            text.push_str(&format!("\n… {left_out} lines more"));
+        }
+        self.text("∴", theme.dim, theme.dim, &text)
+    }
+
+    fn command(&self, item: &Item, command: &Command, answer: Option<&Answer>) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let folded = fold::lines(&command.command, COMMAND_LINES / 2, COMMAND_LINES / 2);
+        let mut lines = Vec::new();
+        for line in folded.head {
+            let mark = if lines.is_empty() { "$" } else { " " };
+            let line = escape::prose(&escape::shortened(line, 2000)).into_owned();
+            lines.extend(self.line(mark, theme.accent, &[Span::styled(line, theme.strong)], Break::Letters));
+        }
+        if folded.left_out > 0 {
+            lines.extend(self.output(&format!("… {} lines …", folded.left_out), theme.dim));
+        }
+        lines.extend(folded.tail.iter().flat_map(|line| self.output(line, theme.strong)));
+        if command.is_escalated {
+            lines.extend(self.text(" ", theme.warning, theme.warning, "outside the sandbox"));
+        }
+        let mut end = Vec::new();
+        match &command.outcome {
+            Some(outcome) => {
+                let output = &outcome.output;
+                if output.omitted_bytes > 0 {
+                    let head = fold::lines(&output.head, OUTPUT_HEAD, 0);
+                    lines.extend(
+                        head.head.iter().take(OUTPUT_HEAD).flat_map(|line| self.output(line, theme.dim)),
+                    );
+                    let bytes = words::thousands(output.total_bytes);
+                    lines.extend(self.output(&format!("… of {bytes} bytes …"), theme.dim));
+                    let tail = fold::tail(&output.tail, OUTPUT_TAIL);
+                    lines.extend(tail.iter().flat_map(|line| self.output(line, theme.dim)));
+                } else {
+                    let all = fold::lines(&output.head, OUTPUT_HEAD, OUTPUT_TAIL);
+                    lines.extend(self.folded(&all, theme.dim));
+                }
+                end.extend(words::exit(&outcome.exit));
+                if outcome.duration_ms > LONG_MS {
+                    end.push(words::span(outcome.duration_ms));
+                }
+            }
+            None if item.status == ItemStatus::InProgress => {
+                let tail = fold::tail(&command.output_so_far, OUTPUT_LIVE);
+                lines.extend(tail.iter().flat_map(|line| self.output(line, theme.dim)));
+            }
+            // Who declined it, and in which words, stands below.
+            None if item.status == ItemStatus::Declined && answer.is_some() => {}
+            None => {
+                let message = command.message.as_deref().unwrap_or_default();
+                lines.extend(self.folded(&fold::lines(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
+                end.extend(status_text(&item.status).map(str::to_owned));
+            }
+        }
+        if !end.is_empty() {
+            let is_well = matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress);
+            let style = if is_well { theme.dim } else { theme.bad };
+            lines.extend(self.text(" ", style, style, &end.join(", ")));
+        }
+        lines
+    }
+
+    fn change(&self, item: &Item, change: &FileChange) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        if item.status == ItemStatus::InProgress {
+            return self.text("±", theme.accent, theme.strong, "changing files");
+        }
+        if item.status != ItemStatus::Completed {
+            let mut lines = self.text("±", theme.bad, theme.bad, "patch not applied");
+            let message = change.message.as_deref().unwrap_or("The files were not changed");
+            lines.extend(self.folded(&fold::lines(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
+            return lines;
+        }
+        change.changes.iter().flat_map(|file| self.file(file)).collect()
+    }
+
+    fn file(&self, file: &ChangedFile) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let is_header = |line: &&str| line.starts_with("--- ") || line.starts_with("+++ ");
+        let diff: Vec<&str> = file.diff.lines().filter(|line| !is_header(line)).collect();
+        let count = |sign| diff.iter().filter(|line| line.starts_with(sign)).count();
+        let headline = [
+            Span::styled(words::changed(file, self.cwd), theme.strong),
+            Span::styled(format!("  +{}", count('+')), theme.good),
+            Span::styled(format!(" -{}", count('-')), theme.bad),
+        ];
+        let mut lines = self.line("±", theme.accent, &headline, Break::Letters);
+        for line in diff.iter().take(DIFF_LINES) {
+            lines.extend(self.output(line, diff_style(line, theme)));
+        }
+        let more = diff.len().saturating_sub(DIFF_LINES);
+        if more > 0 {
+            lines.extend(self.output(&format!("… {more} lines more"), theme.dim));
+        }
+        lines
+    }
+
+    fn tool(&self, item: &Item, call: &OtherToolCall) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let input = escape::short_line(call.call.input.text(), 120);
+        let headline = [
+            Span::styled(escape::short_line(&call.call.name, 80), theme.strong),
+            Span::styled(format!("  {input}"), theme.dim),
+        ];
+        let mut lines = self.line("⚙", theme.accent, &headline, Break::Letters);
+        if !matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress) {
+            let output = call.output.as_deref().unwrap_or("failed");
+            lines.extend(self.folded(&fold::lines(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.bad));
+        }
+        lines
+    }
+
+    fn answer(&self, answer: &Answer) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let (style, message) = match &answer.decision {
+            Decision::Allow { .. } => (theme.dim, None),
+            Decision::Deny { message } => (theme.warning, message.as_deref()),
+            Decision::Unknown(_) => (theme.warning, None),
+        };
+        let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+        let text = format!("{} by {}{message}", words::decided(&answer.decision), answer.actor.name);
+        self.text(" ", style, style, &text)
+    }
+}
+
+/// What a line of a diff looks like.
+pub(crate) fn diff_style(line: &str, theme: &Theme) -> Style {
+    match line.as_bytes().first() {
+        Some(b'+') => theme.good,
+        Some(b'-') => theme.bad,
+        Some(b'@' | b'*') => theme.accent,
+        Some(_) | None => theme.text,
+    }
+}
+
+fn status_text(status: &ItemStatus) -> Option<&'static str> {
+    match status {
+        ItemStatus::Declined => Some("declined"),
+        ItemStatus::Interrupted => Some("interrupted"),
+        ItemStatus::InProgress
+        | ItemStatus::Completed
+        | ItemStatus::Failed
+        | ItemStatus::Discarded
+        | ItemStatus::Unknown(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! Blocks as text, through a view, as the screen gets them.
+
+use std::path::PathBuf;
+
+use protocol::delta::FeedEntry;
+use protocol::event::{Event, EventRecord, ItemChanged, ModelRetried, TurnEnded};
+use protocol::ids::{ItemId, Timestamp, TurnId};
+use protocol::item::{AgentMessage, ChangeKind, CommandExit, CommandOutcome, CommandOutput};
+use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
+use protocol::tool::{CallInput, ToolCall};
+use protocol::turn::TurnFailure;
+use view::View;
+
+use super::*;
+
+fn call(name: &str) -> ToolCall {
+    let input = CallInput::Json("{\"a\":1}".to_owned());
+    ToolCall { call_id: "1".to_owned(), name: name.to_owned(), input }
+}
+
+fn command(text: &str, outcome: Option<(CommandExit, u64, &str)>) -> ItemBody {
+    let outcome = outcome.map(|(exit, duration_ms, output)| CommandOutcome {
+        exit,
+        duration_ms,
+        output: CommandOutput { head: output.to_owned(), ..CommandOutput::default() },
+    });
+    ItemBody::Command(Command {
+        call: call("shell"),
+        command: text.to_owned(),
+        argv: Vec::new(),
+        cwd: PathBuf::from("/repo"),
+        is_escalated: false,
+        justification: None,
+        timeout_ms: None,
+        output_so_far: String::new(),
+        outcome,
+        message: None,
+    })
+}
+
+fn item(status: ItemStatus, body: ItemBody) -> Event {
+    let item = Item {
+        id: ItemId::generate(),
+        turn_id: TurnId::generate(),
+        step: 0,
+        status,
+        started_at: Timestamp(0),
+        completed_at: Some(Timestamp(1)),
+        body,
+    };
+    Event::ItemCompleted(ItemChanged { item })
+}
+
+fn check(event: Event, wanted: &[&str]) {
+    let mut view = View::new();
+    let record = EventRecord { seq: view.seq().next(), at: Timestamp(0), request_id: None, event };
+    view.apply(FeedEntry::Event(record));
+    let pen = Pen { theme: &Theme::plain(), width: 60, cwd: Path::new("/repo") };
+    let shown: Vec<String> = view
+        .take_finished()
+        .iter()
+        .flat_map(|block| pen.block(block))
+        .map(|line| line.to_string().trim_end().to_owned())
+        .collect();
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn a_command_shows_head_and_tail_of_its_output_and_how_it_ended() {
+    let output: String = (1..=20).map(|line| format!("line {line}\n")).collect();
+    let body = command("make", Some((CommandExit::Code { code: 2 }, 2450, &output)));
+    check(
+        item(ItemStatus::Failed, body),
+        &[
+            "",
+            "$ make",
+            "  line 1",
+            "  line 2",
+            "  line 3",
+            "  line 4",
+            "  … 12 lines …",
+            "  line 17",
+            "  line 18",
+            "  line 19",
+            "  line 20",
+            "  exit code 2, 2.4 s",
+        ],
+    );
+}
+
+#[test]
+fn a_quick_command_that_went_well_says_nothing_more() {
+    let body = command("true\nls", Some((CommandExit::Code { code: 0 }, 3, "a")));
+    check(item(ItemStatus::Completed, body), &["", "$ true", "  ls", "  a"]);
+}
+
+#[test]
+fn output_is_harmless_and_a_line_that_was_written_over_shows_its_end() {
+    let output = "\u{1b}[31mred\n 10%\r 50%\r100%\r\n";
+    let body = command("x", Some((CommandExit::Code { code: 0 }, 3, output)));
+    check(item(ItemStatus::Completed, body), &["", "$ x", "  \\e[31mred", "  100%"]);
+}
+
+#[test]
+fn changed_files_are_shown_as_a_diff() {
+    let change = FileChange {
+        call: call("apply_patch"),
+        changes: vec![ChangedFile {
+            path: PathBuf::from("/repo/src/a.rs"),
+            kind: ChangeKind::Update,
+            moved_to: None,
+            diff: "--- a\n+++ b\n@@ -1 +1,2 @@\n-old\n+new\n+more\n".to_owned(),
+        }],
+        message: None,
+    };
+    check(
+        item(ItemStatus::Completed, ItemBody::FileChange(change)),
+        &["", "± edited src/a.rs  +2 -1", "  @@ -1 +1,2 @@", "  -old", "  +new", "  +more"],
+    );
+}
+
+#[test]
+fn reasoning_is_folded() {
+    let summary = "**Looking**\n\nOne.\n\nTwo.\n\nThree.".to_owned();
+    check(
+        item(ItemStatus::Completed, ItemBody::Reasoning(Reasoning { summary, opaque: None })),
+        &["", "∴ Looking", "  One.", "  … 2 lines more"],
+    );
+    let nothing = Reasoning { summary: " ".to_owned(), opaque: None };
+    check(item(ItemStatus::Completed, ItemBody::Reasoning(nothing)), &[]);
+}
+
+#[test]
+fn an_answer_that_broke_off_says_so() {
+    let message = |text: &str| ItemBody::AgentMessage(AgentMessage { text: text.to_owned() });
+    let says = "! the answer broke off here and starts again";
+    check(item(ItemStatus::Discarded, message("so far")), &["", "• so far", says]);
+    check(item(ItemStatus::Discarded, message("")), &[]);
+}
+
+#[test]
+fn another_tool_shows_its_name_and_what_it_was_asked() {
+    let call = OtherToolCall { call: call("look\u{1b}"), output: Some("no such tool".to_owned()) };
+    check(
+        item(ItemStatus::Failed, ItemBody::ToolCall(call)),
+        &["", "⚙ look\\e  {\"a\":1}", "  no such tool"],
+    );
+}
+
+#[test]
+fn the_end_of_a_turn_says_why_what_to_do_and_what_it_took() {
+    let failure = ProviderFailure {
+        provider: "local".to_owned(),
+        kind: ProviderFailureKind::Unauthorized,
+        status: Some(401),
+        message: "no key".to_owned(),
+    };
+    let usage = Usage { input_tokens: 1234, output_tokens: 5, ..Usage::default() };
+    let turn_id = TurnId::generate();
+    let retried =
+        ModelRetried { turn_id, attempt: 1, max_attempts: 4, delay_ms: 200, failure: failure.clone() };
+    check(
+        Event::ModelRetried(retried),
+        &[
+            "",
+            "! The provider `local` does not accept the key (HTTP 401):",
+            "  no key; retry 1 of 4 in 200 ms",
+        ],
+    );
+    let outcome = TurnOutcome::Failed { failure: TurnFailure::Provider(failure) };
+    check(
+        Event::TurnEnded(TurnEnded { turn_id, outcome, usage, cost: Some(0.0123), duration_ms: 1500 }),
+        &[
+            "",
+            "! The provider `local` does not accept the key (HTTP 401):",
+            "  no key",
+            "  Set the key in the variable that `env_key` of",
+            "  `model_providers.local` names",
+            "  1.5 s · 1,234 tokens in, 5 out · $0.0123",
+        ],
+    );
+}

@@ -1,0 +1,206 @@
+//! A question, as a dialog above the composer. What is asked about stands behind a bar that is ours, line by line,
+//! harmless and complete, so that nothing in it can look like the dialog itself. Knows nothing of how an answer
+//! travels.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::ids::{QuestionId, Timestamp};
+use protocol::question::{Decision, GrantScope, Question, QuestionKind};
+use ratatui::text::{Line, Span};
+use view::{escape, words};
+
+use crate::blocks::diff_style;
+use crate::composer::Composer;
+use crate::theme::Theme;
+use crate::wrap::{Break, width_of, wrap};
+
+/// Keys that were typed before a dialog came were not meant for it: it listens when it was seen for so long, and
+/// nothing was typed for so long.
+const SEEN_MS: u64 = 300;
+const QUIET_MS: u64 = 700;
+
+/// The keys of answers, and the same for a narrow screen.
+const ANSWERS: &str = "y once · t this turn · s this session · a always · n no · i no, and say what instead";
+const SHORT_ANSWERS: &str = "y once · t turn · s session · a always · n no · i instead";
+
+/// A question that is shown.
+#[derive(Debug)]
+pub(crate) struct Dialog {
+    question: Question,
+    listens_at: Timestamp,
+    /// The first line of the content that is shown.
+    scroll: usize,
+    /// What to do instead, while it is written.
+    pub(crate) reply: Option<Composer>,
+    /// Whether an answer is under way.
+    pub(crate) is_answered: bool,
+    /// The content in lines, for a width.
+    content: Option<(u16, Vec<Line<'static>>)>,
+}
+
+/// What a key means to the dialog.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Nothing, or something within the dialog.
+    Nothing,
+    Decide(Decision),
+}
+
+impl Dialog {
+    /// Shows a question now; keys count a little later.
+    pub(crate) fn new(question: Question, now: Timestamp, last_key: Timestamp) -> Self {
+        let listens_at = Timestamp((now.0 + SEEN_MS).max(last_key.0 + QUIET_MS));
+        Self { question, listens_at, scroll: 0, reply: None, is_answered: false, content: None }
+    }
+
+    pub(crate) fn id(&self) -> QuestionId {
+        self.question.id
+    }
+
+    /// Whether keys are meant for it.
+    pub(crate) fn listens(&self, now: Timestamp) -> bool {
+        now >= self.listens_at && !self.is_answered
+    }
+
+    /// When keys begin to be meant for it, if that is to come.
+    pub(crate) fn listens_at(&self, now: Timestamp) -> Option<Timestamp> {
+        (now < self.listens_at).then_some(self.listens_at)
+    }
+
+    /// A key was typed that was not meant for it.
+    pub(crate) fn put_off(&mut self, now: Timestamp) {
+        self.listens_at = Timestamp(now.0 + QUIET_MS);
+    }
+
+    /// A key that is meant for it, while no reply is written.
+    pub(crate) fn key(&mut self, key: KeyEvent) -> Verdict {
+        if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
+            return Verdict::Nothing;
+        }
+        let is_known = !matches!(self.question.kind, QuestionKind::Unknown(_));
+        let allow = |scope| Verdict::Decide(Decision::Allow { scope });
+        match key.code {
+            KeyCode::Char('y') if is_known => allow(GrantScope::Once),
+            KeyCode::Char('t') if is_known => allow(GrantScope::Turn),
+            KeyCode::Char('s') if is_known => allow(GrantScope::Session),
+            KeyCode::Char('a') if is_known => allow(GrantScope::Always),
+            KeyCode::Char('n') => Verdict::Decide(Decision::Deny { message: None }),
+            KeyCode::Char('i') => {
+                self.reply = Some(Composer::default());
+                Verdict::Nothing
+            }
+            KeyCode::Up => self.scroll_by(-1),
+            KeyCode::Down => self.scroll_by(1),
+            KeyCode::PageUp => self.scroll_by(-8),
+            KeyCode::PageDown => self.scroll_by(8),
+            _ => Verdict::Nothing,
+        }
+    }
+
+    fn scroll_by(&mut self, lines: isize) -> Verdict {
+        self.scroll = self.scroll.saturating_add_signed(lines);
+        Verdict::Nothing
+    }
+
+    /// The dialog in at most so many lines; the headline and the keys are always among them.
+    pub(crate) fn lines(
+        &mut self,
+        width: u16,
+        most: usize,
+        can_answer: bool,
+        now: Timestamp,
+        theme: &Theme,
+    ) -> Vec<Line<'static>> {
+        let keys = self.keys(width, can_answer, now, theme);
+        let headline = words::asked(&self.question.kind);
+        let bar = |text| Span::styled(text, theme.warning);
+        let headline = [Span::styled(headline, theme.warning.patch(theme.strong))];
+        let mut lines = wrap(&headline, width, &[bar("┏ ")], &[bar("┃ ")], Break::Words);
+        if self.content.as_ref().is_none_or(|(of, _)| *of != width) {
+            self.content = Some((width, content(&self.question, width, theme)));
+        }
+        let content = self.content.as_ref().map_or(&[][..], |(_, lines)| lines);
+        let room = most.saturating_sub(lines.len() + keys.len()).max(1);
+        if content.len() <= room {
+            self.scroll = 0;
+            lines.extend_from_slice(content);
+        } else {
+            let shown = room.saturating_sub(1).max(1);
+            self.scroll = self.scroll.min(content.len() - shown);
+            lines.extend_from_slice(&content[self.scroll..self.scroll + shown]);
+            let (from, to) = (self.scroll + 1, self.scroll + shown);
+            let place = format!("lines {from} to {to} of {} · ↓ ↑", content.len());
+            lines.extend(wrap(
+                &[Span::styled(place, theme.warning)],
+                width,
+                &[bar("┠ ")],
+                &[bar("┃ ")],
+                Break::Words,
+            ));
+        }
+        lines.extend(keys);
+        lines
+    }
+
+    fn keys(&self, width: u16, can_answer: bool, now: Timestamp, theme: &Theme) -> Vec<Line<'static>> {
+        let is_known = !matches!(self.question.kind, QuestionKind::Unknown(_));
+        let text = if !can_answer {
+            "it waits for somebody who may answer"
+        } else if self.is_answered {
+            "your answer is on its way"
+        } else if self.reply.is_some() {
+            "no: write what to do instead; Enter sends it, Esc goes back"
+        } else if is_known && usize::from(width) > width_of(ANSWERS) + 2 {
+            ANSWERS
+        } else if is_known {
+            SHORT_ANSWERS
+        } else {
+            "n no · i no, and say what instead · or answer it where it is known"
+        };
+        let style = if can_answer && !self.listens(now) { theme.dim } else { theme.strong };
+        let (first, rest) = (Span::styled("┗ ", theme.warning), Span::raw("  "));
+        wrap(&[Span::styled(text, style)], width, &[first], &[rest], Break::Words)
+    }
+}
+
+/// What is asked about, line by line behind the bar. Labels of ours stand right behind it, what a model wrote two
+/// columns further on.
+fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let bar = Span::styled("┃ ", theme.warning);
+    let mut lines = Vec::new();
+    let mut put = |first: &str, spans: &[Span<'static>], at| {
+        let first = [bar.clone(), Span::styled(first.to_owned(), theme.accent)];
+        lines.extend(wrap(spans, width, &first, &[bar.clone(), Span::raw("  ")], at));
+    };
+    let field = |label: &'static str, value: &str| {
+        [Span::styled(label, theme.dim), Span::styled(escape::line(value).into_owned(), theme.text)]
+    };
+    match &question.kind {
+        QuestionKind::Command { command, argv, cwd, justification, .. } => {
+            // A line end at the end is as good as none.
+            for (at, line) in command.trim_end_matches('\n').split('\n').enumerate() {
+                let line = Span::styled(escape::line(line).into_owned(), theme.strong);
+                put(if at == 0 { "$ " } else { "  " }, &[line], Break::Letters);
+            }
+            if argv.last() != Some(command) && !argv.is_empty() {
+                let words: Vec<String> = argv.iter().map(|word| format!("{word:?}")).collect();
+                put("", &field("executed as: ", &words.join(" ")), Break::Letters);
+            }
+            put("", &field("in ", &cwd.to_string_lossy()), Break::Letters);
+            if let Some(justification) = justification {
+                put("", &field("it says: ", justification), Break::Words);
+            }
+        }
+        QuestionKind::FileChange { patch } => {
+            for line in patch.trim_end_matches('\n').split('\n') {
+                let style = diff_style(line, theme);
+                put("  ", &[Span::styled(escape::line(line).into_owned(), style)], Break::Letters);
+            }
+        }
+        QuestionKind::Unknown(_) => {}
+    }
+    put("", &field("why it is asked: ", &question.reason), Break::Words);
+    lines
+}
+
+#[cfg(test)]
+mod tests;

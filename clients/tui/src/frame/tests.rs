@@ -1,0 +1,199 @@
+//! Whole frames, as text.
+
+use std::path::PathBuf;
+
+use client::Update;
+use crossterm::event::{KeyCode, KeyEvent};
+use protocol::delta::FeedEntry;
+use protocol::event::{Event, EventRecord, QuestionAsked};
+use protocol::ids::{ClientId, ItemId, QuestionId, Seq, SessionId, TurnId};
+use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus, UserMessage};
+use protocol::model::Usage;
+use protocol::profile::{ApprovalPolicy, NetworkAccess};
+use protocol::question::{Question, QuestionKind};
+use protocol::session::{
+    AfterCrash, Presence, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+};
+use protocol::turn::{Actor, InputPart, Turn, TurnLimits};
+
+use super::*;
+use crate::link::News;
+use crate::theme::Theme;
+
+const NOW: Timestamp = Timestamp(12_000);
+
+fn actor() -> Actor {
+    Actor { client_id: ClientId::generate(), name: "other".to_owned() }
+}
+
+fn item(turn_id: TurnId, status: ItemStatus, body: ItemBody) -> Item {
+    let (started_at, completed_at) = (Timestamp(0), None);
+    Item { id: ItemId::generate(), turn_id, step: 0, status, started_at, completed_at, body }
+}
+
+/// A session in the middle of a turn.
+pub(crate) fn session(text: &str) -> SessionSnapshot {
+    let turn_id = TurnId::generate();
+    let said = UserMessage {
+        content: vec![InputPart::Text { text: "make it work".to_owned() }],
+        actor: actor(),
+        is_steer: false,
+    };
+    let answer = AgentMessage { text: text.to_owned() };
+    SessionSnapshot {
+        summary: SessionSummary {
+            id: SessionId::generate(),
+            title: None,
+            status: SessionStatus::Running { turn_id },
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            seq: Seq(5),
+            turn_count: 1,
+            usage: Usage::default(),
+            settings: SessionSettings {
+                cwd: PathBuf::from("/repo"),
+                additional_roots: Vec::new(),
+                provider: "local".to_owned(),
+                model: "m-1".to_owned(),
+                reasoning_effort: None,
+                reasoning_summary: None,
+                sandbox: SandboxMode::WorkspaceWrite,
+                network: NetworkAccess::Off,
+                approval: ApprovalPolicy::OnRequest,
+                is_tmp_writable: true,
+                limits: TurnLimits::default(),
+                price: None,
+                is_ephemeral: false,
+                after_crash: AfterCrash::Wait,
+                question_timeout_ms: None,
+            },
+        },
+        turns: vec![Turn {
+            id: turn_id,
+            actor: actor(),
+            started_at: Timestamp(0),
+            ended_at: None,
+            outcome: None,
+            usage: Usage::default(),
+            cost: None,
+            items: vec![
+                item(turn_id, ItemStatus::Completed, ItemBody::UserMessage(said)),
+                item(turn_id, ItemStatus::InProgress, ItemBody::AgentMessage(answer)),
+            ],
+        }],
+        earlier_turns: 0,
+        questions: Vec::new(),
+        queue: Vec::new(),
+        presence: Presence::default(),
+    }
+}
+
+pub(crate) fn app(mode: Mode, text: &str) -> App {
+    let mut app = App::new(mode, Theme::plain());
+    let update = Update::Snapshot(Box::new(session(text)));
+    app.news(News::Update(update, ClientId::generate()), NOW);
+    app
+}
+
+/// With nothing going on.
+pub(crate) fn idle() -> App {
+    let mut app = App::new(Mode::Drive, Theme::plain());
+    let mut snapshot = session("x");
+    snapshot.turns.clear();
+    snapshot.summary.status = SessionStatus::Idle;
+    app.news(News::Update(Update::Snapshot(Box::new(snapshot)), ClientId::generate()), NOW);
+    app
+}
+
+/// Asks something.
+pub(crate) fn question(app: &mut App, now: Timestamp) -> QuestionId {
+    let question = Question {
+        id: QuestionId::generate(),
+        turn_id: TurnId::generate(),
+        item_id: ItemId::generate(),
+        asked_at: Timestamp(0),
+        kind: QuestionKind::FileChange { patch: "+a\n-b".to_owned() },
+        reason: "you want to see it".to_owned(),
+    };
+    let id = question.id;
+    let event = Event::QuestionAsked(QuestionAsked { question });
+    let seq = app.view.seq().next();
+    let record = EventRecord { seq, at: Timestamp(0), request_id: None, event };
+    let update = Update::Entries(vec![FeedEntry::Event(record)]);
+    app.news(News::Update(update, ClientId::generate()), now);
+    id
+}
+
+fn text(lines: &[Line<'static>]) -> Vec<String> {
+    lines.iter().map(|line| line.to_string().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn what_is_finished_is_above_and_what_grows_is_below() {
+    let mut app = app(Mode::Drive, "One.\n\nTwo **is");
+    let frame = app.frame(Size::new(80, 24), NOW);
+    assert_eq!(text(&frame.finished), ["", "› make it work", "", "• One."]);
+    assert_eq!(
+        text(&frame.viewport),
+        [
+            "",
+            "  Two **is",
+            "",
+            "› Enter says it into the turn · Tab queues it · Esc stops the turn",
+            "  running 12 s · workspace-write · m-1 · on-request"
+        ]
+    );
+    assert_eq!(frame.cursor, Position::new(2, 3));
+    assert!(app.frame(Size::new(80, 24), NOW).finished.is_empty(), "nothing comes twice");
+}
+
+#[test]
+fn who_looks_on_has_no_composer() {
+    let mut app = app(Mode::Watch, "One.");
+    let frame = app.frame(Size::new(80, 24), NOW);
+    assert!(text(&frame.viewport).contains(&"looking on, and changing nothing · q leaves".to_owned()));
+}
+
+#[test]
+fn a_question_stands_above_the_composer() {
+    let mut app = app(Mode::Drive, "One.");
+    question(&mut app, NOW);
+    let shown = text(&app.frame(Size::new(90, 24), NOW).viewport);
+    assert_eq!(
+        shown[3..],
+        [
+            "┏ The agent asks to change files",
+            "┃   +a",
+            "┃   -b",
+            "┃ why it is asked: you want to see it",
+            "┗ y once · t this turn · s this session · a always · n no · i no, and say what instead",
+            "› the question above comes first",
+            "  waiting for an answer · workspace-write · m-1 · on-request"
+        ]
+    );
+}
+
+#[test]
+fn the_danger_of_no_sandbox_is_seen() {
+    let mut app = App::new(Mode::Drive, Theme::sixteen());
+    let mut snapshot = session("x");
+    snapshot.summary.settings.sandbox = SandboxMode::DangerFullAccess;
+    app.news(News::Update(Update::Snapshot(Box::new(snapshot)), ClientId::generate()), NOW);
+    let frame = app.frame(Size::new(80, 24), NOW);
+    let status = frame.viewport.last().unwrap();
+    let danger = status.spans.iter().find(|span| span.content == "danger-full-access").unwrap();
+    assert_eq!(danger.style, app.theme.danger);
+}
+
+#[test]
+fn every_size_has_a_frame_that_fits_with_the_cursor_in_it() {
+    for (width, height) in [(1, 1), (2, 2), (20, 5), (60, 10), (200, 50)] {
+        let mut app = app(Mode::Drive, &"word ".repeat(300));
+        for letter in "some text that is longer than a narrow screen".chars() {
+            app.key(KeyEvent::from(KeyCode::Char(letter)), NOW);
+        }
+        let frame = app.frame(Size::new(width, height), NOW);
+        assert!(frame.viewport.len() <= usize::from(height), "{width}x{height}");
+        assert!(usize::from(frame.cursor.y) < frame.viewport.len() && frame.cursor.x < width);
+    }
+}

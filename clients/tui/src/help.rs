@@ -1,0 +1,89 @@
+//! What `/help` and `/status` show. Knows nothing of when.
+
+use protocol::ids::ClientId;
+use ratatui::text::{Line, Span};
+use view::{Activity, Link, Status, escape, words};
+
+use crate::command::COMMANDS;
+use crate::theme::Theme;
+use crate::wrap::{Break, width_of, wrap};
+
+/// The keys, with what they do.
+const KEYS: [(&str, &str); 9] = [
+    ("Enter", "sends; while a turn runs, says it into the turn"),
+    ("Tab", "while a turn runs, puts it into the queue"),
+    ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
+    ("Esc, Ctrl+C", "stops the turn"),
+    ("Ctrl+C twice", "leaves, when nothing runs; throws away what is written first"),
+    ("Ctrl+D", "leaves, when nothing is written; a turn goes on"),
+    ("Up, Down", "what was sent before"),
+    ("Ctrl+A, E, W, U, K", "line start and end; removes a word, to the start, to the end"),
+    ("y t s a n i", "answer a question: once, turn, session, always, no, no and say what instead"),
+];
+
+/// The commands and the keys.
+pub(crate) fn help(width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    for (name, meaning) in COMMANDS.iter().chain(&KEYS) {
+        lines.extend(row(name, meaning, width, theme));
+    }
+    lines
+}
+
+/// All that is known of a session.
+pub(crate) fn status(
+    status: &Status,
+    own: Option<ClientId>,
+    width: u16,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    let mut put = |name: &str, value: &str| lines.extend(row(name, &escape::line(value), width, theme));
+    if let Some(session) = status.session {
+        put("session", &session.to_string());
+    }
+    if let Some(title) = &status.title {
+        put("title", title);
+    }
+    if let Some(settings) = &status.settings {
+        put("folder", &settings.cwd.to_string_lossy());
+        put("model", &format!("{} ({})", settings.model, settings.provider));
+        put("effort", status.effort().unwrap_or("default"));
+        put("sandbox", settings.sandbox.as_str());
+        put("approvals", settings.approval.as_str());
+    }
+    put("doing", doing(status));
+    put("spent", &words::tokens(&status.usage));
+    if let Some(tokens) = status.context_tokens {
+        put("context", &format!("{} tokens at the last request", words::thousands(tokens)));
+    }
+    put("queue", &status.queue.len().to_string());
+    for attachment in &status.presence.attached {
+        let is_us = Some(attachment.actor.client_id) == own;
+        put("here", &format!("{}{}", attachment.actor.name, if is_us { " (you)" } else { "" }));
+    }
+    lines
+}
+
+/// What a session is doing, in a word or two.
+pub(crate) fn doing(status: &Status) -> &'static str {
+    match (status.link, status.activity) {
+        (Link::Lost, _) => "connection lost, looking for the daemon",
+        (Link::Up, _) if status.session.is_none() => "attaching",
+        (Link::Up, Activity::Idle) => "idle",
+        (Link::Up, Activity::Running { .. }) => "running",
+        (Link::Up, Activity::Waiting { .. }) => "waiting for an answer",
+        (Link::Up, Activity::Suspended { .. }) => "resting until the next daemon",
+        (Link::Up, Activity::Archived) => "archived",
+        (Link::Up, Activity::Damaged) => "damaged",
+    }
+}
+
+fn row(name: &str, value: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    const COLUMN: usize = 20;
+    let gap = " ".repeat(COLUMN.saturating_sub(width_of(name)).max(1));
+    let first = [Span::raw("  "), Span::styled(name.to_owned(), theme.accent), Span::raw(gap)];
+    // On a narrow screen the second column begins further left.
+    let indent = if usize::from(width) > 2 * COLUMN { COLUMN + 2 } else { 4 };
+    wrap(&[Span::raw(value.to_owned())], width, &first, &[Span::raw(" ".repeat(indent))], Break::Words)
+}

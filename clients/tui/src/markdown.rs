@@ -1,0 +1,385 @@
+//! What a model says, as lines: headings, paragraphs, lists, code, quotes, tables, links. Unfinished markdown is
+//! shown as far as it is. Code is not highlighted yet: it has one style.
+
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use view::escape;
+
+use crate::theme::Theme;
+use crate::wrap::{Break, width_of, wrap};
+
+/// Renders markdown; the text is made harmless first.
+pub(crate) fn lines(text: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let text = escape::prose(text);
+    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let mut writer = Writer::new(width, theme);
+    for event in Parser::new_ext(&text, options) {
+        writer.event(event);
+    }
+    writer.lines
+}
+
+/// A list that is open.
+struct List {
+    /// The next number, if it has numbers.
+    number: Option<u64>,
+}
+
+/// A table that is open: rows of cells as plain text.
+#[derive(Default)]
+struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+struct Writer<'a> {
+    width: u16,
+    theme: &'a Theme,
+    lines: Vec<Line<'static>>,
+    /// The line of text that is being put together.
+    spans: Vec<Span<'static>>,
+    styles: Vec<Style>,
+    /// What stands before every line here: indents and the bars of quotes.
+    indents: Vec<Span<'static>>,
+    /// What stands before the next line instead of the last indent.
+    marker: Option<Span<'static>>,
+    lists: Vec<List>,
+    links: Vec<(String, usize)>,
+    table: Option<Table>,
+    is_code: bool,
+    /// Whether a blank line stands before the next block.
+    is_apart: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(width: u16, theme: &'a Theme) -> Self {
+        Self {
+            width,
+            theme,
+            lines: Vec::new(),
+            spans: Vec::new(),
+            styles: vec![theme.text],
+            indents: Vec::new(),
+            marker: None,
+            lists: Vec::new(),
+            links: Vec::new(),
+            table: None,
+            is_code: false,
+            is_apart: false,
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) if self.is_code => self.code(&text),
+            Event::Text(text) | Event::InlineHtml(text) | Event::FootnoteReference(text) => self.text(&text),
+            Event::Html(text) => {
+                for line in text.lines() {
+                    self.text(line);
+                    self.flush(Break::Words);
+                }
+            }
+            Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
+                let style = self.style().patch(self.theme.code);
+                self.push(Span::styled(text.into_string(), style));
+            }
+            Event::SoftBreak => self.text(" "),
+            Event::HardBreak => self.flush(Break::Words),
+            Event::Rule => {
+                self.begin();
+                self.spans.push(Span::styled("───", self.theme.dim));
+                self.flush(Break::Words);
+                self.is_apart = true;
+            }
+            Event::TaskListMarker(is_done) => self.text(if is_done { "[x] " } else { "[ ] " }),
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph | Tag::HtmlBlock | Tag::MetadataBlock(_) => self.begin(),
+            Tag::Heading { level, .. } => {
+                self.begin();
+                let style = match level {
+                    HeadingLevel::H1 => self.theme.strong.add_modifier(Modifier::UNDERLINED),
+                    HeadingLevel::H2 => self.theme.strong,
+                    HeadingLevel::H3 | HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => {
+                        self.theme.strong.add_modifier(Modifier::ITALIC)
+                    }
+                };
+                self.styles.push(style);
+            }
+            Tag::BlockQuote(_) => {
+                self.begin();
+                self.indents.push(Span::styled("│ ", self.theme.dim));
+            }
+            Tag::CodeBlock(_) => {
+                self.begin();
+                self.is_code = true;
+                self.indents.push(Span::raw("  "));
+            }
+            Tag::List(number) => {
+                if self.lists.is_empty() {
+                    self.begin();
+                } else {
+                    self.flush(Break::Words);
+                }
+                self.is_apart = false;
+                self.lists.push(List { number });
+            }
+            Tag::Item => {
+                self.flush(Break::Words);
+                let marker = match self.lists.last_mut() {
+                    Some(List { number: Some(number) }) => {
+                        *number += 1;
+                        format!("{}. ", number.saturating_sub(1))
+                    }
+                    Some(List { number: None }) | None => "- ".to_owned(),
+                };
+                self.indents.push(Span::raw(" ".repeat(marker.len())));
+                self.marker = Some(Span::styled(marker, self.theme.accent));
+            }
+            Tag::Table(_) => {
+                self.begin();
+                self.table = Some(Table::default());
+            }
+            Tag::TableHead | Tag::TableRow => {
+                if let Some(table) = &mut self.table {
+                    table.rows.push(Vec::new());
+                }
+            }
+            Tag::Emphasis => self.styled(Modifier::ITALIC),
+            Tag::Strong => self.styled(Modifier::BOLD),
+            Tag::Strikethrough => self.styled(Modifier::CROSSED_OUT),
+            Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. } => {
+                self.links.push((dest_url.into_string(), self.spans.len()));
+            }
+            Tag::TableCell
+            | Tag::FootnoteDefinition(_)
+            | Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::Superscript
+            | Tag::Subscript => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Paragraph | TagEnd::HtmlBlock | TagEnd::MetadataBlock(_) => {
+                self.flush(Break::Words);
+                self.is_apart = true;
+            }
+            TagEnd::Heading(_) => {
+                self.flush(Break::Words);
+                self.styles.pop();
+                self.is_apart = true;
+            }
+            TagEnd::BlockQuote(_) => {
+                self.indents.pop();
+                self.is_apart = true;
+            }
+            TagEnd::CodeBlock => {
+                self.indents.pop();
+                self.is_code = false;
+                self.is_apart = true;
+            }
+            TagEnd::List(_) => {
+                self.lists.pop();
+                self.is_apart = self.lists.is_empty();
+            }
+            TagEnd::Item => {
+                self.flush(Break::Words);
+                if self.marker.take().is_some() {
+                    self.lines.push(Line::raw("-"));
+                }
+                self.indents.pop();
+                self.is_apart = false;
+            }
+            TagEnd::TableCell => {
+                let cell: String = self.spans.drain(..).map(|span| span.content).collect();
+                if let Some(row) = self.table.as_mut().and_then(|table| table.rows.last_mut()) {
+                    row.push(cell);
+                }
+            }
+            TagEnd::Table => {
+                if let Some(table) = self.table.take() {
+                    self.table(&table);
+                }
+                self.is_apart = true;
+            }
+            TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough => {
+                self.styles.pop();
+            }
+            TagEnd::Link | TagEnd::Image => {
+                let Some((url, from)) = self.links.pop() else { return };
+                let shown: String = self.spans.iter().skip(from).map(|span| &*span.content).collect();
+                if shown != url && url.strip_prefix("mailto:") != Some(&shown) {
+                    let dim = self.theme.dim;
+                    self.push(Span::styled(" (", dim));
+                    self.push(Span::styled(url, self.theme.link));
+                    self.push(Span::styled(")", dim));
+                }
+            }
+            TagEnd::TableHead
+            | TagEnd::TableRow
+            | TagEnd::FootnoteDefinition
+            | TagEnd::DefinitionList
+            | TagEnd::DefinitionListTitle
+            | TagEnd::DefinitionListDefinition
+            | TagEnd::Superscript
+            | TagEnd::Subscript => {}
+        }
+    }
+
+    /// A block begins.
+    fn begin(&mut self) {
+        self.flush(Break::Words);
+        if self.is_apart {
+            self.lines.push(Line::from(self.indents.clone()));
+        }
+        self.is_apart = false;
+    }
+
+    fn style(&self) -> Style {
+        self.styles.last().copied().unwrap_or_default()
+    }
+
+    fn styled(&mut self, modifier: Modifier) {
+        self.styles.push(self.style().add_modifier(modifier));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.push(Span::styled(text.to_owned(), self.style()));
+    }
+
+    fn push(&mut self, span: Span<'static>) {
+        self.spans.push(span);
+    }
+
+    fn code(&mut self, text: &str) {
+        for line in text.lines() {
+            self.spans.push(Span::styled(line.to_owned(), self.theme.code));
+            self.flush_always(Break::Letters);
+        }
+    }
+
+    /// Columns as wide as their widest cell; on a screen that is too narrow they are not aligned.
+    fn table(&mut self, table: &Table) {
+        let columns = table.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            table.rows.iter().filter_map(|row| row.get(column)).map(|cell| width_of(cell)).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let is_aligned = widths.iter().sum::<usize>() + 2 * columns <= usize::from(self.width);
+        for (at, row) in table.rows.iter().enumerate() {
+            let mut text = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let padding = if is_aligned { width.saturating_sub(width_of(cell)) } else { 0 };
+                let gap = if text.is_empty() { "" } else { "  " };
+                text.push_str(&format!("{gap}{cell}{}", " ".repeat(padding)));
+            }
+            let style = if at == 0 { self.theme.strong } else { self.theme.text };
+            self.spans.push(Span::styled(text.trim_end().to_owned(), style));
+            self.flush(Break::Words);
+        }
+    }
+
+    fn flush(&mut self, at: Break) {
+        if !self.spans.is_empty() {
+            self.flush_always(at);
+        }
+    }
+
+    fn flush_always(&mut self, at: Break) {
+        let spans = std::mem::take(&mut self.spans);
+        let mut first = self.indents.clone();
+        if let Some(marker) = self.marker.take() {
+            first.pop();
+            first.push(marker);
+        }
+        self.lines.extend(wrap(&spans, self.width, &first, &self.indents, at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, wanted: &[&str]) {
+        let lines: Vec<String> = lines(text, 40, &Theme::plain())
+            .iter()
+            .map(|line| line.to_string().trim_end().to_owned())
+            .collect();
+        assert_eq!(lines, wanted, "{text:?}");
+    }
+
+    #[test]
+    fn paragraphs_are_apart_and_flow() {
+        check("one\ntwo\n\nthree", &["one two", "", "three"]);
+        check("# Head\ntext", &["Head", "", "text"]);
+        check("one  \ntwo", &["one", "two"]);
+    }
+
+    #[test]
+    fn lists_are_indented_and_numbered() {
+        check("- a\n- b\n  - c\n\nend", &["- a", "- b", "  - c", "", "end"]);
+        check("3. a\n4. b", &["3. a", "4. b"]);
+        check("- [x] done\n- [ ] open", &["- [x] done", "- [ ] open"]);
+        check("- a\n\n  more\n- b", &["- a", "", "  more", "- b"]);
+    }
+
+    #[test]
+    fn code_is_kept_as_it_is() {
+        check("```rust\nfn a() {\n\n    b  c\n}\n```", &["  fn a() {", "", "      b  c", "  }"]);
+        check("call `a  b` now", &["call a  b now"]);
+    }
+
+    #[test]
+    fn links_show_where_they_go() {
+        check("[here](https://a.b/c)", &["here (https://a.b/c)"]);
+        check("<https://a.b/c>", &["https://a.b/c"]);
+        check("[https://good.example](https://evil)", &["https://good.example (https://evil)"]);
+    }
+
+    #[test]
+    fn quotes_rules_and_tables() {
+        check("> a\n> b", &["│ a b"]);
+        check("a\n\n---\n\nb", &["a", "", "───", "", "b"]);
+        check("| k | value |\n|---|---|\n| aa | 1 |", &["k   value", "aa  1"]);
+    }
+
+    #[test]
+    fn what_is_unfinished_is_shown_as_far_as_it_is() {
+        check("```py\nx = 1", &["  x = 1"]);
+        check("a **bo", &["a **bo"]);
+        check("[link](http", &["[link](http"]);
+        check("| a | b", &["| a | b"]);
+        check("`", &["`"]);
+        check("", &[]);
+    }
+
+    #[test]
+    fn every_prefix_of_a_text_can_be_shown() {
+        let text =
+            "# T\n\n- **a** `b`\n  1. c\n\n```sh\nx\n```\n> q\n\n| a | b |\n|--|--|\n| 1 | 2 |\n<b>é日</b>";
+        for (at, _) in text.char_indices() {
+            for width in [1, 7, 80] {
+                lines(&text[..at], width, &Theme::plain());
+            }
+        }
+    }
+
+    #[test]
+    fn emphasis_is_a_style() {
+        let lines = lines("a **b**", 40, &Theme::plain());
+        assert!(lines[0].spans[1].style.add_modifier.contains(Modifier::BOLD));
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_is_shown() {
+        check("a\u{1b}[2J", &["a\\e[2J"]);
+    }
+}

@@ -1,0 +1,152 @@
+//! The screen in inline mode: what is finished goes into the terminal's own scrollback, and below it a viewport is
+//! kept up to date. Knows escape sequences and rows, nothing of what is shown.
+//!
+//! Lines reach the scrollback as those of any program do: they are written, and the terminal scrolls. No scrolling
+//! regions, because not every terminal and multiplexer keeps what scrolls out of one. A frame is one write, wrapped
+//! in a synchronized update, so that a terminal shows all of it or nothing.
+
+use std::io::{self, Write};
+
+use crossterm::cursor::{Hide, MoveTo, Show};
+use crossterm::queue;
+use crossterm::style::Print;
+use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Position, Rect, Size};
+use ratatui::text::Line;
+
+/// The screen.
+pub(crate) struct Screen<W: Write> {
+    out: W,
+    /// Invariant: at least a cell.
+    size: Size,
+    /// The viewport's first row. Invariant: the viewport ends within the screen.
+    top: u16,
+    /// What the viewport shows, and where the cursor is in it.
+    shown: Buffer,
+    cursor: Position,
+    /// Whether the terminal may show something else than `shown`.
+    is_stale: bool,
+}
+
+impl<W: Write> Screen<W> {
+    /// A screen that begins at a row; what is above stays.
+    pub(crate) fn new(out: W, size: Size, row: u16) -> Self {
+        let size = at_least_a_cell(size);
+        let top = row.min(size.height - 1);
+        Self { out, size, top, shown: Buffer::empty(Rect::ZERO), cursor: Position::ORIGIN, is_stale: true }
+    }
+
+    /// How large the terminal is.
+    pub(crate) fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The terminal has another size now, and its cursor is in this row, if it told. Terminals move lines around
+    /// then, and break those that are too long anew; the cursor stays where it was in the text.
+    pub(crate) fn resize(&mut self, size: Size, row: Option<u16>) {
+        let size = at_least_a_cell(size);
+        let width = usize::from(size.width);
+        let above: usize = (0..self.cursor.y)
+            .map(|y| self.row_width(y).div_ceil(width).max(1))
+            .chain(Some(usize::from(self.cursor.x) / width))
+            .sum();
+        let above = u16::try_from(above).unwrap_or(u16::MAX);
+        let bottom = size.height.saturating_sub(self.shown.area.height);
+        self.top = row.map_or(bottom, |row| row.saturating_sub(above)).min(size.height - 1);
+        self.size = size;
+        self.is_stale = true;
+    }
+
+    /// Shows a frame: `finished` goes above the viewport for good, `viewport` is what it shows now, with the cursor
+    /// in it. Writes nothing if nothing changed.
+    ///
+    /// # Errors
+    /// When the terminal can't be written.
+    pub(crate) fn draw(
+        &mut self,
+        finished: &[Line<'static>],
+        viewport: &[Line<'static>],
+        cursor: Position,
+    ) -> io::Result<()> {
+        let next = buffer_of(viewport, self.size);
+        let mut bytes = Vec::new();
+        if self.is_stale || !finished.is_empty() || next.area != self.shown.area {
+            queue!(bytes, MoveTo(0, self.top), Clear(ClearType::FromCursorDown))?;
+            self.write_above(&mut bytes, finished, next.area.height)?;
+            put(&mut bytes, self.top, Buffer::empty(next.area).diff(&next))?;
+        } else {
+            put(&mut bytes, self.top, self.shown.diff(&next))?;
+            if bytes.is_empty() && cursor == self.cursor {
+                return Ok(());
+            }
+        }
+        queue!(bytes, MoveTo(cursor.x, self.top + cursor.y))?;
+        (self.shown, self.cursor, self.is_stale) = (next, cursor, false);
+        let mut frame = Vec::with_capacity(bytes.len() + 32);
+        queue!(frame, BeginSynchronizedUpdate, Hide)?;
+        frame.append(&mut bytes);
+        queue!(frame, Show, EndSynchronizedUpdate)?;
+        self.out.write_all(&frame)?;
+        self.out.flush()
+    }
+
+    /// Writes lines from the viewport's top on, and makes room for a viewport below them.
+    fn write_above(&mut self, bytes: &mut Vec<u8>, lines: &[Line<'static>], height: u16) -> io::Result<()> {
+        let mut y = self.top;
+        for line in lines {
+            if y == self.size.height {
+                self.scroll(bytes, 1)?;
+                y -= 1;
+            }
+            let row = buffer_of(std::slice::from_ref(line), self.size);
+            put(bytes, y, Buffer::empty(row.area).diff(&row))?;
+            y += 1;
+        }
+        let overflow = (y + height).saturating_sub(self.size.height);
+        self.scroll(bytes, overflow)?;
+        self.top = y - overflow;
+        Ok(())
+    }
+
+    fn scroll(&self, bytes: &mut Vec<u8>, rows: u16) -> io::Result<()> {
+        if rows > 0 {
+            queue!(bytes, MoveTo(0, self.size.height - 1))?;
+        }
+        for _ in 0..rows {
+            queue!(bytes, Print('\n'))?;
+        }
+        Ok(())
+    }
+
+    /// How wide the text of a viewport's row is.
+    fn row_width(&self, y: u16) -> usize {
+        let is_blank = |x: u16| self.shown.cell((x, y)).is_none_or(|cell| cell.symbol() == " ");
+        (0..self.shown.area.width).rev().find(|x| !is_blank(*x)).map_or(0, |x| usize::from(x) + 1)
+    }
+}
+
+/// Terminals that do not know their size say that they have none.
+fn at_least_a_cell(size: Size) -> Size {
+    Size::new(size.width.max(1), size.height.max(1))
+}
+
+fn buffer_of(lines: &[Line<'static>], size: Size) -> Buffer {
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(size.height);
+    let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, height));
+    for (y, line) in (0..height).zip(lines) {
+        buffer.set_line(0, y, line, size.width);
+    }
+    buffer
+}
+
+fn put(bytes: &mut Vec<u8>, top: u16, cells: Vec<(u16, u16, &Cell)>) -> io::Result<()> {
+    if cells.is_empty() {
+        return Ok(());
+    }
+    CrosstermBackend::new(bytes).draw(cells.into_iter().map(|(x, y, cell)| (x, top + y, cell)))
+}
+
+#[cfg(test)]
+mod tests;

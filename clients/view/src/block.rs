@@ -1,0 +1,251 @@
+//! Blocks: the pieces that a screen shows one below the other. Knows nothing of how one looks.
+
+use protocol::event::{ModelRetried, TurnEnded};
+use protocol::ids::{ItemId, TurnId};
+use protocol::item::{Item, ItemBody, ItemStatus};
+use protocol::question::Answer;
+use protocol::turn::Actor;
+
+use crate::changes::Change;
+
+/// Most bytes that are kept of the output of a command that runs.
+const LIVE_OUTPUT_BYTES: usize = 8 * 1024;
+
+/// A piece of the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// What it shows.
+    pub body: BlockBody,
+    /// What a person decided about it, if one was asked.
+    pub answer: Option<Answer>,
+    /// Whether it can't change any more.
+    pub is_final: bool,
+    /// How much of its growing text is known, in bytes.
+    length: u64,
+}
+
+/// What a block shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BlockBody {
+    /// So many turns came before, and are not shown.
+    Earlier {
+        /// How many.
+        turns: u32,
+    },
+    /// An item that is no agent message.
+    Item(Box<Item>),
+    /// What the model said, or a piece of it.
+    Message(Message),
+    /// The provider failed and is asked again.
+    Retried(ModelRetried),
+    /// Somebody changed the session.
+    Updated {
+        /// Who.
+        actor: Actor,
+        /// What is different now.
+        changes: Vec<Change>,
+    },
+    /// The daemon stops; the turn goes on with the next one.
+    Suspended,
+    /// The turn goes on.
+    Resumed {
+        /// Whether the daemon before handed it over; else it died.
+        was_handed_over: bool,
+    },
+    /// A turn ended.
+    Ended(Box<TurnEnded>),
+}
+
+/// What the model said, from a place on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The item.
+    pub item_id: ItemId,
+    /// Its turn.
+    pub turn_id: TurnId,
+    /// Markdown.
+    pub text: String,
+    /// How many bytes of the message were handed out before this.
+    pub from_bytes: u64,
+    /// The line that opened the code block in the middle of which this begins.
+    pub fence: Option<String>,
+    /// Whether this is the end of it.
+    pub end: MessageEnd,
+}
+
+/// Where a piece of a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageEnd {
+    /// More follows.
+    Open,
+    /// It is complete.
+    Complete,
+    /// The stream broke; the model starts again.
+    BrokenOff,
+}
+
+impl Block {
+    /// A block that is as it is.
+    pub(crate) fn of(body: BlockBody) -> Self {
+        Self { body, answer: None, is_final: true, length: 0 }
+    }
+
+    /// A block of an item, of which so many bytes of text were handed out before.
+    pub(crate) fn of_item(item: Item, handed_bytes: u64, fence: Option<String>) -> Self {
+        let is_final = is_over(&item);
+        let mut length = 0;
+        let body = match item.body {
+            ItemBody::AgentMessage(message) => {
+                length = message.text.len() as u64;
+                BlockBody::Message(Message {
+                    item_id: item.id,
+                    turn_id: item.turn_id,
+                    text: rest(&message.text, handed_bytes),
+                    from_bytes: handed_bytes,
+                    fence,
+                    end: message_end(&item.status, is_final),
+                })
+            }
+            body => {
+                match &body {
+                    ItemBody::Reasoning(reasoning) => length = reasoning.summary.len() as u64,
+                    ItemBody::Command(command) => length = command.output_so_far.len() as u64,
+                    ItemBody::UserMessage(_)
+                    | ItemBody::AgentMessage(_)
+                    | ItemBody::FileChange(_)
+                    | ItemBody::ToolCall(_)
+                    | ItemBody::Notice(_)
+                    | ItemBody::Unknown(_) => {}
+                }
+                BlockBody::Item(Box::new(Item { body, ..item }))
+            }
+        };
+        Self { body, answer: None, is_final, length }
+    }
+
+    /// The item it shows, if it shows one.
+    #[must_use]
+    pub fn item_id(&self) -> Option<ItemId> {
+        match &self.body {
+            BlockBody::Item(item) => Some(item.id),
+            BlockBody::Message(message) => Some(message.item_id),
+            BlockBody::Earlier { .. }
+            | BlockBody::Retried(_)
+            | BlockBody::Updated { .. }
+            | BlockBody::Suspended
+            | BlockBody::Resumed { .. }
+            | BlockBody::Ended(_) => None,
+        }
+    }
+
+    /// The turn it belongs to, if it is an item or the end of one.
+    pub(crate) fn turn_id(&self) -> Option<TurnId> {
+        match &self.body {
+            BlockBody::Item(item) => Some(item.turn_id),
+            BlockBody::Message(message) => Some(message.turn_id),
+            BlockBody::Ended(ended) => Some(ended.turn_id),
+            BlockBody::Earlier { .. }
+            | BlockBody::Retried(_)
+            | BlockBody::Updated { .. }
+            | BlockBody::Suspended
+            | BlockBody::Resumed { .. } => None,
+        }
+    }
+
+    /// Adds what is new of a text that grows. What comes after a gap waits for the complete item.
+    pub(crate) fn grow(&mut self, offset_bytes: u64, text: &str) {
+        let Some(known) = self.length.checked_sub(offset_bytes).and_then(|known| usize::try_from(known).ok())
+        else {
+            return;
+        };
+        let Some(new) = text.get(known..).filter(|new| !new.is_empty()) else { return };
+        match &mut self.body {
+            BlockBody::Message(message) => message.text.push_str(new),
+            BlockBody::Item(item) => match &mut item.body {
+                ItemBody::Reasoning(reasoning) => reasoning.summary.push_str(new),
+                ItemBody::Command(command) => {
+                    command.output_so_far.push_str(new);
+                    keep_tail(&mut command.output_so_far);
+                }
+                ItemBody::UserMessage(_)
+                | ItemBody::AgentMessage(_)
+                | ItemBody::FileChange(_)
+                | ItemBody::ToolCall(_)
+                | ItemBody::Notice(_)
+                | ItemBody::Unknown(_) => return,
+            },
+            BlockBody::Earlier { .. }
+            | BlockBody::Retried(_)
+            | BlockBody::Updated { .. }
+            | BlockBody::Suspended
+            | BlockBody::Resumed { .. }
+            | BlockBody::Ended(_) => return,
+        }
+        self.length += new.len() as u64;
+    }
+
+    /// The item ended; this is all of it.
+    pub(crate) fn complete(&mut self, item: Item) {
+        let (handed, fence) = match &self.body {
+            BlockBody::Message(message) => (message.from_bytes, message.fence.clone()),
+            BlockBody::Earlier { .. }
+            | BlockBody::Item(_)
+            | BlockBody::Retried(_)
+            | BlockBody::Updated { .. }
+            | BlockBody::Suspended
+            | BlockBody::Resumed { .. }
+            | BlockBody::Ended(_) => (0, None),
+        };
+        let answer = self.answer.take();
+        *self = Self { answer, ..Self::of_item(item, handed, fence) };
+        self.close();
+    }
+
+    /// It can't change any more, whatever it says of itself.
+    pub(crate) fn close(&mut self) {
+        self.is_final = true;
+        if let BlockBody::Message(message) = &mut self.body
+            && message.end == MessageEnd::Open
+        {
+            message.end = MessageEnd::Complete;
+        }
+    }
+}
+
+fn is_over(item: &Item) -> bool {
+    item.completed_at.is_some() || item.status != ItemStatus::InProgress
+}
+
+fn message_end(status: &ItemStatus, is_final: bool) -> MessageEnd {
+    match status {
+        ItemStatus::Discarded => MessageEnd::BrokenOff,
+        ItemStatus::InProgress
+        | ItemStatus::Completed
+        | ItemStatus::Failed
+        | ItemStatus::Declined
+        | ItemStatus::Interrupted
+        | ItemStatus::Unknown(_) => {
+            if is_final {
+                MessageEnd::Complete
+            } else {
+                MessageEnd::Open
+            }
+        }
+    }
+}
+
+/// What of a text was not handed out.
+fn rest(text: &str, handed_bytes: u64) -> String {
+    usize::try_from(handed_bytes).ok().and_then(|from| text.get(from..)).unwrap_or_default().to_owned()
+}
+
+fn keep_tail(text: &mut String) {
+    // Twice as much may gather, so that not every piece moves the whole.
+    if text.len() > 2 * LIVE_OUTPUT_BYTES {
+        let mut cut = text.len() - LIVE_OUTPUT_BYTES;
+        while !text.is_char_boundary(cut) {
+            cut += 1;
+        }
+        text.drain(..cut);
+    }
+}

@@ -1,0 +1,42 @@
+//! What a change of settings means to a person. Knows the settings that people look at.
+
+use protocol::event::SessionUpdated;
+use protocol::session::SessionSettings;
+
+use crate::status::effort_text;
+
+/// One thing that is different now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it is called.
+    pub what: &'static str,
+    /// What it is now.
+    pub to: String,
+}
+
+/// What is different after an update; settings that no screen shows are left out.
+pub(crate) fn between(
+    title: Option<&str>,
+    before: Option<&SessionSettings>,
+    updated: &SessionUpdated,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if let Some(to) = updated.title.as_deref().filter(|to| Some(*to) != title) {
+        changes.push(Change { what: "title", to: to.to_owned() });
+    }
+    let Some(before) = before else { return changes };
+    let after = &updated.settings;
+    let mut note = |what, before: String, after: String| {
+        if before != after {
+            changes.push(Change { what, to: after });
+        }
+    };
+    let effort = |settings: &SessionSettings| {
+        settings.reasoning_effort.as_ref().map_or("default", effort_text).to_owned()
+    };
+    note("model", before.model.clone(), after.model.clone());
+    note("effort", effort(before), effort(after));
+    note("sandbox", before.sandbox.as_str().to_owned(), after.sandbox.as_str().to_owned());
+    note("approvals", before.approval.as_str().to_owned(), after.approval.as_str().to_owned());
+    changes
+}

@@ -1,0 +1,21 @@
+//! What a screen shows of a session: a pure fold of snapshots, events, deltas and presence.
+//!
+//! `View` takes what the daemon sends and keeps two things: blocks, in the order they are read, and a `Status`.
+//! A block that can't change any more is handed out once, by `View::take_finished`, and forgotten; what is left is
+//! small however long the session is. A snapshot or an event that was seen before changes nothing, so attaching
+//! again never shows anything twice. `escape`, `fold` and `words` turn content into harmless text, in the words
+//! that people read. Knows nothing of terminals, colours and widths.
+
+mod block;
+mod changes;
+pub mod escape;
+pub mod fold;
+mod settled;
+mod status;
+mod view;
+pub mod words;
+
+pub use block::{Block, BlockBody, Message, MessageEnd};
+pub use changes::Change;
+pub use status::{Activity, Link, Status};
+pub use view::View;

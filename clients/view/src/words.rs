@@ -1,0 +1,277 @@
+//! The words in which people are told of turns, failures, money and time; the same that the command line uses.
+//! Knows nothing of screens.
+
+use std::path::Path;
+
+use protocol::event::{ModelRetried, TurnEnded};
+use protocol::item::{ChangeKind, ChangedFile, CommandExit};
+use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
+use protocol::question::{Decision, GrantScope, QuestionKind};
+use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
+
+use crate::escape;
+
+/// How a turn ended, if there is more to say than that it did; not escaped.
+#[must_use]
+pub fn ending(outcome: &TurnOutcome) -> Option<String> {
+    match outcome {
+        TurnOutcome::Completed => None,
+        TurnOutcome::Failed { failure } => Some(failed(failure)),
+        TurnOutcome::Interrupted { reason, actor } => {
+            let by = actor.as_ref().map(|actor| format!(" by {}", actor.name)).unwrap_or_default();
+            Some(match reason {
+                InterruptReason::Requested => format!("Interrupted{by}"),
+                InterruptReason::Unanswered => "A question waited and nobody could answer it".to_owned(),
+                InterruptReason::DaemonStopped => {
+                    "The daemon stopped in the middle of the turn; what was done stays".to_owned()
+                }
+                InterruptReason::Unknown(reason) => format!("Interrupted{by}: {reason}"),
+            })
+        }
+        TurnOutcome::LimitReached { message, .. } => Some(message.clone()),
+        TurnOutcome::Unknown(value) => {
+            Some(format!("The turn ended in a way that is not known here: {value}"))
+        }
+    }
+}
+
+/// What to do about an end, if something can be done.
+#[must_use]
+pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
+    let TurnOutcome::Failed { failure } = outcome else { return None };
+    match failure {
+        TurnFailure::Provider(failure) => match failure.kind {
+            ProviderFailureKind::Unreachable => Some(format!(
+                "Is the server up, and is `base_url` of `model_providers.{}` right? See `skein config path`",
+                failure.provider
+            )),
+            ProviderFailureKind::Unauthorized => Some(format!(
+                "Set the key in the variable that `env_key` of `model_providers.{}` names",
+                failure.provider
+            )),
+            ProviderFailureKind::ContextTooLong => {
+                Some("Start a new session, or take a model with a longer context".to_owned())
+            }
+            ProviderFailureKind::RateLimited
+            | ProviderFailureKind::Rejected
+            | ProviderFailureKind::Failed
+            | ProviderFailureKind::Cut
+            | ProviderFailureKind::Stalled
+            | ProviderFailureKind::Malformed
+            | ProviderFailureKind::Unknown(_) => None,
+        },
+        TurnFailure::Internal { .. } => Some("See `skein daemon logs`".to_owned()),
+        TurnFailure::ModelStopped { .. }
+        | TurnFailure::Loop { .. }
+        | TurnFailure::Storage { .. }
+        | TurnFailure::Unknown(_) => None,
+    }
+}
+
+fn failed(failure: &TurnFailure) -> String {
+    match failure {
+        TurnFailure::Provider(failure) => provider(failure),
+        TurnFailure::ModelStopped { reason } => format!("The model stopped early: {reason}"),
+        TurnFailure::Loop { repetitions, tool } => {
+            format!("The model made the same call of `{tool}` {repetitions} times in a row")
+        }
+        TurnFailure::Storage { message } => format!("The session's log can't be written: {message}"),
+        TurnFailure::Internal { message } => message.clone(),
+        TurnFailure::Unknown(value) => {
+            format!("The turn failed in a way that is not known here: {value}")
+        }
+    }
+}
+
+/// A failure of a provider: who, with which status, in which words; not escaped.
+#[must_use]
+pub fn provider(failure: &ProviderFailure) -> String {
+    let ProviderFailure { provider, kind, status, message } = failure;
+    let (what, is_sentence) = match kind {
+        // Where no answer came, the daemon says what happened, in a sentence of its own.
+        ProviderFailureKind::Unreachable => ("can't be reached", true),
+        ProviderFailureKind::Unauthorized => ("does not accept the key", true),
+        ProviderFailureKind::Cut => ("ended its answer in the middle", true),
+        ProviderFailureKind::Stalled => ("fell silent", true),
+        ProviderFailureKind::Malformed => ("sent an answer that can't be read", true),
+        ProviderFailureKind::RateLimited => ("takes no more requests now", false),
+        ProviderFailureKind::Rejected => ("refused the request", false),
+        ProviderFailureKind::ContextTooLong => ("can't take a request this long", false),
+        ProviderFailureKind::Failed => ("failed", false),
+        ProviderFailureKind::Unknown(kind) => (kind.as_str(), false),
+    };
+    let message = message.trim();
+    match status {
+        _ if message.is_empty() => format!("The provider `{provider}` {what}"),
+        Some(status) => format!("The provider `{provider}` {what} (HTTP {status}): {message}"),
+        None if is_sentence => format!("{message} (provider `{provider}`)"),
+        None => format!("The provider `{provider}` {what}: {message}"),
+    }
+}
+
+/// That a provider failed and is asked again; not escaped.
+#[must_use]
+pub fn retry(retried: &ModelRetried) -> String {
+    let ModelRetried { attempt, max_attempts, delay_ms, failure, .. } = retried;
+    format!("{}; retry {attempt} of {max_attempts} in {}", provider(failure), span(*delay_ms))
+}
+
+/// What is asked, as a headline; nothing in it comes from the model.
+#[must_use]
+pub fn asked(kind: &QuestionKind) -> &'static str {
+    match kind {
+        QuestionKind::Command { is_escalated: true, .. } => {
+            "The agent asks to run a command outside the sandbox"
+        }
+        QuestionKind::Command { is_escalated: false, .. } => "The agent asks to run a command",
+        QuestionKind::FileChange { .. } => "The agent asks to change files",
+        QuestionKind::Unknown(_) => "The agent asks something that this client does not know",
+    }
+}
+
+/// What was decided.
+#[must_use]
+pub fn decided(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Allow { scope } => match scope {
+            GrantScope::Once => "allowed once",
+            GrantScope::Turn => "allowed for this turn",
+            GrantScope::Session => "allowed for this session",
+            GrantScope::Always => "always allowed",
+            GrantScope::Unknown(_) => "allowed",
+        },
+        Decision::Deny { .. } => "declined",
+        Decision::Unknown(_) => "decided in a way that is not known here",
+    }
+}
+
+/// Why a command ended, if it did not end well by itself.
+#[must_use]
+pub fn exit(exit: &CommandExit) -> Option<String> {
+    match exit {
+        CommandExit::Code { code: 0 } => None,
+        CommandExit::Code { code } => Some(format!("exit code {code}")),
+        CommandExit::Signal { signal } => Some(format!("ended by signal {signal}")),
+        CommandExit::TimedOut { after_ms } => Some(format!("ended after {}", span(*after_ms))),
+        CommandExit::Interrupted => Some("interrupted".to_owned()),
+        CommandExit::Unknown(exit) => Some(format!("ended: {exit}")),
+    }
+}
+
+/// What happens to a file, with its path as seen from a folder; escaped.
+#[must_use]
+pub fn changed(file: &ChangedFile, cwd: &Path) -> String {
+    let relative = |path: &Path| {
+        let path = path.strip_prefix(cwd).unwrap_or(path);
+        escape::line(&path.to_string_lossy()).into_owned()
+    };
+    let path = relative(&file.path);
+    match (&file.kind, &file.moved_to) {
+        (_, Some(to)) => format!("moved {path} → {}", relative(to)),
+        (ChangeKind::Add, None) => format!("added {path}"),
+        (ChangeKind::Delete, None) => format!("deleted {path}"),
+        (ChangeKind::Update | ChangeKind::Unknown(_), None) => format!("edited {path}"),
+    }
+}
+
+/// Time, tokens and money of a turn.
+#[must_use]
+pub fn spent(ended: &TurnEnded) -> String {
+    let cost = ended.cost.map(|cost| format!(" · ${cost:.4}")).unwrap_or_default();
+    format!("{} · {}{cost}", span(ended.duration_ms), tokens(&ended.usage))
+}
+
+/// Tokens in and out.
+#[must_use]
+pub fn tokens(usage: &Usage) -> String {
+    let cached = match usage.cached_input_tokens {
+        0 => String::new(),
+        cached => format!(" ({} cached)", thousands(cached)),
+    };
+    format!("{} tokens in{cached}, {} out", thousands(usage.input_tokens), thousands(usage.output_tokens))
+}
+
+/// `1,234,567`.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// `340 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
+#[must_use]
+pub fn span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 => format!("{seconds}.{} s", ms % 1000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600_000..86_400_000 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_provider_is_quoted_with_its_status() {
+        let failure = |kind, status, message: &str| ProviderFailure {
+            provider: "local".to_owned(),
+            kind,
+            status,
+            message: message.to_owned(),
+        };
+        for (failure, text) in [
+            (
+                failure(ProviderFailureKind::Unauthorized, Some(401), "Incorrect API key\n"),
+                "The provider `local` does not accept the key (HTTP 401): Incorrect API key",
+            ),
+            (
+                failure(ProviderFailureKind::Stalled, None, "Local sent nothing"),
+                "Local sent nothing (provider `local`)",
+            ),
+            (failure(ProviderFailureKind::Failed, None, "oops"), "The provider `local` failed: oops"),
+            (
+                failure(ProviderFailureKind::Cut, None, ""),
+                "The provider `local` ended its answer in the middle",
+            ),
+        ] {
+            assert_eq!(provider(&failure), text);
+        }
+    }
+
+    #[test]
+    fn numbers_and_spans_are_short() {
+        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(thousands(number), shown);
+        }
+        for (ms, shown) in [(999, "999 ms"), (2450, "2.4 s"), (185_000, "3 min 5 s")] {
+            assert_eq!(span(ms), shown);
+        }
+    }
+
+    #[test]
+    fn changes_are_named_within_the_folder() {
+        let file = |kind, moved_to: Option<&str>| ChangedFile {
+            path: PathBuf::from("/repo/src/a.rs"),
+            kind,
+            moved_to: moved_to.map(PathBuf::from),
+            diff: String::new(),
+        };
+        let cwd = Path::new("/repo");
+        assert_eq!(changed(&file(ChangeKind::Add, None), cwd), "added src/a.rs");
+        assert_eq!(changed(&file(ChangeKind::Update, Some("/tmp/b")), cwd), "moved src/a.rs → /tmp/b");
+        assert_eq!(changed(&file(ChangeKind::Delete, None), Path::new("/x")), "deleted /repo/src/a.rs");
+    }
+}
