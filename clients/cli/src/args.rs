@@ -14,10 +14,14 @@ use crate::policy::PolicyCommand;
 use crate::ps::{PsArgs, StopArgs};
 use crate::questions::QuestionsCommand;
 use crate::sandbox::SandboxArgs;
+use crate::screen::ScreenArgs;
 use crate::send::SendArgs;
 use crate::sessions::SessionsCommand;
 
 const HELP_AFTER: &str = "\
+Without a command, `skein` and `skein \"PROMPT\"` open the terminal UI on a new session in this folder, and
+`skein -c` on the last one.
+
 Begin with:
   skein demo                          see it work, with neither key nor network
   skein exec \"make the failing test pass\"
@@ -29,11 +33,14 @@ Begin with:
 
 /// A coding agent whose sessions live in a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "skein", version, after_help = HELP_AFTER, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, infer_long_args = false)]
+#[command(name = "skein", version, after_help = HELP_AFTER)]
+#[command(disable_help_subcommand = true, infer_long_args = false, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    /// Without a command: the terminal UI, on a new session in this folder.
+    #[command(flatten)]
+    pub(crate) screen: ScreenArgs,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// The commands.

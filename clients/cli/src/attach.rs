@@ -9,6 +9,7 @@ use protocol::event::{Event, EventRecord};
 use protocol::ids::RequestId;
 use protocol::question::QuestionAnswerParams;
 use protocol::session::{Presence, SessionReadParams, SessionSnapshot};
+use tui::Mode;
 
 use crate::bell::Bell;
 use crate::connect::{back, connect};
@@ -18,6 +19,7 @@ use crate::exec::human::Human;
 use crate::exec::outcome::{Ending, asked_text};
 use crate::output::Output;
 use crate::presence::Watch;
+use crate::screen;
 use crate::select;
 use crate::sessions::OneArgs;
 
@@ -37,7 +39,8 @@ pub(crate) struct LogsArgs {
 /// Which session, and what may be done there.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Questions of the session are asked here, if a person is at this terminal. Ctrl-C leaves; the session goes on.
+At a terminal this is the terminal UI; elsewhere, and with `--text`, the session as text, whose questions are
+asked here if a person is at this terminal. Leaving it ends nothing; the session goes on.
 `skein send` says something to it, `skein stop` stops its turn.
 
 The terminal's bell rings, with a notification where the terminal shows one, when a turn ends and when a
@@ -48,9 +51,12 @@ pub(crate) struct AttachArgs {
     /// Only look on: nothing is asked here, and nothing can be changed from here
     #[arg(long)]
     watch: bool,
-    /// Become the only one who may write, until you leave
+    /// Become the only one who may write, until you leave; as text
     #[arg(long, conflicts_with = "watch")]
     take_over: bool,
+    /// Print it as text, also at a terminal
+    #[arg(long)]
+    text: bool,
 }
 
 /// Prints what happened, and goes on if that is asked for.
@@ -74,6 +80,11 @@ pub(crate) async fn attach(args: AttachArgs, output: Output) -> Result<(), CliEr
     let name = if args.watch { "skein attach --watch" } else { "skein attach" };
     let mut connection = connect(name, output).await?;
     let session_id = select::named(&mut connection, args.which.session.as_deref(), args.which.last).await?;
+    if screen::is_possible() && !args.text && !args.take_over {
+        drop(connection);
+        let mode = if args.watch { Mode::Watch } else { Mode::Drive };
+        return screen::attach(session_id, mode).await;
+    }
     let cwd = select::read(&mut connection, session_id).await?.settings.cwd;
     let asker = if args.watch { None } else { Asker::at_terminal(output) };
     let mut attached = if args.watch {

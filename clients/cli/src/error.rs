@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use client::{ClientError, ErrorKind, RpcError};
 use protocol::error::{ConfigurationProblem, ErrorDetail};
+use tui::TuiError;
 
 use crate::escape;
 use crate::local::LocalError;
@@ -48,6 +49,9 @@ pub(crate) enum CliError {
     /// What ran in this process.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// The terminal UI.
+    #[error(transparent)]
+    Screen(#[from] TuiError),
     /// Standard output can't be written.
     #[error("Can't write to standard output")]
     Output(#[source] io::Error),
@@ -81,14 +85,19 @@ impl CliError {
         match self {
             Self::Usage { .. } => EXIT_USAGE,
             Self::File { action, .. } if *action == "read" => EXIT_USAGE,
-            Self::Client(error) => match error.kind() {
+            Self::Screen(TuiError::NoTerminal) => EXIT_USAGE,
+            Self::Client(error) | Self::Screen(TuiError::Client(error)) => match error.kind() {
                 ErrorKind::Request => EXIT_USAGE,
                 ErrorKind::Unreachable => EXIT_UNREACHABLE,
                 ErrorKind::Failed => EXIT_FAILED,
             },
             Self::Local(error) => error.exit_code,
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => EXIT_OUTPUT_CLOSED,
-            Self::File { .. } | Self::Output(_) | Self::System { .. } | Self::Failed { .. } => EXIT_FAILED,
+            Self::File { .. }
+            | Self::Output(_)
+            | Self::System { .. }
+            | Self::Screen(TuiError::Terminal(_))
+            | Self::Failed { .. } => EXIT_FAILED,
         }
     }
 
@@ -97,6 +106,7 @@ impl CliError {
         match self {
             Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
             Self::Client(error) => error.hint().map(|hint| hint.into_owned()),
+            Self::Screen(error) => error.hint().map(|hint| hint.into_owned()),
             Self::Local(error) => error.hint.clone(),
             Self::File { .. } | Self::Output(_) | Self::System { .. } => None,
         }
@@ -140,7 +150,7 @@ impl CliError {
 
     /// What is wrong with the settings, if that is what the daemon refused.
     fn configuration_problem(&self) -> Option<&ConfigurationProblem> {
-        let Self::Client(error) = self else { return None };
+        let (Self::Client(error) | Self::Screen(TuiError::Client(error))) = self else { return None };
         match error.refusal()?.detail.as_deref()? {
             ErrorDetail::Configuration(problem) => Some(problem),
             ErrorDetail::VersionMismatch { .. }

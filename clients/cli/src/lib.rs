@@ -22,6 +22,7 @@ mod presence;
 mod ps;
 mod questions;
 mod sandbox;
+mod screen;
 mod select;
 mod send;
 mod sessions;
@@ -33,8 +34,8 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
 use crate::daemon::DaemonCommand;
@@ -55,9 +56,16 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
             output,
         );
     }
-    let command = match Cli::try_parse_from(args) {
-        Ok(cli) => cli.command,
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
         Err(error) => return ExitCode::from(refuse(&error, args, output)),
+    };
+    let Some(command) = cli.command else {
+        if args.len() < 2 && !screen::is_possible() {
+            output.note_part(&Cli::command().render_help().to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+        return code(block_on(screen::run(cli.screen, output)), output);
     };
     match command {
         Command::Exec(args) => match block_on(async { Ok(exec::run(args, output).await) }) {

@@ -1,0 +1,124 @@
+//! `skein [PROMPT]`, and `skein attach` at a terminal: the terminal UI. Knows which session is meant; what it looks
+//! like is `tui`'s business.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+use client::ConnectOptions;
+use protocol::ids::SessionId;
+use protocol::session::{SessionCreateParams, SettingsOverrides};
+use tui::{Mode, SessionChoice, TuiOptions};
+
+use crate::args::Cli;
+use crate::connect::connect;
+use crate::error::CliError;
+use crate::exec::args::{ApprovalChoice, SandboxChoice};
+use crate::output::Output;
+use crate::select::{self, absolute_folder};
+
+/// A single word with one slip in so many letters of a command is that command, mistyped, and no prompt.
+const LETTERS_PER_SLIP: usize = 3;
+
+/// What to begin with.
+#[derive(Args, Debug)]
+pub(crate) struct ScreenArgs {
+    /// What to do first
+    prompt: Option<String>,
+    /// Go on with the last session of this folder
+    #[arg(short = 'c', long = "continue")]
+    goes_on: bool,
+    /// Work in this folder
+    #[arg(short = 'C', long = "cd", value_name = "DIR")]
+    cd: Option<PathBuf>,
+    /// The model
+    #[arg(short, long)]
+    model: Option<String>,
+    /// A profile of the configuration
+    #[arg(short, long, value_name = "NAME")]
+    profile: Option<String>,
+    /// What commands may touch
+    #[arg(short, long, value_name = "MODE")]
+    sandbox: Option<SandboxChoice>,
+    /// When a person is asked
+    #[arg(short = 'a', long = "ask-for-approval", value_name = "POLICY")]
+    approval: Option<ApprovalChoice>,
+}
+
+/// Whether there is a terminal that can show it.
+pub(crate) fn is_possible() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
+}
+
+/// A new session, or the last one of the folder.
+pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError> {
+    refuse_mistyped(args.prompt.as_deref())?;
+    let folder = absolute_folder(args.cd.as_deref())?;
+    let overrides = SettingsOverrides {
+        profile: args.profile,
+        values: Vec::new(),
+        model: args.model,
+        sandbox: args.sandbox.map(Into::into),
+        approval: args.approval.map(Into::into),
+    };
+    let session = if args.goes_on {
+        if overrides != SettingsOverrides::default() {
+            let note =
+                "note: the session keeps its settings; `/model`, `/sandbox` and `/approvals` change them";
+            output.note(note);
+        }
+        let mut connection = connect("skein", output).await?;
+        SessionChoice::Existing(select::last_of(&mut connection, &folder).await?.id)
+    } else {
+        let session_id = Some(SessionId::generate());
+        let params =
+            SessionCreateParams { session_id, cwd: folder, overrides, ..SessionCreateParams::default() };
+        SessionChoice::New(Box::new(params))
+    };
+    show(session, Mode::Drive, args.prompt).await
+}
+
+/// A session that exists.
+pub(crate) async fn attach(session: SessionId, mode: Mode) -> Result<(), CliError> {
+    show(SessionChoice::Existing(session), mode, None).await
+}
+
+async fn show(session: SessionChoice, mode: Mode, prompt: Option<String>) -> Result<(), CliError> {
+    let connect = ConnectOptions::new("skein");
+    Ok(Box::pin(tui::run(TuiOptions { session, mode, prompt, connect })).await?)
+}
+
+/// A mistyped command must not be said to a model.
+fn refuse_mistyped(prompt: Option<&str>) -> Result<(), CliError> {
+    let Some(word) = prompt.filter(|prompt| !prompt.contains(char::is_whitespace)) else { return Ok(()) };
+    let command = Cli::command();
+    let alike = command
+        .get_subcommands()
+        .map(|known| (strsim::damerau_levenshtein(word, known.get_name()), known.get_name()))
+        .filter(|(slips, name)| slips * LETTERS_PER_SLIP <= name.len())
+        .min();
+    match alike {
+        Some((_, meant)) => Err(CliError::usage(
+            format!("`{word}` is no command"),
+            format!("Perhaps `skein {meant}` was meant; a prompt of one word goes with `skein exec {word}`"),
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_command_is_no_prompt() {
+        for word in ["exce", "atach", "sesions", "doctr", "demon"] {
+            assert!(refuse_mistyped(Some(word)).is_err(), "{word}");
+        }
+        for prompt in ["fix the test", "attach the label to the box", "hello", "refactor!"] {
+            assert!(refuse_mistyped(Some(prompt)).is_ok(), "{prompt}");
+        }
+        assert!(refuse_mistyped(None).is_ok());
+    }
+}
