@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
+use view::escape;
 
 use crate::error::CliError;
-use crate::escape;
 use crate::local::Local;
 use crate::output::Output;
 use crate::select::absolute_folder;

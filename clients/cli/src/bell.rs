@@ -1,6 +1,7 @@
 //! Calling a person to the terminal: the bell, and a notification where the terminal is known to show one.
 
-use crate::escape;
+use view::escape;
+
 use crate::output::Output;
 
 /// Letters of a notification.
@@ -56,8 +57,7 @@ impl Bell {
     }
 
     fn sequence(self, text: &str) -> String {
-        let text = escape::shortened(text, TEXT_LETTERS);
-        let text = escape::line(&text);
+        let text = escape::short_line(text, TEXT_LETTERS);
         match self {
             Self::Silent => String::new(),
             Self::Plain => "\x07".to_owned(),

@@ -12,15 +12,14 @@ use client::{
 };
 use protocol::api::daemon::DaemonClient;
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
+use view::{escape, words};
 
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::escape;
 use crate::install::{InstallArgs, install};
 use crate::local::{DaemonMode, Local};
 use crate::output::Output;
 use crate::sessions::now;
-use crate::span;
 use crate::table::pairs;
 
 /// Between two looks at a log that is followed.
@@ -160,7 +159,7 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
     let since = now().since(status.started_at);
     let state = if status.is_draining { "stopping" } else { "running" };
     let mut rows = vec![
-        ("state", format!("{state} for {} (process {})", span::show(since), status.pid)),
+        ("state", format!("{state} for {} (process {})", words::span(since), status.pid)),
         ("version", format!("{} (build {})", status.version, status.build)),
         ("turns", format!("{} running or waiting", status.running_turns)),
         ("sessions", format!("{} in memory", status.loaded_sessions)),

@@ -9,11 +9,11 @@ use client::{ClientError, Connection, Folders, is_same_build, own_build};
 use protocol::api::daemon::DaemonClient;
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 use protocol::profile::{SandboxReport, SandboxRung};
+use view::escape;
 
 use crate::config;
 use crate::connect::connect;
 use crate::error::{CliError, problem_text};
-use crate::escape;
 use crate::output::Output;
 use crate::style::Style;
 use crate::table::json;

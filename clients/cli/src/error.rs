@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use client::{ClientError, ErrorKind, RpcError};
 use protocol::error::{ConfigurationProblem, ErrorDetail};
 use tui::TuiError;
+use view::escape;
 
-use crate::escape;
 use crate::local::LocalError;
 use crate::output::Output;
 

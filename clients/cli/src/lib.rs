@@ -12,7 +12,6 @@ mod daemon;
 mod demo;
 mod doctor;
 mod error;
-mod escape;
 mod exec;
 mod install;
 mod local;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use view::escape;
 
 use crate::error::CliError;
-use crate::escape;
 use crate::local::{Local, PolicyCheck};
 use crate::output::Output;
 use crate::select::absolute_folder;

@@ -2,8 +2,7 @@
 
 use protocol::ids::ClientId;
 use protocol::session::{Attachment, ClientRole, Presence};
-
-use crate::escape;
+use view::escape;
 
 /// Who was there last.
 #[derive(Default)]

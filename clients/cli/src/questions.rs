@@ -7,15 +7,14 @@ use protocol::ids::{QuestionId, RequestId};
 use protocol::question::{
     Decision, GrantScope, OpenQuestion, QuestionAnswerParams, QuestionKind, QuestionListParams,
 };
+use view::{escape, words};
 
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::escape;
 use crate::exec::human::folded;
 use crate::exec::outcome::asked_text;
 use crate::output::Output;
 use crate::sessions::now;
-use crate::span;
 use crate::table::json;
 
 /// Lines of a patch that are shown.
@@ -142,7 +141,7 @@ fn print(questions: &[OpenQuestion], output: Output) -> Result<(), CliError> {
     let style = output.out;
     let mut text = String::new();
     for OpenQuestion { session_id, question } in questions {
-        let since = span::show(now().since(question.asked_at));
+        let since = words::span(now().since(question.asked_at));
         text.push_str(&format!(
             "{} {}\n",
             style.bold(question.id.to_string()),
@@ -153,8 +152,7 @@ fn print(questions: &[OpenQuestion], output: Output) -> Result<(), CliError> {
             QuestionKind::Command { cwd, justification, .. } => {
                 text.push_str(&format!("  in {}\n", escape::line(&cwd.to_string_lossy())));
                 if let Some(justification) = justification {
-                    let justification = escape::shortened(justification, 600);
-                    text.push_str(&format!("  it says: {}\n", escape::line(&justification)));
+                    text.push_str(&format!("  it says: {}\n", escape::short_line(justification, 600)));
                 }
             }
             QuestionKind::FileChange { patch } => {

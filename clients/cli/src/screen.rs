@@ -23,8 +23,9 @@ const LETTERS_PER_SLIP: usize = 3;
 /// What to begin with.
 #[derive(Args, Debug)]
 pub(crate) struct ScreenArgs {
-    /// What to do first
-    prompt: Option<String>,
+    /// What to do first, as one argument
+    #[arg(value_name = "PROMPT")]
+    prompt: Vec<String>,
     /// Go on with the last session of this folder
     #[arg(short = 'c', long = "continue")]
     goes_on: bool,
@@ -53,7 +54,7 @@ pub(crate) fn is_possible() -> bool {
 
 /// A new session, or the last one of the folder.
 pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError> {
-    refuse_mistyped(args.prompt.as_deref())?;
+    let prompt = prompt(args.prompt)?;
     let folder = absolute_folder(args.cd.as_deref())?;
     let overrides = SettingsOverrides {
         profile: args.profile,
@@ -76,7 +77,7 @@ pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError
             SessionCreateParams { session_id, cwd: folder, overrides, ..SessionCreateParams::default() };
         SessionChoice::New(Box::new(params))
     };
-    show(session, Mode::Drive, args.prompt).await
+    show(session, Mode::Drive, prompt).await
 }
 
 /// A session that exists.
@@ -89,9 +90,22 @@ async fn show(session: SessionChoice, mode: Mode, prompt: Option<String>) -> Res
     Ok(Box::pin(tui::run(TuiOptions { session, mode, prompt, connect })).await?)
 }
 
-/// A mistyped command must not be said to a model.
-fn refuse_mistyped(prompt: Option<&str>) -> Result<(), CliError> {
-    let Some(word) = prompt.filter(|prompt| !prompt.contains(char::is_whitespace)) else { return Ok(()) };
+/// The prompt, if there is one. A mistyped command must not be said to a model.
+fn prompt(mut arguments: Vec<String>) -> Result<Option<String>, CliError> {
+    if let Some(first) = arguments.first() {
+        refuse_mistyped(first)?;
+    }
+    if arguments.len() > 1 {
+        let quoted = format!("skein \"{}\"", arguments.join(" "));
+        return Err(CliError::usage("The prompt is one argument", format!("Put it in quotes: {quoted}")));
+    }
+    Ok(arguments.pop())
+}
+
+fn refuse_mistyped(word: &str) -> Result<(), CliError> {
+    if word.contains(char::is_whitespace) {
+        return Ok(());
+    }
     let command = Cli::command();
     let alike = command
         .get_subcommands()
@@ -114,11 +128,14 @@ mod tests {
     #[test]
     fn a_mistyped_command_is_no_prompt() {
         for word in ["exce", "atach", "sesions", "doctr", "demon"] {
-            assert!(refuse_mistyped(Some(word)).is_err(), "{word}");
+            for arguments in [vec![word.to_owned()], vec![word.to_owned(), "x".to_owned()]] {
+                assert!(prompt(arguments).is_err(), "{word}");
+            }
         }
-        for prompt in ["fix the test", "attach the label to the box", "hello", "refactor!"] {
-            assert!(refuse_mistyped(Some(prompt)).is_ok(), "{prompt}");
+        for text in ["fix the test", "attach the label to the box", "hello", "refactor!"] {
+            assert_eq!(prompt(vec![text.to_owned()]).expect("a prompt").as_deref(), Some(text));
         }
-        assert!(refuse_mistyped(None).is_ok());
+        assert!(prompt(Vec::new()).expect("none is fine").is_none());
+        assert!(prompt(vec!["fix".to_owned(), "it".to_owned()]).is_err(), "quotes are missing");
     }
 }

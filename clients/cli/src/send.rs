@@ -8,14 +8,13 @@ use protocol::ids::{QueuedId, RequestId, SessionId};
 use protocol::queue::{QueueCancelParams, QueueListParams, QueueUpdateParams};
 use protocol::session::{QueuedInput, SessionStatus};
 use protocol::turn::{InputPart, TurnEnqueueParams, TurnSteerParams};
+use view::{escape, words};
 
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::escape;
 use crate::output::Output;
 use crate::select;
 use crate::sessions::now;
-use crate::span;
 use crate::table::table;
 
 /// Letters of an input in a table.
@@ -166,7 +165,7 @@ impl Queue {
             vec![
                 (index + 1).to_string(),
                 queued.id.to_string(),
-                format!("{} ago", span::show(now.since(queued.queued_at))),
+                format!("{} ago", words::span(now.since(queued.queued_at))),
                 escape::line(&queued.actor.name).into_owned(),
                 shown(&queued.input),
             ]

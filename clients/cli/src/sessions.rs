@@ -9,15 +9,13 @@ use protocol::session::{
     SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary, SessionUpdateParams,
     SettingsOverrides,
 };
+use view::{escape, words};
 
 use crate::attach::print_snapshot;
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::escape;
-use crate::exec::human::thousands;
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
-use crate::span;
 use crate::table::{json, pairs, table};
 
 /// Sessions in a list, unless told otherwise.
@@ -157,7 +155,7 @@ pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), C
             vec![
                 select::short(session.id),
                 state(&session.status).to_owned(),
-                format!("{} ago", span::show(now.since(session.updated_at))),
+                format!("{} ago", words::span(now.since(session.updated_at))),
                 session.turn_count.to_string(),
                 escape::line(&session.settings.cwd.to_string_lossy()).into_owned(),
                 title(session),
@@ -178,14 +176,14 @@ fn rows(summary: &SessionSummary) -> Vec<(&'static str, String)> {
         ("folder", escape::line(&settings.cwd.to_string_lossy()).into_owned()),
         ("model", format!("{} ({})", escape::line(&settings.model), escape::line(&settings.provider))),
         ("sandbox", format!("{}, approval {}", settings.sandbox.as_str(), settings.approval.as_str())),
-        ("made", format!("{} ago", span::show(now.since(summary.created_at)))),
-        ("active", format!("{} ago", span::show(now.since(summary.updated_at)))),
+        ("made", format!("{} ago", words::span(now.since(summary.created_at)))),
+        ("active", format!("{} ago", words::span(now.since(summary.updated_at)))),
         ("turns", summary.turn_count.to_string()),
     ];
     let usage = &summary.usage;
     rows.push((
         "tokens",
-        format!("{} in, {} out", thousands(usage.input_tokens), thousands(usage.output_tokens)),
+        format!("{} in, {} out", words::thousands(usage.input_tokens), words::thousands(usage.output_tokens)),
     ));
     rows
 }

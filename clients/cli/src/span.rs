@@ -1,4 +1,4 @@
-//! Spans of time: as a person types them, and as a person reads them.
+//! Spans of time as a person types them. How they are shown stands in `view::words`.
 
 use std::time::Duration;
 
@@ -35,18 +35,6 @@ fn positive(span: Duration, text: &str) -> Result<Duration, String> {
     if span.as_millis() == 0 { Err(format!("`{text}` is no time at all")) } else { Ok(span) }
 }
 
-/// `340 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`.
-pub(crate) fn show(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match ms {
-        0..1000 => format!("{ms} ms"),
-        1000..60_000 => format!("{seconds}.{} s", ms % 1000 / 100),
-        60_000..3_600_000 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3_600_000..86_400_000 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,20 +58,6 @@ mod tests {
             ["", "0", "0s", "-1", "x", "5 m", "5y", "m5", "1h30", "inf", "1e400", "9999999999999999999d"]
         {
             assert!(parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn spans_are_shown_in_two_units_at_most() {
-        for (ms, shown) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (2450, "2.4 s"),
-            (185_000, "3 min 5 s"),
-            (7_800_000, "2 h 10 min"),
-            (273_600_000, "3 d 4 h"),
-        ] {
-            assert_eq!(show(ms), shown);
         }
     }
 }

@@ -18,7 +18,7 @@ pub fn ending(outcome: &TurnOutcome) -> Option<String> {
         TurnOutcome::Completed => None,
         TurnOutcome::Failed { failure } => Some(failed(failure)),
         TurnOutcome::Interrupted { reason, actor } => {
-            let by = actor.as_ref().map(|actor| format!(" by {}", actor.name)).unwrap_or_default();
+            let by = actor.as_ref().map(|actor| format!(" by `{}`", actor.name)).unwrap_or_default();
             Some(match reason {
                 InterruptReason::Requested => format!("Interrupted{by}"),
                 InterruptReason::Unanswered => "A question waited and nobody could answer it".to_owned(),
@@ -222,6 +222,9 @@ pub fn span(ms: u64) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use protocol::ids::ClientId;
+    use protocol::turn::Actor;
+
     use super::*;
 
     #[test]
@@ -252,11 +255,29 @@ mod tests {
     }
 
     #[test]
+    fn an_end_names_who_brought_it_about() {
+        let ended = |reason, name: Option<&str>| {
+            let actor = name.map(|name| Actor { client_id: ClientId::generate(), name: name.to_owned() });
+            ending(&TurnOutcome::Interrupted { reason, actor })
+        };
+        assert_eq!(ended(InterruptReason::Requested, Some("editor")).unwrap(), "Interrupted by `editor`");
+        assert_eq!(ended(InterruptReason::Requested, None).unwrap(), "Interrupted");
+        assert_eq!(ending(&TurnOutcome::Completed), None);
+    }
+
+    #[test]
     fn numbers_and_spans_are_short() {
         for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(thousands(number), shown);
         }
-        for (ms, shown) in [(999, "999 ms"), (2450, "2.4 s"), (185_000, "3 min 5 s")] {
+        for (ms, shown) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (2450, "2.4 s"),
+            (185_000, "3 min 5 s"),
+            (7_800_000, "2 h 10 min"),
+            (273_600_000, "3 d 4 h"),
+        ] {
             assert_eq!(span(ms), shown);
         }
     }

@@ -6,8 +6,8 @@ use std::io::{self, BufRead, IsTerminal};
 use protocol::ids::QuestionId;
 use protocol::question::{Decision, GrantScope, Question, QuestionKind};
 use tokio::sync::mpsc;
+use view::escape;
 
-use crate::escape;
 use crate::exec::human::folded;
 use crate::exec::outcome::asked_text;
 use crate::output::Output;
@@ -77,8 +77,7 @@ impl Asker {
             QuestionKind::Command { cwd, justification, .. } => {
                 text.push_str(&format!("\n  in {}", escape::line(&cwd.to_string_lossy())));
                 if let Some(justification) = justification {
-                    let justification = escape::shortened(justification, 600);
-                    text.push_str(&format!("\n  it says: {}", escape::line(&justification)));
+                    text.push_str(&format!("\n  it says: {}", escape::short_line(justification, 600)));
                 }
             }
             QuestionKind::FileChange { patch } => {

@@ -1,26 +1,25 @@
-//! A turn as a person reads it: calm, in order, the answer on standard output and all else on standard error.
+//! A turn as a person reads it: calm, in order, the answer on standard output and all else on standard error. The
+//! words are those of `view`, but for answers: they are told as they are typed here, with a yes or a no.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use protocol::delta::Delta;
 use protocol::event::{Event, TurnEnded};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{
-    ChangeKind, ChangedFile, Command, CommandExit, FileChange, Item, ItemBody, ItemStatus, Notice,
-    NoticeLevel, OtherToolCall, UserMessage,
+    Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall, UserMessage,
 };
 use protocol::profile::SandboxMode;
 use protocol::question::{Answer, Decision, GrantScope, Question};
 use protocol::session::SessionSummary;
 use protocol::turn::{InputPart, Turn};
+use view::{escape, fold, words};
 
-use crate::escape;
-use crate::exec::json::{output_text, retry_text};
+use crate::exec::json::output_text;
 use crate::exec::outcome::{Ending, asked_text};
 use crate::output::Output;
 use crate::send::shown;
-use crate::span;
 
 /// Lines of output that are shown of one command.
 const OUTPUT_LINES: usize = 8;
@@ -108,7 +107,7 @@ impl Human {
             }
             Event::ItemCompleted(changed) if self.is_ours(&changed.item) => self.completed(&changed.item),
             Event::ModelRetried(retried) if self.shows(retried.turn_id) => {
-                let text = retry_text(retried);
+                let text = words::retry(retried);
                 self.aside(&self.output.err.yellow(escape::prose(&text)))
             }
             Event::QuestionAsked(asked) if self.scope == Scope::All => self.question(&asked.question),
@@ -172,7 +171,7 @@ impl Human {
         let style = self.output.err;
         match ending {
             Ending::Turn(ended) if ending.is_completed() => {
-                self.output.aside(format_args!("\n{}", style.dim(spent(ended))))?;
+                self.output.aside(format_args!("\n{}", style.dim(words::spent(ended))))?;
             }
             Ending::Detached | Ending::OutputClosed => {}
             Ending::Error(error) => error.report(self.output),
@@ -184,7 +183,7 @@ impl Human {
                     self.output.aside(format_args!("{} {}", style.cyan("hint:"), escape::prose(&hint)))?;
                 }
                 if let Ending::Turn(ended) = ending {
-                    self.output.aside(style.dim(spent(ended)))?;
+                    self.output.aside(style.dim(words::spent(ended)))?;
                 }
             }
         }
@@ -226,7 +225,7 @@ impl Human {
             },
             Decision::Deny { message: None } => "no".to_owned(),
             Decision::Deny { message: Some(message) } => {
-                format!("no: {}", escape::line(&escape::shortened(message, LINE_LETTERS)))
+                format!("no: {}", escape::short_line(message, LINE_LETTERS))
             }
             Decision::Unknown(_) => "something that this client does not know".to_owned(),
         };
@@ -359,18 +358,9 @@ impl Human {
         match &command.outcome {
             Some(outcome) => {
                 lines.extend(folded(&output_text(&outcome.output), OUTPUT_LINES));
-                match &outcome.exit {
-                    CommandExit::Code { code: 0 } => {}
-                    CommandExit::Code { code } => end.push(format!("exit code {code}")),
-                    CommandExit::Signal { signal } => end.push(format!("ended by signal {signal}")),
-                    CommandExit::TimedOut { after_ms } => {
-                        end.push(format!("ended after {}", span::show(*after_ms)));
-                    }
-                    CommandExit::Interrupted => end.push("interrupted".to_owned()),
-                    CommandExit::Unknown(exit) => end.push(format!("ended: {exit}")),
-                }
+                end.extend(words::exit(&outcome.exit));
                 if outcome.duration_ms > LONG_MS {
-                    end.push(span::show(outcome.duration_ms));
+                    end.push(words::span(outcome.duration_ms));
                 }
             }
             None => {
@@ -410,7 +400,7 @@ impl Human {
             return Ok(());
         }
         for file in &change.changes {
-            self.aside(&style.bold(headline(file, &self.cwd)))?;
+            self.aside(&style.bold(words::changed(file, &self.cwd)))?;
             let mut lines = file.diff.lines().filter(|line| !is_file_header(line));
             for line in lines.by_ref().take(DIFF_LINES) {
                 let shown = cut(line);
@@ -470,16 +460,13 @@ impl Human {
 
 /// The head and the tail of a text, line by line, made harmless.
 pub(crate) fn folded(text: &str, most: usize) -> Vec<String> {
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    if lines.len() <= most {
-        return lines.into_iter().map(cut).collect();
-    }
     let head = most / 2;
-    let tail = most - head - 1;
-    let left_out = lines.len() - head - tail;
-    let mut shown: Vec<String> = lines[..head].iter().map(|line| cut(line)).collect();
-    shown.push(format!("… {left_out} lines …"));
-    shown.extend(lines[lines.len() - tail..].iter().map(|line| cut(line)));
+    let folded = fold::lines(text, head, most - head - 1);
+    let mut shown: Vec<String> = folded.head.into_iter().map(cut).collect();
+    if folded.left_out > 0 {
+        shown.push(format!("… {} lines …", folded.left_out));
+    }
+    shown.extend(folded.tail.into_iter().map(cut));
     shown
 }
 
@@ -488,51 +475,8 @@ fn cut(line: &str) -> String {
     escape::prose(&line).into_owned()
 }
 
-fn headline(file: &ChangedFile, cwd: &Path) -> String {
-    let relative = |path: &Path| {
-        let path = path.strip_prefix(cwd).unwrap_or(path);
-        escape::line(&path.to_string_lossy()).into_owned()
-    };
-    let path = relative(&file.path);
-    match (&file.kind, &file.moved_to) {
-        (_, Some(to)) => format!("moved {path} → {}", relative(to)),
-        (ChangeKind::Add, None) => format!("added {path}"),
-        (ChangeKind::Delete, None) => format!("deleted {path}"),
-        (ChangeKind::Update | ChangeKind::Unknown(_), None) => format!("edited {path}"),
-    }
-}
-
 fn is_file_header(line: &str) -> bool {
     line.starts_with("--- ") || line.starts_with("+++ ")
-}
-
-/// Time, tokens and money of a turn.
-pub(crate) fn spent(ended: &TurnEnded) -> String {
-    let TurnEnded { usage, cost, duration_ms, .. } = ended;
-    let cached = match usage.cached_input_tokens {
-        0 => String::new(),
-        cached => format!(" ({} cached)", thousands(cached)),
-    };
-    let cost = cost.map(|cost| format!(" · ${cost:.4}")).unwrap_or_default();
-    format!(
-        "{} · {} tokens in{cached}, {} out{cost}",
-        span::show(*duration_ms),
-        thousands(usage.input_tokens),
-        thousands(usage.output_tokens),
-    )
-}
-
-/// `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
 }
 
 #[cfg(test)]
@@ -544,26 +488,5 @@ mod tests {
         assert_eq!(folded("a\nb\n", 4), ["a", "b"]);
         assert_eq!(folded("1\n2\n3\n4\n5\n6\n", 4), ["1", "2", "… 3 lines …", "6"]);
         assert_eq!(folded("\u{1b}[2J", 4), ["\\e[2J"]);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, shown) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(number), shown);
-        }
-    }
-
-    #[test]
-    fn changes_are_named_within_the_folder() {
-        let file = |kind, moved_to: Option<&str>| ChangedFile {
-            path: PathBuf::from("/repo/src/a.rs"),
-            kind,
-            moved_to: moved_to.map(PathBuf::from),
-            diff: String::new(),
-        };
-        let cwd = Path::new("/repo");
-        assert_eq!(headline(&file(ChangeKind::Add, None), cwd), "added src/a.rs");
-        assert_eq!(headline(&file(ChangeKind::Update, Some("/tmp/b")), cwd), "moved src/a.rs → /tmp/b");
-        assert_eq!(headline(&file(ChangeKind::Delete, None), Path::new("/x")), "deleted /repo/src/a.rs");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use protocol::event::{Event, EventRecord, ModelRetried, TurnEnded};
+use protocol::event::{Event, EventRecord, TurnEnded};
 use protocol::ids::{ItemId, SessionId, TurnId};
 use protocol::item::{
     ChangeKind, ChangedFile, Command, CommandExit, CommandOutput, FileChange, Item, ItemBody, ItemStatus,
@@ -13,9 +13,9 @@ use protocol::model::Usage;
 use protocol::turn::TurnOutcome;
 use serde::Serialize;
 use serde_json::{Value, json};
+use view::words;
 
-use crate::exec::outcome::{Ending, Verdict, provider_text};
-use crate::span;
+use crate::exec::outcome::{Ending, Verdict};
 
 /// A line.
 #[derive(Debug, PartialEq, Serialize)]
@@ -127,7 +127,7 @@ impl Lines {
         match &record.event {
             Event::TurnStarted(started) if is_ours(started.turn_id) => Some(Line::TurnStarted),
             Event::ModelRetried(retried) if is_ours(retried.turn_id) => {
-                Some(Line::Error { message: retry_text(retried) })
+                Some(Line::Error { message: words::retry(retried) })
             }
             Event::ItemStarted(changed) if is_ours(changed.item.turn_id) => self.started(&changed.item),
             Event::ItemCompleted(changed) if is_ours(changed.item.turn_id) => self.completed(&changed.item),
@@ -310,17 +310,6 @@ pub(crate) fn output_text(output: &CommandOutput) -> String {
     }
     let line_end = if output.head.is_empty() || output.head.ends_with('\n') { "" } else { "\n" };
     format!("{}{line_end}[… {} bytes left out …]\n{}", output.head, output.omitted_bytes, output.tail)
-}
-
-/// What is told of a retry.
-pub(crate) fn retry_text(retried: &ModelRetried) -> String {
-    format!(
-        "{}; retry {} of {} in {}",
-        provider_text(&retried.failure),
-        retried.attempt,
-        retried.max_attempts,
-        span::show(retried.delay_ms)
-    )
 }
 
 impl From<Usage> for LineUsage {

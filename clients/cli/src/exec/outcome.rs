@@ -1,12 +1,13 @@
-//! How a run of `exec` ended: its exit code, its code for programs, and what a person is told.
+//! How a run of `exec` ended: its exit code, its code for programs, and what a person is told. The end of a turn is
+//! told in the words of `view`. A question has words of its own: here it is one sentence that names the command,
+//! where a screen has a headline and the command below it.
 
 use protocol::event::TurnEnded;
-use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::question::{Question, QuestionKind};
 use protocol::turn::{InterruptReason, LimitKind, TurnFailure, TurnOutcome};
+use view::{escape, words};
 
 use crate::error::{CliError, EXIT_FAILED, EXIT_OUTPUT_CLOSED, EXIT_UNREACHABLE, EXIT_USAGE};
-use crate::escape;
 use crate::exec::signals::Signal;
 
 /// A question waited and nobody could answer.
@@ -48,11 +49,6 @@ impl Verdict {
     fn new(exit: u8, code: &'static str, message: impl Into<String>) -> Self {
         Self { exit, code, message: message.into(), hint: None }
     }
-
-    fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
 
 impl Ending {
@@ -92,34 +88,45 @@ impl Ending {
 }
 
 fn of_turn(outcome: &TurnOutcome) -> Verdict {
-    match outcome {
-        TurnOutcome::Completed => Verdict::new(0, "completed", "Completed"),
-        TurnOutcome::Failed { failure } => of_failure(failure),
-        TurnOutcome::Interrupted { reason, actor } => {
-            let by = actor.as_ref().map(|actor| format!(" by `{}`", actor.name)).unwrap_or_default();
-            match reason {
-                InterruptReason::Requested => {
-                    Verdict::new(Signal::Interrupt.exit_code(), "interrupted", format!("Interrupted{by}"))
-                }
-                InterruptReason::Unanswered => Verdict::new(
-                    EXIT_UNANSWERED,
-                    "unanswered",
-                    "A question waited and nobody could answer it",
-                ),
-                InterruptReason::DaemonStopped => Verdict::new(
-                    EXIT_FAILED,
-                    "daemon_stopped",
-                    "The daemon stopped in the middle of the turn",
-                )
-                .with_hint("What was done stays; go on with `skein exec resume --last \"go on\"`"),
-                InterruptReason::Unknown(reason) => Verdict::new(
-                    Signal::Interrupt.exit_code(),
-                    "interrupted",
-                    format!("Interrupted{by}: {reason}"),
-                ),
-            }
+    let (exit, code) = codes(outcome);
+    let message = words::ending(outcome).unwrap_or_else(|| "Completed".to_owned());
+    let hint = match outcome {
+        // How to go on is the command line's own.
+        TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, .. } => {
+            Some("Go on with `skein exec resume --last \"go on\"`".to_owned())
         }
-        TurnOutcome::LimitReached { limit, message } => {
+        TurnOutcome::Completed
+        | TurnOutcome::Failed { .. }
+        | TurnOutcome::Interrupted { .. }
+        | TurnOutcome::LimitReached { .. }
+        | TurnOutcome::Unknown(_) => words::ending_hint(outcome),
+    };
+    Verdict { exit, code, message, hint }
+}
+
+/// The exit code, and the code for programs.
+fn codes(outcome: &TurnOutcome) -> (u8, &'static str) {
+    match outcome {
+        TurnOutcome::Completed => (0, "completed"),
+        TurnOutcome::Failed { failure } => {
+            let code = match failure {
+                TurnFailure::Provider(_) => "provider",
+                TurnFailure::ModelStopped { .. } => "model_stopped",
+                TurnFailure::Loop { .. } => "loop",
+                TurnFailure::Storage { .. } => "storage",
+                TurnFailure::Internal { .. } => "internal",
+                TurnFailure::Unknown(_) => "unknown",
+            };
+            (EXIT_FAILED, code)
+        }
+        TurnOutcome::Interrupted { reason, .. } => match reason {
+            InterruptReason::Requested | InterruptReason::Unknown(_) => {
+                (Signal::Interrupt.exit_code(), "interrupted")
+            }
+            InterruptReason::Unanswered => (EXIT_UNANSWERED, "unanswered"),
+            InterruptReason::DaemonStopped => (EXIT_FAILED, "daemon_stopped"),
+        },
+        TurnOutcome::LimitReached { limit, .. } => {
             let code = match limit {
                 LimitKind::Deadline => "deadline",
                 LimitKind::Tokens => "token_limit",
@@ -127,93 +134,9 @@ fn of_turn(outcome: &TurnOutcome) -> Verdict {
                 LimitKind::ToolCalls => "tool_call_limit",
                 LimitKind::Unknown(_) => "limit",
             };
-            Verdict::new(EXIT_LIMIT, code, message.as_str())
+            (EXIT_LIMIT, code)
         }
-        TurnOutcome::Unknown(value) => Verdict::new(
-            EXIT_FAILED,
-            "unknown",
-            format!("The turn ended in a way that is not known here: {value}"),
-        ),
-    }
-}
-
-fn of_failure(failure: &TurnFailure) -> Verdict {
-    match failure {
-        TurnFailure::Provider(failure) => {
-            let verdict = Verdict::new(EXIT_FAILED, "provider", provider_text(failure));
-            match failure.kind {
-                ProviderFailureKind::Unreachable => verdict.with_hint(format!(
-                    "Is the server up, and is `base_url` of `model_providers.{}` right? See `skein config path`",
-                    failure.provider
-                )),
-                ProviderFailureKind::Unauthorized => verdict.with_hint(format!(
-                    "Set the key in the variable that `env_key` of `model_providers.{}` names",
-                    failure.provider
-                )),
-                ProviderFailureKind::ContextTooLong => {
-                    verdict.with_hint("Start a new session, or take a model with a longer context")
-                }
-                ProviderFailureKind::RateLimited
-                | ProviderFailureKind::Rejected
-                | ProviderFailureKind::Failed
-                | ProviderFailureKind::Cut
-                | ProviderFailureKind::Stalled
-                | ProviderFailureKind::Malformed
-                | ProviderFailureKind::Unknown(_) => verdict,
-            }
-        }
-        TurnFailure::ModelStopped { reason } => {
-            Verdict::new(EXIT_FAILED, "model_stopped", format!("The model stopped early: {reason}"))
-        }
-        TurnFailure::Loop { repetitions, tool } => Verdict::new(
-            EXIT_FAILED,
-            "loop",
-            format!("The model made the same call of `{tool}` {repetitions} times in a row"),
-        ),
-        TurnFailure::Storage { message } => {
-            Verdict::new(EXIT_FAILED, "storage", format!("The session's log can't be written: {message}"))
-        }
-        TurnFailure::Internal { message } => {
-            Verdict::new(EXIT_FAILED, "internal", message.as_str()).with_hint("See `skein daemon logs`")
-        }
-        TurnFailure::Unknown(value) => Verdict::new(
-            EXIT_FAILED,
-            "unknown",
-            format!("The turn failed in a way that is not known here: {value}"),
-        ),
-    }
-}
-
-/// A failure of a provider: who, with which status, in which words.
-pub(crate) fn provider_text(failure: &ProviderFailure) -> String {
-    let ProviderFailure { provider, kind, status, message } = failure;
-    let what = match kind {
-        ProviderFailureKind::Unreachable => "can't be reached",
-        ProviderFailureKind::Unauthorized => "does not accept the key",
-        ProviderFailureKind::RateLimited => "takes no more requests now",
-        ProviderFailureKind::Rejected => "refused the request",
-        ProviderFailureKind::ContextTooLong => "can't take a request this long",
-        ProviderFailureKind::Failed => "failed",
-        ProviderFailureKind::Cut => "ended its answer in the middle",
-        ProviderFailureKind::Stalled => "fell silent",
-        ProviderFailureKind::Malformed => "sent an answer that can't be read",
-        ProviderFailureKind::Unknown(kind) => kind,
-    };
-    let message = message.trim();
-    // Where no answer came, the daemon says what happened, in a sentence of its own.
-    let is_sentence = matches!(
-        kind,
-        ProviderFailureKind::Unreachable
-            | ProviderFailureKind::Unauthorized
-            | ProviderFailureKind::Cut
-            | ProviderFailureKind::Stalled
-            | ProviderFailureKind::Malformed
-    );
-    match status {
-        _ if message.is_empty() => format!("The provider `{provider}` {what}"),
-        Some(status) => format!("The provider `{provider}` {what} (HTTP {status}): {message}"),
-        None if is_sentence => format!("{message} (provider `{provider}`)"),
-        None => format!("The provider `{provider}` {what}: {message}"),
+        TurnOutcome::Unknown(_) => (EXIT_FAILED, "unknown"),
     }
 }
 
@@ -221,31 +144,27 @@ fn unanswered(question: &Question) -> Verdict {
     let asked = asked_text(&question.kind);
     let why = match &question.kind {
         QuestionKind::Command { justification: Some(justification), .. } => {
-            let justification = escape::shortened(justification, 400);
-            format!("it says `{}`", escape::line(&justification))
+            format!("it says `{}`", escape::short_line(justification, 400))
         }
         QuestionKind::Command { .. } | QuestionKind::FileChange { .. } | QuestionKind::Unknown(_) => {
             question.reason.clone()
         }
     };
-    Verdict::new(EXIT_UNANSWERED, "unanswered", format!("{asked}, and nobody is here to answer ({why})"))
-    .with_hint(
-        "Start it with `--detach` and answer with `skein questions answer`; or have it never ask: `-a never` \
-         refuses such things, and `-s` chooses what is allowed without a question",
-    )
+    let message = format!("{asked}, and nobody is here to answer ({why})");
+    let hint = "Start it with `--detach` and answer with `skein questions answer`; or have it never ask: \
+                `-a never` refuses such things, and `-s` chooses what is allowed without a question";
+    Verdict { hint: Some(hint.to_owned()), ..Verdict::new(EXIT_UNANSWERED, "unanswered", message) }
 }
 
 /// What was asked, as the beginning of a sentence.
 pub(crate) fn asked_text(kind: &QuestionKind) -> String {
     match kind {
         QuestionKind::Command { command, is_escalated, .. } => {
-            let command = escape::shortened(command, 400);
-            let command = escape::line(&command);
+            let command = escape::short_line(command, 400);
             let place = if *is_escalated { " outside the sandbox" } else { "" };
             format!("The agent asks to run `{command}`{place}")
         }
-        QuestionKind::FileChange { .. } => "The agent asks to change files".to_owned(),
-        QuestionKind::Unknown(_) => "The agent asks something that this client does not know".to_owned(),
+        QuestionKind::FileChange { .. } | QuestionKind::Unknown(_) => words::asked(kind).to_owned(),
     }
 }
 
@@ -254,7 +173,7 @@ mod tests {
     use std::path::PathBuf;
 
     use protocol::ids::{ItemId, QuestionId, Timestamp, TurnId};
-    use protocol::model::Usage;
+    use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 
     use super::*;
 
@@ -287,39 +206,30 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_quoted_with_its_status() {
+    fn what_went_wrong_is_told_with_what_to_do() {
         let failure = ProviderFailure {
             provider: "local".to_owned(),
             kind: ProviderFailureKind::Unauthorized,
             status: Some(401),
             message: "Incorrect API key\n".to_owned(),
         };
-        let ending = ended(TurnOutcome::Failed { failure: TurnFailure::Provider(failure) });
-        let verdict = ending.verdict();
-        assert_eq!(
-            verdict.message,
-            "The provider `local` does not accept the key (HTTP 401): Incorrect API key"
-        );
-        assert!(verdict.hint.unwrap().contains("model_providers.local"));
-    }
-
-    #[test]
-    fn a_failure_without_an_answer_is_told_in_the_daemons_words() {
-        let failure = |kind, message: &str| ProviderFailure {
-            provider: "local".to_owned(),
-            kind,
-            status: None,
-            message: message.to_owned(),
-        };
-        for (failure, text) in [
+        let failed = TurnOutcome::Failed { failure: TurnFailure::Provider(failure) };
+        let stopped = TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, actor: None };
+        for (outcome, message, hint) in [
             (
-                failure(ProviderFailureKind::Stalled, "Local sent nothing"),
-                "Local sent nothing (provider `local`)",
+                failed,
+                "The provider `local` does not accept the key (HTTP 401): Incorrect API key",
+                "model_providers.local",
             ),
-            (failure(ProviderFailureKind::Failed, "oops"), "The provider `local` failed: oops"),
-            (failure(ProviderFailureKind::Cut, ""), "The provider `local` ended its answer in the middle"),
+            (
+                stopped,
+                "The daemon stopped in the middle of the turn; what was done stays",
+                "skein exec resume --last",
+            ),
         ] {
-            assert_eq!(provider_text(&failure), text);
+            let verdict = ended(outcome).verdict();
+            assert_eq!(verdict.message, message);
+            assert!(verdict.hint.unwrap().contains(hint));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::event::{ItemChanged, QuestionWithdrawn, TurnStarted};
+use protocol::event::{ItemChanged, ModelRetried, QuestionWithdrawn, TurnStarted};
 use protocol::ids::{ClientId, QuestionId, Seq, Timestamp};
 use protocol::item::{AgentMessage, CommandOutcome, Notice, Reasoning, UserMessage};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
