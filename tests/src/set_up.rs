@@ -25,6 +25,9 @@ pub const NEEDS: &[Need] = &[
     Need { program: "curl", package: "curl", purpose: "tests of the socket, and the benchmark" },
     Need { program: "setpriv", package: "util-linux", purpose: "tests with another user" },
     Need { program: "strace", package: "strace", purpose: "tests that watch what files are made" },
+    Need { program: "ss", package: "iproute2", purpose: "the look for listeners" },
+    Need { program: "systemd-analyze", package: "systemd", purpose: "checks of the units" },
+    Need { program: "systemd-socket-activate", package: "systemd", purpose: "tests of socket activation" },
     Need { program: "node", package: "nodejs", purpose: "tests with the TypeScript SDK" },
     Need { program: "npm", package: "npm", purpose: "fetching the TypeScript SDK" },
 ];
