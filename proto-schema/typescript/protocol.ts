@@ -17,6 +17,15 @@ export interface UnknownVariant {
   readonly [key: string]: unknown;
 }
 
+/** How a path may be used. */
+export type Access =
+  /** Neither its content nor its existence below the path can be seen. */
+  | "hidden"
+  /** May be read and executed. */
+  | "read"
+  /** May be read, written, created and removed. */
+  | "write";
+
 /** Who did something: a client, with the name that people see. */
 export interface Actor {
   /** The connection it came over. */
@@ -67,6 +76,8 @@ export interface Attachment {
   attachedAt: Timestamp;
   /** Whether somebody is there who can answer a question. */
   canAnswer: boolean;
+  /** Whether its window has the focus, as far as the client can tell. Default: `false`. */
+  isFocused?: boolean;
   /** Whether it may write. Default: `"driver"`. */
   role?: ClientRole;
   /** The client's version. */
@@ -75,6 +86,41 @@ export interface Attachment {
 
 /** Names a stored payload by its content: `sha256:` and 64 hexadecimal digits. */
 export type BlobId = string;
+
+/** Ceilings beyond those of a turn. Of time only a turn has one. */
+export interface Budget {
+  /** Of all sessions together in one day (UTC). Default: `{}`. */
+  day?: TurnLimits;
+  /** Of one session, from its beginning. Default: `{}`. */
+  session?: TurnLimits;
+  /** Of a session and the agents below it. Default: `{}`. */
+  tree?: TurnLimits;
+}
+
+/** Whose ceilings they are. */
+export type BudgetLevel =
+  /** Of one turn. */
+  | "turn"
+  /** Of one session, from its beginning. */
+  | "session"
+  /** Of a session and the agents below it. */
+  | "tree"
+  /** Of all sessions together in one day (UTC). */
+  | "day"
+  /** A level of a newer protocol. */
+  | (string & {});
+
+/** Most of a budget is spent. */
+export interface BudgetWarned {
+  /** Whose ceiling. */
+  level: BudgetLevel;
+  /** Which ceiling. */
+  limit: LimitKind;
+  /** What was spent and what is allowed, for a person. */
+  message: string;
+  /** In this turn. */
+  turnId: TurnId;
+}
 
 /** The raw input of a call. */
 export type CallInput =
@@ -134,6 +180,8 @@ export interface Command {
   command: string;
   /** The folder it runs in. */
   cwd: string;
+  /** Whether it runs in a terminal of its own. Default: `false`. */
+  hasTerminal?: boolean;
   /** Whether it runs outside the sandbox, by a person's leave. Default: `false`. */
   isEscalated?: boolean;
   /** Why the model asked to leave the sandbox. */
@@ -144,6 +192,8 @@ export interface Command {
   outcome?: CommandOutcome;
   /** In snapshots only: what it printed so far, while it runs. */
   outputSoFar?: string;
+  /** The number by which the model reaches it, while it goes on in the background. */
+  processId?: number;
   /** After how many milliseconds it is ended. */
   timeoutMs?: number;
 }
@@ -170,6 +220,8 @@ export type CommandExit =
     }
   /** The turn was interrupted. */
   | { type: "interrupted" }
+  /** It has not ended: it goes on in the background, under the item's `processId`. */
+  | { type: "goesOn" }
   /** An end of a newer protocol. */
   | UnknownVariant;
 
@@ -181,6 +233,8 @@ export interface CommandOutcome {
   exit: CommandExit;
   /** Standard output and error, as they came: head and tail if long, invalid UTF-8 replaced. */
   output: CommandOutput;
+  /** What the sandbox stopped, as the helper saw it; bounded. */
+  refusals?: Refusal[];
 }
 
 /** The output of a command, bounded. */
@@ -231,6 +285,22 @@ export interface ConfigurationProblem {
   origin: string;
   /** What was probably meant. */
   suggestion?: string;
+}
+
+/** A command reached out into the network, or tried to. */
+export interface ConnectionAttempted {
+  /** The host as the command named it; bounded. */
+  host: string;
+  /** Whether it was let through. */
+  isAllowed: boolean;
+  /** The command's item. */
+  itemId: ItemId;
+  /** The port. */
+  port: number;
+  /** How. */
+  protocol: NetworkProtocol;
+  /** The rule, the answer or the reason that decided, for a person. */
+  reason: string;
 }
 
 /** Parameters of `daemon/shutdown`. The answer comes at once; running turns are brought to a durable point. */
@@ -294,6 +364,18 @@ export type Decision =
       type: "deny";
       /** What to do instead; the model reads it. */
       message?: string;
+    }
+  /** The answers to `UserInput`. */
+  | {
+      type: "reply";
+      /** By the prompt's id: what was chosen or written. */
+      answers: Record<string, string[]>;
+    }
+  /** The answer to `Elicitation`. */
+  | {
+      type: "content";
+      /** An object of the schema that was asked for. */
+      value: unknown;
     }
   /** A decision of a newer protocol. */
   | UnknownVariant;
@@ -413,6 +495,10 @@ export type Event =
   | { type: "turnSuspended" } & TurnSuspended
   /** The turn goes on after a restart, from its last durable step. */
   | { type: "turnResumed" } & TurnResumed
+  /** A command reached out into the network, or tried to. */
+  | { type: "connectionAttempted" } & ConnectionAttempted
+  /** Most of a budget is spent. Comes once per ceiling. */
+  | { type: "budgetWarned" } & BudgetWarned
   /** A turn ended. */
   | { type: "turnEnded" } & TurnEnded
   /** An event of a newer protocol. */
@@ -483,6 +569,14 @@ export interface Folders {
   socket: string;
   /** Database, blobs, logs. */
   state: string;
+}
+
+/** One entry of a profile: every path that a pattern matches, and everything below it. */
+export interface GlobRule {
+  /** What is allowed there; less than where it would stand otherwise. */
+  access: Access;
+  /** Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose. */
+  pattern: string;
 }
 
 /** How long a leave lasts. */
@@ -624,6 +718,8 @@ export type ItemBody =
   | { type: "fileChange" } & FileChange
   /** A call of any other tool, or of one that does not exist. */
   | { type: "toolCall" } & OtherToolCall
+  /** The plan as the model has it now. */
+  | { type: "plan" } & Plan
   /** Something that people should know, and the model need not. */
   | { type: "notice" } & Notice
   /** A body of a newer protocol. */
@@ -678,6 +774,8 @@ export type LimitKind =
 
 /** US dollars per million tokens. */
 export interface ModelPrice {
+  /** Input that is written to the cache; absent: as other input. */
+  cacheWriteInput?: number;
   /** Input from the cache. */
   cachedInput: number;
   /** Input that is not from the cache. */
@@ -722,8 +820,40 @@ export interface ModelRetried {
 export type NetworkAccess =
   /** Loopback inside the sandbox only. */
   | "off"
+  /** What the profile's rules allow, through a proxy. */
+  | "rules"
   /** Everything. */
   | "full";
+
+/** What a rule says of a host. */
+export type NetworkDecision =
+  /** It may be reached. */
+  | "allow"
+  /** A person is asked. */
+  | "prompt"
+  /** It may not. */
+  | "deny";
+
+/** A way to reach a host. */
+export type NetworkProtocol =
+  /** Plain HTTP through the proxy. */
+  | "http"
+  /** A tunnel by HTTP CONNECT, as for HTTPS. */
+  | "https"
+  /** TCP through SOCKS5. */
+  | "socks5Tcp";
+
+/** One rule of the network. Of those that match the strictest wins. */
+export interface NetworkRule {
+  /** What it says. */
+  decision: NetworkDecision;
+  /** A name or an address, lower case; `*.` at the beginning stands for any name below, `*` alone for any host. */
+  host: string;
+  /** Absent: any. */
+  port?: number;
+  /** Absent: any. */
+  protocol?: NetworkProtocol;
+}
 
 /** Something that people should know. */
 export interface Notice {
@@ -762,9 +892,74 @@ export interface OpenQuestion {
 export interface OtherToolCall {
   /** The call. */
   call: ToolCall;
+  /** What the model is shown beside it, in order. */
+  content?: ToolContent[];
   /** What the model is told. */
   output?: string;
+  /** The MCP server that the tool belongs to. */
+  server?: string;
+  /** The outcome in the tool's own form, for clients. */
+  structured?: unknown;
 }
+
+/** One entry of a profile: this path and everything below it. */
+export interface PathRule {
+  /** What is allowed there. */
+  access: Access;
+  /** Absolute; need not exist. */
+  path: string;
+}
+
+/** A profile that a person wrote in the settings, resolved to absolute paths; it changes what the session's `SandboxMode` gives. */
+export interface Permissions {
+  /** Exceptions by pattern. */
+  globs?: GlobRule[];
+  /** Whether commands have a `/tmp` of their own, gone when they end. Default: `false`. */
+  hasOwnTmp?: boolean;
+  /** Whether commands may commit in the repository; hooks and configuration stay closed. Default: `false`. */
+  isCommitAllowed?: boolean;
+  /** What commands may use up. Default: `{}`. */
+  limits?: ResourceLimits;
+  /** Its name in the settings. */
+  name: string;
+  /** Rules of the network, where it is open by rule. */
+  networkRules?: NetworkRule[];
+  /** Exceptions by path. */
+  paths?: PathRule[];
+  /** Local sockets that may be connected to, absolute. */
+  unixSockets?: string[];
+}
+
+/** The plan as the model has it now. */
+export interface Plan {
+  /** The call that set it. */
+  call: ToolCall;
+  /** Why it changed, in the model's words. */
+  explanation?: string;
+  /** What the model is told when it was not taken. */
+  message?: string;
+  /** Its steps, in order. */
+  steps: PlanStep[];
+}
+
+/** One step of a plan. */
+export interface PlanStep {
+  /** How far it is. */
+  status: PlanStepStatus;
+  /** What is to be done. */
+  text: string;
+}
+
+/** How far a step of a plan is. */
+export type PlanStepStatus =
+  /** Not begun. */
+  | "pending"
+  /** Being done. */
+  | "inProgress"
+  /** Done. */
+  | "completed"
+  /** A status of a newer protocol. */
+  | (string & {});
 
 /** Who is there. Not part of the log: it says what is, not what was, and ends with the daemon. */
 export interface Presence {
@@ -772,6 +967,30 @@ export interface Presence {
   attached: Attachment[];
   /** The only one who may write, if one took over. */
   soleDriver?: ClientId;
+}
+
+/** One thing that the agent wants to know. */
+export interface Prompt {
+  /** A word or two over it. */
+  header: string;
+  /** Names it in the answer. */
+  id: string;
+  /** What can be chosen; empty: free text only. */
+  options?: PromptOption[];
+  /** Whether more than one option may be chosen. Default: `false`. */
+  takesSeveral?: boolean;
+  /** Whether a text of one's own is an answer too. Default: `false`. */
+  takesText?: boolean;
+  /** The question. */
+  text: string;
+}
+
+/** Something that can be chosen. */
+export interface PromptOption {
+  /** What it means. */
+  description?: string;
+  /** The choice, and the answer. */
+  label: string;
 }
 
 /** An error of a call. */
@@ -819,6 +1038,8 @@ export type ProviderFailureKind =
   | "cut"
   /** Nothing came within the idle timeout. */
   | "stalled"
+  /** The provider's safety rules refused the prompt or the answer. */
+  | "blocked"
   /** The answer can't be read. */
   | "malformed"
   /** A kind of a newer protocol. */
@@ -866,6 +1087,8 @@ export interface QuestionAnswered {
 
 /** A person is asked. */
 export interface QuestionAsked {
+  /** Whether the item had begun before: a tool that runs asks, and waits in the middle. */
+  hasBegun?: boolean;
   /** The question. */
   question: Question;
 }
@@ -888,12 +1111,62 @@ export type QuestionKind =
       isEscalated: boolean;
       /** Why the model wants it, in its words. */
       justification?: string;
+      /** The rule that `always` would write, as it would stand in the file; absent where none can be made. */
+      proposedRule?: string;
+      /** What the sandbox stopped when it ran inside; empty if it has not run. */
+      refusals?: Refusal[];
     }
   /** May these files be changed? */
   | {
       type: "fileChange";
       /** The patch as the model wrote it. */
       patch: string;
+    }
+  /** May commands reach this host? */
+  | {
+      type: "network";
+      /** The host's name or address. */
+      host: string;
+      /** The port. */
+      port: number;
+      /** How. */
+      protocol: NetworkProtocol;
+    }
+  /** May the agent have more than its profile gives? */
+  | {
+      type: "permissions";
+      /** Hosts that commands may reach; `*.` at the beginning stands for any name below. */
+      hosts?: string[];
+      /** Why the model wants it, in its words. */
+      justification?: string;
+      /** Paths, absolute. */
+      paths?: PathRule[];
+    }
+  /** The agent wants to know something. */
+  | {
+      type: "userInput";
+      /** What; answered together by [`Decision::Reply`]. */
+      prompts: Prompt[];
+    }
+  /** May this tool be called? */
+  | {
+      type: "tool";
+      /** The arguments as the model wrote them. */
+      arguments: string;
+      /** The MCP server that it belongs to. */
+      server?: string;
+      /** Its name. */
+      tool: string;
+    }
+  /** An MCP server wants to know something. */
+  | {
+      type: "elicitation";
+      /** What it says. */
+      message: string;
+      /** JSON Schema of an object with flat fields; answered by [`Decision::Content`]. */
+      schema: unknown;
+      /** The server. */
+      server: string;
     }
   /** A question of a newer protocol. */
   | UnknownVariant;
@@ -1023,8 +1296,39 @@ export type ReasoningSummary =
   /** A word of the provider's own. */
   | (string & {});
 
+/** Something that the sandbox stopped. */
+export interface Refusal {
+  /** What was tried. */
+  operation: RefusedOperation;
+  /** On what: a path, a host with its port, a program. */
+  target: string;
+}
+
+/** What was tried in a sandbox. */
+export type RefusedOperation =
+  /** To read. */
+  | "read"
+  /** To write, make or remove. */
+  | "write"
+  /** To connect. */
+  | "connect"
+  /** To execute. */
+  | "execute"
+  /** An operation of a newer protocol. */
+  | (string & {});
+
 /** Identifies a request that changes something, chosen by the client (UUIDv7). Sent again, after a lost connection say, it is carried out once, and answered as the first time. */
 export type RequestId = string;
+
+/** What commands may use up. */
+export interface ResourceLimits {
+  /** The longest file that it may write. */
+  maxFileBytes?: number;
+  /** Memory of one command's whole tree. */
+  maxMemoryBytes?: number;
+  /** Processes and threads of one command at a time. */
+  maxProcesses?: number;
+}
 
 /** What probing found of one rung. */
 export interface RungReport {
@@ -1059,6 +1363,8 @@ export interface SandboxReport {
 export type SandboxRung =
   /** Own namespaces with Landlock and seccomp on top. */
   | "namespaces"
+  /** The namespaces of the system's `bwrap`, with Landlock and seccomp on top: where only it may make them. */
+  | "bubblewrap"
   /** Landlock and seccomp alone. Weaker: in a writable folder that holds something protected nothing new can be made directly, what is hidden can't be read but is seen to exist, and processes are visible. */
   | "landlock"
   /** Nothing that was tried held; commands are refused unless the mode is `danger-full-access`. */
@@ -1136,6 +1442,14 @@ export type SessionFeed =
   /** A notification of a newer protocol. */
   | UnknownVariant;
 
+/** Parameters of `session/focus`. Volatile: it ends with the feed, and a client tells it anew after it attached again. */
+export interface SessionFocusParams {
+  /** Whether the window that shows it has the focus. */
+  isFocused: boolean;
+  /** The session; a client that does not follow it is a conflict. */
+  sessionId: SessionId;
+}
+
 /** Identifies a session (UUIDv7, so that ids sort by creation). */
 export type SessionId = string;
 
@@ -1171,6 +1485,8 @@ export interface SessionReadParams {
 
 /** Parameters of `session/archive` and `session/delete`, where a running turn is a conflict, and of `session/takeOver` and `session/release`. */
 export interface SessionRef {
+  /** Names the request, so that it can be sent again; for taking over and releasing, on the same connection. */
+  requestId?: RequestId;
   /** The session. */
   sessionId: SessionId;
 }
@@ -1183,6 +1499,8 @@ export interface SessionSettings {
   afterCrash?: AfterCrash;
   /** When a person is asked. */
   approval: ApprovalPolicy;
+  /** Ceilings beyond those of a turn. Default: `{"day":{},"session":{},"tree":{}}`. */
+  budget?: Budget;
   /** The folder, absolute. */
   cwd: string;
   /** Whether the session is forgotten when its last client has left. Default: `false`. */
@@ -1195,6 +1513,8 @@ export interface SessionSettings {
   model: string;
   /** What of the network is open to commands in `workspace-write`. Default: `"off"`. */
   network?: NetworkAccess;
+  /** A profile of the settings that changes what `sandbox` gives. */
+  permissions?: Permissions;
   /** Dollars per million tokens, where known. */
   price?: ModelPrice;
   /** The provider's id in the settings. */
@@ -1328,6 +1648,20 @@ export interface SettingsOverrides {
   values?: SettingOverride[];
 }
 
+/** What was spent. */
+export interface Spending {
+  /** US dollars, of the answers whose price is known. */
+  cost: number;
+  /** Answers of models. */
+  requests: number;
+  /** Calls of tools that were begun. */
+  toolCalls: number;
+  /** Of these, those whose price is not known. */
+  unpricedRequests: number;
+  /** Tokens. */
+  usage: Usage;
+}
+
 /** Something that is damaged. */
 export interface StorageProblem {
   /** What to do about it, for a person. */
@@ -1358,6 +1692,25 @@ export interface ToolCall {
   /** The tool's name as the model wrote it, which may be of no tool. */
   name: string;
 }
+
+/** A part of a tool's outcome. */
+export type ToolContent =
+  /** Text. */
+  | {
+      type: "text";
+      /** The text. */
+      text: string;
+    }
+  /** An image in the store. */
+  | {
+      type: "image";
+      /** Its bytes. */
+      blob: BlobId;
+      /** Such as `image/png`. */
+      mediaType: string;
+    }
+  /** A part of a newer protocol. */
+  | UnknownVariant;
 
 /** A turn as far as it is. */
 export interface Turn {
@@ -1500,6 +1853,8 @@ export type TurnOutcome =
   /** A ceiling was reached. */
   | {
       type: "limitReached";
+      /** Whose. Default: `"turn"`. */
+      level?: BudgetLevel;
       /** Which. */
       limit: LimitKind;
       /** What was allowed and what was spent, for a person. */
@@ -1596,6 +1951,72 @@ export interface Usage {
   reasoningOutputTokens: number;
 }
 
+/** What sums are made of. */
+export type UsageGrouping =
+  /** Days (UTC). */
+  | "day"
+  /** Sessions. */
+  | "session"
+  /** Providers and models. */
+  | "model"
+  /** A session with the agents below it. */
+  | "agent"
+  /** A grouping of a newer protocol. */
+  | (string & {});
+
+/** What a sum is of. */
+export type UsageKey =
+  /** A day (UTC). */
+  | {
+      type: "day";
+      /** As `2026-11-25`. */
+      date: string;
+    }
+  /** A session, or one with the agents below it. */
+  | {
+      type: "session";
+      /** Which. */
+      sessionId: SessionId;
+      /** What it is called, if it is still there. */
+      title?: string;
+    }
+  /** A model. */
+  | {
+      type: "model";
+      /** The model's name. */
+      model: string;
+      /** The provider's id in the settings. */
+      provider: string;
+    }
+  /** A key of a newer protocol. */
+  | UnknownVariant;
+
+/** Parameters of `usage/read`. */
+export interface UsageReadParams {
+  /** What the rows are of. Default: `"day"`. */
+  by?: UsageGrouping;
+  /** Only the last so many days, today included. */
+  days?: number;
+  /** Only what this session spent. */
+  sessionId?: SessionId;
+}
+
+/** Result of `usage/read`. */
+export interface UsageReadResult {
+  /** Days: the last one first. Others: what cost most first. */
+  rows: UsageRow[];
+  /** All of it. */
+  total: Spending;
+}
+
+/** One sum. */
+export interface UsageRow {
+  /** Of what. */
+  key: UsageKey;
+  /** How much. */
+  spending: Spending;
+}
+
 /** What a person, or a program in their name, said. */
 export interface UserMessage {
   /** Who said it. */
@@ -1638,6 +2059,8 @@ export interface Methods {
   "session/takeOver": { params: SessionRef; result: Done };
   /** Lets the others write again. */
   "session/release": { params: SessionRef; result: Done };
+  /** Tells that the window which shows the session has the focus, or has lost it. */
+  "session/focus": { params: SessionFocusParams; result: Done };
   /** Starts a turn; a conflict if one is running. */
   "turn/start": { params: TurnStartParams; result: TurnStartResult };
   /** Says something into the running turn; the model sees it at its next request. */
@@ -1656,6 +2079,8 @@ export interface Methods {
   "question/list": { params: QuestionListParams; result: QuestionListResult };
   /** Answers a question; the first answer wins. */
   "question/answer": { params: QuestionAnswerParams; result: QuestionAnswerResult };
+  /** Sums up what was spent. */
+  "usage/read": { params: UsageReadParams; result: UsageReadResult };
   /** Checks a configuration file and lists all that is wrong in it. */
   "config/check": { params: ConfigCheckParams; result: ConfigCheckResult };
   /** Tells how the daemon is. */

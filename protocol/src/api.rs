@@ -2,11 +2,14 @@
 //! Parameters are one JSON object, `"params": {…}`, which may also stand alone in an array, as jsonrpsee's clients
 //! send it; `methods` lists all of them for documents and tests.
 
+pub mod account;
 pub mod config;
 pub mod daemon;
 pub mod initialize;
 pub mod methods;
+pub mod model;
 pub mod question;
 pub mod queue;
 pub mod session;
 pub mod turn;
+pub mod usage;

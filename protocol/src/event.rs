@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, Timestamp, TurnId};
 use crate::item::Item;
 use crate::model::{ProviderFailure, Usage};
+use crate::profile::NetworkProtocol;
 use crate::question::{Answer, Question};
 use crate::session::{InstructionFile, QueuedInput, SessionSettings};
-use crate::turn::{Actor, InputPart, TurnLimits, TurnOutcome};
+use crate::turn::{Actor, BudgetLevel, InputPart, LimitKind, TurnLimits, TurnOutcome};
 
 /// An event with its place and time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +69,10 @@ pub enum Event {
     TurnSuspended(TurnSuspended),
     /// The turn goes on after a restart, from its last durable step.
     TurnResumed(TurnResumed),
+    /// A command reached out into the network, or tried to.
+    ConnectionAttempted(ConnectionAttempted),
+    /// Most of a budget is spent. Comes once per ceiling.
+    BudgetWarned(BudgetWarned),
     /// A turn ended.
     TurnEnded(TurnEnded),
     /// An event of a newer protocol.
@@ -249,6 +254,9 @@ pub struct ItemAppended {
 pub struct QuestionAsked {
     /// The question.
     pub question: Question,
+    /// Whether the item had begun before: a tool that runs asks, and waits in the middle.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_begun: bool,
 }
 
 /// A person answered.
@@ -269,6 +277,38 @@ pub struct QuestionWithdrawn {
     pub question_id: QuestionId,
 }
 
+/// A command reached out into the network, or tried to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionAttempted {
+    /// The command's item.
+    pub item_id: ItemId,
+    /// How.
+    pub protocol: NetworkProtocol,
+    /// The host as the command named it; bounded.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether it was let through.
+    pub is_allowed: bool,
+    /// The rule, the answer or the reason that decided, for a person.
+    pub reason: String,
+}
+
+/// Most of a budget is spent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetWarned {
+    /// In this turn.
+    pub turn_id: TurnId,
+    /// Whose ceiling.
+    pub level: BudgetLevel,
+    /// Which ceiling.
+    pub limit: LimitKind,
+    /// What was spent and what is allowed, for a person.
+    pub message: String,
+}
+
 /// A turn ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -280,7 +320,7 @@ pub struct TurnEnded {
     /// What it took.
     pub usage: Usage,
     /// What it took in US dollars, where the price is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::number::optional")]
     pub cost: Option<f64>,
     /// How long it took.
     pub duration_ms: u64,

@@ -70,6 +70,8 @@ pub enum ItemBody {
     FileChange(FileChange),
     /// A call of any other tool, or of one that does not exist.
     ToolCall(OtherToolCall),
+    /// The plan as the model has it now.
+    Plan(Plan),
     /// Something that people should know, and the model need not.
     Notice(Notice),
     /// A body of a newer protocol.
@@ -137,6 +139,12 @@ pub struct Command {
     /// Why the model asked to leave the sandbox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub justification: Option<String>,
+    /// Whether it runs in a terminal of its own.
+    #[serde(default)]
+    pub has_terminal: bool,
+    /// The number by which the model reaches it, while it goes on in the background.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_id: Option<u32>,
     /// After how many milliseconds it is ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -161,6 +169,36 @@ pub struct CommandOutcome {
     pub duration_ms: u64,
     /// Standard output and error, as they came: head and tail if long, invalid UTF-8 replaced.
     pub output: CommandOutput,
+    /// What the sandbox stopped, as the helper saw it; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
+}
+
+/// Something that the sandbox stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// What was tried.
+    pub operation: RefusedOperation,
+    /// On what: a path, a host with its port, a program.
+    pub target: String,
+}
+
+/// What was tried in a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RefusedOperation {
+    /// To read.
+    Read,
+    /// To write, make or remove.
+    Write,
+    /// To connect.
+    Connect,
+    /// To execute.
+    Execute,
+    /// An operation of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
 }
 
 /// Why a command ended.
@@ -185,6 +223,8 @@ pub enum CommandExit {
     },
     /// The turn was interrupted.
     Interrupted,
+    /// It has not ended: it goes on in the background, under the item's `processId`.
+    GoesOn,
     /// An end of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -258,9 +298,82 @@ pub enum ChangeKind {
 pub struct OtherToolCall {
     /// The call.
     pub call: ToolCall,
+    /// The MCP server that the tool belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// What the model is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// What the model is shown beside it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content: Vec<ToolContent>,
+    /// The outcome in the tool's own form, for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<serde_json::Value>,
+}
+
+/// A part of a tool's outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum ToolContent {
+    /// Text.
+    #[serde(rename_all = "camelCase")]
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image in the store.
+    #[serde(rename_all = "camelCase")]
+    Image {
+        /// Such as `image/png`.
+        media_type: String,
+        /// Its bytes.
+        blob: BlobId,
+    },
+    /// A part of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// The plan as the model has it now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The call that set it.
+    pub call: ToolCall,
+    /// Why it changed, in the model's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+    /// Its steps, in order.
+    pub steps: Vec<PlanStep>,
+    /// What the model is told when it was not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStep {
+    /// What is to be done.
+    pub text: String,
+    /// How far it is.
+    pub status: PlanStepStatus,
+}
+
+/// How far a step of a plan is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PlanStepStatus {
+    /// Not begun.
+    Pending,
+    /// Being done.
+    InProgress,
+    /// Done.
+    Completed,
+    /// A status of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
 }
 
 /// Something that people should know.
@@ -294,6 +407,7 @@ impl ItemBody {
             Self::Command(command) => Some(&command.call),
             Self::FileChange(change) => Some(&change.call),
             Self::ToolCall(other) => Some(&other.call),
+            Self::Plan(plan) => Some(&plan.call),
             Self::UserMessage(_)
             | Self::AgentMessage(_)
             | Self::Reasoning(_)

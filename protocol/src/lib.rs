@@ -35,7 +35,9 @@
 //! enum that is read from the wire has an `Unknown` variant that survives a round trip. Removing or changing
 //! needs a new number.
 
+pub mod account;
 pub mod api;
+pub mod catalogue;
 pub mod config;
 pub mod daemon;
 pub mod delta;
@@ -45,10 +47,12 @@ pub mod ids;
 pub mod initialize;
 pub mod item;
 pub mod model;
+mod number;
 pub mod profile;
 pub mod question;
 pub mod queue;
 pub mod session;
 pub mod tool;
 pub mod turn;
+pub mod usage;
 pub mod version;

@@ -97,6 +97,8 @@ pub enum ProviderFailureKind {
     Cut,
     /// Nothing came within the idle timeout.
     Stalled,
+    /// The provider's safety rules refused the prompt or the answer.
+    Blocked,
     /// The answer can't be read.
     Malformed,
     /// A kind of a newer protocol.

@@ -53,6 +53,110 @@ pub struct PathRule {
     pub access: Access,
 }
 
+/// One entry of a profile: every path that a pattern matches, and everything below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GlobRule {
+    /// Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose.
+    pub pattern: String,
+    /// What is allowed there; less than where it would stand otherwise.
+    pub access: Access,
+}
+
+impl GlobRule {
+    /// Whether the pattern matches an absolute, already normalised path or an ancestor of it.
+    #[must_use]
+    pub fn matches(&self, path: &Path) -> bool {
+        let matches = |path: &Path| fast_glob::glob_match(&self.pattern, path.as_os_str().as_encoded_bytes());
+        path.ancestors().any(matches)
+    }
+}
+
+/// A way to reach a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NetworkProtocol {
+    /// Plain HTTP through the proxy.
+    Http,
+    /// A tunnel by HTTP CONNECT, as for HTTPS.
+    Https,
+    /// TCP through SOCKS5.
+    Socks5Tcp,
+}
+
+/// What a rule says of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NetworkDecision {
+    /// It may be reached.
+    Allow,
+    /// A person is asked.
+    Prompt,
+    /// It may not.
+    Deny,
+}
+
+/// One rule of the network. Of those that match the strictest wins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkRule {
+    /// A name or an address, lower case; `*.` at the beginning stands for any name below, `*` alone for any host.
+    pub host: String,
+    /// Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<NetworkProtocol>,
+    /// What it says.
+    pub decision: NetworkDecision,
+}
+
+/// What commands may use up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceLimits {
+    /// Processes and threads of one command at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_processes: Option<u64>,
+    /// Memory of one command's whole tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory_bytes: Option<u64>,
+    /// The longest file that it may write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_file_bytes: Option<u64>,
+}
+
+/// A profile that a person wrote in the settings, resolved to absolute paths; it changes what the session's
+/// `SandboxMode` gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permissions {
+    /// Its name in the settings.
+    pub name: String,
+    /// Exceptions by path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathRule>,
+    /// Exceptions by pattern.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub globs: Vec<GlobRule>,
+    /// Rules of the network, where it is open by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network_rules: Vec<NetworkRule>,
+    /// Local sockets that may be connected to, absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unix_sockets: Vec<PathBuf>,
+    /// What commands may use up.
+    #[serde(default)]
+    pub limits: ResourceLimits,
+    /// Whether commands may commit in the repository; hooks and configuration stay closed.
+    #[serde(default)]
+    pub is_commit_allowed: bool,
+    /// Whether commands have a `/tmp` of their own, gone when they end.
+    #[serde(default)]
+    pub has_own_tmp: bool,
+}
+
 /// What of the network is open to commands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +164,8 @@ pub enum NetworkAccess {
     /// Loopback inside the sandbox only.
     #[default]
     Off,
+    /// What the profile's rules allow, through a proxy.
+    Rules,
     /// Everything.
     Full,
 }
@@ -74,23 +180,62 @@ pub struct Profile {
     pub default_access: Access,
     /// Exceptions, in any order.
     pub paths: Vec<PathRule>,
+    /// Exceptions by pattern; each only takes away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub globs: Vec<GlobRule>,
     /// What of the network is open.
     pub network: NetworkAccess,
+    /// Rules of the network, where it is open by rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub network_rules: Vec<NetworkRule>,
+    /// Local sockets that may be connected to, absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unix_sockets: Vec<PathBuf>,
+    /// What commands may use up.
+    #[serde(default)]
+    pub limits: ResourceLimits,
+    /// Whether commands have a `/tmp` of their own, gone when they end.
+    #[serde(default)]
+    pub has_own_tmp: bool,
 }
 
 impl Profile {
+    /// A profile of paths and network alone.
+    #[must_use]
+    pub fn new(
+        mode: SandboxMode,
+        default_access: Access,
+        paths: Vec<PathRule>,
+        network: NetworkAccess,
+    ) -> Self {
+        Self {
+            mode,
+            default_access,
+            paths,
+            globs: Vec::new(),
+            network,
+            network_rules: Vec::new(),
+            unix_sockets: Vec::new(),
+            limits: ResourceLimits::default(),
+            has_own_tmp: false,
+        }
+    }
+
     /// The access of an absolute, already normalised path: that of the longest rule which is the path or an
-    /// ancestor of it.
+    /// ancestor of it, lessened by every pattern that matches the path or an ancestor of it.
     #[must_use]
     pub fn access(&self, path: &Path) -> Access {
         if self.mode == SandboxMode::DangerFullAccess {
             return Access::Write;
         }
-        self.paths
+        let by_path = self
+            .paths
             .iter()
             .filter(|rule| path.starts_with(&rule.path))
             .max_by_key(|rule| rule.path.components().count())
-            .map_or(self.default_access, |rule| rule.access)
+            .map_or(self.default_access, |rule| rule.access);
+        let matching = self.globs.iter().filter(|rule| rule.matches(path));
+        matching.map(|rule| rule.access).min().map_or(by_path, |by_glob| by_glob.min(by_path))
     }
 }
 
@@ -125,6 +270,8 @@ impl ApprovalPolicy {
 pub enum SandboxRung {
     /// Own namespaces with Landlock and seccomp on top.
     Namespaces,
+    /// The namespaces of the system's `bwrap`, with Landlock and seccomp on top: where only it may make them.
+    Bubblewrap,
     /// Landlock and seccomp alone. Weaker: in a writable folder that holds something protected nothing new can be
     /// made directly, what is hidden can't be read but is seen to exist, and processes are visible.
     Landlock,

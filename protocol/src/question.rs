@@ -1,11 +1,14 @@
 //! Questions: anything that waits for a person. A question is an event, an answer a call; the first wins.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ItemId, QuestionId, RequestId, SessionId, Timestamp, TurnId};
+use crate::item::Refusal;
+use crate::profile::{NetworkProtocol, PathRule};
 use crate::turn::Actor;
 
 /// Something that waits for a person.
@@ -44,6 +47,12 @@ pub enum QuestionKind {
         /// Why the model wants it, in its words.
         #[serde(skip_serializing_if = "Option::is_none")]
         justification: Option<String>,
+        /// What the sandbox stopped when it ran inside; empty if it has not run.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        refusals: Vec<Refusal>,
+        /// The rule that `always` would write, as it would stand in the file; absent where none can be made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        proposed_rule: Option<String>,
     },
     /// May these files be changed?
     #[serde(rename_all = "camelCase")]
@@ -51,9 +60,91 @@ pub enum QuestionKind {
         /// The patch as the model wrote it.
         patch: String,
     },
+    /// May commands reach this host?
+    #[serde(rename_all = "camelCase")]
+    Network {
+        /// How.
+        protocol: NetworkProtocol,
+        /// The host's name or address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// May the agent have more than its profile gives?
+    #[serde(rename_all = "camelCase")]
+    Permissions {
+        /// Paths, absolute.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        paths: Vec<PathRule>,
+        /// Hosts that commands may reach; `*.` at the beginning stands for any name below.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<String>,
+        /// Why the model wants it, in its words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        justification: Option<String>,
+    },
+    /// The agent wants to know something.
+    #[serde(rename_all = "camelCase")]
+    UserInput {
+        /// What; answered together by [`Decision::Reply`].
+        prompts: Vec<Prompt>,
+    },
+    /// May this tool be called?
+    #[serde(rename_all = "camelCase")]
+    Tool {
+        /// The MCP server that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
+        /// Its name.
+        tool: String,
+        /// The arguments as the model wrote them.
+        arguments: String,
+    },
+    /// An MCP server wants to know something.
+    #[serde(rename_all = "camelCase")]
+    Elicitation {
+        /// The server.
+        server: String,
+        /// What it says.
+        message: String,
+        /// JSON Schema of an object with flat fields; answered by [`Decision::Content`].
+        schema: serde_json::Value,
+    },
     /// A question of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
+}
+
+/// One thing that the agent wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Prompt {
+    /// Names it in the answer.
+    pub id: String,
+    /// A word or two over it.
+    pub header: String,
+    /// The question.
+    pub text: String,
+    /// What can be chosen; empty: free text only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<PromptOption>,
+    /// Whether a text of one's own is an answer too.
+    #[serde(default)]
+    pub takes_text: bool,
+    /// Whether more than one option may be chosen.
+    #[serde(default)]
+    pub takes_several: bool,
+}
+
+/// Something that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptOption {
+    /// The choice, and the answer.
+    pub label: String,
+    /// What it means.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
 }
 
 /// How long a leave lasts.
@@ -89,6 +180,18 @@ pub enum Decision {
         /// What to do instead; the model reads it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+    },
+    /// The answers to `UserInput`.
+    #[serde(rename_all = "camelCase")]
+    Reply {
+        /// By the prompt's id: what was chosen or written.
+        answers: BTreeMap<String, Vec<String>>,
+    },
+    /// The answer to `Elicitation`.
+    #[serde(rename_all = "camelCase")]
+    Content {
+        /// An object of the schema that was asked for.
+        value: serde_json::Value,
     },
     /// A decision of a newer protocol.
     #[serde(untagged)]

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClientId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use crate::model::{ReasoningEffort, ReasoningSummary, Usage};
-use crate::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
+use crate::profile::{ApprovalPolicy, NetworkAccess, Permissions, SandboxMode};
 use crate::question::Question;
-use crate::turn::{Actor, InputPart, Turn, TurnLimits};
+use crate::turn::{Actor, Budget, InputPart, Turn, TurnLimits};
 
 /// What holds in a session until it is changed. Resolved: nothing is left to a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,9 +40,15 @@ pub struct SessionSettings {
     pub approval: ApprovalPolicy,
     /// Whether the temporary folders may be written in `workspace-write`.
     pub is_tmp_writable: bool,
+    /// A profile of the settings that changes what `sandbox` gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
     /// Ceilings of each turn.
     #[serde(default)]
     pub limits: TurnLimits,
+    /// Ceilings beyond those of a turn.
+    #[serde(default)]
+    pub budget: Budget,
     /// Dollars per million tokens, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<ModelPrice>,
@@ -76,10 +82,16 @@ pub enum AfterCrash {
 #[serde(rename_all = "camelCase")]
 pub struct ModelPrice {
     /// Input that is not from the cache.
+    #[serde(deserialize_with = "crate::number::required")]
     pub input: f64,
     /// Input from the cache.
+    #[serde(deserialize_with = "crate::number::required")]
     pub cached_input: f64,
+    /// Input that is written to the cache; absent: as other input.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::number::optional")]
+    pub cache_write_input: Option<f64>,
     /// Output, reasoning included.
+    #[serde(deserialize_with = "crate::number::required")]
     pub output: f64,
 }
 
@@ -88,9 +100,11 @@ impl ModelPrice {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     pub fn cost(&self, usage: &Usage) -> f64 {
-        let fresh = usage.input_tokens.saturating_sub(usage.cached_input_tokens);
+        let (cached, written) = (usage.cached_input_tokens, usage.cache_write_input_tokens);
+        let fresh = usage.input_tokens.saturating_sub(cached).saturating_sub(written);
         (fresh as f64 * self.input
-            + usage.cached_input_tokens as f64 * self.cached_input
+            + cached as f64 * self.cached_input
+            + written as f64 * self.cache_write_input.unwrap_or(self.input)
             + usage.output_tokens as f64 * self.output)
             / 1e6
     }
@@ -194,6 +208,9 @@ pub struct Attachment {
     pub can_answer: bool,
     /// Since when.
     pub attached_at: Timestamp,
+    /// Whether its window has the focus, as far as the client can tell.
+    #[serde(default)]
+    pub is_focused: bool,
 }
 
 /// What a client may do in a session that it follows.
@@ -400,6 +417,16 @@ pub struct SessionUpdateResult {
     pub warnings: Vec<crate::error::ConfigurationProblem>,
 }
 
+/// Parameters of `session/focus`. Volatile: it ends with the feed, and a client tells it anew after it attached again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionFocusParams {
+    /// The session; a client that does not follow it is a conflict.
+    pub session_id: SessionId,
+    /// Whether the window that shows it has the focus.
+    pub is_focused: bool,
+}
+
 /// Parameters of `session/archive` and `session/delete`, where a running turn is a conflict, and of
 /// `session/takeOver` and `session/release`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -407,6 +434,17 @@ pub struct SessionUpdateResult {
 pub struct SessionRef {
     /// The session.
     pub session_id: SessionId,
+    /// Names the request, so that it can be sent again; for taking over and releasing, on the same connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+}
+
+impl SessionRef {
+    /// A session, in a request with a new name.
+    #[must_use]
+    pub fn new(session_id: SessionId) -> Self {
+        Self { session_id, request_id: Some(RequestId::generate()) }
+    }
 }
 
 /// Result of calls that have nothing to tell.

@@ -59,7 +59,7 @@ pub struct TurnLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
     /// US dollars.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::number::optional")]
     pub max_cost: Option<f64>,
     /// Calls of tools.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +81,39 @@ pub enum LimitKind {
     /// A ceiling of a newer protocol.
     #[serde(untagged)]
     Unknown(String),
+}
+
+/// Whose ceilings they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BudgetLevel {
+    /// Of one turn.
+    #[default]
+    Turn,
+    /// Of one session, from its beginning.
+    Session,
+    /// Of a session and the agents below it.
+    Tree,
+    /// Of all sessions together in one day (UTC).
+    Day,
+    /// A level of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// Ceilings beyond those of a turn. Of time only a turn has one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Of one session, from its beginning.
+    #[serde(default)]
+    pub session: TurnLimits,
+    /// Of a session and the agents below it.
+    #[serde(default)]
+    pub tree: TurnLimits,
+    /// Of all sessions together in one day (UTC).
+    #[serde(default)]
+    pub day: TurnLimits,
 }
 
 /// How a turn ended.
@@ -109,6 +142,9 @@ pub enum TurnOutcome {
     LimitReached {
         /// Which.
         limit: LimitKind,
+        /// Whose.
+        #[serde(default)]
+        level: BudgetLevel,
         /// What was allowed and what was spent, for a person.
         message: String,
     },
@@ -188,7 +224,7 @@ pub struct Turn {
     /// Tokens spent so far.
     pub usage: Usage,
     /// What it spent so far in US dollars, where the price is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::number::optional")]
     pub cost: Option<f64>,
     /// Its items, in order.
     pub items: Vec<Item>,

@@ -8,6 +8,7 @@ mod items;
 mod queue;
 mod session;
 mod small;
+mod spending;
 mod turn;
 
 use protocol::ids::{
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Sample> {
         session::samples(),
         turn::samples(),
         queue::samples(),
+        spending::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),

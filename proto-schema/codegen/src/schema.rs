@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(last("ChangeKind")["not"], json!({"enum": ["add", "delete", "update"]}));
         assert_eq!(
             last("Decision")["properties"]["type"],
-            json!({"type": "string", "not": {"enum": ["allow", "deny"]}})
+            json!({"type": "string", "not": {"enum": ["allow", "deny", "reply", "content"]}})
         );
         assert_eq!(
             last("FeedEntry")["not"],

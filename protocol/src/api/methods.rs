@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 
-use crate::{config, daemon, delta, initialize, question, queue, session, turn};
+use crate::{config, daemon, delta, initialize, question, queue, session, turn, usage};
 
 /// A type of the wire, as a document needs it.
 #[derive(Clone, Copy)]
@@ -96,6 +96,10 @@ pub fn all() -> Vec<Method> {
             "Makes the calling connection the only one that may change the session, until it leaves.",
         ),
         method::<session::SessionRef, Done>("session/release", "Lets the others write again."),
+        method::<session::SessionFocusParams, Done>(
+            "session/focus",
+            "Tells that the window which shows the session has the focus, or has lost it.",
+        ),
         method::<turn::TurnStartParams, turn::TurnStartResult>(
             "turn/start",
             "Starts a turn; a conflict if one is running.",
@@ -129,6 +133,7 @@ pub fn all() -> Vec<Method> {
             "question/answer",
             "Answers a question; the first answer wins.",
         ),
+        method::<usage::UsageReadParams, usage::UsageReadResult>("usage/read", "Sums up what was spent."),
         method::<config::ConfigCheckParams, config::ConfigCheckResult>(
             "config/check",
             "Checks a configuration file and lists all that is wrong in it.",

@@ -5,9 +5,9 @@ use jsonrpsee::proc_macros::rpc;
 
 use crate::delta::SessionFeed;
 use crate::session::{
-    Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionListParams,
-    SessionListResult, SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams,
-    SessionUpdateResult,
+    Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams,
+    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
+    SessionUpdateParams, SessionUpdateResult,
 };
 
 /// Makes, shows, changes and ends sessions.
@@ -45,6 +45,11 @@ pub trait Session {
     /// Lets the others write again.
     #[method(name = "release", with_extensions)]
     async fn release(&self, params: SessionRef) -> RpcResult<Done>;
+
+    /// Tells that the window which shows the session has the focus, or has lost it. While one has it, nobody is called
+    /// to the session by the settings' `notify` program.
+    #[method(name = "focus", with_extensions)]
+    async fn focus(&self, params: SessionFocusParams) -> RpcResult<Done>;
 
     /// Follows a session: a snapshot or the events since a place, and then all that happens.
     #[subscription(name = "attach" => "feed", unsubscribe = "detach", item = SessionFeed, with_extensions)]

@@ -1,16 +1,18 @@
 //! Samples of events, one of each kind, with place and time.
 
 use protocol::event::{
-    Event, EventRecord, InputQueued, ItemAppended, ItemChanged, ModelRequested, ModelResponded, ModelRetried,
-    QuestionAnswered, QuestionAsked, QuestionWithdrawn, QueuedInputCancelled, QueuedInputChanged,
-    SessionArchived, SessionCreated, SessionUpdated, TurnEnded, TurnResumed, TurnStarted, TurnSuspended,
+    BudgetWarned, ConnectionAttempted, Event, EventRecord, InputQueued, ItemAppended, ItemChanged,
+    ModelRequested, ModelResponded, ModelRetried, QuestionAnswered, QuestionAsked, QuestionWithdrawn,
+    QueuedInputCancelled, QueuedInputChanged, SessionArchived, SessionCreated, SessionUpdated, TurnEnded,
+    TurnResumed, TurnStarted, TurnSuspended,
 };
 use protocol::ids::Seq;
 use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
+use protocol::profile::NetworkProtocol;
 use protocol::question::{Answer, Decision};
 use protocol::session::InstructionFile;
-use protocol::turn::{InputPart, TurnFailure, TurnOutcome};
+use protocol::turn::{BudgetLevel, InputPart, LimitKind, TurnFailure, TurnOutcome};
 use serde_json::json;
 
 use super::{
@@ -40,11 +42,16 @@ pub(super) fn samples() -> Vec<Sample> {
         ("itemStarted", Event::ItemStarted(ItemChanged { item: started() })),
         ("itemAppended", item_appended()),
         ("itemCompleted", Event::ItemCompleted(ItemChanged { item: item(message("The test passes now.")) })),
-        ("questionAsked", Event::QuestionAsked(QuestionAsked { question: small::question() })),
+        (
+            "questionAsked",
+            Event::QuestionAsked(QuestionAsked { question: small::question(), has_begun: false }),
+        ),
         ("questionAnswered", question_answered()),
         ("questionWithdrawn", Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question_id() })),
         ("turnSuspended", Event::TurnSuspended(TurnSuspended { turn_id: turn_id(), is_call_running: true })),
         ("turnResumed", Event::TurnResumed(TurnResumed { turn_id: turn_id(), was_handed_over: true })),
+        ("connectionAttempted", connection_attempted()),
+        ("budgetWarned", budget_warned()),
         ("turnEnded", turn_ended()),
     ];
     let record = |event| EventRecord { seq: Seq(7), at: at(4), request_id: Some(request_id()), event };
@@ -126,6 +133,26 @@ fn question_answered() -> Event {
     let decision = Decision::Deny { message: Some("Open a pull request instead".to_owned()) };
     let answer = Answer { decision, actor: actor(), answered_at: at(5) };
     Event::QuestionAnswered(QuestionAnswered { question_id: question_id(), answer })
+}
+
+fn connection_attempted() -> Event {
+    Event::ConnectionAttempted(ConnectionAttempted {
+        item_id: item_id(),
+        protocol: NetworkProtocol::Https,
+        host: "crates.io".to_owned(),
+        port: 443,
+        is_allowed: true,
+        reason: "`*.crates.io` is allowed by the profile `build`".to_owned(),
+    })
+}
+
+fn budget_warned() -> Event {
+    Event::BudgetWarned(BudgetWarned {
+        turn_id: turn_id(),
+        level: BudgetLevel::Day,
+        limit: LimitKind::Cost,
+        message: "$4.12 of the day's $5.00 are spent".to_owned(),
+    })
 }
 
 fn turn_ended() -> Event {

@@ -2,7 +2,8 @@
 
 use protocol::item::{
     AgentMessage, ChangeKind, ChangedFile, Command, CommandExit, CommandOutcome, CommandOutput, FileChange,
-    ItemBody, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Reasoning, UserMessage,
+    ItemBody, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Plan, PlanStep, PlanStepStatus, Reasoning,
+    UserMessage,
 };
 use protocol::tool::CallInput;
 use protocol::turn::InputPart;
@@ -18,6 +19,7 @@ pub(super) fn samples() -> Vec<Sample> {
         ("command", command()),
         ("fileChange", file_change()),
         ("toolCall", tool_call()),
+        ("plan", plan()),
         ("notice", notice()),
     ];
     bodies.into_iter().map(|(variant, body)| sample(format!("item.{variant}"), &item(body))).collect()
@@ -53,6 +55,8 @@ fn command() -> ItemBody {
         cwd: "/repo".into(),
         is_escalated: false,
         justification: None,
+        has_terminal: false,
+        process_id: None,
         timeout_ms: Some(120_000),
         output_so_far: String::new(),
         outcome: Some(CommandOutcome {
@@ -65,6 +69,7 @@ fn command() -> ItemBody {
                 total_bytes: 40_994,
                 blob: Some(blob_id()),
             },
+            refusals: Vec::new(),
         }),
         message: None,
     })
@@ -88,7 +93,24 @@ fn file_change() -> ItemBody {
 fn tool_call() -> ItemBody {
     ItemBody::ToolCall(OtherToolCall {
         call: call("fly", CallInput::Json("{}".to_owned())),
+        server: None,
         output: Some("There is no tool `fly`".to_owned()),
+        content: Vec::new(),
+        structured: None,
+    })
+}
+
+fn plan() -> ItemBody {
+    let step = |text: &str, status| PlanStep { text: text.to_owned(), status };
+    ItemBody::Plan(Plan {
+        call: call("update_plan", CallInput::Json("{\"plan\":[]}".to_owned())),
+        explanation: Some("The test needs a fixture first".to_owned()),
+        steps: vec![
+            step("Write the fixture", PlanStepStatus::Completed),
+            step("Mend the sum", PlanStepStatus::InProgress),
+            step("Run all tests", PlanStepStatus::Pending),
+        ],
+        message: None,
     })
 }
 

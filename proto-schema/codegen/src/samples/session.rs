@@ -9,9 +9,9 @@ use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{
     AfterCrash, Attachment, ClientRole, Done, ModelPrice, Presence, QueuedInput, SessionAttachParams,
-    SessionCreateParams, SessionCreateResult, SessionListParams, SessionListResult, SessionReadParams,
-    SessionRef, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary, SessionUpdateParams,
-    SessionUpdateResult, SettingOverride, SettingsOverrides,
+    SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionListParams, SessionListResult,
+    SessionReadParams, SessionRef, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+    SessionUpdateParams, SessionUpdateResult, SettingOverride, SettingsOverrides,
 };
 use protocol::turn::{InputPart, Turn, TurnLimits, TurnOutcome};
 
@@ -21,7 +21,7 @@ use super::{
 };
 
 pub(super) fn samples() -> Vec<Sample> {
-    let named = SessionRef { session_id: session_id() };
+    let named = SessionRef { session_id: session_id(), request_id: None };
     let mut samples = vec![
         sample(
             "session.create.params",
@@ -99,6 +99,8 @@ pub(super) fn samples() -> Vec<Sample> {
         sample("session.takeOver.result", &Done {}),
         sample("session.release.params", &named),
         sample("session.release.result", &Done {}),
+        sample("session.focus.params", &SessionFocusParams { session_id: session_id(), is_focused: true }),
+        sample("session.focus.result", &Done {}),
     ];
     samples.extend(feed().map(|(variant, feed)| sample(format!("session.feed.{variant}"), &feed)));
     samples
@@ -149,6 +151,7 @@ fn presence() -> Presence {
         role: ClientRole::Driver,
         can_answer: true,
         attached_at: at(1),
+        is_focused: false,
     };
     Presence { attached: vec![attachment], sole_driver: Some(client_id()) }
 }
@@ -179,8 +182,10 @@ pub(super) fn settings() -> SessionSettings {
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
         is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
         limits: limits(),
-        price: Some(ModelPrice { input: 1.25, cached_input: 0.125, output: 10.0 }),
+        price: Some(ModelPrice { input: 1.25, cached_input: 0.125, cache_write_input: None, output: 10.0 }),
         is_ephemeral: false,
         after_crash: AfterCrash::Continue,
         question_timeout_ms: Some(3_600_000),

@@ -84,6 +84,10 @@ pub(super) fn question() -> Question {
             cwd: "/repo".into(),
             is_escalated: true,
             justification: Some("The branch is to be published".to_owned()),
+            refusals: Vec::new(),
+            proposed_rule: Some(
+                "prefix_rule(pattern = [\"git\", \"push\"], decision = \"allow\")".to_owned(),
+            ),
         },
         reason: "The model wants to leave the sandbox".to_owned(),
     }

@@ -1,0 +1,121 @@
+//! What was spent: tokens, money and calls of tools, and the call that tells of it. Knows nothing of ceilings.
+
+use std::ops::AddAssign;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::SessionId;
+use crate::model::Usage;
+
+/// What was spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Spending {
+    /// Answers of models.
+    pub requests: u64,
+    /// Of these, those whose price is not known.
+    pub unpriced_requests: u64,
+    /// Calls of tools that were begun.
+    pub tool_calls: u64,
+    /// Tokens.
+    pub usage: Usage,
+    /// US dollars, of the answers whose price is known.
+    #[serde(deserialize_with = "crate::number::required")]
+    pub cost: f64,
+}
+
+impl AddAssign for Spending {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.unpriced_requests += other.unpriced_requests;
+        self.tool_calls += other.tool_calls;
+        self.usage += other.usage;
+        self.cost += other.cost;
+    }
+}
+
+/// What sums are made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum UsageGrouping {
+    /// Days (UTC).
+    #[default]
+    Day,
+    /// Sessions.
+    Session,
+    /// Providers and models.
+    Model,
+    /// A session with the agents below it.
+    Agent,
+    /// A grouping of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// Parameters of `usage/read`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageReadParams {
+    /// What the rows are of.
+    #[serde(default)]
+    pub by: UsageGrouping,
+    /// Only what this session spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// Only the last so many days, today included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+}
+
+/// One sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageRow {
+    /// Of what.
+    pub key: UsageKey,
+    /// How much.
+    pub spending: Spending,
+}
+
+/// What a sum is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum UsageKey {
+    /// A day (UTC).
+    #[serde(rename_all = "camelCase")]
+    Day {
+        /// As `2026-11-25`.
+        date: String,
+    },
+    /// A session, or one with the agents below it.
+    #[serde(rename_all = "camelCase")]
+    Session {
+        /// Which.
+        session_id: SessionId,
+        /// What it is called, if it is still there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
+    /// A model.
+    #[serde(rename_all = "camelCase")]
+    Model {
+        /// The provider's id in the settings.
+        provider: String,
+        /// The model's name.
+        model: String,
+    },
+    /// A key of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// Result of `usage/read`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageReadResult {
+    /// Days: the last one first. Others: what cost most first.
+    pub rows: Vec<UsageRow>,
+    /// All of it.
+    pub total: Spending,
+}
