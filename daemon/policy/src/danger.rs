@@ -1,5 +1,7 @@
 //! Commands that do damage no sandbox setting was meant to allow: named with the reason, so that a person is asked.
-//! Looks at the commands as they stand; knows neither the folder nor the repository they run in.
+//! Looks at the commands as they stand and the name of the folder; at no file.
+
+use std::path::Path;
 
 use crate::analysis::{Analysis, Feature, Gap, Simple, Word, reads_script};
 
@@ -24,8 +26,48 @@ pub(crate) fn of_whole(analysis: &Analysis) -> Option<&'static str> {
     None
 }
 
+/// Where commands work.
+pub(crate) struct Workplace<'a> {
+    folder: &'a Path,
+    /// Whether they go elsewhere before they work.
+    moves_away: bool,
+}
+
+impl<'a> Workplace<'a> {
+    /// Of commands that begin in this folder.
+    pub(crate) fn of(analysis: &Analysis, folder: &'a Path) -> Self {
+        let mut place = Self { folder, moves_away: false };
+        place.moves_away = analysis
+            .commands
+            .iter()
+            .filter(|command| matches!(command.program(), Some("cd" | "pushd" | "chdir")))
+            .any(|command| command.argv.get(1).is_none_or(|target| place.is_outside(target)));
+        place
+    }
+
+    /// Whether a path lies outside the folder and the temporary folder, or can't be told.
+    fn is_outside(&self, word: &Word) -> bool {
+        let path = match word {
+            Word::Plain(text) => text,
+            Word::Open { prefix, .. } => prefix,
+        };
+        let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let climbs = parts().any(|part| part == "..") || word.shown().contains("..");
+        if climbs || parts().any(|part| part == ".git") {
+            return true;
+        }
+        if path.starts_with('/') {
+            let below = Path::new(path).strip_prefix(self.folder);
+            let is_below = below.is_ok_and(|below| below.components().next().is_some());
+            let is_temporary = parts().next() == Some("tmp") && parts().nth(1).is_some();
+            return !(is_below || is_temporary);
+        }
+        self.moves_away || parts().next().is_none() || path.starts_with('~')
+    }
+}
+
 /// Why this command is dangerous.
-pub(crate) fn of_command(command: &Simple) -> Option<&'static str> {
+pub(crate) fn of_command(command: &Simple, place: &Workplace<'_>) -> Option<&'static str> {
     let program = command.program()?;
     let arguments = command.argv.get(1..).unwrap_or_default();
     let (options, operands): (Vec<&Word>, Vec<&Word>) = arguments
@@ -36,13 +78,13 @@ pub(crate) fn of_command(command: &Simple) -> Option<&'static str> {
     match program {
         "rm" if has("rR", &["--recursive"])
             && has("f", &["--force"])
-            && operands.iter().any(|word| is_outside(word)) =>
+            && operands.iter().any(|word| place.is_outside(word)) =>
         {
             Some("It removes folders outside the place of work, or it is not known which")
         }
         "rm" if has("", &["--no-preserve-root"]) => Some("It removes the root folder"),
         "chmod" | "chown" | "chgrp"
-            if has("R", &["--recursive"]) && operands.iter().skip(1).any(|word| is_outside(word)) =>
+            if has("R", &["--recursive"]) && operands.iter().skip(1).any(|word| place.is_outside(word)) =>
         {
             Some("It changes who may use everything in a folder outside the place of work")
         }
@@ -111,23 +153,6 @@ fn is_option(word: &str, letters: &str, long: &[&str]) -> bool {
         return name.len() > 3 && long.iter().any(|long| long.starts_with(name));
     }
     word.chars().skip(1).any(|letter| letters.contains(letter))
-}
-
-/// Whether a path lies outside the folder a command runs in and the temporary folder, or can't be told.
-fn is_outside(word: &Word) -> bool {
-    let path = match word {
-        Word::Plain(text) => text,
-        Word::Open { prefix, .. } => prefix,
-    };
-    let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
-    let climbs = parts().any(|part| part == "..") || word.shown().contains("..");
-    if climbs || parts().any(|part| part == ".git") {
-        return true;
-    }
-    if path.starts_with('/') {
-        return !(parts().next() == Some("tmp") && parts().nth(1).is_some());
-    }
-    parts().next().is_none() || path.starts_with('~')
 }
 
 fn is_device(path: &str) -> bool {

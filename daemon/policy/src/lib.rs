@@ -1,16 +1,19 @@
 //! What the agent may do. Pure: looks at no file, clock or process.
 //!
-//! `profile` resolves a session's settings to what commands may touch; `decision` says of one action whether
-//! it runs, is asked about, or is refused; `harmless` knows the commands that `untrusted` lets pass.
+//! `profile` resolves a session's settings to what commands may touch; `decision` names what can be asked about;
+//! `harmless` knows the commands that `untrusted` lets pass.
 //!
 //! A command is judged by what it would run: `analysis` finds every command in it, inside scripts and wrappers too;
-//! `rules` reads what people wrote and matches it against those; `danger` names what does damage; `verdict` puts them
+//! `rules` holds what people wrote and matches it against those; `danger` names what does damage; `verdict` puts them
 //! together.
+//!
+//! `network` finds the rule that decides about a connection.
 
 pub mod analysis;
 mod danger;
 pub mod decision;
 pub mod harmless;
+pub mod network;
 pub mod profile;
 pub mod rules;
 pub mod verdict;

@@ -9,24 +9,35 @@ use protocol::session::SessionSettings;
 /// or decides what may run.
 pub const PROTECTED_NAMES: [&str; 6] = [".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
 
+/// What stays read-only in a git directory where commits are allowed: what names programs, or leads to another
+/// directory that does.
+const GIT_PROTECTED: [&str; 8] =
+    ["hooks", "config", "config.worktree", "commondir", "gitdir", "modules", "worktrees", "info/attributes"];
+
 /// What of the machine the resolution needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Git directories outside the roots' own `.git`: those that a `.git` file points to.
+    /// Git directories: the roots' own, and those that a `.git` file points to.
     pub git_directories: Vec<PathBuf>,
+    /// `.git` files that point to such.
+    pub git_pointers: Vec<PathBuf>,
     /// Temporary folders.
     pub temporary: Vec<PathBuf>,
+    /// Sockets and folders of other programs that can do more than a command may, and where keys lie.
+    pub closed: Vec<PathBuf>,
     /// Folders that no command may see: the daemon's socket, database and settings.
     pub own_folders: Vec<PathBuf>,
 }
 
-/// Resolves the settings.
+/// Resolves the settings. Of two rules on one path the later one holds: what a person says of a path goes before what
+/// is protected or closed, but nothing opens the daemon's own folders.
 #[must_use]
 pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profile {
     let mut paths = Vec::new();
+    let permissions = settings.permissions.as_ref();
     let network = match settings.sandbox {
-        SandboxMode::ReadOnly => NetworkAccess::Off,
-        SandboxMode::WorkspaceWrite => settings.network,
+        SandboxMode::ReadOnly if permissions.is_none() => NetworkAccess::Off,
+        SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => settings.network,
         SandboxMode::DangerFullAccess => return unrestricted(),
     };
     if settings.sandbox == SandboxMode::WorkspaceWrite {
@@ -36,101 +47,60 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
         }
         if settings.is_tmp_writable {
             for folder in &surroundings.temporary {
-                paths.push(PathRule { path: folder.clone(), access: Access::Write });
+                paths.push(rule(folder, Access::Write));
             }
         }
+        let is_commit_allowed = permissions.is_some_and(|permissions| permissions.is_commit_allowed);
         for directory in &surroundings.git_directories {
-            paths.push(PathRule { path: directory.clone(), access: Access::Read });
+            if is_commit_allowed {
+                add_git_directory(&mut paths, directory);
+            } else {
+                paths.push(rule(directory, Access::Read));
+            }
         }
+        paths.extend(surroundings.git_pointers.iter().map(|pointer| rule(pointer, Access::Read)));
     }
-    for folder in &surroundings.own_folders {
-        paths.push(PathRule { path: folder.clone(), access: Access::Hidden });
+    paths.extend(surroundings.closed.iter().map(|path| rule(path, Access::Hidden)));
+    let is_own = |path: &Path| surroundings.own_folders.iter().any(|folder| path.starts_with(folder));
+    let theirs = permissions.into_iter().flat_map(|permissions| &permissions.paths);
+    paths.extend(theirs.filter(|rule| !is_own(&rule.path)).cloned());
+    paths.extend(surroundings.own_folders.iter().map(|folder| rule(folder, Access::Hidden)));
+    let mut profile = Profile::new(settings.sandbox, Access::Read, paths, network);
+    if let Some(permissions) = permissions {
+        profile.globs.clone_from(&permissions.globs);
+        profile.network_rules.clone_from(&permissions.network_rules);
+        profile.unix_sockets =
+            permissions.unix_sockets.iter().filter(|path| !is_own(path)).cloned().collect();
+        profile.limits = permissions.limits;
+        profile.has_own_tmp = permissions.has_own_tmp;
     }
-    Profile { mode: settings.sandbox, default_access: Access::Read, paths, network }
+    profile
 }
 
 /// The profile of a command that a person let out of the sandbox.
 #[must_use]
 pub fn unrestricted() -> Profile {
-    Profile {
-        mode: SandboxMode::DangerFullAccess,
-        default_access: Access::Write,
-        paths: Vec::new(),
-        network: NetworkAccess::Full,
-    }
+    Profile::new(SandboxMode::DangerFullAccess, Access::Write, Vec::new(), NetworkAccess::Full)
+}
+
+fn rule(path: &Path, access: Access) -> PathRule {
+    PathRule { path: path.to_owned(), access }
 }
 
 fn add_root(paths: &mut Vec<PathRule>, root: &Path) {
-    paths.push(PathRule { path: root.to_owned(), access: Access::Write });
+    paths.push(rule(root, Access::Write));
     for name in PROTECTED_NAMES {
-        paths.push(PathRule { path: root.join(name), access: Access::Read });
+        paths.push(rule(&root.join(name), Access::Read));
+    }
+}
+
+/// A directory that git may write, but not what makes it run something.
+fn add_git_directory(paths: &mut Vec<PathRule>, directory: &Path) {
+    paths.push(rule(directory, Access::Write));
+    for name in GIT_PROTECTED {
+        paths.push(rule(&directory.join(name), Access::Read));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::profile::ApprovalPolicy;
-
-    fn settings(sandbox: SandboxMode) -> SessionSettings {
-        SessionSettings {
-            cwd: "/repo".into(),
-            additional_roots: vec!["/data".into()],
-            provider: "p".into(),
-            model: "m".into(),
-            reasoning_effort: None,
-            reasoning_summary: None,
-            sandbox,
-            network: NetworkAccess::Off,
-            approval: ApprovalPolicy::OnRequest,
-            is_tmp_writable: true,
-            limits: protocol::turn::TurnLimits::default(),
-            price: None,
-            is_ephemeral: false,
-            after_crash: protocol::session::AfterCrash::default(),
-            question_timeout_ms: None,
-        }
-    }
-
-    fn surroundings() -> Surroundings {
-        Surroundings {
-            git_directories: vec!["/main/.git".into()],
-            temporary: vec!["/tmp".into()],
-            own_folders: vec!["/home/me/.skein".into()],
-        }
-    }
-
-    #[test]
-    fn each_mode_means_what_it_says() {
-        let cases = [
-            ("/repo/src/a.rs", Access::Read, Access::Write),
-            ("/repo/.git/config", Access::Read, Access::Read),
-            ("/repo/.skein/x", Access::Read, Access::Read),
-            ("/repo/.github/x", Access::Read, Access::Write),
-            ("/data/x", Access::Read, Access::Write),
-            ("/data/.git", Access::Read, Access::Read),
-            ("/main/.git/hooks", Access::Read, Access::Read),
-            ("/tmp/x", Access::Read, Access::Write),
-            ("/etc/passwd", Access::Read, Access::Read),
-            ("/home/me/.skein/state/skein.db", Access::Hidden, Access::Hidden),
-        ];
-        let read_only = resolve(&settings(SandboxMode::ReadOnly), &surroundings());
-        let workspace = resolve(&settings(SandboxMode::WorkspaceWrite), &surroundings());
-        let danger = resolve(&settings(SandboxMode::DangerFullAccess), &surroundings());
-        for (path, in_read_only, in_workspace) in cases {
-            let path = Path::new(path);
-            assert_eq!(read_only.access(path), in_read_only, "read-only {path:?}");
-            assert_eq!(workspace.access(path), in_workspace, "workspace-write {path:?}");
-            assert_eq!(danger.access(path), Access::Write, "danger {path:?}");
-        }
-    }
-
-    #[test]
-    fn the_network_is_open_only_where_it_was_allowed() {
-        let mut open = settings(SandboxMode::WorkspaceWrite);
-        open.network = NetworkAccess::Full;
-        assert_eq!(resolve(&open, &surroundings()).network, NetworkAccess::Full);
-        open.sandbox = SandboxMode::ReadOnly;
-        assert_eq!(resolve(&open, &surroundings()).network, NetworkAccess::Off);
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use crate::analysis::word::Word;
 
 /// What is known of a command.
@@ -71,7 +73,8 @@ pub(crate) fn base(path: &str) -> &str {
 }
 
 /// Where a command stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Place {
     /// It is what was asked about, or stands at the top of its script.
     Top,
@@ -92,7 +95,8 @@ pub enum Place {
 }
 
 /// What can't be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Gap {
     /// The script is not valid, or not in a way that is understood.
     Unparsed,
@@ -115,7 +119,8 @@ impl Gap {
 }
 
 /// What makes a script more than plain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Feature {
     /// `$x`, globs, braces, `~`.
     Expansion,

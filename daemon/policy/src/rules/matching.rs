@@ -49,9 +49,14 @@ impl PrefixRule {
 
     /// What the rule decides about, for a person.
     pub(crate) fn shown(&self) -> String {
-        let words: Vec<String> = self.pattern.iter().map(|alternatives| alternatives.join("|")).collect();
-        words.join(" ")
+        shown(&self.pattern)
     }
+}
+
+/// A pattern, for a person.
+pub(crate) fn shown(pattern: &[Vec<String>]) -> String {
+    let words: Vec<String> = pattern.iter().map(|alternatives| alternatives.join("|")).collect();
+    words.join(" ")
 }
 
 impl Rules {

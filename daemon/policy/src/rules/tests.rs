@@ -1,107 +1,135 @@
-//! Rules are read, checked and refused as the format says.
+//! Rules are checked when they are made, written as they are read, and proposed only where they answer.
+
+use std::path::Path;
+
+use protocol::profile::{ApprovalPolicy, SandboxMode};
 
 use super::*;
+use crate::verdict::{Intent, evaluate};
 
-fn read(text: &str) -> Rules {
-    Rules::read(&[RuleFile { name: "r", text }])
+fn pattern(words: &[&[&str]]) -> Vec<Vec<String>> {
+    words.iter().map(|words| words.iter().map(|&word| word.to_owned()).collect()).collect()
 }
 
-fn problem(text: &str) -> String {
-    read(text).problems().first().map(ToString::to_string).unwrap_or_default()
+fn prefix(words: &[&[&str]], decision: Decision) -> PrefixRule {
+    PrefixRule::new(pattern(words), decision, None, RulePlace::default()).unwrap()
+}
+
+fn problem<T: std::fmt::Debug>(made: Result<T, RuleProblem>) -> String {
+    made.unwrap_err().to_string()
 }
 
 #[test]
-fn every_form_of_a_call_is_read() {
-    let rules = read(
-        "# comment\nprefix_rule(pattern = ['git', [\"push\", r'a\\b'],], decision='prompt', # why\n  \
-         justification=\"\"\"Two\nlines\"\"\", match=[\"git 'push' x\", [\"git\", \"push\"]], not_match='git pull',)\n\
-         prefix_rule(['\\x6cs']); prefix_rule(['id'], None)\n\
-         network_rule(host='API.Example.com.:443', protocol='https', decision='deny')\n\
-         host_executable(name='git', paths=['/usr/bin/git'])\n",
-    );
-    assert_eq!(rules.problems(), &[]);
-    let place = |line| RulePlace { file: "r".into(), line };
-    let rule = |pattern: &[&[&str]], decision, justification: Option<&str>, line| PrefixRule {
-        pattern: pattern.iter().map(|words| words.iter().map(|&word| word.to_owned()).collect()).collect(),
-        decision,
-        justification: justification.map(str::to_owned),
-        place: place(line),
+fn what_is_no_rule_is_refused() {
+    let new = |words: &[&[&str]], why: Option<&str>| {
+        PrefixRule::new(pattern(words), Decision::Allow, why.map(str::to_owned), RulePlace::default())
     };
+    assert!(problem(new(&[], None)).starts_with("`pattern` must be"));
+    assert!(problem(new(&[&["a"], &[]], None)).starts_with("`pattern` must be"));
+    assert!(problem(new(&[&["a"]], Some(" "))).starts_with("`justification` must be"));
+    let outside =
+        |folder: &str| OutsideRule::new(pattern(&[&["a"]]), Some(folder.into()), None, RulePlace::default());
+    assert!(problem(outside("repo")).starts_with("`folder` must be"));
+    assert!(outside("/repo").is_ok());
+    for (name, path) in [("git", "/usr/bin/sh"), ("git", "git"), ("", "/"), ("a/git", "/a/git")] {
+        assert!(HostExecutable::new(name.into(), vec![path.into()]).is_err(), "{name} {path}");
+    }
+    let host = |host: &str| {
+        NetworkRule::new(host, NetworkProtocol::Https, Decision::Allow, None, RulePlace::default())
+            .map(|rule| rule.host)
+    };
+    for (given, expected) in [
+        ("API.Example.com.:443", "api.example.com"),
+        ("127.0.0.1:80", "127.0.0.1"),
+        ("[::1]:80", "::1"),
+        ("::1", "::1"),
+    ] {
+        assert_eq!(host(given).as_deref(), Ok(expected), "{given}");
+    }
+    for given in ["", "*.a.b", "https://a", "a/b", "a b", "a:x"] {
+        assert!(host(given).is_err(), "{given}");
+    }
+}
+
+#[test]
+fn examples_are_held_against_the_rule() {
+    let rule = prefix(&[&["git"], &["push", "pull"]], Decision::Prompt);
+    let examples =
+        |texts: &[&str]| -> Vec<Vec<String>> { texts.iter().filter_map(|text| words(text)).collect() };
+    assert_eq!(rule.check_matches(&examples(&["git 'push' x", "git pull"])), Ok(()));
     assert_eq!(
-        rules.prefixes(),
-        &[
-            rule(&[&["git"], &["push", "a\\b"]], Decision::Prompt, Some("Two\nlines"), 2),
-            rule(&[&["ls"]], Decision::Allow, None, 5),
-            rule(&[&["id"]], Decision::Allow, None, 5),
-        ]
+        rule.check_matches(&examples(&["git push", "git fetch"])),
+        Err(RuleProblem::NoMatch("git fetch".into()))
     );
-    let network = NetworkRule {
-        host: "api.example.com".into(),
-        protocol: NetworkProtocol::Https,
-        decision: Decision::Forbid,
-        justification: None,
-        place: place(6),
-    };
-    assert_eq!(rules.networks(), &[network]);
+    assert_eq!(rule.check_no_match(&examples(&["git", "git fetch push"])), Ok(()));
+    assert_eq!(rule.check_no_match(&examples(&["git pull x"])), Err(RuleProblem::Match("git pull x".into())));
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
-    for (text, expected) in [
-        ("prefix_rule()", "r:1:1: `pattern` is missing"),
-        ("\n  prefix_rule(pattern=[])", "r:2:15: `pattern` must be"),
-        ("prefix_rule(pattern=[[]])", "r:1:13: `pattern` must be"),
-        ("prefix_rule(pattern=[[['a']]])", "r:1:13: `pattern` must be"),
-        ("prefix_rule(pattern='a')", "r:1:13: `pattern` must be"),
-        ("prefix_rule(['a'], decision='maybe')", "r:1:20: `decision` must be"),
-        ("prefix_rule(['a'], justification=' ')", "r:1:20: `justification` must be"),
-        ("prefix_rule(['a'], because='x')", "r:1:20: `because` is not an argument"),
-        ("prefix_rule(['a'], pattern=['b'])", "r:1:20: `pattern` is given twice"),
-        ("prefix_rule(['a'], match=['b'])", "r:1:20: The rule does not match its example `b`"),
-        ("prefix_rule(['a'], not_match='a b')", "r:1:20: The rule matches `a b`"),
-        ("prefix_rule(['a'", "r:1:17: Expected `,` or `]`"),
-        ("prefix_rule(['a)", "r:1:14: The string is not closed"),
-        ("prefix_rule(['\\q'])", "r:1:15: The escape"),
-        ("prefix_rule([1])", "r:1:14: `1` is not understood"),
-        ("prefix_rule(['a'] + ['b'])", "r:1:19: Expected `,` or `)`"),
-        ("prefix_rule([f'a'])", "r:1:14: `f` is not understood"),
-        ("prefix_rule(['a']) prefix_rule(['b'])", "r:1:20: `p` is not understood"),
-        ("allow_rule(['a'])", "r:1:1: There is no function `allow_rule`"),
-        ("load('a', 'b')", "r:1:1: There is no function `load`"),
-        ("x = 1", "r:1:1: `x` is not understood"),
-        ("def f():\n  pass", "r:1:1: `def` is not understood"),
-        ("[prefix_rule([x]) for x in y]", "r:1:1: `[` is not understood"),
-        ("network_rule('*.a.b', 'https')", "r:1:14: `host` must be"),
-        ("network_rule('https://a', 'https')", "r:1:14: `host` must be"),
-        ("network_rule('a', 'ftp')", "r:1:19: `protocol` must be"),
-        ("host_executable('git', ['/usr/bin/sh'])", "r:1:24: `paths` must be"),
-        ("host_executable('git', ['git'])", "r:1:24: `paths` must be"),
+fn rules_are_shown_as_they_would_stand_in_a_file() {
+    let rule = prefix(&[&["git"], &["push", "pu\"ll\n\u{202e}"]], Decision::Forbid);
+    assert_eq!(
+        rule.to_string(),
+        "prefix_rule(pattern=[\"git\", [\"push\", \"pu\\\"ll\\n\\U0000202e\"]], decision=\"forbidden\")"
+    );
+    let rule =
+        OutsideRule::new(pattern(&[&["a"]]), Some("/r".into()), Some("Why".into()), RulePlace::default());
+    assert_eq!(
+        rule.unwrap().to_string(),
+        "outside_rule(pattern=[\"a\"], folder=\"/r\", justification=\"Why\")"
+    );
+}
+
+/// What would be written if a person said "always"; empty if nothing.
+fn proposed(script: &str, is_escalated: bool, approval: ApprovalPolicy, rules: &Rules) -> String {
+    let argv = ["/bin/bash".to_owned(), "-c".to_owned(), script.to_owned()];
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated };
+    let verdict = evaluate(&intent, rules, approval, SandboxMode::WorkspaceWrite);
+    propose(&intent, &verdict, rules).map(|proposal| proposal.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn always_becomes_rules_on_the_parts_that_were_asked_about() {
+    let mut rules = Rules::default();
+    rules.add(Rule::Prefix(prefix(&[&["make"]], Decision::Allow)));
+    rules.add(Rule::Prefix(prefix(&[&["npm"]], Decision::Prompt)));
+    for (script, expected) in [
+        ("cargo test --all", "prefix_rule(pattern=[\"cargo\", \"test\", \"--all\"], decision=\"allow\")"),
+        (
+            "ls && cargo build | tail && make && 'a b' c",
+            "prefix_rule(pattern=[\"cargo\", \"build\"], decision=\"allow\")\n\
+             prefix_rule(pattern=[\"a b\", \"c\"], decision=\"allow\")",
+        ),
+        ("ls", ""),
+        ("npm test", ""),
+        ("cargo build > log", ""),
+        ("cargo build $x", ""),
+        ("if a; then b; fi", ""),
+        ("a && b && c && d && e", ""),
+        ("rm -rf /etc", ""),
     ] {
-        let found = problem(text);
-        assert!(found.starts_with(expected), "{text}: {found}");
+        assert_eq!(proposed(script, false, ApprovalPolicy::Untrusted, &rules), expected, "{script}");
     }
+    assert_eq!(proposed(&"x".repeat(3_000), false, ApprovalPolicy::Untrusted, &rules), "");
 }
 
 #[test]
-fn hostile_texts_are_refused_at_once() {
-    for text in [
-        "for i in range(1000000000000000000):\n  pass".to_owned(),
-        "def f(n): return f(n + 1)\nf(0)".to_owned(),
-        "x = [0] * 1000000000".to_owned(),
-        format!("prefix_rule({})", "[".repeat(500_000)),
-        "prefix_rule(['a'])\n".repeat(20_000),
-        " ".repeat(2_000_000),
+fn always_for_a_way_out_names_the_whole_command_and_its_folder() {
+    for (script, expected) in [
+        ("git fetch", "outside_rule(pattern=[\"git\", \"fetch\"], folder=\"/repo\")"),
+        (
+            "git fetch && cargo publish",
+            "outside_rule(pattern=[\"git\", \"fetch\"], folder=\"/repo\")\n\
+             outside_rule(pattern=[\"cargo\", \"publish\"], folder=\"/repo\")",
+        ),
+        ("a > b", "outside_rule(pattern=[\"/bin/bash\", \"-c\", \"a > b\"], folder=\"/repo\")"),
+        ("./deploy", ""),
+        ("git push --force", ""),
     ] {
-        assert!(!read(&text).problems().is_empty());
+        assert_eq!(
+            proposed(script, true, ApprovalPolicy::OnRequest, &Rules::default()),
+            expected,
+            "{script}"
+        );
     }
-}
-
-#[test]
-fn a_file_that_is_wrong_takes_no_other_with_it() {
-    let rules = Rules::read(&[
-        RuleFile { name: "a", text: "prefix_rule(['x'])\noops" },
-        RuleFile { name: "b", text: "prefix_rule(['y'])" },
-    ]);
-    assert_eq!(rules.prefixes().len(), 1);
-    assert_eq!(rules.problems()[0].file, "a");
 }

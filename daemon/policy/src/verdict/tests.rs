@@ -5,36 +5,51 @@ use protocol::profile::ApprovalPolicy::{self, Never, OnRequest, Untrusted};
 use protocol::profile::SandboxMode::{DangerFullAccess, WorkspaceWrite};
 
 use super::*;
-use crate::rules::{RuleFile, allow_rule};
+use crate::rules::{HostExecutable, OutsideRule, Rule, RulesError};
 
-const RULES: &str = r#"
-# A person's rules.
-prefix_rule(pattern=["rm"], decision="forbidden", justification="Use `trash`", match=["rm x"], not_match=["ls"])
-prefix_rule(pattern=["git", "push"], decision="prompt")
-prefix_rule(
-    pattern = ["npm", ["publish", "unpublish"]],
-    decision = "forbidden",
-)
-prefix_rule(pattern=["cargo", "test"])
-prefix_rule(pattern=["make"], decision="allow")
-"#;
+fn pattern(words: &[&[&str]]) -> Vec<Vec<String>> {
+    words.iter().map(|words| words.iter().map(|&word| word.to_owned()).collect()).collect()
+}
 
-fn rules(text: &str) -> Rules {
-    Rules::read(&[RuleFile { name: "default.rules", text }])
+fn rule(words: &[&[&str]], decision: Decision) -> Rule {
+    let place = RulePlace { file: "default.rules".into(), line: 7 };
+    Rule::Prefix(PrefixRule::new(pattern(words), decision, None, place).unwrap())
+}
+
+fn table(rules: Vec<Rule>) -> Rules {
+    let mut table = Rules::default();
+    rules.into_iter().for_each(|rule| table.add(rule));
+    table
+}
+
+/// A person's rules.
+fn persons() -> Rules {
+    table(vec![
+        rule(&[&["rm"]], Decision::Forbid),
+        rule(&[&["git"], &["push"]], Decision::Prompt),
+        rule(&[&["npm"], &["publish", "unpublish"]], Decision::Forbid),
+        rule(&[&["cargo"], &["test"]], Decision::Allow),
+        rule(&[&["make"]], Decision::Allow),
+    ])
 }
 
 fn script(text: &str) -> Vec<String> {
     vec!["/bin/bash".into(), "-c".into(), text.into()]
 }
 
+fn judge(text: &str, rules: &Rules, approval: ApprovalPolicy) -> Verdict {
+    let argv = script(text);
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: false };
+    evaluate(&intent, rules, approval, WorkspaceWrite)
+}
+
 fn decision(text: &str, rules: &Rules, approval: ApprovalPolicy) -> Decision {
-    evaluate(&script(text), rules, approval, WorkspaceWrite).decision
+    judge(text, rules, approval).decision
 }
 
 #[test]
 fn every_command_of_the_table_is_judged_as_labelled() {
-    let rules = rules(RULES);
-    assert!(rules.problems().is_empty(), "{:?}", rules.problems());
+    let rules = persons();
     let none = Rules::default();
     let mut wrong = Vec::new();
     let mut count = 0;
@@ -67,17 +82,18 @@ fn every_command_of_the_table_is_judged_as_labelled() {
 
 #[test]
 fn the_strictest_rule_wins_and_is_named() {
-    let rules =
-        rules("prefix_rule([\"a\", \"b\"])\nprefix_rule([\"a\"], \"forbidden\", justification=\"No\")\n");
-    let verdict = evaluate(&script("a b"), &rules, OnRequest, WorkspaceWrite);
-    assert_eq!(verdict.decision, Decision::Forbid);
-    assert_eq!(verdict.rule, Some(RulePlace { file: "default.rules".into(), line: 2 }));
+    let place = RulePlace { file: "default.rules".into(), line: 2 };
+    let forbids = PrefixRule::new(pattern(&[&["a"]]), Decision::Forbid, Some("No".into()), place.clone());
+    let rules = table(vec![rule(&[&["a"], &["b"]], Decision::Allow), Rule::Prefix(forbids.unwrap())]);
+    let verdict = judge("a b", &rules, OnRequest);
+    assert_eq!((verdict.decision, verdict.cause), (Decision::Forbid, Cause::Rule));
+    assert_eq!(verdict.rule, Some(place));
     assert_eq!(verdict.reason, "A rule forbids `a` (default.rules:2): No");
 }
 
 #[test]
 fn what_would_be_asked_is_refused_where_nobody_is() {
-    let rules = rules(RULES);
+    let rules = persons();
     assert_eq!(decision("git push", &rules, Never), Decision::Forbid);
     assert_eq!(decision("git reset --hard", &rules, Never), Decision::Forbid);
     assert_eq!(decision("cargo build", &rules, Never), Decision::Allow);
@@ -85,13 +101,12 @@ fn what_would_be_asked_is_refused_where_nobody_is() {
 
 #[test]
 fn without_a_sandbox_dangerous_commands_run() {
-    let command = script("git reset --hard");
-    assert_eq!(evaluate(&command, &Rules::default(), Never, DangerFullAccess).decision, Decision::Allow);
-    assert_eq!(
-        evaluate(&command, &rules("prefix_rule([\"git\"], \"prompt\")"), OnRequest, DangerFullAccess)
-            .decision,
-        Decision::Prompt
-    );
+    let argv = script("git reset --hard");
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: true };
+    let free = evaluate(&intent, &Rules::default(), Never, DangerFullAccess);
+    assert_eq!(free.decision, Decision::Allow);
+    let rules = table(vec![rule(&[&["git"]], Decision::Prompt)]);
+    assert_eq!(evaluate(&intent, &rules, OnRequest, DangerFullAccess).decision, Decision::Prompt);
 }
 
 #[test]
@@ -102,6 +117,13 @@ fn removing_folders_is_dangerous_outside_the_place_of_work() {
         ("rm -rf /tmp/a", Decision::Allow),
         ("rm -rf build/*", Decision::Allow),
         ("rm a", Decision::Allow),
+        ("rm -rf /repo/build", Decision::Allow),
+        ("cd src && rm -rf build", Decision::Allow),
+        ("cd .. && rm -rf build", Decision::Prompt),
+        ("cd && rm -rf build", Decision::Prompt),
+        ("cd /home; rm -rf me", Decision::Prompt),
+        ("rm -rf /repo", Decision::Prompt),
+        ("rm -rf /repository/x", Decision::Prompt),
         ("rm -rf /", Decision::Prompt),
         ("rm -rf /etc", Decision::Prompt),
         ("rm -fr ~", Decision::Prompt),
@@ -128,34 +150,98 @@ fn removing_folders_is_dangerous_outside_the_place_of_work() {
 
 #[test]
 fn a_rule_that_names_the_command_allows_what_is_dangerous() {
-    let named = rules("prefix_rule([\"git\", \"reset\", \"--hard\"])");
+    let named = table(vec![rule(&[&["git"], &["reset"], &["--hard"]], Decision::Allow)]);
     assert_eq!(decision("git reset --hard", &named, OnRequest), Decision::Allow);
-    let program = rules("prefix_rule([\"git\"])");
+    let program = table(vec![rule(&[&["git"]], Decision::Allow)]);
     assert_eq!(decision("git reset --hard", &program, OnRequest), Decision::Prompt);
 }
 
 #[test]
 fn nothing_runs_unasked_while_rules_are_broken() {
-    let broken = Rules::read(&[
-        RuleFile { name: "a.rules", text: "prefix_rule([\"rm\"], \"forbidden\")" },
-        RuleFile { name: "b.rules", text: "\n  oops" },
-    ]);
+    let mut broken = table(vec![rule(&[&["rm"]], Decision::Forbid)]);
+    let message = "Oops".to_owned();
+    broken.add_problem(RulesError { file: "b.rules".into(), line: 2, column: 3, message });
     assert_eq!(decision("rm x", &broken, OnRequest), Decision::Forbid);
-    let verdict = evaluate(&script("ls"), &broken, OnRequest, WorkspaceWrite);
-    assert_eq!(verdict.decision, Decision::Prompt);
-    assert!(verdict.reason.contains("b.rules:2:3"), "{}", verdict.reason);
+    let verdict = judge("ls", &broken, OnRequest);
+    assert_eq!((verdict.decision, verdict.cause), (Decision::Prompt, Cause::BrokenRules));
+    assert!(verdict.reason.contains("b.rules:2:3: Oops"), "{}", verdict.reason);
 }
 
 #[test]
 fn listed_paths_narrow_rules_on_bare_names() {
-    let text = "host_executable(\"git\", paths=[\"/usr/bin/git\"])\nprefix_rule([\"git\"], \"forbidden\")\n\
-                prefix_rule([\"make\"])";
-    let rules = rules(text);
+    let rules = table(vec![
+        Rule::Executable(HostExecutable::new("git".into(), vec!["/usr/bin/git".into()]).unwrap()),
+        rule(&[&["git"]], Decision::Forbid),
+        rule(&[&["make"]], Decision::Allow),
+    ]);
     assert_eq!(decision("/usr/bin/git x", &rules, OnRequest), Decision::Forbid);
     assert_eq!(decision("/usr//bin/git x", &rules, OnRequest), Decision::Forbid);
     assert_eq!(decision("/opt/git x", &rules, OnRequest), Decision::Allow);
     assert_eq!(decision("/opt/make", &rules, Untrusted), Decision::Allow);
     assert_eq!(decision("./make", &rules, Untrusted), Decision::Prompt);
+}
+
+/// What is decided of a script that is to run outside the sandbox of `/repo`.
+fn way_out(text: &str, rules: &Rules, approval: ApprovalPolicy) -> (Decision, Cause) {
+    let argv = script(text);
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: true };
+    let verdict = evaluate(&intent, rules, approval, WorkspaceWrite);
+    (verdict.decision, verdict.cause)
+}
+
+fn outside(words: &[&[&str]], folder: Option<&str>) -> Rule {
+    let place = RulePlace { file: "outside.rules".into(), line: 1 };
+    Rule::Outside(OutsideRule::new(pattern(words), folder.map(Into::into), None, place).unwrap())
+}
+
+#[test]
+fn a_rule_that_allows_opens_no_way_out() {
+    let rules = table(vec![rule(&[&["git"], &["fetch"]], Decision::Allow)]);
+    assert_eq!(way_out("git fetch", &rules, OnRequest), (Decision::Prompt, Cause::Escalation));
+    assert_eq!(way_out("ls", &rules, OnRequest), (Decision::Prompt, Cause::Escalation));
+    assert_eq!(way_out("git fetch", &rules, Never), (Decision::Forbid, Cause::Escalation));
+}
+
+#[test]
+fn a_way_out_is_for_the_whole_command_in_its_folder() {
+    let rules = table(vec![
+        outside(&[&["git"], &["fetch", "pull"]], Some("/repo")),
+        outside(&[&["make"]], Some("/other")),
+        outside(&[&["/bin/bash"], &["-c"], &["a > b"]], None),
+        outside(&[&["git"], &["push"], &["--force"]], None),
+    ]);
+    let allowed = (Decision::Allow, Cause::Rule);
+    for text in ["git fetch", "git 'pull' 2>&1", "git fetch && git pull", "a > b", "git push --force"] {
+        assert_eq!(way_out(text, &rules, OnRequest), allowed, "{text}");
+        assert_eq!(way_out(text, &rules, Never), allowed, "{text}");
+    }
+    for text in [
+        "git fetch origin",
+        "git",
+        "make",
+        "git fetch && ls",
+        "git fetch > x",
+        "git fetch $(x)",
+        "X=1 git fetch",
+        "env git fetch",
+        "(git fetch)",
+        "git fetch &",
+        "a > c",
+        "/tmp/git fetch",
+    ] {
+        assert_ne!(way_out(text, &rules, OnRequest).0, Decision::Allow, "{text}");
+    }
+    let argv = ["bash".to_owned(), "-lc".to_owned(), "git fetch".to_owned()];
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: true };
+    let verdict = evaluate(&intent, &rules, OnRequest, WorkspaceWrite);
+    assert_eq!(verdict.decision, Decision::Prompt, "a login shell reads files first");
+}
+
+#[test]
+fn a_way_out_gives_way_to_rules_that_restrict() {
+    let rules =
+        table(vec![outside(&[&["git"], &["push"]], None), rule(&[&["git"], &["push"]], Decision::Forbid)]);
+    assert_eq!(way_out("git push", &rules, OnRequest), (Decision::Forbid, Cause::Rule));
 }
 
 /// Pieces that mean something to a shell.
@@ -216,8 +302,7 @@ proptest! {
 
     #[test]
     fn any_text_is_judged(text in "\\PC{0,80}|[ -~\n]{0,80}") {
-        let _ = evaluate(&script(&text), &rules(RULES), Untrusted, WorkspaceWrite);
-        let _ = rules(&text);
+        let _ = judge(&text, &persons(), Untrusted);
     }
 
     #[test]
@@ -243,14 +328,6 @@ proptest! {
     ) {
         // Nothing is open where the line ends, so a command begins there.
         let text = format!("{before}\nrm x\n{after}");
-        prop_assert_ne!(decision(&text, &rules(RULES), OnRequest), Decision::Allow, "{:?}", text);
-    }
-
-    #[test]
-    fn an_allowing_rule_is_read_back(words in prop::collection::vec("[^\0]{1,10}", 1..4)) {
-        let rules = rules(&allow_rule(&words).unwrap());
-        prop_assert_eq!(rules.problems(), &[]);
-        let pattern: Vec<Vec<String>> = words.into_iter().map(|word| vec![word]).collect();
-        prop_assert_eq!(&rules.prefixes()[0].pattern, &pattern);
+        prop_assert_ne!(decision(&text, &persons(), OnRequest), Decision::Allow, "{:?}", text);
     }
 }

@@ -1,0 +1,205 @@
+//! Profiles mean what they say, and matching is what a slow, obvious model says.
+
+use proptest::prelude::*;
+use protocol::profile::{ApprovalPolicy, GlobRule, Permissions};
+
+use super::*;
+
+fn settings(sandbox: SandboxMode) -> SessionSettings {
+    SessionSettings {
+        cwd: "/repo".into(),
+        additional_roots: vec!["/data".into()],
+        provider: "p".into(),
+        model: "m".into(),
+        reasoning_effort: None,
+        reasoning_summary: None,
+        sandbox,
+        network: NetworkAccess::Off,
+        approval: ApprovalPolicy::OnRequest,
+        is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
+        limits: protocol::turn::TurnLimits::default(),
+        price: None,
+        is_ephemeral: false,
+        after_crash: protocol::session::AfterCrash::default(),
+        question_timeout_ms: None,
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        git_directories: vec!["/main/.git".into()],
+        git_pointers: Vec::new(),
+        temporary: vec!["/tmp".into()],
+        closed: vec!["/home/me/.ssh".into(), "/run/docker.sock".into()],
+        own_folders: vec!["/home/me/.skein".into()],
+    }
+}
+
+fn with(permissions: Permissions, surroundings: &Surroundings) -> Profile {
+    let settings =
+        SessionSettings { permissions: Some(permissions), ..settings(SandboxMode::WorkspaceWrite) };
+    resolve(&settings, surroundings)
+}
+
+#[test]
+fn each_mode_means_what_it_says() {
+    let cases = [
+        ("/repo/src/a.rs", Access::Read, Access::Write),
+        ("/repo/.git/config", Access::Read, Access::Read),
+        ("/repo/.skein/x", Access::Read, Access::Read),
+        ("/repo/.github/x", Access::Read, Access::Write),
+        ("/data/x", Access::Read, Access::Write),
+        ("/data/.git", Access::Read, Access::Read),
+        ("/main/.git/hooks", Access::Read, Access::Read),
+        ("/tmp/x", Access::Read, Access::Write),
+        ("/etc/passwd", Access::Read, Access::Read),
+        ("/home/me/.ssh/id_ed25519", Access::Hidden, Access::Hidden),
+        ("/run/docker.sock", Access::Hidden, Access::Hidden),
+        ("/home/me/.skein/state/skein.db", Access::Hidden, Access::Hidden),
+    ];
+    let read_only = resolve(&settings(SandboxMode::ReadOnly), &surroundings());
+    let workspace = resolve(&settings(SandboxMode::WorkspaceWrite), &surroundings());
+    let danger = resolve(&settings(SandboxMode::DangerFullAccess), &surroundings());
+    for (path, in_read_only, in_workspace) in cases {
+        let path = Path::new(path);
+        assert_eq!(read_only.access(path), in_read_only, "read-only {path:?}");
+        assert_eq!(workspace.access(path), in_workspace, "workspace-write {path:?}");
+        assert_eq!(danger.access(path), Access::Write, "danger {path:?}");
+    }
+}
+
+#[test]
+fn the_network_is_open_only_where_it_was_allowed() {
+    let mut open = settings(SandboxMode::WorkspaceWrite);
+    open.network = NetworkAccess::Full;
+    assert_eq!(resolve(&open, &surroundings()).network, NetworkAccess::Full);
+    open.sandbox = SandboxMode::ReadOnly;
+    assert_eq!(resolve(&open, &surroundings()).network, NetworkAccess::Off);
+    open.permissions = Some(Permissions::default());
+    assert_eq!(resolve(&open, &surroundings()).network, NetworkAccess::Full, "a profile says so");
+}
+
+#[test]
+fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
+    let rules = [
+        ("/repo/a", Access::Hidden),
+        ("/repo/a/b", Access::Write),
+        ("/repo/a/b/c", Access::Read),
+        ("/repo/.vscode", Access::Write),
+        ("/home/me", Access::Write),
+        ("/home/me/.ssh/known_hosts", Access::Read),
+        ("/home/me/.skein/state", Access::Write),
+    ];
+    let profile = with(
+        Permissions {
+            paths: rules.map(|(path, access)| rule(Path::new(path), access)).into(),
+            globs: vec![GlobRule { pattern: "/repo/**/.env".into(), access: Access::Hidden }],
+            unix_sockets: vec!["/run/me.sock".into(), "/home/me/.skein/s".into()],
+            has_own_tmp: true,
+            ..Permissions::default()
+        },
+        &surroundings(),
+    );
+    for (path, expected) in [
+        ("/repo/a/x", Access::Hidden),
+        ("/repo/a/b/x", Access::Write),
+        ("/repo/a/b/c/x", Access::Read),
+        ("/repo/.vscode/x", Access::Write),
+        ("/repo/.git/config", Access::Read),
+        ("/home/me/x", Access::Write),
+        ("/home/me/.ssh/id", Access::Hidden),
+        ("/home/me/.ssh/known_hosts", Access::Read),
+        ("/home/me/.skein/state/skein.db", Access::Hidden),
+        ("/repo/src/deep/.env", Access::Hidden),
+        ("/repo/.env", Access::Hidden),
+        ("/repo/.envrc", Access::Write),
+    ] {
+        assert_eq!(profile.access(Path::new(path)), expected, "{path}");
+    }
+    assert_eq!(profile.unix_sockets, [PathBuf::from("/run/me.sock")]);
+    assert!(profile.has_own_tmp);
+}
+
+#[test]
+fn commits_open_neither_hooks_nor_configuration() {
+    let surroundings = Surroundings {
+        git_directories: vec!["/main/.git".into(), "/main/.git/worktrees/tree".into()],
+        git_pointers: vec!["/repo/.git".into()],
+        ..surroundings()
+    };
+    let profile = with(Permissions { is_commit_allowed: true, ..Permissions::default() }, &surroundings);
+    for (path, expected) in [
+        ("/repo/.git", Access::Read),
+        ("/main/.git/index.lock", Access::Write),
+        ("/main/.git/objects/aa/bb", Access::Write),
+        ("/main/.git/refs/heads/main", Access::Write),
+        ("/main/.git/hooks/pre-commit", Access::Read),
+        ("/main/.git/config", Access::Read),
+        ("/main/.git/config.worktree", Access::Read),
+        ("/main/.git/commondir", Access::Read),
+        ("/main/.git/modules/sub/config", Access::Read),
+        ("/main/.git/info/attributes", Access::Read),
+        ("/main/.git/worktrees/other/gitdir", Access::Read),
+        ("/main/.git/worktrees/tree/HEAD", Access::Write),
+        ("/main/.git/worktrees/tree/commondir", Access::Read),
+        ("/main/.git/worktrees/tree/gitdir", Access::Read),
+    ] {
+        assert_eq!(profile.access(Path::new(path)), expected, "{path}");
+    }
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    prop::sample::select(vec![Access::Hidden, Access::Read, Access::Write])
+}
+
+/// Paths over two names, at most five deep.
+fn path() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["a", "b"]), 0..5)
+        .prop_map(|names| format!("/{}", names.join("/")))
+}
+
+/// Goes up from the path, folder by folder, and takes the first that a rule names.
+fn slow(rules: &[(String, Access)], denied: &[(String, Access)], path: &str) -> Access {
+    let mut above = Vec::new();
+    let mut rest = path.to_owned();
+    loop {
+        above.push(if rest.is_empty() { "/".to_owned() } else { rest.clone() });
+        match rest.rfind('/') {
+            Some(at) if rest.len() > 1 => rest.truncate(at),
+            Some(_) | None => break,
+        }
+    }
+    let mut found = Access::Read;
+    for folder in above.iter().rev() {
+        for (known, access) in rules {
+            if known == folder {
+                found = *access;
+            }
+        }
+    }
+    for (name, access) in denied {
+        if above.iter().any(|folder| folder.ends_with(&format!("/{name}"))) && *access < found {
+            found = *access;
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn matching_is_what_the_slow_model_says(
+        rules in prop::collection::vec((path(), access()), 0..8),
+        denied in prop::collection::vec((prop::sample::select(vec!["a".to_owned(), "b".to_owned()]), access()), 0..2),
+        path in path(),
+    ) {
+        let paths = rules.iter().map(|(path, access)| rule(Path::new(path), *access)).collect();
+        let mut profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Off);
+        profile.globs = denied
+            .iter()
+            .map(|(name, access)| GlobRule { pattern: format!("/**/{name}"), access: *access })
+            .collect();
+        prop_assert_eq!(profile.access(Path::new(&path)), slow(&rules, &denied, &path));
+    }
+}
