@@ -1,4 +1,4 @@
-//! Turns a helper's failure into an error in words. Knows the request it was for.
+//! Turns a helper's failure into an error in words. Knows what it was for.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,8 +10,14 @@ use helper_protocol::report::Failure;
 use crate::error::SandboxError;
 use crate::request::CommandRequest;
 
-pub(crate) fn explain(failure: Failure, request: &CommandRequest) -> SandboxError {
-    let program = || request.argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+/// For a request.
+pub(crate) fn explain_for(failure: Failure, request: &CommandRequest) -> SandboxError {
+    explain(failure, Path::new(request.argv.first().map_or(OsStr::new(""), |name| name)), &request.cwd)
+}
+
+/// For a program in a folder.
+pub(crate) fn explain(failure: Failure, program: &Path, cwd: &Path) -> SandboxError {
+    let program = || program.to_string_lossy().into_owned();
     match failure {
         Failure::Plan { reason } => SandboxError::Helper { reason },
         Failure::Setup { step, errno } => SandboxError::Helper { reason: setup(&step, errno) },
@@ -19,8 +25,9 @@ pub(crate) fn explain(failure: Failure, request: &CommandRequest) -> SandboxErro
             let path = Path::new(OsStr::from_bytes(&path.0)).display();
             SandboxError::Refused { reason: format!("`{path}` {reason}"), hint: None }
         }
+        Failure::Lack { reason } => SandboxError::Refused { reason, hint: None },
         Failure::Cwd { errno } => {
-            SandboxError::Cwd { path: request.cwd.clone(), source: io::Error::from_raw_os_error(errno) }
+            SandboxError::Cwd { path: cwd.to_owned(), source: io::Error::from_raw_os_error(errno) }
         }
         Failure::NotFound => SandboxError::NotFound { program: program() },
         Failure::NotExecutable { errno } => {

@@ -8,13 +8,14 @@ use protocol::profile::{SandboxMode, SandboxReport, SandboxRung};
 use tokio::sync::OnceCell;
 
 use crate::error::SandboxError;
-use crate::explain::explain;
+use crate::execution::Execution;
+use crate::explain::{explain, explain_for};
 use crate::plan::{self, Enforcement};
 use crate::probe;
 use crate::process::Process;
 use crate::register::Register;
 use crate::request::CommandRequest;
-use crate::start::{Helper, StartError, start};
+use crate::start::{Helper, StartError, Streams, start};
 
 /// Starts commands. One per daemon; shared.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Launcher {
     pub async fn spawn(&self, request: CommandRequest) -> Result<Process, SandboxError> {
         if request.profile.mode == SandboxMode::DangerFullAccess {
             let started = self.start(&request, Enforcement::Supervision).await?;
-            return started.map_err(|failure| explain(failure, &request));
+            return started.map_err(|failure| explain_for(failure, &request));
         }
         let report = self.report().await;
         let failure = match self.start(&request, enforcement(&report)?).await? {
@@ -63,10 +64,26 @@ impl Launcher {
             let again = self.probe_again().await;
             if again.chosen != report.chosen {
                 let started = self.start(&request, enforcement(&again)?).await?;
-                return started.map_err(|failure| explain(failure, &request));
+                return started.map_err(|failure| explain_for(failure, &request));
             }
         }
-        Err(explain(failure, &request))
+        Err(explain_for(failure, &request))
+    }
+
+    /// Starts a program that a command in a sandbox wanted to start, outside of every sandbox, with the streams, the
+    /// folder and the environment that it had there. How it ends, the caller tells the command
+    /// ([`Verdict::Ran`](crate::Verdict::Ran)).
+    ///
+    /// # Errors
+    /// As [`Launcher::spawn`].
+    pub async fn run_outside(&self, execution: &Execution) -> Result<Process, SandboxError> {
+        let [stdin, output, error] = &execution.streams;
+        let streams = Streams::Given([stdin.try_clone()?, output.try_clone()?, error.try_clone()?]);
+        match start(&self.helper, plan::outside(execution)?, streams).await {
+            Ok(process) => Ok(process),
+            Err(StartError::Failed(failure)) => Err(explain(failure, &execution.program, &execution.cwd)),
+            Err(StartError::Other(error)) => Err(error),
+        }
     }
 
     /// What this machine can enforce. Probes at the first call.
@@ -87,7 +104,7 @@ impl Launcher {
         enforcement: Enforcement,
     ) -> Result<Result<Process, Failure>, SandboxError> {
         let plan = plan::build(request, enforcement)?;
-        match start(&self.helper, &plan, request.stdin, request.output).await {
+        match start(&self.helper, plan, Streams::Asked(request.stdin, request.output)).await {
             Ok(process) => Ok(Ok(process)),
             Err(StartError::Failed(failure)) => Ok(Err(failure)),
             Err(StartError::Other(error)) => Err(error),
@@ -98,6 +115,7 @@ impl Launcher {
 fn enforcement(report: &SandboxReport) -> Result<Enforcement, SandboxError> {
     match report.chosen {
         SandboxRung::Namespaces => Ok(Enforcement::Namespaces),
+        SandboxRung::Bubblewrap => Ok(Enforcement::Bubblewrap),
         SandboxRung::Landlock => Ok(Enforcement::Landlock),
         SandboxRung::Refused => {
             let reasons: Vec<_> = report.rungs.iter().map(|rung| rung.reason.as_str()).collect();

@@ -1,21 +1,26 @@
 //! Turns a request into a helper's plan. Pure: looks at no file.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{self, Command, Confinement, Network, Plan, Rule, Rules, VERSION};
+use helper_protocol::plan::{self, Command, Confinement, Network, Pattern, Plan, Rule, Rules, Tmp, VERSION};
 use protocol::profile::{Access, NetworkAccess, Profile};
 
 use crate::error::SandboxError;
-use crate::request::{CommandRequest, Stdin};
+use crate::execution::Execution;
+use crate::request::{CommandRequest, Interception, Proxy, Stdin};
+
+/// Where the proxy of a sandbox listens, on the sandbox's own loopback.
+pub const PROXY_PORT: u16 = 3128;
 
 /// How the plan's rules are enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enforcement {
     Namespaces,
+    Bubblewrap,
     Landlock,
     Supervision,
 }
@@ -26,23 +31,29 @@ pub(crate) enum Enforcement {
 /// `Refused` for what no helper can do.
 pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Result<Plan, SandboxError> {
     let confinement = match enforcement {
-        Enforcement::Namespaces => Confinement::Namespaces(rules(&request.profile)?),
-        Enforcement::Landlock => Confinement::Landlock(rules(&request.profile)?),
+        Enforcement::Namespaces => Confinement::Namespaces(rules(&request.profile, request.proxy)?),
+        Enforcement::Bubblewrap => Confinement::Bubblewrap(rules(&request.profile, request.proxy)?),
+        Enforcement::Landlock => Confinement::Landlock(rules(&request.profile, request.proxy)?),
         Enforcement::Supervision => Confinement::Supervision,
     };
     if request.argv.is_empty() {
         return Err(refused("there is no command".to_owned()));
     }
-    let environment = request
+    let mut environment = request
         .environment
         .iter()
         .map(|(name, value)| Ok((bytes(name)?, bytes(value)?)))
-        .collect::<Result<_, SandboxError>>()?;
+        .collect::<Result<Vec<_>, SandboxError>>()?;
+    if is_proxied(&confinement) {
+        name_proxy(&mut environment);
+    }
+    let limits = request.profile.limits;
     Ok(Plan {
         version: VERSION,
         confinement,
         command: Command {
             argv: request.argv.iter().map(|argument| bytes(argument)).collect::<Result<_, _>>()?,
+            program: None,
             environment,
             cwd: bytes(absolute(&request.cwd)?.as_os_str())?,
         },
@@ -50,12 +61,72 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
             Stdin::Null => plan::Stdin::Null,
             Stdin::Inherit => plan::Stdin::Passed,
         },
-        limits: plan::Limits { max_processes: request.limits.max_processes },
+        limits: plan::Limits {
+            max_processes: limits.max_processes,
+            max_memory_bytes: limits.max_memory_bytes,
+            max_file_bytes: limits.max_file_bytes,
+        },
+        interception: match request.interception {
+            Interception::Off => plan::Interception::Off,
+            Interception::On => plan::Interception::On,
+        },
     })
 }
 
+/// The plan for a program that a command in a sandbox wanted to start, to be run without restriction.
+pub(crate) fn outside(execution: &Execution) -> Result<Plan, SandboxError> {
+    let program = execution.program.as_os_str();
+    let has_slash = program.as_bytes().contains(&b'/');
+    // Without a slash it would be looked for; the kernel takes it from the working folder.
+    let program = if has_slash { program.to_owned() } else { Path::new(".").join(program).into_os_string() };
+    let variable = |(name, value): &(OsString, OsString)| Ok((bytes(name)?, bytes(value)?));
+    Ok(Plan {
+        version: VERSION,
+        confinement: Confinement::Supervision,
+        command: Command {
+            argv: execution.argv.iter().map(|argument| bytes(argument)).collect::<Result<_, _>>()?,
+            program: Some(bytes(&program)?),
+            environment: execution.environment.iter().map(variable).collect::<Result<_, SandboxError>>()?,
+            cwd: bytes(execution.cwd.as_os_str())?,
+        },
+        stdin: plan::Stdin::Passed,
+        limits: plan::Limits::default(),
+        interception: plan::Interception::Off,
+    })
+}
+
+/// Whether a listener for a proxy is made.
+pub(crate) fn is_proxied(confinement: &Confinement) -> bool {
+    match confinement {
+        Confinement::Namespaces(rules) | Confinement::Bubblewrap(rules) | Confinement::Landlock(rules) => {
+            matches!(rules.network, Network::Proxied { .. })
+        }
+        Confinement::Supervision => false,
+    }
+}
+
+/// Tells programs of the proxy, by all the names that they look for.
+fn name_proxy(environment: &mut Vec<(Bytes, Bytes)>) {
+    let http = format!("http://127.0.0.1:{PROXY_PORT}");
+    // With `h` names are resolved by the proxy, the only one who can.
+    let all = format!("socks5h://127.0.0.1:{PROXY_PORT}");
+    let values = [
+        ("http_proxy", http.as_str()),
+        ("https_proxy", &http),
+        ("all_proxy", &all),
+        ("no_proxy", "localhost,127.0.0.1,::1"),
+    ];
+    environment
+        .retain(|(name, _)| !values.iter().any(|(known, _)| name.0.eq_ignore_ascii_case(known.as_bytes())));
+    for (name, value) in values {
+        for name in [name.to_owned(), name.to_ascii_uppercase()] {
+            environment.push((Bytes(name.into_bytes()), Bytes(value.as_bytes().to_vec())));
+        }
+    }
+}
+
 /// The profile's rules in the order that helpers want, without those that change nothing.
-fn rules(profile: &Profile) -> Result<Rules, SandboxError> {
+fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
     // Two rules of one path: the later one wins, as in `Profile::access`. A `BTreeMap` of paths has parents
     // before what is below them.
     let mut wanted = BTreeMap::new();
@@ -88,9 +159,25 @@ fn rules(profile: &Profile) -> Result<Rules, SandboxError> {
         .collect::<Result<_, SandboxError>>()?;
     let network = match profile.network {
         NetworkAccess::Off => Network::Off,
+        NetworkAccess::Rules => match proxy {
+            Proxy::None => Network::Off,
+            Proxy::Listen => Network::Proxied { port: PROXY_PORT },
+        },
         NetworkAccess::Full => Network::Full,
     };
-    Ok(Rules { paths, network })
+    let patterns = profile.globs.iter();
+    let patterns =
+        patterns.map(|glob| Pattern { pattern: glob.pattern.clone(), access: translate(glob.access) });
+    let sockets = profile.unix_sockets.iter();
+    Ok(Rules {
+        paths,
+        patterns: patterns.collect(),
+        network,
+        local_sockets: sockets
+            .map(|path| bytes(absolute(path)?.as_os_str()))
+            .collect::<Result<_, SandboxError>>()?,
+        tmp: if profile.has_own_tmp { Tmp::Own } else { Tmp::Shared },
+    })
 }
 
 fn translate(access: Access) -> plan::Access {
@@ -126,15 +213,15 @@ mod tests {
     use super::*;
     use protocol::profile::{PathRule, SandboxMode};
 
-    use crate::request::{Limits, Output};
+    use crate::request::Output;
 
     fn profile(paths: &[(&str, Access)]) -> Profile {
-        Profile {
-            mode: SandboxMode::WorkspaceWrite,
-            default_access: Access::Read,
-            paths: paths.iter().map(|&(path, access)| PathRule { path: path.into(), access }).collect(),
-            network: NetworkAccess::Off,
-        }
+        Profile::new(
+            SandboxMode::WorkspaceWrite,
+            Access::Read,
+            paths.iter().map(|&(path, access)| PathRule { path: path.into(), access }).collect(),
+            NetworkAccess::Off,
+        )
     }
 
     fn request(argv: &[&str], cwd: &str) -> CommandRequest {
@@ -145,7 +232,8 @@ mod tests {
             profile: profile(&[]),
             stdin: Stdin::Null,
             output: Output::Piped,
-            limits: Limits::default(),
+            proxy: Proxy::None,
+            interception: Interception::Off,
         }
     }
 
@@ -165,7 +253,7 @@ mod tests {
             ("/twice", write),
             ("/twice", read),
         ];
-        let rules = rules(&profile(&given)).expect("rules");
+        let rules = rules(&profile(&given), Proxy::None).expect("rules");
         let found: Vec<_> = rules
             .paths
             .iter()
@@ -187,11 +275,11 @@ mod tests {
     #[test]
     fn what_no_helper_can_do_is_refused() {
         for paths in [[("relative", Access::Write)], [("/a/../b", Access::Write)], [("/", Access::Hidden)]] {
-            let refused = rules(&profile(&paths));
+            let refused = rules(&profile(&paths), Proxy::None);
             assert!(matches!(refused, Err(SandboxError::Refused { .. })), "{paths:?}");
         }
         let hidden = Profile { default_access: Access::Hidden, ..profile(&[]) };
-        assert!(matches!(rules(&hidden), Err(SandboxError::Refused { .. })));
+        assert!(matches!(rules(&hidden, Proxy::None), Err(SandboxError::Refused { .. })));
 
         for request in [request(&[], "/"), request(&["a\0b"], "/"), request(&["a"], "b")] {
             let refused = build(&request, Enforcement::Supervision);
@@ -202,8 +290,30 @@ mod tests {
     #[test]
     fn everything_writable_is_the_root_writable() {
         let open = Profile { default_access: Access::Write, ..profile(&[("/etc", Access::Read)]) };
-        let rules = rules(&open).expect("rules");
+        let rules = rules(&open, Proxy::None).expect("rules");
         let found: Vec<_> = rules.paths.iter().map(|rule| (&rule.path.0[..], rule.access)).collect();
         assert_eq!(found, [(&b"/"[..], plan::Access::Write), (b"/etc", plan::Access::Read)]);
+    }
+
+    #[test]
+    fn a_proxy_is_named_in_place_of_another() {
+        let mut proxied = request(&["a"], "/");
+        proxied.profile.network = NetworkAccess::Rules;
+        proxied.environment =
+            vec![("HTTP_PROXY".into(), "http://elsewhere".into()), ("A".into(), "b".into())];
+        let plain = build(&proxied, Enforcement::Namespaces).expect("plan");
+        assert_eq!(plain.command.environment.len(), 2, "nobody serves one");
+        proxied.proxy = Proxy::Listen;
+        let plan = build(&proxied, Enforcement::Namespaces).expect("plan");
+        let value = |name: &str| {
+            let mut found = plan.command.environment.iter().filter(|(it, _)| it.0 == name.as_bytes());
+            let value = found.next().map(|(_, value)| String::from_utf8(value.0.clone()).expect("text"));
+            assert!(found.next().is_none(), "{name} twice");
+            value
+        };
+        assert_eq!(value("A").as_deref(), Some("b"));
+        assert_eq!(value("HTTP_PROXY").as_deref(), Some("http://127.0.0.1:3128"));
+        assert_eq!(value("all_proxy").as_deref(), Some("socks5h://127.0.0.1:3128"));
+        assert_eq!(value("no_proxy").as_deref(), Some("localhost,127.0.0.1,::1"));
     }
 }

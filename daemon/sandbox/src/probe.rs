@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
-use crate::explain::explain;
+use crate::explain::explain_for;
 use crate::hint;
 use crate::plan::{self, Enforcement};
 use crate::process::Exit;
-use crate::request::{CommandRequest, Limits, Output, Stdin};
-use crate::start::{Helper, StartError, start};
+use crate::request::{CommandRequest, Interception, Output, Proxy, Stdin};
+use crate::start::{Helper, StartError, Streams, start};
 
 /// How long a probe may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a probe tries, and whether it should work.
-const EXPECTED: [(Attempt, bool, &str); 11] = [
+const EXPECTED: [(Attempt, bool, &str); 12] = [
     (Attempt::WriteInside, true, "write where it may"),
     (Attempt::ReadOutside, true, "read what is not hidden"),
     (Attempt::WriteOutside, false, "write outside"),
@@ -41,6 +41,7 @@ const EXPECTED: [(Attempt, bool, &str); 11] = [
     (Attempt::ReadHidden, false, "read a hidden file"),
     (Attempt::SendToPort, false, "reach the network"),
     (Attempt::SendToSocket, false, "reach a local socket"),
+    (Attempt::ConnectToListener, false, "connect to a local socket"),
     (Attempt::Signal, false, "send a signal to a process outside"),
     (Attempt::Trace, false, "look into a process outside"),
     (Attempt::NewNamespace, false, "get new capabilities"),
@@ -48,8 +49,11 @@ const EXPECTED: [(Attempt, bool, &str); 11] = [
 
 /// Probes the rungs from the strongest on until one holds; only the forced one where one is forced.
 pub(crate) async fn probe(helper: &Helper, forced: Option<SandboxRung>) -> SandboxReport {
-    let ladder =
-        [(SandboxRung::Namespaces, Enforcement::Namespaces), (SandboxRung::Landlock, Enforcement::Landlock)];
+    let ladder = [
+        (SandboxRung::Namespaces, Enforcement::Namespaces),
+        (SandboxRung::Bubblewrap, Enforcement::Bubblewrap),
+        (SandboxRung::Landlock, Enforcement::Landlock),
+    ];
     let mut rungs = Vec::new();
     for (rung, enforcement) in ladder.into_iter().filter(|(rung, _)| forced.is_none_or(|it| it == *rung)) {
         let (is_available, reason, hint) = match try_rung(helper, enforcement).await {
@@ -68,12 +72,19 @@ pub(crate) async fn probe(helper: &Helper, forced: Option<SandboxRung>) -> Sandb
 /// What holding means on this rung.
 fn shown(rung: SandboxRung) -> &'static str {
     match rung {
-        SandboxRung::Namespaces => "A probe tried everything that is forbidden, and failed",
+        SandboxRung::Namespaces => {
+            "A probe tried everything that is forbidden, and failed. A bound on memory holds for each process"
+        }
+        SandboxRung::Bubblewrap => {
+            "A probe tried everything that is forbidden, and failed. A bound on memory holds for each process; \
+             links in writable folders can't be protected, such commands are refused"
+        }
         SandboxRung::Landlock => {
             "A probe tried everything that is forbidden, and failed. Weaker than namespaces: in a folder with \
              protected paths nothing new can be made directly, only below its subfolders; without network \
-             there is no loopback either; processes and the existence of hidden files can be seen; modes and \
-             times of the user's own files can be changed where anything may be written"
+             there is no loopback either; there are no local sockets, no network by rule and no own `/tmp`; \
+             processes and the existence of hidden files can be seen; modes and times of the user's own files \
+             can be changed where anything may be written; a bound on processes counts all of the user's"
         }
         SandboxRung::Refused => "",
     }
@@ -110,11 +121,12 @@ async fn try_rung(helper: &Helper, enforcement: Enforcement) -> Result<(), Unfit
 fn unfit(error: StartError, request: &CommandRequest, enforcement: Enforcement) -> Unfit {
     let refused = matches!(error, StartError::Failed(Failure::Setup { .. }));
     let error = match error {
-        StartError::Failed(failure) => explain(failure, request),
+        StartError::Failed(failure) => explain_for(failure, request),
         StartError::Other(error) => error,
     };
     let hint = match enforcement {
         Enforcement::Namespaces if refused => hint::namespaces(),
+        Enforcement::Bubblewrap => hint::bubblewrap(),
         Enforcement::Landlock if refused => Some(hint::landlock()),
         Enforcement::Namespaces | Enforcement::Landlock | Enforcement::Supervision => None,
     };
@@ -128,7 +140,7 @@ async fn run(
     enforcement: Enforcement,
 ) -> Result<Vec<u8>, StartError> {
     let plan = plan::build(request, enforcement).map_err(StartError::Other)?;
-    let mut process = start(helper, &plan, Stdin::Null, Output::Piped).await?;
+    let mut process = start(helper, plan, Streams::Asked(Stdin::Null, Output::Piped)).await?;
     let mut output = Vec::new();
     process.take_output().read_to_end(&mut output).await?;
     match process.wait().await.map_err(StartError::Other)? {
@@ -144,7 +156,9 @@ async fn run(
 struct Site {
     folder: TempDir,
     port: UdpSocket,
-    socket: UnixDatagram,
+    /// Absent where this process may not have one itself.
+    socket: Option<UnixDatagram>,
+    listener: Option<UnixListener>,
 }
 
 impl Site {
@@ -159,9 +173,11 @@ impl Site {
         }
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         port.set_nonblocking(true)?;
-        let socket = UnixDatagram::bind(folder.path().join("socket"))?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { folder, port, socket })
+        let socket = unless_forbidden(UnixDatagram::bind(folder.path().join("socket")))?;
+        socket.as_ref().map(|it| it.set_nonblocking(true)).transpose()?;
+        let listener = unless_forbidden(UnixListener::bind(folder.path().join("inside/work/listener")))?;
+        listener.as_ref().map(|it| it.set_nonblocking(true)).transpose()?;
+        Ok(Self { folder, port, socket, listener })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -178,6 +194,7 @@ impl Site {
             hidden: bytes("hidden/secret"),
             port: self.port.local_addr()?.port(),
             socket: bytes("socket"),
+            listener: bytes("inside/work/listener"),
             pid: std::process::id(),
             pid_namespace: Bytes(fs::read_link("/proc/self/ns/pid")?.as_os_str().as_bytes().to_vec()),
         };
@@ -190,20 +207,21 @@ impl Site {
             ],
             cwd: self.path("inside/work"),
             environment: Vec::new(),
-            profile: Profile {
-                mode: SandboxMode::WorkspaceWrite,
-                default_access: Access::Read,
-                paths: vec![
+            profile: Profile::new(
+                SandboxMode::WorkspaceWrite,
+                Access::Read,
+                vec![
                     rule("inside", Access::Write),
                     rule("inside/protected", Access::Read),
                     rule("inside/absent", Access::Read),
                     rule("hidden", Access::Hidden),
                 ],
-                network: NetworkAccess::Off,
-            },
+                NetworkAccess::Off,
+            ),
             stdin: Stdin::Null,
             output: Output::Piped,
-            limits: Limits::default(),
+            proxy: Proxy::None,
+            interception: Interception::Off,
         })
     }
 
@@ -231,13 +249,22 @@ impl Site {
             Attempt::WriteProtected => is_there("inside/protected/probe"),
             Attempt::CreateAbsent => is_there("inside/absent"),
             Attempt::SendToPort => Some(self.port.recv(&mut [0]).is_ok()),
-            Attempt::SendToSocket => Some(self.socket.recv(&mut [0]).is_ok()),
+            Attempt::SendToSocket => self.socket.as_ref().map(|it| it.recv(&mut [0]).is_ok()),
+            Attempt::ConnectToListener => self.listener.as_ref().map(|it| it.accept().is_ok()),
             Attempt::ReadOutside
             | Attempt::ReadHidden
             | Attempt::Signal
             | Attempt::Trace
             | Attempt::NewNamespace => None,
         }
+    }
+}
+
+/// This process may be in a sandbox itself.
+fn unless_forbidden<T>(made: io::Result<T>) -> io::Result<Option<T>> {
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        made => made.map(Some),
     }
 }
 

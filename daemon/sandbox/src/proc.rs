@@ -38,6 +38,12 @@ pub(crate) fn name(pid: i32) -> Option<Vec<u8>> {
     arguments.split(|&byte| byte == 0).next().map(<[u8]>::to_vec)
 }
 
+/// The variables that a process was started with; none for those of other users.
+pub(crate) fn environment(pid: i32) -> Vec<Vec<u8>> {
+    let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    variables.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+}
+
 /// The second field is the name, in parentheses, and may hold anything.
 fn parse(stat: &[u8]) -> Option<Stat> {
     let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;

@@ -1,20 +1,27 @@
 //! A command that runs: its output, its end, and how to stop it. Knows nothing of how it was started.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use helper_protocol::frame::{self, HEADER_BYTES};
-use helper_protocol::report::{End, Report};
-use rustix::net::Shutdown;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use helper_protocol::order::Order;
+use helper_protocol::report::{self, End, Report};
+use protocol::item::{Refusal, RefusedOperation};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, Shutdown};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
+use crate::execution::{Execution, Verdict};
 use crate::register::Entry;
 
 /// How long a helper may take to clear away a tree that was killed, before it is killed itself.
@@ -28,6 +35,8 @@ pub struct Process {
     output: Option<pipe::Receiver>,
     state: State,
     entry: Option<Entry>,
+    proxy: Option<TcpListener>,
+    refusals: Vec<Refusal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +61,9 @@ impl Process {
         channel: Channel,
         output: Option<pipe::Receiver>,
         entry: Option<Entry>,
+        proxy: Option<TcpListener>,
     ) -> Self {
-        Self { helper, channel, output, state: State::Running, entry }
+        Self { helper, channel, output, state: State::Running, entry, proxy, refusals: Vec::new() }
     }
 
     /// The helper's process id, for logs; none once it was seen to have ended.
@@ -66,6 +76,46 @@ impl Process {
     /// Empty where the output was not piped, or was taken before.
     pub fn take_output(&mut self) -> impl AsyncRead + Send + Unpin + use<> {
         PipedOutput(self.output.take())
+    }
+
+    /// The listener that the command finds as its proxy, non-blocking; once, and only where one was asked for. It is in
+    /// the sandbox's own network, so only the command can connect to it. To be dropped when the command has ended.
+    pub fn take_proxy_listener(&mut self) -> Option<TcpListener> {
+        self.proxy.take()
+    }
+
+    /// What the sandbox refused to the command, as far as its helper saw it: sockets that were to be connected, files
+    /// that were to be opened for writing, programs by verdict. Known once it has ended; at most some.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.refusals
+    }
+
+    /// The next program that waits for a verdict; none when the command has ended or nothing is known of it any more.
+    /// To be waited for beside the output. Cancel safe.
+    pub async fn execution(&mut self) -> Option<Execution> {
+        if matches!(self.state, State::Ended(_)) {
+            return None;
+        }
+        match self.channel.report().await {
+            Ok(Report::Executes(told)) => {
+                let streams = self.channel.take_descriptors(3);
+                Execution::new(told, streams)
+                    .inspect_err(|error| tracing::warn!(%error, "a program is lost"))
+                    .ok()
+            }
+            Ok(Report::Ended { end, refusals }) => {
+                self.end(end, refusals);
+                None
+            }
+            // `wait` finds the same.
+            Ok(Report::Started | Report::Failed(_)) | Err(_) => None,
+        }
+    }
+
+    /// Says what becomes of a program that waits.
+    pub fn answer(&mut self, execution: &Execution, verdict: Verdict) {
+        self.order(verdict.order(execution.id));
     }
 
     /// Kills the command and everything it started, at once. Its output ends, and [`Process::wait`] tells
@@ -82,44 +132,75 @@ impl Process {
 
     /// Asks the command and everything it started to end, with SIGTERM. They may ignore it.
     pub fn terminate(&mut self) {
+        self.order(Order::Terminate);
+    }
+
+    fn order(&self, order: Order) {
+        // Invariant: orders are few and short, so they fit into the socket's buffer.
         if self.state == State::Running
-            && let Err(error) = self.channel.stream.try_write(&[helper_protocol::TERMINATE])
+            && let Err(error) = self.channel.stream.try_write(&order.encode())
         {
-            tracing::debug!(%error, "the helper could not be told to terminate the command");
+            tracing::debug!(%error, "the helper could not be told an order");
         }
     }
 
-    /// How the command ended. When this returns, nothing of its tree is left. Cancel safe.
+    /// How the command ended. When this returns, nothing of its tree is left. Programs that wait for a verdict
+    /// meanwhile are refused. Cancel safe.
     ///
     /// # Errors
     /// `Helper` when the helper ended without a word.
     pub async fn wait(&mut self) -> Result<Exit, SandboxError> {
-        let report = match self.state {
-            State::Ended(exit) => return Ok(exit),
-            State::Running => self.channel.report().await,
-            State::Killed => match timeout(CLEARING, self.channel.report()).await {
-                Ok(report) => report,
-                Err(_) => {
-                    tracing::warn!(helper = self.helper.id(), "a helper does not end; killing it");
-                    self.helper.start_kill()?;
-                    Err(SandboxError::Helper { reason: "the helper did not end in time".to_owned() })
+        loop {
+            let report = match self.state {
+                State::Ended(exit) => return Ok(exit),
+                State::Running => self.channel.report().await,
+                State::Killed => match timeout(CLEARING, self.channel.report()).await {
+                    Ok(report) => report,
+                    Err(_) => {
+                        tracing::warn!(helper = self.helper.id(), "a helper does not end; killing it");
+                        self.helper.start_kill()?;
+                        Err(SandboxError::Helper { reason: "the helper did not end in time".to_owned() })
+                    }
+                },
+            };
+            match report? {
+                Report::Ended { end, refusals } => return Ok(self.end(end, refusals)),
+                Report::Executes(told) => {
+                    drop(self.channel.take_descriptors(3));
+                    self.order(Verdict::Refuse.order(told.id));
                 }
-            },
-        };
-        let exit = match report? {
-            Report::Ended(End::Code(code)) => Exit::Code(code),
-            Report::Ended(End::Signal(signal)) => Exit::Signal(signal),
-            Report::Started | Report::Failed(_) => {
-                return Err(SandboxError::Helper { reason: "the helper's report makes no sense".to_owned() });
+                Report::Started | Report::Failed(_) => {
+                    return Err(SandboxError::Helper {
+                        reason: "the helper's report makes no sense".to_owned(),
+                    });
+                }
             }
+        }
+    }
+
+    fn end(&mut self, end: End, refusals: Vec<report::Refusal>) -> Exit {
+        let exit = match end {
+            End::Code(code) => Exit::Code(code),
+            End::Signal(signal) => Exit::Signal(signal),
         };
         // Nobody has to wait for the helper itself: it takes its namespaces apart, and the runtime reaps it.
         self.state = State::Ended(exit);
+        self.refusals = refusals.into_iter().map(refusal).collect();
         if let Some(entry) = self.entry.take() {
             entry.strike();
         }
-        Ok(exit)
+        exit
     }
+}
+
+fn refusal(told: report::Refusal) -> Refusal {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (operation, target) = match told {
+        report::Refusal::Write(path) => (RefusedOperation::Write, text(&path.0)),
+        report::Refusal::Connect(address) => (RefusedOperation::Connect, address),
+        report::Refusal::Execute(program) => (RefusedOperation::Execute, text(&program.0)),
+    };
+    Refusal { operation, target }
 }
 
 /// The daemon's end of the socket.
@@ -128,11 +209,16 @@ pub(crate) struct Channel {
     pub(crate) stream: UnixStream,
     /// What came of the next report.
     received: Vec<u8>,
+    /// What came along, in the order of the reports that it came with.
+    descriptors: VecDeque<OwnedFd>,
 }
+
+/// How much is received at a time.
+const PIECE: usize = 4096;
 
 impl Channel {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, received: Vec::new() }
+        Self { stream, received: Vec::new(), descriptors: VecDeque::new() }
     }
 
     /// The next report. Cancel safe.
@@ -149,11 +235,35 @@ impl Channel {
                     return Ok(report);
                 }
             }
-            if self.stream.read_buf(&mut self.received).await? == 0 {
+            let mut piece = [0; PIECE];
+            let receive = || Ok(receive(&self.stream, &mut piece)?);
+            let (count, descriptors) = self.stream.async_io(Interest::READABLE, receive).await?;
+            if count == 0 {
                 return Err(SandboxError::Helper { reason: "the helper ended without a report".to_owned() });
             }
+            self.received.extend_from_slice(&piece[..count]);
+            self.descriptors.extend(descriptors);
         }
     }
+
+    /// At most this many of the descriptors that came.
+    pub(crate) fn take_descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
+        let count = count.min(self.descriptors.len());
+        self.descriptors.drain(..count).collect()
+    }
+}
+
+/// The kernel gives no more than one message's descriptors at a time.
+fn receive(stream: &UnixStream, piece: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), rustix::io::Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = rustix::net::recvmsg(stream, &mut [IoSliceMut::new(piece)], &mut control, flags)?;
+    let descriptors = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok((received.bytes, descriptors.flatten().collect()))
 }
 
 struct PipedOutput(Option<pipe::Receiver>);

@@ -1,5 +1,6 @@
 //! Kills what the helpers of a dead daemon still run. Each helper sees by itself that its daemon is gone; this is
-//! for those that can't, because they were stopped, say.
+//! for those that can't, because they were stopped, say, or were killed together with the daemon: then those that they
+//! ran are found by the mark in their environment, where they can have got away from their tree.
 //!
 //! A process is only ever signalled through a descriptor, and only if it still is the one that was meant after
 //! that was opened: its number may have gone to somebody else.
@@ -14,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::proc;
-use crate::register::Identity;
+use crate::register::{Identity, Line, MARK};
 
 /// How long one tree may take to die. Processes of other users, which can't be signalled, are left then.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -27,10 +28,15 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 pub fn reap(register: &Path) -> u32 {
     let Ok(entries) = fs::read_dir(register) else { return 0 };
     let mut killed = 0;
+    let mut marks = BTreeSet::new();
     for entry in entries.filter_map(Result::ok) {
-        let Some(Ok(identity)) = entry.file_name().to_str().map(str::parse::<Identity>) else { continue };
-        if let Some(helper) = Handle::of_helper(identity) {
-            tracing::warn!(helper = identity.pid, "a helper outlived its daemon; killing all that it runs");
+        let Some(Ok(line)) = entry.file_name().to_str().map(str::parse::<Line>) else { continue };
+        marks.insert(format!("{MARK}={}", line.mark()).into_bytes());
+        if let Some(helper) = Handle::of_helper(line.identity) {
+            tracing::warn!(
+                helper = line.identity.pid,
+                "a helper outlived its daemon; killing all that it runs"
+            );
             helper.kill_tree();
             killed += 1;
         }
@@ -38,7 +44,37 @@ pub fn reap(register: &Path) -> u32 {
             tracing::warn!(%error, "could not strike a helper off the register");
         }
     }
+    if !marks.is_empty() {
+        kill_marked(&marks);
+    }
     killed
+}
+
+/// Kills all that have one of these marks in their environment, until there are none.
+fn kill_marked(marks: &BTreeSet<Vec<u8>>) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let all = proc::all().into_iter().filter(|(_, stat)| !stat.has_ended());
+        let identities = all.map(|(pid, stat)| Identity { pid, started: stat.started });
+        let is_marked =
+            |it: &Identity| proc::environment(it.pid).iter().any(|variable| marks.contains(variable));
+        let handles = identities.filter(is_marked).filter_map(Handle::of);
+        // Looked at once more: its number may have gone to somebody else before it was opened.
+        let marked: Vec<_> = handles.filter(|handle| is_marked(&handle.identity)).collect();
+        let Some(first) = marked.first() else { return };
+        if Instant::now() > deadline {
+            tracing::error!(left = marked.len(), "processes that a dead daemon left do not die");
+            return;
+        }
+        for process in &marked {
+            tracing::warn!(
+                pid = process.identity.pid,
+                "a process outlived its daemon and its helper; killing it"
+            );
+            process.signal(Signal::KILL);
+        }
+        wait(first);
+    }
 }
 
 /// A living process that is the one that was meant.

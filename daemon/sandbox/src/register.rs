@@ -24,19 +24,41 @@ impl Identity {
     pub(crate) fn stat(self) -> Option<Stat> {
         proc::stat(self.pid).filter(|stat| stat.started == self.started && !stat.has_ended())
     }
+}
 
+/// A variable in the environment of commands without a namespace of process ids: by its value all processes of a command
+/// are found, wherever they went.
+pub(crate) const MARK: &str = "SKEIN_TREE";
+
+/// What an entry says: a helper, and the mark of what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) identity: Identity,
+    /// Chosen at random, so that nobody else's process has it.
+    pub(crate) mark: u64,
+}
+
+impl Line {
     fn path(self, folder: &Path) -> PathBuf {
-        folder.join(format!("{}-{}", self.pid, self.started))
+        folder.join(format!("{}-{}-{}", self.identity.pid, self.identity.started, self.mark()))
+    }
+
+    /// The mark as it stands in the environment.
+    pub(crate) fn mark(self) -> String {
+        format!("{:016x}", self.mark)
     }
 }
 
-impl FromStr for Identity {
+impl FromStr for Line {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        let (pid, started) = name.split_once('-').ok_or(())?;
-        let identity = Self { pid: pid.parse().or(Err(()))?, started: started.parse().or(Err(()))? };
-        if identity.pid > 0 { Ok(identity) } else { Err(()) }
+        let mut parts = name.split('-');
+        let mut next = || parts.next().ok_or(());
+        let identity = Identity { pid: next()?.parse().or(Err(()))?, started: next()?.parse().or(Err(()))? };
+        let mark = next()?;
+        let line = Self { identity, mark: u64::from_str_radix(mark, 16).or(Err(()))? };
+        if identity.pid > 0 && mark == line.mark() && parts.next().is_none() { Ok(line) } else { Err(()) }
     }
 }
 
@@ -45,7 +67,7 @@ impl FromStr for Identity {
 pub(crate) struct Register {
     folder: PathBuf,
     /// Helpers that nobody waits for any more, and that still clear away their trees.
-    leaving: Mutex<Vec<Identity>>,
+    leaving: Mutex<Vec<Line>>,
 }
 
 impl Register {
@@ -59,8 +81,9 @@ impl Register {
         self.sweep();
         let pid = pid.cast_signed();
         let started = proc::stat(pid).ok_or(io::ErrorKind::NotFound)?.started;
-        let identity = Identity { pid, started };
-        let path = identity.path(&self.folder);
+        let line =
+            Line { identity: Identity { pid, started }, mark: getrandom::u64().map_err(io::Error::other)? };
+        let path = line.path(&self.folder);
         match create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 DirBuilder::new().mode(0o700).create(&self.folder)?;
@@ -68,24 +91,24 @@ impl Register {
             }
             created => drop(created?),
         }
-        Ok(Entry { register: Arc::clone(self), identity, is_over: false })
+        Ok(Entry { register: Arc::clone(self), line, is_over: false })
     }
 
     /// Forgets helpers that have ended since somebody looked.
     fn sweep(&self) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        leaving.retain(|identity| {
-            let is_there = identity.stat().is_some();
+        leaving.retain(|line| {
+            let is_there = line.identity.stat().is_some();
             if !is_there {
-                self.remove(*identity);
+                self.remove(*line);
             }
             is_there
         });
     }
 
-    fn remove(&self, identity: Identity) {
+    fn remove(&self, line: Line) {
         // One too many does no harm: the next daemon finds no such process.
-        if let Err(error) = fs::remove_file(identity.path(&self.folder)) {
+        if let Err(error) = fs::remove_file(line.path(&self.folder)) {
             tracing::debug!(%error, "could not strike a helper off the register");
         }
     }
@@ -99,11 +122,16 @@ fn create(path: &Path) -> io::Result<File> {
 #[derive(Debug)]
 pub(crate) struct Entry {
     register: Arc<Register>,
-    identity: Identity,
+    line: Line,
     is_over: bool,
 }
 
 impl Entry {
+    /// The mark of what it runs.
+    pub(crate) fn mark(&self) -> String {
+        self.line.mark()
+    }
+
     /// Strikes it off: nothing is left of what it runs.
     pub(crate) fn strike(mut self) {
         self.is_over = true;
@@ -112,11 +140,11 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if self.is_over || self.identity.stat().is_none() {
-            self.register.remove(self.identity);
+        if self.is_over || self.line.identity.stat().is_none() {
+            self.register.remove(self.line);
         } else {
             let leaving = &self.register.leaving;
-            leaving.lock().unwrap_or_else(PoisonError::into_inner).push(self.identity);
+            leaving.lock().unwrap_or_else(PoisonError::into_inner).push(self.line);
         }
     }
 }
@@ -145,7 +173,7 @@ mod tests {
         let (mut first, mut second) = (child(), child());
         let entry = register.record(first.id()).expect("record");
         let [name] = &names(&folder)[..] else { panic!("{:?}", names(&folder)) };
-        assert_eq!(name.parse(), Ok(entry.identity));
+        assert_eq!(name.parse(), Ok(entry.line));
         for path in [&folder, &folder.join(name)] {
             let mode = fs::metadata(path).expect("metadata").permissions().mode();
             assert_eq!(mode & 0o077, 0, "{}", path.display());
@@ -157,7 +185,8 @@ mod tests {
         first.kill().expect("kill");
         first.wait().expect("wait");
         let entry = register.record(second.id()).expect("record");
-        assert_eq!(names(&folder), [format!("{}-{}", entry.identity.pid, entry.identity.started)]);
+        let identity = entry.line.identity;
+        assert_eq!(names(&folder), [format!("{}-{}-{}", identity.pid, identity.started, entry.mark())]);
         entry.strike();
         assert_eq!(names(&folder), [""; 0]);
         second.kill().expect("kill");
@@ -166,9 +195,13 @@ mod tests {
 
     #[test]
     fn other_names_are_no_helpers() {
-        assert_eq!("17-4".parse(), Ok(Identity { pid: 17, started: 4 }));
-        for name in ["", "17", "-4", "0-4", "-1-4", "17-", "17-4-", "17-4.tmp", "99999999999-1"] {
-            assert_eq!(name.parse::<Identity>(), Err(()), "{name}");
+        let line = Line { identity: Identity { pid: 17, started: 4 }, mark: 0xab };
+        assert_eq!("17-4-00000000000000ab".parse(), Ok(line));
+        for name in ["", "17", "17-4", "-4-00000000000000ab", "0-4-00000000000000ab", "17-4-", "17-4-ab"] {
+            assert_eq!(name.parse::<Line>(), Err(()), "{name}");
+        }
+        for name in ["17-4-00000000000000AB", "17-4-00000000000000ab-", "17-4-00000000000000ab.tmp"] {
+            assert_eq!(name.parse::<Line>(), Err(()), "{name}");
         }
     }
 }

@@ -20,8 +20,10 @@ pub struct CommandRequest {
     pub stdin: Stdin,
     /// Where its standard output and standard error go.
     pub output: Output,
-    /// What it may use up.
-    pub limits: Limits,
+    /// How it reaches what network rules allow.
+    pub proxy: Proxy,
+    /// Whether the programs that it starts wait for a verdict.
+    pub interception: Interception,
 }
 
 /// Where standard input comes from.
@@ -44,9 +46,24 @@ pub enum Output {
     Inherit,
 }
 
-/// What a command may use up.
+/// How a command reaches what its profile's network rules allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Processes and threads at a time. `None` leaves the bound to the helper.
-    pub max_processes: Option<u64>,
+pub enum Proxy {
+    /// Not at all.
+    #[default]
+    None,
+    /// Through a listener inside the sandbox, which the caller takes
+    /// ([`Process::take_proxy_listener`](crate::Process::take_proxy_listener)) and serves as a proxy; the environment
+    /// names it. Only for `NetworkAccess::Rules`.
+    Listen,
+}
+
+/// Whether the caller decides on each program that a command starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interception {
+    /// No. It costs nothing then.
+    #[default]
+    Off,
+    /// Yes, with [`Process::execution`](crate::Process::execution) and [`Process::answer`](crate::Process::answer).
+    On,
 }

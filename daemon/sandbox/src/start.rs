@@ -6,14 +6,16 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use helper_protocol::bytes::Bytes;
 use helper_protocol::frame;
-use helper_protocol::plan::Plan;
+use helper_protocol::plan::{Confinement, Plan};
 use helper_protocol::report::{Failure, Report};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::AsyncWriteExt;
@@ -23,8 +25,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
+use crate::plan;
 use crate::process::{Channel, Process};
-use crate::register::{Entry, Register};
+use crate::register::{self, Entry, Register};
 use crate::request::{Output, Stdin};
 
 /// How long confining a command may take.
@@ -61,13 +64,17 @@ impl Helper {
     }
 }
 
+/// Where a command's streams lead.
+#[derive(Debug)]
+pub(crate) enum Streams {
+    /// Where a caller asks for.
+    Asked(Stdin, Output),
+    /// Here: standard input, output and error.
+    Given([OwnedFd; 3]),
+}
+
 /// Starts the command of a plan; returns when it runs. Dropping the future kills what was started.
-pub(crate) async fn start(
-    helper: &Helper,
-    plan: &Plan,
-    stdin: Stdin,
-    output: Output,
-) -> Result<Process, StartError> {
+pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> Result<Process, StartError> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
     theirs.set_nonblocking(false)?;
@@ -79,33 +86,64 @@ pub(crate) async fn start(
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)));
+    let (stdin, output, error) = match streams {
+        Streams::Asked(stdin, output) => {
+            let stdin = match stdin {
+                Stdin::Null => None,
+                Stdin::Inherit => Some(io::stdin().as_fd().try_clone_to_owned()?),
+            };
+            (stdin, Err(output), None)
+        }
+        Streams::Given([stdin, output, error]) => (Some(stdin), Ok(output), Some(error)),
+    };
     let output = match output {
-        Output::Piped => {
+        Ok(output) => {
+            command.stdout(output);
+            None
+        }
+        Err(Output::Piped) => {
             let (writer, reader) = pipe::pipe()?;
             let writer = writer.into_blocking_fd()?;
             command.stdout(writer.try_clone()?).stderr(writer);
             Some(reader)
         }
-        Output::Inherit => {
+        Err(Output::Inherit) => {
             command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
             None
         }
     };
+    if let Some(error) = error {
+        command.stderr(error);
+    }
     let child = command.spawn()?;
     // Before it has a plan: one that nobody knows of has nothing to run.
     let entry = helper.record(child.id());
+    if let (Confinement::Landlock(_) | Confinement::Supervision, Some(entry)) = (&plan.confinement, &entry) {
+        let name = Bytes(register::MARK.as_bytes().to_vec());
+        plan.command.environment.push((name, Bytes(entry.mark().into_bytes())));
+    }
     // The command still holds the helper's ends; without them only the helper's own keep the pipe open.
     drop(command);
     let mut channel = Channel::new(ours);
-    let frame = frame::encode(plan).map_err(io::Error::other)?;
+    let frame = frame::encode(&plan).map_err(io::Error::other)?;
     let conversation = async {
-        send(&mut channel.stream, &frame, stdin).await?;
+        send(&mut channel.stream, &frame, stdin.as_ref()).await?;
         channel.report().await
     };
     match timeout(SETTING_UP, conversation).await {
-        Ok(Ok(Report::Started)) => Ok(Process::new(child, channel, output, entry)),
+        Ok(Ok(Report::Started)) => {
+            // Other descriptors may have come already, with the report that follows.
+            let promised = usize::from(plan::is_proxied(&plan.confinement));
+            let proxy = channel.take_descriptors(promised).pop().map(TcpListener::from);
+            if let Some(listener) = &proxy {
+                listener.set_nonblocking(true)?;
+            }
+            Ok(Process::new(child, channel, output, entry, proxy))
+        }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
-        Ok(Ok(Report::Ended(_))) => Err(silent("the helper's report makes no sense")),
+        Ok(Ok(Report::Executes(_) | Report::Ended { .. })) => {
+            Err(silent("the helper's report makes no sense"))
+        }
         Ok(Err(error)) => Err(StartError::Other(error)),
         Err(_) => Err(silent("the helper did not answer in time")),
     }
@@ -115,14 +153,13 @@ fn silent(reason: &str) -> StartError {
     StartError::Other(SandboxError::Helper { reason: reason.to_owned() })
 }
 
-/// Sends the plan, and with its first bytes this process's standard input where the command shall have it.
-async fn send(stream: &mut UnixStream, frame: &[u8], stdin: Stdin) -> Result<(), SandboxError> {
+/// Sends the plan, and with its first bytes the standard input that the command shall have.
+async fn send(stream: &mut UnixStream, frame: &[u8], stdin: Option<&OwnedFd>) -> Result<(), SandboxError> {
     let rest = match stdin {
-        Stdin::Null => frame,
-        Stdin::Inherit => {
+        None => frame,
+        Some(stdin) => {
             let (header, rest) = frame.split_at(frame::HEADER_BYTES);
-            let own = io::stdin();
-            let descriptors = [own.as_fd()];
+            let descriptors = [stdin.as_fd()];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             control.push(SendAncillaryMessage::ScmRights(&descriptors));

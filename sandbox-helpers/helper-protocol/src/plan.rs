@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
 /// daemon.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One command, confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,18 @@ pub struct Plan {
     pub stdin: Stdin,
     /// What it may use up.
     pub limits: Limits,
+    /// Whether the daemon decides on each program that the command starts.
+    pub interception: Interception,
+}
+
+/// Whether the daemon decides on each program that a command starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Interception {
+    /// No.
+    #[default]
+    Off,
+    /// Yes: each waits for a verdict.
+    On,
 }
 
 /// A way to confine. In each the whole tree of processes dies with the command.
@@ -28,6 +40,8 @@ pub struct Plan {
 pub enum Confinement {
     /// Own namespaces, with Landlock and seccomp on top.
     Namespaces(Rules),
+    /// The namespaces of the system's `bwrap`, with Landlock and seccomp on top.
+    Bubblewrap(Rules),
     /// Landlock and seccomp alone.
     Landlock(Rules),
     /// No restriction, only supervision.
@@ -40,8 +54,33 @@ pub struct Rules {
     /// The deepest one that holds a path decides. Parents come before what is below them; no path comes twice;
     /// all are absolute and without `.` and `..`.
     pub paths: Vec<Rule>,
+    /// What lessens the access of all that is there when the command starts, by pattern.
+    pub patterns: Vec<Pattern>,
     /// What of the network is open.
     pub network: Network,
+    /// Sockets in the file system that may be connected to besides the command's own; absolute.
+    pub local_sockets: Vec<Bytes>,
+    /// Whose `/tmp` is.
+    pub tmp: Tmp,
+}
+
+/// All paths that a pattern matches, and everything below them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pattern {
+    /// Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose.
+    pub pattern: String,
+    /// The most that is allowed there.
+    pub access: Access,
+}
+
+/// Whose `/tmp` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tmp {
+    /// The machine's, as the rules say.
+    #[default]
+    Shared,
+    /// The command's own: empty, writable, and gone with it.
+    Own,
 }
 
 /// One path and everything below it.
@@ -69,6 +108,11 @@ pub enum Access {
 pub enum Network {
     /// Nothing outside the sandbox.
     Off,
+    /// Nothing but a listener on this port of the sandbox's own loopback, which the daemon gets.
+    Proxied {
+        /// The port.
+        port: u16,
+    },
     /// Everything but local sockets.
     Full,
 }
@@ -78,6 +122,8 @@ pub enum Network {
 pub struct Command {
     /// Program and arguments. A program without a slash is looked for in the `PATH` of `environment`.
     pub argv: Vec<Bytes>,
+    /// The program, where it is not the first argument.
+    pub program: Option<Bytes>,
     /// The whole environment.
     pub environment: Vec<(Bytes, Bytes)>,
     /// Working folder, absolute.
@@ -98,4 +144,8 @@ pub enum Stdin {
 pub struct Limits {
     /// Processes and threads at a time. Where it is not said, a helper may set its own bound.
     pub max_processes: Option<u64>,
+    /// Memory of its own of each process.
+    pub max_memory_bytes: Option<u64>,
+    /// The longest file that it may write.
+    pub max_file_bytes: Option<u64>,
 }

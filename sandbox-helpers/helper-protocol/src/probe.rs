@@ -21,6 +21,8 @@ pub struct Orders {
     pub port: u16,
     /// A datagram socket of the daemon in the file system.
     pub socket: Bytes,
+    /// A listener of the daemon in the writable folder.
+    pub listener: Bytes,
     /// The daemon's process id.
     pub pid: u32,
     /// What `/proc/self/ns/pid` is for the daemon.
@@ -46,6 +48,8 @@ pub enum Attempt {
     SendToPort,
     /// Send to the daemon's socket.
     SendToSocket,
+    /// Connect to the daemon's listener.
+    ConnectToListener,
     /// Send the daemon a signal.
     Signal,
     /// Look into the daemon's memory.

@@ -7,12 +7,49 @@ use crate::bytes::Bytes;
 /// What became of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The command runs.
+    /// The command runs. With a proxied network a listener comes along.
     Started,
+    /// A process of the command wants to become another program, and waits for a verdict. Its standard input, output
+    /// and error come along.
+    Executes(Execution),
     /// It never ran; the last report.
     Failed(Failure),
     /// It ended and nothing of its tree is left; the last report.
-    Ended(End),
+    Ended {
+        /// How.
+        end: End,
+        /// What was refused to it, as far as it was seen; at most [`MAX_REFUSALS`].
+        refusals: Vec<Refusal>,
+    },
+}
+
+/// How many refusals are told.
+pub const MAX_REFUSALS: usize = 16;
+
+/// Something that the sandbox stopped.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Writing a file.
+    Write(Bytes),
+    /// Connecting to an address, as people write it.
+    Connect(String),
+    /// Executing a program.
+    Execute(Bytes),
+}
+
+/// A program that waits for a verdict. All of it was copied, so what is decided on can't be changed any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// For the verdict.
+    pub id: u64,
+    /// The path that was asked for; relative to `cwd` if it is relative.
+    pub program: Bytes,
+    /// Its arguments.
+    pub argv: Vec<Bytes>,
+    /// Its environment.
+    pub environment: Vec<Bytes>,
+    /// Its working folder.
+    pub cwd: Bytes,
 }
 
 /// How a command ended.
@@ -44,6 +81,11 @@ pub enum Failure {
         /// The rule's path.
         path: Bytes,
         /// Why not.
+        reason: String,
+    },
+    /// What is asked for has no meaning on that rung.
+    Lack {
+        /// What.
         reason: String,
     },
     /// The working folder can't be entered.

@@ -1,24 +1,28 @@
 //! The helper's end of the socket to the daemon, which is its standard input. Knows frames, not what is done
 //! with them.
 
-use std::io::{IoSliceMut, Read};
+use std::io::{IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use helper_protocol::frame::{self, HEADER_BYTES};
+use helper_protocol::order::{ORDER_BYTES, Order};
 use helper_protocol::plan::Plan;
 use helper_protocol::report::{Failure, Report};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
 
-/// What the daemon says while the command runs.
+/// What was heard of the daemon while the command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Send SIGTERM.
-    Terminate,
-    /// Kill the tree; also said by the daemon's death.
-    Kill,
+pub(crate) enum Heard {
+    /// An order.
+    Order(Order),
+    /// Nothing any more: it wants the tree to be killed, or is gone.
+    End,
 }
 
 /// The socket.
@@ -59,23 +63,37 @@ impl Channel {
     }
 
     /// The next order; to be called when the socket is readable.
-    pub(crate) fn order(&mut self) -> Option<Order> {
-        let mut byte = [0];
-        match self.stream.read(&mut byte) {
-            Ok(1) if byte[0] == helper_protocol::TERMINATE => Some(Order::Terminate),
-            Ok(1) => None,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => None,
-            Ok(_) | Err(_) => Some(Order::Kill),
+    pub(crate) fn order(&mut self) -> Option<Heard> {
+        let mut bytes = [0; ORDER_BYTES];
+        match self.stream.read_exact(&mut bytes) {
+            Ok(()) => Order::decode(bytes).map(Heard::Order),
+            Err(_) => Some(Heard::End),
         }
     }
 
     /// Tells the daemon. If it is gone, there is nobody to tell.
     pub(crate) fn report(&self, report: &Report) {
+        self.report_with(report, &[]);
+    }
+
+    /// Tells the daemon, and hands it descriptors; at most three.
+    pub(crate) fn report_with(&self, report: &Report, descriptors: &[OwnedFd]) {
         let Ok(frame) = frame::encode(report) else { return };
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut rest = &frame[..];
+        let mut is_first = true;
         while !rest.is_empty() {
-            match rustix::net::send(&self.stream, rest, SendFlags::NOSIGNAL) {
-                Ok(count) => rest = &rest[count..],
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if is_first && !descriptors.is_empty() {
+                control.push(SendAncillaryMessage::ScmRights(&descriptors));
+            }
+            match rustix::net::sendmsg(&self.stream, &[IoSlice::new(rest)], &mut control, SendFlags::NOSIGNAL)
+            {
+                Ok(count) => {
+                    rest = &rest[count..];
+                    is_first = false;
+                }
                 Err(Errno::INTR) => {}
                 Err(_) => return,
             }

@@ -1,10 +1,11 @@
 //! The last steps of the process that becomes the command. Knows which walls there are, not how each is built.
 
 use std::ffi::CString;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{self, Network};
+use helper_protocol::plan::{self, Interception, Network};
 use helper_protocol::report::Failure;
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -15,11 +16,15 @@ use crate::domain;
 use crate::failure::Step;
 use crate::filter;
 use crate::grants::Grant;
+use crate::hand::{Giver, Thing};
 use crate::privileges::{self, BoundingSet, Counted};
 use crate::syscall;
 
 /// Where programs are looked for if the environment does not say.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+
+/// How many connections to the proxy may wait until they are accepted.
+const BACKLOG: i32 = 128;
 
 /// What confines the command.
 pub(crate) struct Walls {
@@ -37,12 +42,14 @@ pub(crate) struct Prepared {
     environment: Vec<CString>,
     cwd: CString,
     limits: plan::Limits,
+    interception: Interception,
 }
 
 impl Prepared {
     /// Checks a command and finds out where to look for its program.
-    pub(crate) fn new(command: &plan::Command, limits: plan::Limits) -> Result<Self, Failure> {
-        let Some(Bytes(program)) = command.argv.first() else {
+    pub(crate) fn new(plan: &plan::Plan) -> Result<Self, Failure> {
+        let plan::Plan { command, limits, interception, .. } = plan;
+        let Some(Bytes(program)) = command.program.as_ref().or(command.argv.first()) else {
             return Err(Failure::Plan { reason: "there is no command".to_owned() });
         };
         let variable = |(name, value): &(Bytes, Bytes)| text([&name.0[..], b"=", &value.0].concat());
@@ -53,33 +60,48 @@ impl Prepared {
             argv: command.argv.iter().map(|argument| text(argument.0.clone())).collect::<Result<_, _>>()?,
             environment: command.environment.iter().map(variable).collect::<Result<_, _>>()?,
             cwd: text(command.cwd.0.clone())?,
-            limits,
+            limits: *limits,
+            interception: *interception,
         })
     }
 
+    /// How many processes it may have in namespaces of its own.
+    pub(crate) fn max_processes(&self) -> u64 {
+        self.limits.max_processes.unwrap_or(privileges::MAX_PROCESSES)
+    }
+
     /// Becomes the command; returns only with the reason why not.
-    pub(crate) fn run(&self, walls: Option<&Walls>, parent: Parent) -> Failure {
-        match self.confine(walls, parent) {
+    pub(crate) fn run(&self, walls: Option<&Walls>, parent: Parent, giver: &Giver) -> Failure {
+        match self.confine(walls, parent, giver) {
             Ok(()) => self.execute(),
             Err(failure) => failure,
         }
     }
 
-    fn confine(&self, walls: Option<&Walls>, parent: Parent) -> Result<(), Failure> {
+    fn confine(&self, walls: Option<&Walls>, parent: Parent, giver: &Giver) -> Result<(), Failure> {
         rustix::process::setsid().step("start a session")?;
         syscall::reset_signals();
         if let Some(walls) = walls {
             syscall::join_new_keyring().or_else(unless_absent).step("leave the session keyring")?;
-            if let (Parent::First(_), Network::Off) = (&parent, walls.filter.network) {
+            if let (Parent::First(_), Network::Off | Network::Proxied { .. }) =
+                (&parent, walls.filter.network)
+            {
                 leave_network().step("make a new network namespace")?;
             }
-            filter::install(walls.filter)?;
+            if let Network::Proxied { port } = walls.filter.network {
+                giver.give(Thing::Proxy, &listen(port).step("listen for the proxy")?)?;
+            }
+            if let Some(listener) = filter::install(walls.filter)? {
+                giver.give(Thing::Filter, &listener)?;
+            }
+        } else if self.interception == Interception::On {
+            giver.give(Thing::Filter, &filter::install_interception()?)?;
         }
         let bounding_set = parent.attend()?;
         let entered = rustix::process::chdir(&self.cwd);
         entered.map_err(|errno| Failure::Cwd { errno: errno.raw_os_error() })?;
         if let Some(walls) = walls {
-            privileges::limit(self.limits.max_processes, walls.counted)?;
+            privileges::limit(self.limits, walls.counted)?;
             privileges::drop_capabilities(bounding_set)?;
             domain::restrict(&walls.grants, walls.domain)?;
         }
@@ -107,6 +129,8 @@ impl Prepared {
 pub(crate) enum Parent {
     /// Process 1 of the command's namespaces, which builds its view meanwhile. One byte says that it is done.
     First(OwnedFd),
+    /// The same, where `bwrap` has made the view and the network's namespace.
+    Inside(OwnedFd),
     /// The outer process, which is this one.
     Outer(Pid),
 }
@@ -115,11 +139,13 @@ impl Parent {
     /// Makes sure that the parent lives and has done its part; tells what it did to the bounding set.
     fn attend(self) -> Result<BoundingSet, Failure> {
         match self {
-            Self::First(ready) => match rustix::io::read(&ready, &mut [0]).step("wait for the view")? {
-                // It failed, and has said so.
-                0 => syscall::exit(1),
-                _ => Ok(BoundingSet::Cleared),
-            },
+            Self::First(ready) | Self::Inside(ready) => {
+                match rustix::io::read(&ready, &mut [0]).step("wait for the view")? {
+                    // It failed, and has said so.
+                    0 => syscall::exit(1),
+                    _ => Ok(BoundingSet::Cleared),
+                }
+            }
             Self::Outer(pid) => {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
                     .step("ask to die with the parent")?;
@@ -138,9 +164,19 @@ fn leave_network() -> Result<(), Errno> {
     syscall::raise_loopback(socket)
 }
 
-/// A kernel without keyrings has none to leave.
+/// The listener that the daemon's proxy gets: on the sandbox's own loopback, so that only the command reaches it.
+fn listen(port: u16) -> Result<OwnedFd, Errno> {
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// A kernel without keyrings has none to leave. Containers forbid the call; the command can't reach any keyring then either,
+/// because its filter forbids the same.
 fn unless_absent(errno: Errno) -> Result<(), Errno> {
-    if errno == Errno::NOSYS { Ok(()) } else { Err(errno) }
+    if matches!(errno, Errno::NOSYS | Errno::PERM) { Ok(()) } else { Err(errno) }
 }
 
 /// Where a program may be: at the path that it is, or in a folder of the search path.

@@ -1,8 +1,9 @@
 //! The seccomp filter: system calls that commands may not make. Knows numbers, not files.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
-use helper_protocol::plan::Network;
+use helper_protocol::plan::{Interception, Network};
 use helper_protocol::report::Failure;
 use libc::{c_int, c_long};
 use rustix::io::Errno;
@@ -10,6 +11,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
+
+use crate::tracee;
 
 /// What the filter has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,18 @@ pub(crate) struct Duty {
     pub(crate) is_shared: bool,
     /// Whether nothing may be written at all. Landlock does not know of modes, owners and times.
     pub(crate) is_read_only: bool,
+    /// Whether programs wait for a verdict.
+    pub(crate) interception: Interception,
+}
+
+impl Duty {
+    /// For a command without restriction, whose programs wait for a verdict.
+    pub(crate) fn interception_alone() -> BpfProgram {
+        let mut program = ways_in();
+        program.extend(notify(&EXECUTING));
+        program.push(answer(libc::SECCOMP_RET_ALLOW));
+        program
+    }
 }
 
 /// Calls that are a wide way into the kernel, or reach past namespaces and mounts. Those that need a capability
@@ -26,14 +41,19 @@ pub(crate) struct Duty {
 const DENIED: &[c_long] = &[
     libc::SYS_add_key,
     libc::SYS_bpf,
+    libc::SYS_delete_module,
     libc::SYS_fanotify_init,
+    libc::SYS_finit_module,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
     libc::SYS_fsopen,
     libc::SYS_fspick,
+    libc::SYS_init_module,
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_io_uring_setup,
+    libc::SYS_kexec_file_load,
+    libc::SYS_kexec_load,
     libc::SYS_keyctl,
     libc::SYS_mount,
     libc::SYS_mount_setattr,
@@ -43,12 +63,36 @@ const DENIED: &[c_long] = &[
     OPEN_TREE_ATTR,
     libc::SYS_perf_event_open,
     libc::SYS_pivot_root,
+    libc::SYS_quotactl,
     libc::SYS_request_key,
     libc::SYS_setns,
     libc::SYS_syslog,
     libc::SYS_umount2,
     libc::SYS_unshare,
     libc::SYS_userfaultfd,
+];
+
+/// What looks into other processes: only where a namespace of process ids holds nothing but the command's own.
+const TRACING: &[c_long] = &[
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_process_madvise,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_ptrace,
+];
+
+/// What is made for the command by the process that watches over it, because what matters is in memory.
+const SUPERVISED: [c_long; 2] = [libc::SYS_connect, libc::SYS_bind];
+
+/// What starts programs.
+const EXECUTING: [c_long; 2] = [libc::SYS_execve, libc::SYS_execveat];
+
+/// What opens files, and which argument holds the flags.
+const OPENING: &[(c_long, u32)] = &[
+    (libc::SYS_openat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1),
 ];
 
 /// Without an IPC namespace.
@@ -121,23 +165,39 @@ const TYPING: [u64; 2] = [0x5412, 0x541c];
 /// The bits of a socket's type that are not flags.
 const SOCKET_TYPE: u64 = 0xf;
 
-/// Installs the filter for this process and all it will start.
-pub(crate) fn install(duty: Duty) -> Result<(), Failure> {
-    let refused = |errno: Errno| Failure::Setup {
-        step: "install the seccomp filter".to_owned(),
-        errno: errno.raw_os_error(),
-    };
-    let program = program(duty).map_err(|_| refused(Errno::NOSYS))?;
-    seccompiler::apply_filter(&program).map_err(|error| match error {
-        seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
-            refused(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+/// Installs the filter for this process and all it will start; gives what calls wait at. Around this process there may be
+/// a sandbox already whose calls wait, and then the kernel allows no second: where nothing but looking on depends on it,
+/// there is none.
+pub(crate) fn install(duty: Duty) -> Result<Option<OwnedFd>, Failure> {
+    let build = |looking| program(duty, looking).map_err(|_| refused(Errno::NOSYS));
+    match tracee::install(&build(Looking::On)?) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(Errno::BUSY) if duty.is_shared && duty.interception == Interception::Off => {
+            seccompiler::apply_filter(&build(Looking::Off)?).map_err(|_| refused(Errno::INVAL))?;
+            Ok(None)
         }
-        _ => refused(Errno::INVAL),
-    })
+        Err(errno) => Err(refused(errno)),
+    }
+}
+
+/// Whether files that are opened for writing are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looking {
+    On,
+    Off,
+}
+
+/// Lets programs wait for a verdict, and restricts nothing.
+pub(crate) fn install_interception() -> Result<OwnedFd, Failure> {
+    tracee::install(&Duty::interception_alone()).map_err(refused)
+}
+
+fn refused(errno: Errno) -> Failure {
+    Failure::Setup { step: "install the seccomp filter".to_owned(), errno: errno.raw_os_error() }
 }
 
 /// The filter. Calls of another architecture kill the process; denied ones answer `EPERM`.
-fn program(duty: Duty) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(duty: Duty, looking: Looking) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = BTreeMap::new();
     let always = |calls: &[c_long], rules: &mut BTreeMap<_, _>| {
         rules.extend(calls.iter().map(|&call| (call, Vec::new())));
@@ -145,6 +205,7 @@ fn program(duty: Duty) -> Result<BpfProgram, seccompiler::BackendError> {
     always(DENIED, &mut rules);
     if duty.is_shared {
         always(SHARED_IPC, &mut rules);
+        always(TRACING, &mut rules);
         // Other processes' limits; 0 is the own process.
         rules.insert(libc::SYS_prlimit64, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
     }
@@ -168,41 +229,112 @@ fn program(duty: Duty) -> Result<BpfProgram, seccompiler::BackendError> {
         SeccompAction::Errno(Errno::PERM.raw_os_error().cast_unsigned()),
         TargetArch::try_from(std::env::consts::ARCH)?,
     )?;
-    let mut program = prelude().to_vec();
+    let mut program = ways_in();
+    match duty.interception {
+        Interception::Off => {}
+        Interception::On => program.extend(notify(&EXECUTING)),
+    }
+    if !duty.is_shared {
+        program.extend(notify(&SUPERVISED));
+    }
+    match looking {
+        Looking::On => {
+            program.extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument)))
+        }
+        Looking::Off => {}
+    }
     program.extend(BpfProgram::try_from(filter)?);
     Ok(program)
 }
 
-/// Which sockets may not be made. Local ones never: what listens there trusts the user. Where the network
-/// namespace is the command's own, or everything is open, the others are let through.
+/// Which sockets may not be made. Without namespaces local ones never: what listens there trusts the user. With them
+/// connecting is supervised, which datagrams would go around. Where the network's namespace is the command's own, or
+/// everything is open, the others are let through.
 fn sockets(duty: Duty) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
-    if duty.is_shared && duty.network == Network::Off {
+    if duty.is_shared && duty.network != Network::Full {
         return Ok(Vec::new());
     }
-    let (inet, inet6) = (number(libc::AF_INET), number(libc::AF_INET6));
-    let netlink = number(libc::AF_NETLINK);
-    Ok(vec![
-        rule(&[(0, SeccompCmpOp::Ne, inet), (0, SeccompCmpOp::Ne, inet6), (0, SeccompCmpOp::Ne, netlink)])?,
+    let [inet, inet6, netlink, unix] =
+        [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX].map(number);
+    let other = |family| (0, SeccompCmpOp::Ne, family);
+    let kind = |kind| (1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), number(kind));
+    let mut denied = vec![
+        rule(&[other(inet), other(inet6), other(netlink), other(unix)])?,
         // Of netlink only routes: programs list their network interfaces with it.
         rule(&[(0, SeccompCmpOp::Eq, netlink), (2, SeccompCmpOp::Ne, number(libc::NETLINK_ROUTE))])?,
-    ])
+    ];
+    if duty.is_shared {
+        denied.push(rule(&[(0, SeccompCmpOp::Eq, unix)])?);
+    } else {
+        for datagrams in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
+            denied.push(rule(&[(0, SeccompCmpOp::Eq, unix), kind(datagrams)])?);
+        }
+    }
+    Ok(denied)
 }
 
 /// What seccompiler can't say: `clone3` answers `ENOSYS`, so that programs use `clone`, whose flags a filter can
-/// see; and x32 calls, which have the architecture of ordinary ones, kill the process.
-fn prelude() -> [sock_filter; 5] {
-    let (load, jump_equal, jump_from, answer) = (0x20, 0x15, 0x35, 0x06);
-    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
-    let clone3 = u32::try_from(libc::SYS_clone3).unwrap_or(u32::MAX);
+/// see; x32 calls, which have the architecture of ordinary ones, kill the process, and so do those of others.
+/// Afterwards the call's number is at hand.
+fn ways_in() -> BpfProgram {
     let no_call = libc::SECCOMP_RET_ERRNO | Errno::NOSYS.raw_os_error().cast_unsigned();
-    [
-        // The call's number is the first field of what a filter sees.
-        instruction(load, 0, 0, 0),
-        instruction(jump_from, 0, 1, 0x4000_0000),
-        instruction(answer, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
-        instruction(jump_equal, 0, 1, clone3),
-        instruction(answer, 0, 0, no_call),
+    vec![
+        instruction(LOAD, 0, 0, ARCHITECTURE_AT),
+        instruction(JUMP_EQUAL, 1, 0, ARCHITECTURE),
+        answer(libc::SECCOMP_RET_KILL_PROCESS),
+        instruction(LOAD, 0, 0, NUMBER_AT),
+        instruction(JUMP_FROM, 0, 1, 0x4000_0000),
+        answer(libc::SECCOMP_RET_KILL_PROCESS),
+        instruction(JUMP_EQUAL, 0, 1, plain(libc::SYS_clone3)),
+        answer(no_call),
     ]
+}
+
+/// These calls wait for an answer.
+fn notify(calls: &[c_long]) -> BpfProgram {
+    let one =
+        |&call: &c_long| [instruction(JUMP_EQUAL, 0, 1, plain(call)), answer(libc::SECCOMP_RET_USER_NOTIF)];
+    calls.iter().flat_map(one).collect()
+}
+
+/// A call that opens a file waits if the file may be written.
+fn notify_writing(call: c_long, argument: u32) -> [sock_filter; 5] {
+    let writing = (libc::O_ACCMODE | libc::O_CREAT).cast_unsigned();
+    [
+        instruction(JUMP_EQUAL, 0, 4, plain(call)),
+        instruction(LOAD, 0, 0, ARGUMENTS_AT + 8 * argument),
+        instruction(JUMP_BITS, 0, 1, writing),
+        answer(libc::SECCOMP_RET_USER_NOTIF),
+        instruction(LOAD, 0, 0, NUMBER_AT),
+    ]
+}
+
+/// Instructions, and where the parts of what a filter sees begin (linux/bpf_common.h, `struct seccomp_data`).
+const LOAD: u16 = 0x20;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_FROM: u16 = 0x35;
+const JUMP_BITS: u16 = 0x45;
+const ANSWER: u16 = 0x06;
+const NUMBER_AT: u32 = 0;
+const ARCHITECTURE_AT: u32 = 4;
+const ARGUMENTS_AT: u32 = 16;
+
+/// This machine's (linux/audit.h).
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+fn answer(value: u32) -> sock_filter {
+    instruction(ANSWER, 0, 0, value)
+}
+
+fn plain(call: c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
 }
 
 /// A call is denied when all of these hold: argument, comparison, value.

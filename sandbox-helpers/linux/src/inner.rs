@@ -12,6 +12,7 @@ use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
 use crate::command::{Parent, Prepared, Walls};
 use crate::failure::Step;
+use crate::hand::Giver;
 use crate::mounts;
 use crate::outer::pipe;
 use crate::places::Layout;
@@ -22,14 +23,26 @@ use crate::syscall::{self, Cloned};
 pub(crate) struct Task<'a> {
     pub(crate) prepared: &'a Prepared,
     pub(crate) walls: &'a Walls,
-    pub(crate) layout: &'a Layout,
+    pub(crate) view: View<'a>,
+    /// What the command's process hands out.
+    pub(crate) giver: Giver,
     /// Closed when the command runs; before that, takes the reason why it does not.
     pub(crate) setup: OwnedFd,
     /// Takes how the command ended, when nothing is left of it.
     pub(crate) ended: OwnedFd,
-    /// The user and group outside.
-    pub(crate) user: u32,
-    pub(crate) group: u32,
+}
+
+/// Who makes the command's view of the machine.
+pub(crate) enum View<'a> {
+    /// This process.
+    Build {
+        layout: &'a Layout,
+        /// The user and group outside.
+        user: u32,
+        group: u32,
+    },
+    /// `bwrap` has made it.
+    Made,
 }
 
 /// The namespaces that it is started in. The command's process makes the network's itself.
@@ -47,7 +60,7 @@ const SIGNALS: [libc::c_int; 2] = [libc::SIGCHLD, libc::SIGTERM];
 pub(crate) fn run(task: Task<'_>) -> ! {
     match start(&task) {
         Ok(command) => {
-            drop(task.setup);
+            drop((task.setup, task.giver));
             let end = wait_for(command);
             clear();
             tell(&task.ended, &end);
@@ -69,23 +82,33 @@ fn start(task: &Task<'_>) -> Result<Pid, Failure> {
         syscall::exit(1);
     }
     syscall::block_signals(&SIGNALS);
-    // Before the command's process is made, which then need not do it once more.
-    privileges::clear_bounding_set()?;
+    if let View::Build { .. } = task.view {
+        // Before the command's process is made, which then need not do it once more. `bwrap` has done it.
+        privileges::clear_bounding_set()?;
+    }
     let (ready, ready_writer) = pipe()?;
     let command = match syscall::clone(0).step("start the command's process")? {
         Cloned::Child => {
             drop(ready_writer);
-            tell(&task.setup, &task.prepared.run(Some(task.walls), Parent::First(ready)));
+            let parent = match task.view {
+                View::Build { .. } => Parent::First(ready),
+                View::Made => Parent::Inside(ready),
+            };
+            tell(&task.setup, &task.prepared.run(Some(task.walls), parent, &task.giver));
             syscall::exit(1);
         }
         Cloned::Parent { pid, .. } => pid,
     };
     // Or the output would not end before this process does.
     close_stdio()?;
-    map_user(task.user, task.group)?;
+    if let View::Build { user, group, .. } = task.view {
+        map_user(user, group)?;
+    }
     // So that no command can look into this process, whatever else should fail.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("become undumpable")?;
-    mounts::build(task.layout)?;
+    if let View::Build { layout, .. } = task.view {
+        mounts::build(layout, task.prepared.max_processes())?;
+    }
     privileges::drop_capabilities(BoundingSet::Cleared)?;
     rustix::io::write(&ready_writer, &[1]).step("let the command go on")?;
     Ok(command)

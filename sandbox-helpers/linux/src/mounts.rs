@@ -23,8 +23,8 @@ use crate::syscall::{Reach, set_mount};
 /// Neither set-user-id programs nor devices work anywhere in the sandbox.
 const EVERYWHERE: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
-/// Builds the view. To be called with all capabilities in the namespaces.
-pub(crate) fn build(layout: &Layout) -> Result<(), Failure> {
+/// Builds the view. To be called with all capabilities in the namespaces, which may hold this many processes.
+pub(crate) fn build(layout: &Layout, max_processes: u64) -> Result<(), Failure> {
     let clones = layout
         .places
         .iter()
@@ -32,8 +32,10 @@ pub(crate) fn build(layout: &Layout) -> Result<(), Failure> {
         .map(|(path, &(access, kind))| {
             let step = || format!("prepare `{}`", path.display());
             let clone = match (access, kind) {
-                (Access::Hidden, _) | (_, Kind::Absent) => None,
-                (Access::Read | Access::Write, _) => Some(prepare(path, access).step(&step())?),
+                (Access::Hidden, _) | (_, Kind::Absent | Kind::Own) => None,
+                (Access::Read | Access::Write, Kind::Folder | Kind::File | Kind::Link) => {
+                    Some(prepare(path, access).step(&step())?)
+                }
             };
             Ok((path.as_path(), access, kind, clone))
         })
@@ -49,7 +51,7 @@ pub(crate) fn build(layout: &Layout) -> Result<(), Failure> {
 
     let void = Void::new().step("make the empty folder that covers what is hidden")?;
     devices::build(&devices)?;
-    process_files().step("mount /proc")?;
+    process_files(max_processes).step("mount /proc")?;
     for (path, access, kind, clone) in clones {
         let attached = match clone {
             Some(clone) => attach(&clone, path),
@@ -94,13 +96,25 @@ fn prepare(path: &Path, access: Access) -> Result<OwnedFd, Errno> {
 }
 
 /// The processes of the own namespace. Nothing in it may be written: for user id 0 some of it is the machine's.
-fn process_files() -> Result<(), Errno> {
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    attach(new_file_system("proc", &[], attributes)?, Path::new("/proc"))
+fn process_files(max_processes: u64) -> Result<(), Errno> {
+    let mount = new_file_system("proc", &[], detached())?;
+    bound_processes(&mount, max_processes);
+    set_mount(&mount, MOUNT_ATTR_RDONLY, Reach::One)?;
+    attach(mount, Path::new("/proc"))
 }
+
+/// Bounds the numbers that processes get, and so how many there are: from Linux 6.14 on, and not below 301. It holds for
+/// the administrator too, whose processes the usual limit does not count.
+fn bound_processes(processes: &OwnedFd, max_processes: u64) {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    // Before, the file is the machine's, and can't be written here.
+    if let Ok(file) = rustix::fs::openat(processes, c"sys/kernel/pid_max", flags, Mode::empty()) {
+        let _ = rustix::io::write(&file, max_processes.max(LEAST_PROCESSES).to_string().as_bytes());
+    }
+}
+
+/// The kernel reserves the first 300 numbers.
+const LEAST_PROCESSES: u64 = 301;
 
 /// What covers hidden and absent places.
 struct Void {
@@ -124,12 +138,17 @@ impl Void {
     fn cover(&self, layout: &Layout, path: &Path, access: Access, kind: Kind) -> Result<(), Errno> {
         let inside: Vec<_> =
             layout.places.keys().filter(|other| other.starts_with(path) && *other != path).collect();
+        if kind == Kind::Own {
+            let mount = new_file_system("tmpfs", &[("mode", "1777")], shared())?;
+            make_ways(&mount, layout, path, &inside, Mode::from_raw_mode(0o755))?;
+            return attach(mount, path);
+        }
         if access == Access::Hidden && kind == Kind::Folder && !inside.is_empty() {
             return cover_with_ways(layout, path, &inside);
         }
         let name = match (access, kind) {
             (Access::Hidden, Kind::File | Kind::Link) => c"file",
-            (Access::Hidden, Kind::Folder | Kind::Absent) => c"hidden",
+            (Access::Hidden, Kind::Folder | Kind::Absent | Kind::Own) => c"hidden",
             (Access::Read | Access::Write, _) => c"empty",
         };
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
@@ -139,26 +158,37 @@ impl Void {
 
 /// Covers a folder, and leaves ways to the places inside it: folders that can be passed through and not listed.
 fn cover_with_ways(layout: &Layout, path: &Path, inside: &[&PathBuf]) -> Result<(), Errno> {
-    let way = Mode::from_raw_mode(0o111);
     let mount = new_file_system("tmpfs", &[("mode", "0111")], detached())?;
+    make_ways(&mount, layout, path, inside, Mode::from_raw_mode(0o111))?;
+    set_mount(&mount, MOUNT_ATTR_RDONLY, Reach::One)?;
+    attach(mount, path)
+}
+
+/// Makes the mount points of the places inside a new folder, and the folders with this mode on the way to them.
+fn make_ways(
+    mount: &OwnedFd,
+    layout: &Layout,
+    path: &Path,
+    inside: &[&PathBuf],
+    way: Mode,
+) -> Result<(), Errno> {
     for place in inside {
         let Ok(relative) = place.strip_prefix(path) else { continue };
         let folders: Vec<_> = relative.ancestors().skip(1).filter(|it| it.parent().is_some()).collect();
         for folder in folders.into_iter().rev() {
-            already(rustix::fs::mkdirat(&mount, folder, way))?;
+            already(rustix::fs::mkdirat(mount, folder, way))?;
         }
         match layout.places.get(*place) {
             Some((_, Kind::File | Kind::Link)) => {
                 let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-                rustix::fs::openat(&mount, relative, flags, Mode::empty())?;
+                rustix::fs::openat(mount, relative, flags, Mode::empty())?;
             }
-            Some((_, Kind::Folder | Kind::Absent)) | None => {
-                already(rustix::fs::mkdirat(&mount, relative, way))?;
+            Some((_, Kind::Folder | Kind::Absent | Kind::Own)) | None => {
+                already(rustix::fs::mkdirat(mount, relative, way))?;
             }
         }
     }
-    set_mount(&mount, MOUNT_ATTR_RDONLY, Reach::One)?;
-    attach(mount, path)
+    Ok(())
 }
 
 fn already(made: Result<(), Errno>) -> Result<(), Errno> {
@@ -167,4 +197,9 @@ fn already(made: Result<(), Errno>) -> Result<(), Errno> {
 
 fn detached() -> MountAttrFlags {
     MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC
+}
+
+/// Programs may be run there, as in any folder for temporary files.
+fn shared() -> MountAttrFlags {
+    MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV
 }

@@ -1,28 +1,30 @@
-//! The helper's first process, which stays outside the sandbox: reads the plan, starts the rest, watches over
-//! it, and cleans up. Knows the rungs.
+//! The helper's first process, which stays outside the sandbox: reads the plan, starts the rest, has it watched over,
+//! and cleans up. Knows the rungs.
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
 
-use helper_protocol::plan::{Access, Confinement, Plan, Rules, Stdin, VERSION};
-use helper_protocol::report::{End, Failure, Report};
-use rustix::event::{PollFd, PollFlags};
+use helper_protocol::plan::{Access, Confinement, Interception, Network, Plan, Rules, Stdin, Tmp, VERSION};
+use helper_protocol::report::{End, Failure, Refusal, Report};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::WaitOptions;
 
-use crate::channel::{Channel, Order};
+use crate::bwrap;
+use crate::channel::Channel;
 use crate::command::{Parent, Prepared, Walls};
 use crate::devices;
 use crate::domain;
 use crate::failure::Step;
 use crate::filter;
 use crate::grants::{Grant, grants};
-use crate::inner::{self, Task};
+use crate::hand::hand;
+use crate::inner::{self, Task, View};
 use crate::places::{self, Absence, Layout};
 use crate::privileges::Counted;
+use crate::supervise::Supervisor;
 use crate::syscall::{self, Cloned};
 use crate::tree;
+use crate::watch::{Children, Promise, Signalling, Watch};
 
 /// What a person sees who starts the helper by hand.
 const NOT_FOR_PEOPLE: &[u8] =
@@ -41,7 +43,7 @@ pub(crate) fn run() -> ! {
         syscall::exit(code);
     };
     let report = match carry_out(&mut channel) {
-        Ok(end) => Report::Ended(end),
+        Ok(Outcome { end, refusals }) => Report::Ended { end, refusals },
         Err(failure) => Report::Failed(failure),
     };
     channel.report(&report);
@@ -50,7 +52,13 @@ pub(crate) fn run() -> ! {
     syscall::exit(0);
 }
 
-fn carry_out(channel: &mut Channel) -> Result<End, Failure> {
+/// What came of a command.
+struct Outcome {
+    end: End,
+    refusals: Vec<Refusal>,
+}
+
+fn carry_out(channel: &mut Channel) -> Result<Outcome, Failure> {
     let (plan, passed) = channel.plan()?;
     if plan.version != VERSION {
         let reason =
@@ -58,29 +66,53 @@ fn carry_out(channel: &mut Channel) -> Result<End, Failure> {
         return Err(Failure::Plan { reason });
     }
     set_stdin(&plan, passed)?;
-    let prepared = Prepared::new(&plan.command, plan.limits)?;
     match &plan.confinement {
-        Confinement::Namespaces(rules) => {
+        Confinement::Namespaces(rules) | Confinement::Bubblewrap(rules) => {
             let layout = places::resolve(rules, Absence::Hold)?;
-            let end = in_namespaces(channel, rules, &prepared, &layout);
+            let outcome = match &plan.confinement {
+                Confinement::Bubblewrap(_) => in_bwrap(channel, rules, &plan, &layout),
+                Confinement::Namespaces(_) | Confinement::Landlock(_) | Confinement::Supervision => {
+                    in_namespaces(channel, rules, &plan, &layout)
+                }
+            };
             for placeholder in layout.placeholders {
                 placeholder.release();
             }
-            end
+            outcome
         }
         Confinement::Landlock(rules) => {
+            refuse_what_landlock_lacks(rules)?;
             let layout = places::resolve(rules, Absence::Tell)?;
             let is_read_only = layout.places.values().all(|(access, _)| *access != Access::Write);
             let walls = Walls {
                 grants: grants(&layout).into_iter().chain(device_grants()).collect(),
                 domain: domain::Duty::All,
-                filter: filter::Duty { network: rules.network, is_shared: true, is_read_only },
+                filter: filter::Duty {
+                    network: rules.network,
+                    is_shared: true,
+                    is_read_only,
+                    interception: plan.interception,
+                },
                 counted: Counted::AllOfTheUser,
             };
-            supervised(channel, &prepared, Some(&walls))
+            supervised(channel, &plan, Some(&walls), Supervisor::new(rules, &layout)?)
         }
-        Confinement::Supervision => supervised(channel, &prepared, None),
+        Confinement::Supervision => supervised(channel, &plan, None, Supervisor::idle()),
     }
+}
+
+/// What has no meaning without namespaces is refused by its name.
+fn refuse_what_landlock_lacks(rules: &Rules) -> Result<(), Failure> {
+    let lack = |reason: &str| Err(Failure::Lack { reason: format!("Landlock alone can't {reason}") });
+    match rules.network {
+        Network::Off | Network::Full => {}
+        Network::Proxied { .. } => return lack("open the network by rule"),
+    }
+    match rules.tmp {
+        Tmp::Shared => {}
+        Tmp::Own => return lack("give a command a `/tmp` of its own"),
+    }
+    if rules.local_sockets.is_empty() { Ok(()) } else { lack("open listed local sockets") }
 }
 
 /// What the command gets as standard input, in place of the socket.
@@ -103,203 +135,112 @@ fn device_grants() -> impl Iterator<Item = Grant> {
     devices::NODES.into_iter().map(|node| Grant { path: node.into(), access: Access::Write })
 }
 
+/// What confines a command in namespaces, whoever has made them.
+pub(crate) fn walls_in_namespaces(rules: &Rules, writable: Vec<Grant>, interception: Interception) -> Walls {
+    let own_devices = Grant { path: "/dev".into(), access: Access::Write };
+    Walls {
+        grants: writable.into_iter().chain([own_devices]).collect(),
+        domain: domain::Duty::Writing,
+        filter: filter::Duty { network: rules.network, is_shared: false, is_read_only: false, interception },
+        counted: Counted::Own,
+    }
+}
+
+/// The writable places of a layout.
+pub(crate) fn writable(layout: &Layout) -> Vec<Grant> {
+    let writable = layout.places.iter().filter(|(_, (access, _))| *access == Access::Write);
+    writable.map(|(path, _)| Grant { path: path.clone(), access: Access::Write }).collect()
+}
+
 fn in_namespaces(
     channel: &mut Channel,
     rules: &Rules,
-    prepared: &Prepared,
+    plan: &Plan,
     layout: &Layout,
-) -> Result<End, Failure> {
-    let writable = layout.places.iter().filter(|(_, (access, _))| *access == Access::Write);
-    let writable = writable.map(|(path, _)| Grant { path: path.clone(), access: Access::Write });
-    let own_devices = Grant { path: "/dev".into(), access: Access::Write };
-    let walls = Walls {
-        grants: writable.chain([own_devices]).collect(),
-        domain: domain::Duty::Writing,
-        filter: filter::Duty { network: rules.network, is_shared: false, is_read_only: false },
-        counted: Counted::Own,
-    };
+) -> Result<Outcome, Failure> {
+    let prepared = Prepared::new(plan)?;
+    let walls = walls_in_namespaces(rules, writable(layout), plan.interception);
+    let supervisor = Supervisor::new(rules, layout)?;
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let (setup, setup_writer) = pipe()?;
     let (ended, ended_writer) = pipe()?;
+    let (giver, taker) = hand()?;
     let (pid, pidfd) = match syscall::clone(inner::NAMESPACES).step("make new namespaces")? {
         Cloned::Child => {
-            drop((setup, ended));
+            drop((setup, ended, taker));
             inner::run(Task {
-                prepared,
+                prepared: &prepared,
                 walls: &walls,
-                layout,
+                view: View::Build { layout, user, group },
+                giver,
                 setup: setup_writer,
                 ended: ended_writer,
-                user,
-                group,
             });
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    drop((setup_writer, ended_writer));
+    drop((setup_writer, ended_writer, giver));
     inner::close_stdio()?;
-    let mut children = Children { main: pid, status: None };
+    let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Filter);
     // The first process passes SIGTERM on; SIGKILL takes the whole namespace with it.
-    let obey = |order| match order {
-        Order::Terminate => rustix::process::pidfd_send_signal(&pidfd, Signal::TERM),
-        Order::Kill => rustix::process::pidfd_send_signal(&pidfd, Signal::KILL),
-    };
-    if let Err(failure) = watch(channel, setup, &ended, &mut children, obey) {
-        // It fails where nothing runs any more.
-        let _ = obey(Order::Kill);
-        return Err(failure);
-    }
-    let mut said = Vec::new();
-    std::fs::File::from(ended)
-        .read_to_end(&mut said)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        .step("learn how the command ended")?;
-    if said.is_empty() {
-        // It was killed before it could say; the kernel has killed the command before it lets go of it.
-        return Ok(children.wait_for_main());
-    }
-    serde_json::from_slice(&said)
-        .map_err(|_| Failure::Plan { reason: "the sandbox's first process makes no sense".to_owned() })
+    watch
+        .until_the_end_of(ended, &Signalling::First(&pidfd), || {
+            silent("the sandbox's first process said nothing")
+        })
+        .map(|(end, refusals)| Outcome { end, refusals })
+}
+
+fn in_bwrap(channel: &mut Channel, rules: &Rules, plan: &Plan, layout: &Layout) -> Result<Outcome, Failure> {
+    // What is wrong with the command is said before anything is started.
+    Prepared::new(plan)?;
+    let supervisor = Supervisor::new(rules, layout)?;
+    let started = bwrap::start(rules, plan, layout)?;
+    inner::close_stdio()?;
+    let mut watch = Watch::new(
+        channel,
+        Children::new(started.monitor),
+        started.setup,
+        started.taker,
+        supervisor,
+        Promise::Filter,
+    );
+    let first = started.first.as_ref().unwrap_or(&started.monitor_handle);
+    watch
+        .until_the_end_of(started.ended, &Signalling::First(first), || bwrap::silence(started.complaints))
+        .map(|(end, refusals)| Outcome { end, refusals })
 }
 
 /// Runs the command without namespaces, as a child of this process.
-fn supervised(channel: &mut Channel, prepared: &Prepared, walls: Option<&Walls>) -> Result<End, Failure> {
+fn supervised(
+    channel: &mut Channel,
+    plan: &Plan,
+    walls: Option<&Walls>,
+    supervisor: Supervisor<'_>,
+) -> Result<Outcome, Failure> {
+    let prepared = Prepared::new(plan)?;
     let own = rustix::process::getpid();
     rustix::process::set_child_subreaper(Some(own)).step("become a subreaper")?;
     syscall::interrupt_at_end_of_children();
     let (setup, setup_writer) = pipe()?;
+    let (giver, taker) = hand()?;
     let (pid, pidfd) = match syscall::clone(0).step("start the command's process")? {
         Cloned::Child => {
-            drop(setup);
-            inner::tell(&setup_writer, &prepared.run(walls, Parent::Outer(own)));
+            drop((setup, taker));
+            inner::tell(&setup_writer, &prepared.run(walls, Parent::Outer(own), &giver));
             syscall::exit(1);
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    drop(setup_writer);
+    drop((setup_writer, giver));
     inner::close_stdio()?;
-    let mut children = Children { main: pid, status: None };
-    let outcome = watch(channel, setup, &pidfd, &mut children, |order| match order {
-        Order::Terminate => rustix::process::kill_process_group(pid, Signal::TERM),
-        Order::Kill => rustix::process::pidfd_send_signal(&pidfd, Signal::KILL),
-    });
-    let end = outcome.map(|()| children.wait_for_main());
+    let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Nothing);
+    let outcome = watch.until_it_ends(&pidfd, &Signalling::Group(pid, &pidfd));
     tree::clear();
-    end
+    outcome.map(|(end, refusals)| Outcome { end, refusals })
 }
 
-/// This process's children: the one that it started, and orphans that came to it.
-struct Children {
-    main: Pid,
-    status: Option<WaitStatus>,
-}
-
-impl Children {
-    /// Takes note of those that have ended.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == self.main {
-                self.status = Some(status);
-            }
-        }
-    }
-
-    /// How the main one ended, which it has or is about to.
-    fn wait_for_main(&mut self) -> End {
-        while self.status.is_none() {
-            match rustix::process::waitpid(Some(self.main), WaitOptions::empty()) {
-                Ok(Some((_, status))) => self.status = Some(status),
-                Ok(None) | Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
-        }
-        self.status.map_or(End::Signal(libc::SIGKILL), inner::end)
-    }
-}
-
-/// Watches until `finished` becomes readable: says when the command runs, and obeys the daemon.
-fn watch(
-    channel: &mut Channel,
-    setup: OwnedFd,
-    finished: &OwnedFd,
-    children: &mut Children,
-    obey: impl Fn(Order) -> Result<(), Errno>,
-) -> Result<(), Failure> {
-    let mut setup = Some(setup);
-    let mut said = Vec::new();
-    let mut is_listening = true;
-    loop {
-        children.reap();
-        let news = wait_for_news(channel, is_listening, setup.as_ref(), finished)?;
-        if news.has_order
-            && let Some(order) = channel.order()
-        {
-            is_listening = order != Order::Kill;
-            match obey(order) {
-                // There is nobody any more, which is what was wanted.
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => return Err(errno).step("signal the command"),
-            }
-        }
-        if news.has_said
-            && let Some(pipe) = &setup
-        {
-            let mut buffer = [0; 1024];
-            match rustix::io::read(pipe, &mut buffer) {
-                Ok(0) => {
-                    setup = None;
-                    if said.is_empty() {
-                        channel.report(&Report::Started);
-                    }
-                }
-                Ok(count) => said.extend_from_slice(&buffer[..count]),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno).step("learn whether the command runs"),
-            }
-        }
-        // Invariant: who finishes has closed the setup's pipe, so its end is not missed.
-        if news.has_finished && setup.is_none() {
-            return if said.is_empty() { Ok(()) } else { Err(failure(&said)) };
-        }
-    }
-}
-
-/// Who has something.
-#[derive(Default)]
-struct News {
-    has_finished: bool,
-    has_order: bool,
-    has_said: bool,
-}
-
-/// Waits for the command's end, the daemon or the setup.
-fn wait_for_news(
-    channel: &Channel,
-    is_listening: bool,
-    setup: Option<&OwnedFd>,
-    finished: &OwnedFd,
-) -> Result<News, Failure> {
-    let mut sources = vec![PollFd::new(finished, PollFlags::IN)];
-    if is_listening {
-        sources.push(PollFd::new(channel, PollFlags::IN));
-    }
-    if let Some(setup) = setup {
-        sources.push(PollFd::new(setup, PollFlags::IN));
-    }
-    match rustix::event::poll(&mut sources, None) {
-        Ok(_) => {}
-        Err(Errno::INTR) => return Ok(News::default()),
-        Err(errno) => return Err(errno).step("wait for the command"),
-    }
-    let mut ready = sources.iter().map(|source| !source.revents().is_empty());
-    let has_finished = ready.next() == Some(true);
-    let has_order = is_listening && ready.next() == Some(true);
-    Ok(News { has_finished, has_order, has_said: ready.next() == Some(true) })
-}
-
-fn failure(said: &[u8]) -> Failure {
-    serde_json::from_slice(said)
-        .unwrap_or_else(|_| Failure::Plan { reason: "the setup ended without a reason".to_owned() })
+fn silent(reason: &str) -> Failure {
+    Failure::Plan { reason: reason.to_owned() }
 }
 
 /// A pipe that ends at `exec`: reader and writer.

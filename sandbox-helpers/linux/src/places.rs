@@ -4,19 +4,19 @@
 //! writable place, and a link that is protected is protected itself, together with where it leads.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{Access, Rules};
+use helper_protocol::plan::{Access, Rules, Tmp};
 use helper_protocol::report::Failure;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::failure::Step;
+use crate::patterns;
 use crate::placeholder::{self, Placeholder, Taken};
 
 /// What is at a place.
@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Link,
     /// Nothing; a placeholder at most.
     Absent,
+    /// A new folder that the command has for itself, in place of the machine's.
+    Own,
 }
 
 /// Who has to see to it that absent protected paths are not created.
@@ -40,6 +42,9 @@ pub(crate) enum Absence {
     /// The caller.
     Tell,
 }
+
+/// The folder that a command may have for itself.
+const TMP: &str = "/tmp";
 
 /// What the rules mean on this machine at this moment.
 pub(crate) struct Layout {
@@ -72,6 +77,12 @@ impl Layout {
     pub(crate) fn access(&self, path: &Path) -> Access {
         path.ancestors().find_map(|above| self.places.get(above)).map_or(Access::Read, |(access, _)| *access)
     }
+
+    /// Whether what is at a real path on the machine is replaced by a folder of the command's own.
+    fn is_in_own(&self, path: &Path) -> bool {
+        let place = path.ancestors().find_map(|above| self.places.get(above));
+        place.is_some_and(|(_, kind)| *kind == Kind::Own)
+    }
 }
 
 /// Opens what a path without links means, a link at its end itself.
@@ -91,8 +102,17 @@ struct Resolver {
 
 impl Resolver {
     fn add_all(&mut self, rules: &Rules) -> Result<(), Failure> {
-        for rule in &rules.paths {
-            self.add(Path::new(OsStr::from_bytes(&rule.path.0)), rule.access)?;
+        match rules.tmp {
+            Tmp::Shared => {}
+            Tmp::Own => {
+                let tmp = fs::canonicalize(TMP).map_err(|_| refused(Path::new(TMP), "does not exist"))?;
+                self.layout.places.insert(tmp, (Access::Write, Kind::Own));
+            }
+        }
+        for (path, access) in patterns::expand(rules)? {
+            if !self.is_replaced(&path, access) {
+                self.add(&path, access)?;
+            }
         }
         for (path, access) in std::mem::take(&mut self.unseen) {
             if self.layout.access(&path) == Access::Write {
@@ -106,6 +126,11 @@ impl Resolver {
             self.pin_parents(&path);
         }
         Ok(())
+    }
+
+    /// Whether a path that is to be protected is not there for the command, because its own folder is in that place.
+    fn is_replaced(&self, path: &Path, access: Access) -> bool {
+        access != Access::Write && self.layout.is_in_own(path)
     }
 
     fn add(&mut self, path: &Path, access: Access) -> Result<(), Failure> {
@@ -170,7 +195,7 @@ impl Resolver {
             Kind::Folder if access != Access::Write && placeholder::is_marked(&stat) => {
                 return self.add_absent(path, access).map(Some);
             }
-            kind @ (Kind::Folder | Kind::File | Kind::Absent) => self.place(path, access, kind),
+            kind @ (Kind::Folder | Kind::File | Kind::Absent | Kind::Own) => self.place(path, access, kind),
         }
         Ok(Some(path.to_owned()))
     }
@@ -218,7 +243,7 @@ impl Resolver {
     /// one can't be renamed, so the place can't be moved away with it.
     fn pin_parents(&mut self, path: &Path) {
         for above in path.ancestors().skip(1) {
-            if self.layout.access(above) != Access::Write {
+            if self.layout.access(above) != Access::Write || self.layout.is_in_own(above) {
                 break;
             }
             self.layout.places.entry(above.to_owned()).or_insert((Access::Write, Kind::Folder));
@@ -257,7 +282,14 @@ mod tests {
             path: Bytes(path.as_os_str().as_bytes().to_vec()),
             access,
         };
-        resolve(&Rules { paths: rules.iter().map(rule).collect(), network: Network::Off }, Absence::Tell)
+        let rules = Rules {
+            paths: rules.iter().map(rule).collect(),
+            patterns: Vec::new(),
+            network: Network::Off,
+            local_sockets: Vec::new(),
+            tmp: Tmp::Shared,
+        };
+        resolve(&rules, Absence::Tell)
     }
 
     fn places(layout: &Layout, root: &Path) -> Vec<(String, Access, Kind)> {

@@ -1,7 +1,9 @@
 //! Gives up what a command must not have: capabilities, the caller's keys, resources without bound. Knows no
 //! files.
 
+use helper_protocol::plan::Limits;
 use helper_protocol::report::Failure;
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 
@@ -9,7 +11,7 @@ use crate::failure::Step;
 use crate::syscall;
 
 /// How many processes and threads a command may have if the plan does not say. Far beyond what builds need.
-const MAX_PROCESSES: u64 = 16 * 1024;
+pub(crate) const MAX_PROCESSES: u64 = 16 * 1024;
 
 /// Whether what bounds the capabilities of programs is empty already. A process inherits it, and each of the forty or so
 /// takes a call.
@@ -64,17 +66,29 @@ pub(crate) enum Counted {
     AllOfTheUser,
 }
 
-/// Sets the resource limits of a confined command.
-pub(crate) fn limit(max_processes: Option<u64>, counted: Counted) -> Result<(), Failure> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none).step("forbid core dumps")?;
-    let wanted = match counted {
-        Counted::Own => Some(max_processes.unwrap_or(MAX_PROCESSES)),
-        Counted::AllOfTheUser => max_processes,
+/// Sets the resource limits of a confined command. Memory is bounded for each process by itself, and what processes
+/// share is not counted: the kernel bounds whole trees only where it has a cgroup to give away.
+pub(crate) fn limit(limits: Limits, counted: Counted) -> Result<(), Failure> {
+    bound(Resource::Core, 0).step("forbid core dumps")?;
+    let processes = match counted {
+        Counted::Own => Some(limits.max_processes.unwrap_or(MAX_PROCESSES)),
+        Counted::AllOfTheUser => limits.max_processes,
     };
-    let Some(wanted) = wanted else { return Ok(()) };
-    let allowed = rustix::process::getrlimit(Resource::Nproc).maximum.unwrap_or(u64::MAX);
-    let bound = Some(wanted.min(allowed));
-    rustix::process::setrlimit(Resource::Nproc, Rlimit { current: bound, maximum: bound })
-        .step("limit the number of processes")
+    for (resource, most, step) in [
+        (Resource::Nproc, processes, "limit the number of processes"),
+        (Resource::Data, limits.max_memory_bytes, "limit memory"),
+        (Resource::Fsize, limits.max_file_bytes, "limit the length of files"),
+    ] {
+        if let Some(most) = most {
+            bound(resource, most).step(step)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lowers a limit; one that is lower already stays.
+fn bound(resource: Resource, most: u64) -> Result<(), Errno> {
+    let allowed = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let bound = Some(most.min(allowed));
+    rustix::process::setrlimit(resource, Rlimit { current: bound, maximum: bound })
 }

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
@@ -43,6 +43,7 @@ fn outcomes(orders: &Orders) -> Vec<Outcome> {
         (Attempt::ReadHidden, fs::read(path(&orders.hidden)).is_ok()),
         (Attempt::SendToPort, false),
         (Attempt::SendToSocket, send_to_socket()),
+        (Attempt::ConnectToListener, UnixStream::connect(path(&orders.listener)).is_ok()),
         // In another namespace the number is another process's.
         (Attempt::Signal, is_same_namespace && signal()),
         (Attempt::Trace, is_same_namespace && trace()),

@@ -48,6 +48,17 @@ pub(crate) fn exit(code: c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// A descriptor that was inherited, by its number; none if there is none. It closes at the next `exec`. To be called
+/// once for each.
+pub(crate) fn inherited(number: c_int) -> Option<OwnedFd> {
+    // SAFETY: takes numbers only.
+    if number < 3 || check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }.into()).is_err() {
+        return None;
+    }
+    // SAFETY: it is open, and the process that passed it on meant it for whoever asks.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Closes all descriptors from 3 on.
 pub(crate) fn close_all_but_stdio() -> Result<(), Errno> {
     // SAFETY: called before anything of this process owns a descriptor beyond the standard ones.

@@ -7,7 +7,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use protocol::profile::{Access::Write, NetworkAccess, SandboxRung};
 use sandbox::{CommandRequest, Exit};
 
-use crate::site::{RUNGS, Site, helper};
+use crate::site::{NAMESPACES, RUNGS, Site, helper};
 
 /// A request to try a thing; see the helper.
 fn attempt(site: &Site, network: NetworkAccess, thing: &[&str]) -> CommandRequest {
@@ -37,7 +37,7 @@ async fn the_network_is_closed_unless_it_was_opened() {
 
 #[tokio::test]
 async fn loopback_inside_works() {
-    for site in Site::on(&[SandboxRung::Namespaces]).await {
+    for site in Site::on(&NAMESPACES).await {
         assert!(works(&site, NetworkAccess::Off, &["loopback"]).await);
         assert!(works(&site, NetworkAccess::Full, &["loopback"]).await);
     }
@@ -100,7 +100,7 @@ async fn other_processes_can_t_be_signalled_or_seen_into() {
 
 #[tokio::test]
 async fn only_processes_of_the_sandbox_are_listed() {
-    for site in Site::on(&[SandboxRung::Namespaces]).await {
+    for site in Site::on(&NAMESPACES).await {
         let ran = site.run(&[("work", Write)], "cd /proc; echo [0-9]*").await;
         assert_eq!(ran.output, "1 2\n");
     }

@@ -5,8 +5,12 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "all of this crate is tests, its helpers too")]
 
 mod files;
+mod interception;
 mod isolation;
 mod launcher;
+mod limits;
+mod people;
 mod processes;
+mod reach;
 mod reap;
 mod site;

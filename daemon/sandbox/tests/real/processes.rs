@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Exit, Process, SandboxError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use crate::site::{RUNGS, Site, helper};
+use crate::site::{NAMESPACES, RUNGS, Site, helper};
 
 /// Each rung that the machine has, and no restriction.
 pub(crate) async fn everywhere() -> Vec<Site> {
@@ -184,7 +184,7 @@ async fn the_death_of_the_daemon_takes_the_whole_tree() {
     for site in everywhere().await {
         let folder = match site.rung {
             SandboxRung::Refused => "-".into(),
-            SandboxRung::Namespaces | SandboxRung::Landlock => site.path("work"),
+            SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock => site.path("work"),
         };
         let mut daemon = tokio::process::Command::new(helper())
             .arg("launch")
@@ -205,7 +205,7 @@ async fn the_death_of_the_daemon_takes_the_whole_tree() {
 
 #[tokio::test]
 async fn the_death_of_the_helper_takes_the_whole_tree() {
-    for site in Site::on(&[SandboxRung::Namespaces]).await {
+    for site in Site::on(&NAMESPACES).await {
         let rules = [("work", Write), ("work/.git", protocol::profile::Access::Read)];
         let mut process = site.spawn(site.request(&rules, &(stubborn(&site) + "wait"))).await;
         let output = ready(&mut process).await;

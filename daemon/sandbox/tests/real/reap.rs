@@ -13,12 +13,12 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::processes::{at_end, everywhere, left, stubborn};
 use crate::site::{Site, helper};
 
-/// The numbers in the names of a register's entries: process and start time.
+/// The numbers in the names of a register's entries: process and start time; the third is a mark.
 fn entries(register: &Path) -> Vec<(i32, u64)> {
     let Ok(entries) = fs::read_dir(register) else { return Vec::new() };
     let names = entries.map(|entry| entry.expect("entry").file_name().into_string().expect("text"));
     let numbers = names.map(|name| {
-        let (pid, started) = name.split_once('-').expect("two numbers");
+        let [pid, started, _mark] = name.split('-').collect::<Vec<_>>()[..] else { panic!("{name}") };
         (pid.parse().expect("process"), started.parse().expect("time"))
     });
     numbers.collect()
@@ -35,7 +35,7 @@ async fn daemon(site: &Site, mut command: Command) -> (Child, BufReader<ChildStd
     let register = site.path("children");
     let folder = match site.rung {
         SandboxRung::Refused => "-".into(),
-        SandboxRung::Namespaces | SandboxRung::Landlock => site.path("work"),
+        SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock => site.path("work"),
     };
     let mut daemon = command
         .arg("launch-registered")
@@ -110,6 +110,26 @@ async fn a_tree_whose_helper_can_t_notice_is_killed_by_the_next_daemon() {
     }
 }
 
+#[tokio::test]
+async fn what_lost_helper_and_daemon_at_once_is_killed_by_the_next_daemon() {
+    // What is orphaned comes to this process, so that it is reaped.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("subreaper");
+    for site in everywhere().await {
+        let register = site.path("children");
+        let (mut daemon, output, helper) = daemon(&site, Command::new(helper())).await;
+        stop(helper).await;
+        let parent = Pid::from_raw(daemon.id().expect("daemon").cast_signed()).expect("daemon");
+        kill_process(parent, Signal::KILL).expect("kill the daemon");
+        kill_process(helper, Signal::KILL).expect("kill the helper");
+        daemon.wait().await.expect("wait");
+        let reaping = register.clone();
+        tokio::task::spawn_blocking(move || sandbox::reap(&reaping)).await.expect("reap");
+        at_end(output).await;
+        assert_eq!(left(&site), [""; 0], "{:?}", site.rung);
+        assert_eq!(entries(&register), []);
+    }
+}
+
 #[test]
 fn a_process_that_took_over_the_number_survives() {
     let scratch = tempfile::tempdir().expect("scratch");
@@ -117,7 +137,7 @@ fn a_process_that_took_over_the_number_survives() {
     let (pid, own) = (foreign.id(), std::process::id());
     // A helper that had the number before, one of a time before the machine was started anew, and one that is gone.
     for name in [format!("{pid}-1"), format!("{pid}-{}", started(pid)), "999999999-1".to_owned()] {
-        fs::write(scratch.path().join(name), "").expect("entry");
+        fs::write(scratch.path().join(name + "-0123456789abcdef"), "").expect("entry");
     }
     // No entry at all.
     fs::write(scratch.path().join(format!("{own}.txt")), "").expect("file");

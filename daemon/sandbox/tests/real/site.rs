@@ -4,13 +4,18 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use protocol::item::Refusal;
 use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode, SandboxRung};
-use sandbox::{CommandRequest, Exit, Launcher, Limits, Output, Process, SandboxError, Stdin};
+use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, Process, Proxy, SandboxError, Stdin};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
 /// The rungs that enforce something.
-pub(crate) const RUNGS: [SandboxRung; 2] = [SandboxRung::Namespaces, SandboxRung::Landlock];
+pub(crate) const RUNGS: [SandboxRung; 3] =
+    [SandboxRung::Namespaces, SandboxRung::Bubblewrap, SandboxRung::Landlock];
+
+/// Those with namespaces.
+pub(crate) const NAMESPACES: [SandboxRung; 2] = [SandboxRung::Namespaces, SandboxRung::Bubblewrap];
 
 /// `work/src/kept` and `outside/kept`, and a launcher.
 pub(crate) struct Site {
@@ -25,6 +30,7 @@ pub(crate) struct Site {
 pub(crate) struct Ran {
     pub(crate) exit: Exit,
     pub(crate) output: String,
+    pub(crate) refusals: Vec<Refusal>,
 }
 
 impl Site {
@@ -77,24 +83,24 @@ impl Site {
     pub(crate) fn request(&self, rules: &[(&str, Access)], script: &str) -> CommandRequest {
         let mode = match self.rung {
             SandboxRung::Refused => SandboxMode::DangerFullAccess,
-            SandboxRung::Namespaces | SandboxRung::Landlock => SandboxMode::WorkspaceWrite,
+            SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock => {
+                SandboxMode::WorkspaceWrite
+            }
         };
         CommandRequest {
             argv: ["sh", "-c", script].map(Into::into).to_vec(),
             cwd: self.path("work"),
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            profile: Profile {
+            profile: Profile::new(
                 mode,
-                default_access: Access::Read,
-                paths: rules
-                    .iter()
-                    .map(|&(name, access)| PathRule { path: self.path(name), access })
-                    .collect(),
-                network: NetworkAccess::Off,
-            },
+                Access::Read,
+                rules.iter().map(|&(name, access)| PathRule { path: self.path(name), access }).collect(),
+                NetworkAccess::Off,
+            ),
             stdin: Stdin::Null,
             output: Output::Piped,
-            limits: Limits::default(),
+            proxy: Proxy::None,
+            interception: Interception::Off,
         }
     }
 
@@ -111,7 +117,8 @@ impl Site {
         let mut process = self.spawn(request).await;
         let mut output = String::new();
         process.take_output().read_to_string(&mut output).await.expect("output");
-        Ran { exit: process.wait().await.expect("exit"), output }
+        let exit = process.wait().await.expect("exit");
+        Ran { exit, output, refusals: process.refusals().to_vec() }
     }
 
     /// Why a request is not run.

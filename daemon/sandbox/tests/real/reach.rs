@@ -1,0 +1,143 @@
+//! Local sockets that a command makes or may reach, the listener for its proxy, and what it is told that was refused.
+
+use std::io::{Read, Write as _};
+use std::os::unix::net::UnixListener;
+
+use protocol::item::{Refusal, RefusedOperation};
+use protocol::profile::{Access::Write, NetworkAccess, SandboxRung};
+use sandbox::{CommandRequest, Exit, PROXY_PORT, Proxy, SandboxError};
+use tokio::io::AsyncReadExt;
+
+use crate::site::{NAMESPACES, RUNGS, Site, helper};
+
+/// A request to try a thing; see the helper.
+fn attempt(site: &Site, thing: &[&str]) -> CommandRequest {
+    let mut request = site.request(&[("work", Write)], "");
+    request.argv = vec![helper().into(), "try".into()];
+    request.argv.extend(thing.iter().map(Into::into));
+    request
+}
+
+fn refused(operation: RefusedOperation, target: impl Into<String>) -> Refusal {
+    Refusal { operation, target: target.into() }
+}
+
+#[tokio::test]
+async fn sockets_that_a_command_makes_can_be_connected_to() {
+    for site in Site::on(&NAMESPACES).await {
+        let path = site.path("work/src/own");
+        for path in [path.to_str().expect("text"), "src/relative"] {
+            let ran = site.run_request(attempt(&site, &["own-socket", path])).await;
+            assert_eq!(ran.exit, Exit::Code(0), "{:?} {path} {ran:?}", site.rung);
+        }
+        assert_eq!(site.names("work/src"), ["kept", "own", "relative"], "{:?}", site.rung);
+        let outside = site.path("outside/own");
+        let ran = site.run_request(attempt(&site, &["own-socket", outside.to_str().expect("text")])).await;
+        assert_ne!(ran.exit, Exit::Code(0), "{:?}", site.rung);
+        assert_eq!(site.names("outside"), ["kept"], "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn names_without_a_file_are_the_sandbox_s_own_or_closed() {
+    for site in Site::on(&NAMESPACES).await {
+        let mut request = attempt(&site, &["own-abstract", "skein-test"]);
+        assert_eq!(site.run_request(request.clone()).await.exit, Exit::Code(0), "{:?}", site.rung);
+        request.profile.network = NetworkAccess::Full;
+        assert_ne!(site.run_request(request).await.exit, Exit::Code(0), "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_socket_in_place_of_an_own_one_stays_out_of_reach() {
+    for site in Site::on(&NAMESPACES).await {
+        let foreign = UnixListener::bind(site.path("work/foreign")).expect("listener");
+        foreign.set_nonblocking(true).expect("nonblocking");
+        let ran = site.run_request(attempt(&site, &["swapped-socket", "own", "foreign"])).await;
+        assert_ne!(ran.exit, Exit::Code(0), "{:?}", site.rung);
+        assert!(foreign.accept().is_err(), "{:?}", site.rung);
+        assert!(ran.refusals.contains(&refused(RefusedOperation::Connect, "own")), "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn listed_sockets_are_reached_or_refused_by_name() {
+    for site in Site::on(&RUNGS).await {
+        for (name, is_listed) in [("listed", true), ("other", false)] {
+            let path = site.path(name);
+            let listener = UnixListener::bind(&path).expect("listener");
+            listener.set_nonblocking(true).expect("nonblocking");
+            let mut request = attempt(&site, &["socket", path.to_str().expect("text")]);
+            request.profile.unix_sockets = vec![site.path("listed")];
+            if site.rung == SandboxRung::Landlock {
+                let refusal = site.refusal(request).await;
+                assert!(matches!(refusal, SandboxError::Refused { .. }), "{refusal:?}");
+                continue;
+            }
+            let ran = site.run_request(request).await;
+            assert_eq!(ran.exit == Exit::Code(0), is_listed, "{:?} {name} {ran:?}", site.rung);
+            assert_eq!(listener.accept().is_ok(), is_listed, "{:?} {name}", site.rung);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listed_socket_behind_a_link_that_a_command_could_have_made_is_refused() {
+    for site in Site::on(&NAMESPACES).await {
+        let _listener = UnixListener::bind(site.path("other")).expect("listener");
+        std::os::unix::fs::symlink(site.path("other"), site.path("work/listed")).expect("link");
+        let mut request = attempt(&site, &["socket", "listed"]);
+        request.profile.unix_sockets = vec![site.path("work/listed")];
+        let refusal = site.refusal(request).await;
+        assert!(refusal.to_string().contains("behind a link"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_s_listener_hears_the_command_and_nothing_else_is_open() {
+    for site in Site::on(&RUNGS).await {
+        let script = "exec 3<>/dev/tcp/127.0.0.1/$PORT; echo hello >&3; cat <&3; echo $http_proxy $ALL_PROXY";
+        let mut request = site.request(&[("work", Write)], "");
+        request.argv =
+            ["bash", "-c", &script.replace("$PORT", &PROXY_PORT.to_string())].map(Into::into).to_vec();
+        request.profile.network = NetworkAccess::Rules;
+        request.proxy = Proxy::Listen;
+        if site.rung == SandboxRung::Landlock {
+            let refusal = site.refusal(request).await;
+            assert!(matches!(refusal, SandboxError::Refused { .. }), "{refusal:?}");
+            continue;
+        }
+        let mut process = site.spawn(request).await;
+        let listener = process.take_proxy_listener().expect("listener");
+        assert!(process.take_proxy_listener().is_none());
+        let listener = tokio::net::TcpListener::from_std(listener).expect("listener");
+        let (stream, _) = listener.accept().await.expect("connection");
+        let mut stream = stream.into_std().expect("stream");
+        stream.set_nonblocking(false).expect("blocking");
+        let mut line = [0; 6];
+        stream.read_exact(&mut line).expect("line");
+        assert_eq!(&line, b"hello\n");
+        stream.write_all(b"through\n").expect("write");
+        drop(stream);
+        let mut output = String::new();
+        process.take_output().read_to_string(&mut output).await.expect("output");
+        assert_eq!(output, "through\nhttp://127.0.0.1:3128 socks5h://127.0.0.1:3128\n", "{:?}", site.rung);
+        assert_eq!(process.wait().await.expect("exit"), Exit::Code(0));
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_told() {
+    for site in Site::on(&RUNGS).await {
+        let script = "echo x > src/new; echo x > ../outside/new; (exec 3<>/dev/tcp/192.0.2.7/80); echo x > /none/x; true";
+        let mut request = site.request(&[("work", Write)], "");
+        request.argv = ["bash", "-c", script].map(Into::into).to_vec();
+        let ran = site.run_request(request).await;
+        let write = refused(RefusedOperation::Write, site.path("outside/new").to_str().expect("text"));
+        let mut expected = vec![write];
+        if site.rung != SandboxRung::Landlock {
+            expected.push(refused(RefusedOperation::Connect, "192.0.2.7:80"));
+        }
+        assert_eq!(ran.refusals, expected, "{:?} {ran:?}", site.rung);
+    }
+}

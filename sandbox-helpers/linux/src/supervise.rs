@@ -1,0 +1,382 @@
+//! Answers for calls of the command that a filter can't decide on, because it sees no memory: connecting and binding
+//! sockets, starting programs. Sees on the way what the sandbox refuses. Knows the layout, and nothing of why.
+//!
+//! Another thread of the command can change an address or a descriptor after it was looked at. So a call that matters
+//! is never let through: its arguments are copied, and a process of ours makes it, on the command's own socket, in the
+//! command's view of the files, and with no more rights than the command has. Only what the sandbox holds anyway
+//! goes on as it stands.
+//!
+//! Of local sockets those may be connected to that the command has made itself, and those that the plan lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use helper_protocol::bytes::Bytes;
+use helper_protocol::order::Verdict;
+use helper_protocol::plan::{Access, Network, Rules};
+use helper_protocol::report::{Execution, Failure, MAX_REFUSALS, Refusal, Report};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::channel::Channel;
+use crate::outer::pipe;
+use crate::places::Layout;
+use crate::sockets::{self, Known, Target};
+use crate::syscall::{self, Cloned};
+use crate::tracee::{self, Answer, Call, Notification};
+
+/// The longest path, and how much of arguments and environment is read.
+const MAX_PATH: usize = 4096;
+const MAX_STRINGS: usize = 2 * 1024 * 1024;
+const MAX_COUNT: usize = 64 * 1024;
+
+/// Where processes stand when a program is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The command itself is about to be started: that was decided before.
+    Starting,
+    /// It runs.
+    Running,
+}
+
+/// What it knows while the command runs.
+pub(crate) struct Supervisor<'a> {
+    layout: Option<&'a Layout>,
+    network: Network,
+    known: Known,
+    refusals: Vec<Refusal>,
+    /// Programs that wait for a verdict.
+    waiting: BTreeMap<u64, (Pid, Bytes)>,
+    /// Processes of ours that make a call that may take a while.
+    calling: Vec<OwnedFd>,
+}
+
+impl<'a> Supervisor<'a> {
+    /// For a command in a sandbox with these rules.
+    pub(crate) fn new(rules: &Rules, layout: &'a Layout) -> Result<Self, Failure> {
+        let listed = sockets::listed(rules, layout)?;
+        let known = Known { listed, own: BTreeSet::new(), network: rules.network };
+        Ok(Self { layout: Some(layout), network: rules.network, known, ..Self::idle() })
+    }
+
+    /// For a command without restriction, whose programs alone are looked at.
+    pub(crate) fn idle() -> Self {
+        let known = Known { listed: Vec::new(), own: BTreeSet::new(), network: Network::Full };
+        Self {
+            layout: None,
+            network: Network::Full,
+            known,
+            refusals: Vec::new(),
+            waiting: BTreeMap::new(),
+            calling: Vec::new(),
+        }
+    }
+
+    /// What was refused so far.
+    pub(crate) fn refusals(self) -> Vec<Refusal> {
+        for process in &self.calling {
+            // It fails for those that are through.
+            let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+        }
+        self.refusals
+    }
+
+    /// Looks at the next call that waits; to be called when there is one.
+    pub(crate) fn attend(&mut self, listener: &OwnedFd, channel: &Channel, stage: Stage) {
+        let Ok(notification) = tracee::receive(listener) else { return };
+        let answer = match notification.number {
+            libc::SYS_connect => self.call(listener, &notification, Call::Connect),
+            libc::SYS_bind => self.call(listener, &notification, Call::Bind),
+            libc::SYS_execve | libc::SYS_execveat => self.execute(&notification, channel, stage),
+            libc::SYS_openat => {
+                self.note_writing(&notification, notification.arguments[0], notification.arguments[1]);
+                Some(Answer::Continue)
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_open => {
+                self.note_writing(
+                    &notification,
+                    u64::from(libc::AT_FDCWD.cast_unsigned()),
+                    notification.arguments[0],
+                );
+                Some(Answer::Continue)
+            }
+            _ => Some(Answer::Failed(Errno::NOSYS)),
+        };
+        if let Some(answer) = answer {
+            // It fails where nobody waits any more.
+            let _ = tracee::answer(listener, notification.id, answer);
+        }
+    }
+
+    /// Carries out a verdict.
+    pub(crate) fn decide(&mut self, listener: &OwnedFd, id: u64, verdict: Verdict) {
+        let Some((thread, program)) = self.waiting.remove(&id) else { return };
+        let done = match verdict {
+            Verdict::Inside => tracee::answer(listener, id, Answer::Continue),
+            Verdict::Refuse => {
+                self.refuse(Refusal::Execute(program));
+                tracee::answer(listener, id, Answer::Failed(Errno::ACCESS))
+            }
+            Verdict::Exit(code) => tracee::end(listener, id, thread, code),
+        };
+        // It fails where nobody waits any more.
+        let _ = done;
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if self.refusals.len() < MAX_REFUSALS && !self.refusals.contains(&refusal) {
+            self.refusals.push(refusal);
+        }
+    }
+
+    /// Makes a call of the command for it. No answer means that a process of ours gives it.
+    fn call(&mut self, listener: &OwnedFd, notification: &Notification, call: Call) -> Option<Answer> {
+        let target = match Target::of(notification) {
+            Ok(target) => target,
+            Err(errno) => return Some(Answer::Failed(errno)),
+        };
+        if !tracee::is_waiting(listener, notification.id) {
+            return None;
+        }
+        if call == Call::Connect
+            && self.network != Network::Full
+            && let Some(address) = target.outside()
+        {
+            self.refuse(Refusal::Connect(address.to_string()));
+        }
+        self.calling.retain(|process| !has_ended(process));
+        let Ok((told, teller)) = pipe() else { return Some(Answer::Failed(Errno::NOMEM)) };
+        match syscall::clone(0) {
+            Err(errno) => Some(Answer::Failed(errno)),
+            Ok(Cloned::Child) => {
+                drop(told);
+                let outcome = target.make(call, &self.known, teller);
+                // A binding is known before the command can use it: there the parent answers.
+                if call == Call::Connect {
+                    let answer = outcome.map_or_else(Answer::Failed, |()| Answer::Done);
+                    let _ = tracee::answer(listener, notification.id, answer);
+                    syscall::exit(0);
+                }
+                syscall::exit(outcome.map_or_else(Errno::raw_os_error, |()| 0));
+            }
+            Ok(Cloned::Parent { pid, pidfd }) => {
+                drop(teller);
+                self.calling.push(pidfd);
+                self.learn(told);
+                (call == Call::Bind).then(|| ended(pid))
+            }
+        }
+    }
+
+    /// Reads what a process of ours has to say before it makes its call.
+    fn learn(&mut self, told: OwnedFd) {
+        let mut text = Vec::new();
+        if fs::File::from(told).read_to_end(&mut text).is_err() {
+            return;
+        }
+        match serde_json::from_slice(&text) {
+            Ok(sockets::Told::Made(socket)) => {
+                self.known.own.insert(socket);
+            }
+            Ok(sockets::Told::Refused(address)) => self.refuse(Refusal::Connect(address)),
+            // Nothing to say.
+            Err(_) => {}
+        }
+    }
+
+    fn execute(&mut self, notification: &Notification, channel: &Channel, stage: Stage) -> Option<Answer> {
+        if stage == Stage::Starting {
+            return Some(Answer::Continue);
+        }
+        let execution = match execution(notification) {
+            Ok(execution) => execution,
+            Err(errno) => return Some(Answer::Failed(errno)),
+        };
+        // Shells look for programs by trying to start them.
+        if !is_there(notification.thread, &execution) {
+            return Some(Answer::Continue);
+        }
+        let Ok(streams) = sockets::descriptors(notification.thread, [0, 1, 2]) else {
+            return Some(Answer::Failed(Errno::ACCESS));
+        };
+        self.waiting.insert(notification.id, (notification.thread, execution.program.clone()));
+        channel.report_with(&Report::Executes(execution), &streams);
+        None
+    }
+
+    /// Takes note if a file is to be opened for writing where nothing may be written. The call goes on: what holds it is
+    /// the sandbox, this only looks.
+    fn note_writing(&mut self, notification: &Notification, folder: u64, path: u64) {
+        let Some(layout) = self.layout else { return };
+        if self.refusals.len() == MAX_REFUSALS {
+            return;
+        }
+        let Ok(name) = string(notification.thread, path, MAX_PATH) else { return };
+        let name = Path::new(OsStr::from_bytes(&name));
+        let Some(base) = base(notification.thread, folder, name) else { return };
+        let wanted = normal(&base.join(name));
+        if may_be_written(layout, &wanted) {
+            return;
+        }
+        // What it looks like may be another place behind links; and where there is no folder, nothing was refused.
+        let Some(real) = real(notification.thread, &wanted) else { return };
+        if !may_be_written(layout, &real) {
+            self.refuse(Refusal::Write(Bytes(wanted.into_os_string().as_bytes().to_vec())));
+        }
+    }
+}
+
+/// Devices, processes and what goes by descriptor are not files that matter here.
+fn may_be_written(layout: &Layout, path: &Path) -> bool {
+    path.starts_with("/dev") || path.starts_with("/proc") || layout.access(path) == Access::Write
+}
+
+fn execution(notification: &Notification) -> Result<Execution, Errno> {
+    let Notification { id, thread, arguments, .. } = *notification;
+    let [program, argv, environment] = match notification.number {
+        libc::SYS_execveat => [arguments[1], arguments[2], arguments[3]],
+        _ => [arguments[0], arguments[1], arguments[2]],
+    };
+    let mut name = string(thread, program, MAX_PATH)?;
+    if notification.number == libc::SYS_execveat {
+        let folder = arguments[0];
+        let base = base(thread, folder, Path::new(OsStr::from_bytes(&name))).ok_or(Errno::BADF)?;
+        name = if name.is_empty() {
+            base.into_os_string()
+        } else {
+            base.join(OsStr::from_bytes(&name)).into_os_string()
+        }
+        .as_bytes()
+        .to_vec();
+    }
+    let mut left = MAX_STRINGS;
+    Ok(Execution {
+        id,
+        program: Bytes(name),
+        argv: strings(thread, argv, &mut left)?,
+        environment: strings(thread, environment, &mut left)?,
+        cwd: path(thread, "cwd").ok_or(Errno::NOENT)?,
+    })
+}
+
+/// Whether the program is there in the command's view.
+fn is_there(thread: Pid, execution: &Execution) -> bool {
+    let cwd = Path::new(OsStr::from_bytes(&execution.cwd.0));
+    let path = cwd.join(OsStr::from_bytes(&execution.program.0));
+    !matches!(sockets::open_in_view(thread, &path), Err(Errno::NOENT))
+}
+
+/// What `/proc/THREAD/NAME` leads to, in the command's own words.
+fn path(thread: Pid, name: &str) -> Option<Bytes> {
+    let link = fs::read_link(format!("/proc/{}/{name}", thread.as_raw_pid())).ok()?;
+    Some(Bytes(link.as_os_str().as_bytes().to_vec()))
+}
+
+/// The folder that a path starts from.
+fn base(thread: Pid, folder: u64, name: &Path) -> Option<PathBuf> {
+    if name.is_absolute() {
+        return Some(PathBuf::from("/"));
+    }
+    // The register holds an `int`.
+    let folder = u32::try_from(folder & u64::from(u32::MAX)).ok()?.cast_signed();
+    let link = if folder == libc::AT_FDCWD { "cwd".to_owned() } else { format!("fd/{folder}") };
+    path(thread, &link).map(|Bytes(path)| PathBuf::from(OsStr::from_bytes(&path)))
+}
+
+/// The path with its folder's links resolved in the command's view; none if there is no such folder.
+fn real(thread: Pid, path: &Path) -> Option<PathBuf> {
+    let folder = sockets::open_in_view(thread, path.parent()?).ok()?;
+    let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&folder));
+    Some(fs::read_link(link).ok()?.join(path.file_name()?))
+}
+
+/// The path without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::CurDir => {}
+            Component::RootDir | Component::Normal(_) | Component::Prefix(_) => normal.push(component),
+        }
+    }
+    normal
+}
+
+/// A string in the command's memory.
+fn string(thread: Pid, address: u64, most: usize) -> Result<Vec<u8>, Errno> {
+    const PAGE: usize = 4096;
+    let mut found = Vec::new();
+    let mut at = address;
+    while found.len() < most {
+        let mut page = [0; PAGE];
+        // Up to the end of a page: the next one may not be there.
+        let offset = usize::try_from(at % 4096).unwrap_or_default();
+        let count = tracee::read(thread, at, &mut page[..PAGE - offset])?;
+        let read = &page[..count];
+        if let Some(end) = read.iter().position(|&byte| byte == 0) {
+            found.extend_from_slice(&read[..end]);
+            return if found.len() <= most { Ok(found) } else { Err(Errno::NAMETOOLONG) };
+        }
+        if count == 0 {
+            return Err(Errno::FAULT);
+        }
+        found.extend_from_slice(read);
+        at = at.checked_add(u64::try_from(count).unwrap_or_default()).ok_or(Errno::FAULT)?;
+    }
+    Err(Errno::NAMETOOLONG)
+}
+
+/// A list of strings that ends with null.
+fn strings(thread: Pid, address: u64, left: &mut usize) -> Result<Vec<Bytes>, Errno> {
+    let mut found = Vec::new();
+    if address == 0 {
+        return Ok(found);
+    }
+    for index in 0..MAX_COUNT {
+        let mut pointer = [0; 8];
+        let at = u64::try_from(index * 8).ok().and_then(|offset| address.checked_add(offset));
+        if tracee::read(thread, at.ok_or(Errno::FAULT)?, &mut pointer)? < pointer.len() {
+            return Err(Errno::FAULT);
+        }
+        let pointer = u64::from_ne_bytes(pointer);
+        if pointer == 0 {
+            return Ok(found);
+        }
+        let text = string(thread, pointer, *left)
+            .map_err(|errno| if errno == Errno::NAMETOOLONG { Errno::TOOBIG } else { errno })?;
+        *left = left.saturating_sub(text.len() + 1);
+        found.push(Bytes(text));
+    }
+    Err(Errno::TOOBIG)
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut sources = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut sources, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+/// How a process of ours ended: with an error number.
+fn ended(pid: Pid) -> Answer {
+    let status = loop {
+        match rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()) {
+            Ok(Some((_, status))) => break status.exit_status(),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(_) => break None,
+        }
+    };
+    match status {
+        Some(0) => Answer::Done,
+        Some(errno) => Answer::Failed(Errno::from_raw_os_error(errno)),
+        None => Answer::Failed(Errno::IO),
+    }
+}

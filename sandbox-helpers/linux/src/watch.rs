@@ -1,0 +1,310 @@
+//! Waits while a command runs: for its end, for the daemon, for what it hands out, and for calls that want an answer.
+//! Knows nothing of rungs.
+
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use helper_protocol::order::Order;
+use helper_protocol::report::{End, Failure, Refusal, Report};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use crate::channel::{Channel, Heard};
+use crate::failure::Step;
+use crate::hand::{Taker, Thing};
+use crate::inner;
+use crate::supervise::{Stage, Supervisor};
+
+/// How the command is signalled.
+pub(crate) enum Signalling<'a> {
+    /// Through the first process of its namespaces, which passes SIGTERM on.
+    First(&'a OwnedFd),
+    /// As a process group; only its own process is killed at once.
+    Group(Pid, &'a OwnedFd),
+}
+
+impl Signalling<'_> {
+    fn terminate(&self) -> Result<(), Errno> {
+        match self {
+            Self::First(first) => rustix::process::pidfd_send_signal(first, Signal::TERM),
+            Self::Group(group, _) => rustix::process::kill_process_group(*group, Signal::TERM),
+        }
+    }
+
+    fn kill(&self) -> Result<(), Errno> {
+        match self {
+            Self::First(process) | Self::Group(_, process) => {
+                rustix::process::pidfd_send_signal(process, Signal::KILL)
+            }
+        }
+    }
+}
+
+/// This process's children: the one that it started, and orphans that came to it.
+pub(crate) struct Children {
+    main: Pid,
+    status: Option<WaitStatus>,
+}
+
+impl Children {
+    pub(crate) fn new(main: Pid) -> Self {
+        Self { main, status: None }
+    }
+
+    /// Takes note of those that have ended.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid == self.main {
+                self.status = Some(status);
+            }
+        }
+    }
+
+    /// How the main one ended, which it has or is about to.
+    fn wait_for_main(&mut self) -> End {
+        while self.status.is_none() {
+            match rustix::process::waitpid(Some(self.main), WaitOptions::empty()) {
+                Ok(Some((_, status))) => self.status = Some(status),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        self.status.map_or(End::Signal(libc::SIGKILL), inner::end)
+    }
+}
+
+/// How a command ended, and what was refused to it.
+pub(crate) type Outcome = (End, Vec<Refusal>);
+
+/// One command that is watched.
+pub(crate) struct Watch<'a> {
+    channel: &'a mut Channel,
+    children: Children,
+    /// Until the command runs: takes the reason why it does not.
+    setup: Option<OwnedFd>,
+    /// Until everything was handed out.
+    taker: Option<Taker>,
+    /// What the filter's calls wait at.
+    listener: Option<OwnedFd>,
+    /// Whether that was ever handed out.
+    has_filter: bool,
+    /// For the daemon, with the report that the command runs.
+    proxy: Vec<OwnedFd>,
+    supervisor: Option<Supervisor<'a>>,
+    promise: Promise,
+}
+
+/// What the command's process hands out before the command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// What the filter's calls wait at; without it nothing runs.
+    Filter,
+    /// It may do without: nothing depends on it.
+    Nothing,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        channel: &'a mut Channel,
+        children: Children,
+        setup: OwnedFd,
+        taker: Taker,
+        supervisor: Supervisor<'a>,
+        promise: Promise,
+    ) -> Self {
+        Self {
+            channel,
+            children,
+            setup: Some(setup),
+            taker: Some(taker),
+            listener: None,
+            has_filter: false,
+            proxy: Vec::new(),
+            supervisor: Some(supervisor),
+            promise,
+        }
+    }
+
+    /// Watches a command whose first process says at the end how it ended. `silence` is why it said nothing.
+    pub(crate) fn until_the_end_of(
+        &mut self,
+        ended: OwnedFd,
+        signalling: &Signalling<'_>,
+        silence: impl FnOnce() -> Failure,
+    ) -> Result<Outcome, Failure> {
+        let watched = self.watch(&ended, signalling);
+        let watched = watched.and_then(|()| if self.has_filter { Ok(()) } else { Err(silence()) });
+        if let Err(failure) = watched {
+            // It fails where nothing runs any more.
+            let _ = signalling.kill();
+            return Err(failure);
+        }
+        let mut said = Vec::new();
+        std::fs::File::from(ended)
+            .read_to_end(&mut said)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            .step("learn how the command ended")?;
+        let end = if said.is_empty() {
+            // It was killed before it could say; the kernel has killed the command before it lets go of it.
+            self.children.wait_for_main();
+            End::Signal(libc::SIGKILL)
+        } else {
+            serde_json::from_slice(&said).map_err(|_| Failure::Plan {
+                reason: "the sandbox's first process makes no sense".to_owned(),
+            })?
+        };
+        Ok((end, self.refusals()))
+    }
+
+    /// Watches a command that is a child of this process.
+    pub(crate) fn until_it_ends(
+        &mut self,
+        command: &OwnedFd,
+        signalling: &Signalling<'_>,
+    ) -> Result<Outcome, Failure> {
+        self.watch(command, signalling)?;
+        Ok((self.children.wait_for_main(), self.refusals()))
+    }
+
+    fn refusals(&mut self) -> Vec<Refusal> {
+        self.supervisor.take().map(Supervisor::refusals).unwrap_or_default()
+    }
+
+    /// Watches until `finished` becomes readable.
+    fn watch(&mut self, finished: &OwnedFd, signalling: &Signalling<'_>) -> Result<(), Failure> {
+        let mut said = Vec::new();
+        let mut is_listening = true;
+        loop {
+            self.children.reap();
+            let news = self.wait_for_news(is_listening, finished)?;
+            if news.has_order {
+                is_listening = self.obey(signalling)?;
+            }
+            if news.has_things {
+                self.take_all();
+            }
+            if news.has_said {
+                self.hear(&mut said)?;
+            }
+            if news.is_deserted {
+                self.listener = None;
+            }
+            if news.has_call
+                && let (Some(listener), Some(supervisor)) = (&self.listener, &mut self.supervisor)
+            {
+                let stage = if self.setup.is_some() { Stage::Starting } else { Stage::Running };
+                supervisor.attend(listener, self.channel, stage);
+            }
+            // Invariant: who finishes has closed the setup's pipe, so its end is not missed.
+            if news.has_finished && self.setup.is_none() {
+                return if said.is_empty() { Ok(()) } else { Err(failure(&said)) };
+            }
+        }
+    }
+
+    /// Whether the daemon may still say something.
+    fn obey(&mut self, signalling: &Signalling<'_>) -> Result<bool, Failure> {
+        let (done, is_listening) = match self.channel.order() {
+            Some(Heard::Order(Order::Terminate)) => (signalling.terminate(), true),
+            Some(Heard::Order(Order::Decide { id, verdict })) => {
+                if let (Some(listener), Some(supervisor)) = (&self.listener, &mut self.supervisor) {
+                    supervisor.decide(listener, id, verdict);
+                }
+                (Ok(()), true)
+            }
+            Some(Heard::End) => (signalling.kill(), false),
+            None => (Ok(()), true),
+        };
+        match done {
+            // There is nobody any more, which is what was wanted.
+            Ok(()) | Err(Errno::SRCH) => Ok(is_listening),
+            Err(errno) => Err(errno).step("signal the command"),
+        }
+    }
+
+    /// Takes what the command's process has handed out.
+    fn take_all(&mut self) {
+        let Some(taker) = &self.taker else { return };
+        let mut is_over = true;
+        while let Some((thing, descriptor)) = taker.take() {
+            is_over = false;
+            match thing {
+                Thing::Filter => {
+                    self.listener = Some(descriptor);
+                    self.has_filter = true;
+                }
+                Thing::Proxy => self.proxy.push(descriptor),
+            }
+        }
+        if is_over {
+            self.taker = None;
+        }
+    }
+
+    /// Hears of the setup; its end without a word means that the command runs.
+    fn hear(&mut self, said: &mut Vec<u8>) -> Result<(), Failure> {
+        let Some(pipe) = &self.setup else { return Ok(()) };
+        let mut buffer = [0; 1024];
+        match rustix::io::read(pipe, &mut buffer) {
+            Ok(0) => {
+                self.setup = None;
+                // It was handed out before, and may not have been seen yet.
+                self.take_all();
+                if said.is_empty() && (self.has_filter || self.promise == Promise::Nothing) {
+                    self.channel.report_with(&Report::Started, &std::mem::take(&mut self.proxy));
+                }
+                Ok(())
+            }
+            Ok(count) => {
+                said.extend_from_slice(&buffer[..count]);
+                Ok(())
+            }
+            Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno).step("learn whether the command runs"),
+        }
+    }
+
+    fn wait_for_news(&self, is_listening: bool, finished: &OwnedFd) -> Result<News, Failure> {
+        let daemon = is_listening.then(|| self.channel.as_fd());
+        let wanted: [Option<BorrowedFd<'_>>; 5] = [
+            Some(finished.as_fd()),
+            daemon,
+            self.taker.as_ref().map(AsFd::as_fd),
+            self.setup.as_ref().map(AsFd::as_fd),
+            self.listener.as_ref().map(AsFd::as_fd),
+        ];
+        let mut sources: Vec<_> =
+            wanted.iter().flatten().map(|source| PollFd::new(source, PollFlags::IN)).collect();
+        match rustix::event::poll(&mut sources, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(News::default()),
+            Err(errno) => return Err(errno).step("wait for the command"),
+        }
+        // It hangs up when nobody is left who could call; then there is nothing to be received.
+        let is_deserted = self.listener.is_some()
+            && sources
+                .last()
+                .is_some_and(|it| !it.revents().contains(PollFlags::IN) && !it.revents().is_empty());
+        let mut ready = sources.iter().map(|source| !source.revents().is_empty());
+        let [has_finished, has_order, has_things, has_said, has_call] =
+            wanted.map(|source| source.is_some() && ready.next() == Some(true));
+        Ok(News { has_finished, has_order, has_things, has_said, has_call, is_deserted })
+    }
+}
+
+/// Who has something.
+#[derive(Default)]
+struct News {
+    has_finished: bool,
+    has_order: bool,
+    has_things: bool,
+    has_said: bool,
+    has_call: bool,
+    is_deserted: bool,
+}
+
+fn failure(said: &[u8]) -> Failure {
+    serde_json::from_slice(said)
+        .unwrap_or_else(|_| Failure::Plan { reason: "the setup ended without a reason".to_owned() })
+}
