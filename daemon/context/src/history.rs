@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use model::request::{CallKind, InputContent, InputItem};
 use protocol::ids::BlobId;
-use protocol::item::{Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, UserMessage};
+use protocol::item::{
+    Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, ToolContent, UserMessage,
+};
 use protocol::tool::ToolCall;
 use protocol::turn::{InputPart, Turn};
 
@@ -47,7 +49,7 @@ fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) 
     }
     for item in items {
         if let Some(call) = item.body.call() {
-            input.push(output(call, text_of(item)));
+            input.push(output(call, content_of(item, images)));
         }
     }
 }
@@ -64,18 +66,45 @@ fn user_content(message: &UserMessage, images: Images<'_>) -> Vec<InputContent> 
         InputPart::Image { media_type, data } => {
             InputContent::Image { media_type: media_type.clone(), data: data.clone() }
         }
-        InputPart::StoredImage { media_type, blob } => images(blob).map_or_else(
-            || InputContent::Text("(An image stood here; it is not stored any more.)".to_owned()),
-            |data| InputContent::Image { media_type: media_type.clone(), data },
-        ),
-        InputPart::Unknown(_) => {
-            InputContent::Text("(Something stood here that this version does not know.)".to_owned())
-        }
+        InputPart::StoredImage { media_type, blob } => stored_image(media_type, blob, images),
+        InputPart::Unknown(_) => InputContent::Text(UNKNOWN.to_owned()),
     };
     message.content.iter().map(part).collect()
 }
 
-fn output(call: &ToolCall, output: String) -> InputItem {
+/// What stands for a part of a newer protocol.
+const UNKNOWN: &str = "(Something stood here that this version does not know.)";
+
+fn stored_image(media_type: &str, blob: &BlobId, images: Images<'_>) -> InputContent {
+    images(blob).map_or_else(
+        || InputContent::Text("(An image stood here; it is not stored any more.)".to_owned()),
+        |data| InputContent::Image { media_type: media_type.to_owned(), data },
+    )
+}
+
+/// What the model is shown of a call's outcome: the text, then what the tool gave beside it.
+fn content_of(item: &Item, images: Images<'_>) -> Vec<InputContent> {
+    let beside: &[ToolContent] = match &item.body {
+        ItemBody::ToolCall(other) => &other.content,
+        ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Command(_)
+        | ItemBody::FileChange(_)
+        | ItemBody::Plan(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => &[],
+    };
+    let part = |part: &ToolContent| match part {
+        ToolContent::Text { text } => InputContent::Text(text.clone()),
+        ToolContent::Image { media_type, blob } => stored_image(media_type, blob, images),
+        ToolContent::Unknown(_) => InputContent::Text(UNKNOWN.to_owned()),
+    };
+    let text = told(&item.body).or_else(|| beside.is_empty().then(|| text_of(item)));
+    text.map(InputContent::Text).into_iter().chain(beside.iter().map(part)).collect()
+}
+
+fn output(call: &ToolCall, output: Vec<InputContent>) -> InputItem {
     InputItem::ToolOutput {
         call_id: call.call_id.clone(),
         name: call.name.clone(),
@@ -87,31 +116,37 @@ fn output(call: &ToolCall, output: String) -> InputItem {
 /// What the model is told of a call's outcome.
 #[must_use]
 pub fn text_of(item: &Item) -> String {
-    let text = match &item.body {
+    told(&item.body).unwrap_or_else(|| untold(&item.status).to_owned())
+}
+
+/// What the body itself says of the outcome.
+fn told(body: &ItemBody) -> Option<String> {
+    match body {
         ItemBody::Command(command) => command_text(command),
         ItemBody::FileChange(change) => change.message.clone(),
         ItemBody::ToolCall(other) => other.output.clone(),
+        ItemBody::Plan(plan) => plan.message.clone(),
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => None,
-    };
-    text.unwrap_or_else(|| {
-        match item.status {
-            ItemStatus::Interrupted => {
-                "Interrupted. The outcome is unknown: it may have run in part or to its end. Look before you \
-                 do it again."
-            }
-            ItemStatus::Declined => "Declined.",
-            ItemStatus::InProgress
-            | ItemStatus::Completed
-            | ItemStatus::Failed
-            | ItemStatus::Discarded
-            | ItemStatus::Unknown(_) => "(no output)",
+    }
+}
+
+fn untold(status: &ItemStatus) -> &'static str {
+    match status {
+        ItemStatus::Interrupted => {
+            "Interrupted. The outcome is unknown: it may have run in part or to its end. Look before you \
+             do it again."
         }
-        .to_owned()
-    })
+        ItemStatus::Declined => "Declined.",
+        ItemStatus::InProgress
+        | ItemStatus::Completed
+        | ItemStatus::Failed
+        | ItemStatus::Discarded
+        | ItemStatus::Unknown(_) => "(no output)",
+    }
 }
 
 fn command_text(command: &Command) -> Option<String> {
@@ -123,6 +158,10 @@ fn command_text(command: &Command) -> Option<String> {
             format!("Ended after {after_ms} ms, the time it was allowed")
         }
         CommandExit::Interrupted => "Interrupted by a person before it ended".to_owned(),
+        CommandExit::GoesOn => match command.process_id {
+            Some(process) => format!("Goes on in the background as process {process}"),
+            None => "Goes on in the background".to_owned(),
+        },
         CommandExit::Unknown(_) => "Ended".to_owned(),
     };
     // Writing to a string does not fail.
@@ -186,7 +225,13 @@ mod tests {
 
     fn call(step: u32, id: &str) -> Item {
         let call = ToolCall { call_id: id.into(), name: "t".into(), input: CallInput::Json("{}".into()) };
-        let body = OtherToolCall { call, output: Some(format!("out {id}")) };
+        let body = OtherToolCall {
+            call,
+            server: None,
+            output: Some(format!("out {id}")),
+            content: Vec::new(),
+            structured: None,
+        };
         item(step, ItemStatus::Completed, ItemBody::ToolCall(body))
     }
 
@@ -252,5 +297,26 @@ mod tests {
             other.output = None;
         }
         assert!(text_of(&item).contains("outcome is unknown"));
+    }
+
+    #[test]
+    fn what_a_tool_gives_beside_its_text_is_shown_behind_it() {
+        let blob = |name: &str| BlobId(name.to_owned());
+        let image = |name| ToolContent::Image { media_type: "image/png".into(), blob: blob(name) };
+        let shown = |output: Option<&str>, content: Vec<ToolContent>| {
+            let mut item = call(0, "1");
+            if let ItemBody::ToolCall(other) = &mut item.body {
+                (other.output, other.content) = (output.map(str::to_owned), content);
+            }
+            content_of(&item, &|blob_id| (*blob_id == blob("here")).then(|| "aGk=".to_owned()))
+        };
+        let text = |text: &str| InputContent::Text(text.into());
+        let png = InputContent::Image { media_type: "image/png".into(), data: "aGk=".into() };
+        let beside = vec![image("here"), ToolContent::Text { text: "below".into() }];
+        assert_eq!(shown(Some("seen"), beside.clone()), [text("seen"), png.clone(), text("below")]);
+        assert_eq!(shown(None, beside), [png, text("below")]);
+        assert_eq!(shown(None, Vec::new()), [text("(no output)")]);
+        let gone = shown(None, vec![image("gone")]);
+        assert_eq!(gone, [text("(An image stood here; it is not stored any more.)")]);
     }
 }

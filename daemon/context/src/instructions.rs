@@ -32,6 +32,7 @@ fn surroundings(text: &mut String, settings: &SessionSettings) {
     };
     let network = match (settings.sandbox, settings.network) {
         (SandboxMode::DangerFullAccess, _) | (SandboxMode::WorkspaceWrite, NetworkAccess::Full) => "open",
+        (SandboxMode::WorkspaceWrite, NetworkAccess::Rules) => "open for some hosts, through a proxy",
         (SandboxMode::ReadOnly, _) | (SandboxMode::WorkspaceWrite, NetworkAccess::Off) => "closed",
     };
     let approval = match settings.approval {

@@ -4,8 +4,10 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use protocol::model::ProviderFailure;
+use protocol::tool::ToolSpecification;
 
 use crate::event::ModelEvent;
+use crate::limits::RateLimit;
 use crate::request::ModelRequest;
 
 /// The events of one answer. Ends after `ModelEvent::Completed` or after the first error. Dropping it closes
@@ -17,4 +19,33 @@ pub trait ModelClient: Send + Sync {
     /// Asks the model. Does nothing until the stream is polled. Never waits for ever: connecting, the first
     /// byte and every pause between bytes are bounded, retries too.
     fn stream(&self, request: ModelRequest) -> ModelStream;
+
+    /// Whether a tool can be offered without loss. One that can't would fail every request it is in.
+    ///
+    /// # Errors
+    /// The tool's name and what of its schema has no counterpart.
+    fn check_tool(&self, _tool: &ToolSpecification) -> Result<(), UnfitTool> {
+        Ok(())
+    }
+
+    /// The limits that the provider told of with its last answer; empty before it and where it tells of none.
+    fn rate_limits(&self) -> Vec<RateLimit> {
+        Vec::new()
+    }
+
+    /// Makes the first request faster: reads certificates and opens a connection. Sends no key. May be dropped at
+    /// any time, and never fails; the request tells what is wrong.
+    fn warm_up(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A tool that an API has no words for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The tool `{tool}` can't be offered: {reason}")]
+pub struct UnfitTool {
+    /// Its name.
+    pub tool: String,
+    /// What of its schema has no counterpart.
+    pub reason: String,
 }

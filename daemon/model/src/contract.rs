@@ -26,6 +26,11 @@ pub fn check(events: &[Result<ModelEvent, ProviderFailure>]) -> Result<(), Strin
         }
         match event {
             Err(_) => is_over = true,
+            Ok(ModelEvent::ReasoningDropped) => {
+                if !things.is_empty() {
+                    return Err("What is left out of the request is told after its answer began".to_owned());
+                }
+            }
             Ok(ModelEvent::Completed { stop, .. }) => {
                 is_over = true;
                 if *stop == StopReason::Finished

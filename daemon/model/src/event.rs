@@ -30,6 +30,9 @@ pub enum ModelEvent {
         /// The thing.
         item: OutputItem,
     },
+    /// Reasoning of the conversation is left out, because another wire API or provider made it and this one can't
+    /// read it. Comes first, and with every request of which this holds.
+    ReasoningDropped,
     /// The provider failed and will be asked again. All of this answer before is void.
     Retrying {
         /// Which retry this is, from 1.

@@ -6,8 +6,10 @@
 //! stream of `ModelEvent`s that ends with `Completed` or an error. Retries happen inside the client: it says
 //! `Retrying`, and everything that the stream told of this answer before is void.
 
+pub mod catalogue;
 pub mod client;
 pub mod contract;
 pub mod event;
+pub mod limits;
 pub mod replay;
 pub mod request;

@@ -1,5 +1,6 @@
 //! What is asked of a model.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use protocol::item::OpaqueReasoning;
@@ -46,8 +47,8 @@ pub enum InputItem {
         name: String,
         /// Which kind of call it answers.
         kind: CallKind,
-        /// The output.
-        output: String,
+        /// The output: text and images, in order.
+        output: Vec<InputContent>,
     },
 }
 
@@ -71,7 +72,7 @@ impl CallKind {
     }
 }
 
-/// A part of a user's message.
+/// A part of a user's message or of a tool's output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InputContent {
     /// Text.
@@ -83,4 +84,31 @@ pub enum InputContent {
         /// Base64 of the file.
         data: String,
     },
+}
+
+/// All text of these parts, each on lines of its own.
+#[must_use]
+pub fn text_of(content: &[InputContent]) -> Cow<'_, str> {
+    let text = |part| match part {
+        &InputContent::Text(ref text) => Some(text.as_str()),
+        &InputContent::Image { .. } => None,
+    };
+    if let [InputContent::Text(text)] = content {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(content.iter().filter_map(text).collect::<Vec<_>>().join("\n"))
+}
+
+/// How many answers a conversation holds. Things of one answer stand together; between two answers stands what
+/// a person said or a tool put out.
+#[must_use]
+pub fn answers(input: &[InputItem]) -> usize {
+    let is_answer = |item: &InputItem| match item {
+        InputItem::AgentMessage(_) | InputItem::Reasoning(_) | InputItem::ToolCall(_) => true,
+        InputItem::UserMessage(_) | InputItem::ToolOutput { .. } => false,
+    };
+    input
+        .chunk_by(|a, b| is_answer(a) == is_answer(b))
+        .filter(|chunk| chunk.first().is_some_and(is_answer))
+        .count()
 }

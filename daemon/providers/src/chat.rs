@@ -8,9 +8,11 @@ mod stream;
 
 use bytes::Bytes;
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 
 use crate::chat::stream::Decoder;
 use crate::failure::Failure;
+use crate::settings::{RecordedApi, RequestOptions};
 use crate::wire_api::{WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
@@ -40,12 +42,19 @@ impl Chat {
 impl WireApi for Chat {
     type Reader = Decoder;
 
+    const RECORDED: RecordedApi = RecordedApi::Chat;
+
     fn path(&self, _model: &str) -> String {
         "chat/completions".to_owned()
     }
 
-    fn body(&self, request: &ModelRequest) -> Result<Bytes, Failure> {
-        json(&request::Body::of(request, &self.provider))
+    fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool {
+        // Servers refuse each other's fields.
+        reasoning.wire_api == WIRE_API && reasoning.item[PROVIDER] == self.provider.as_str()
+    }
+
+    fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure> {
+        json(&request::Body::of(request, options, self))
     }
 
     fn reader(&self, request: &ModelRequest) -> Decoder {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use protocol::model::ProviderFailureKind;
-use reqwest::{Certificate, Client, Url, redirect};
+use reqwest::{Certificate, Client, Identity, Proxy, Url, redirect};
 use rustls::crypto::{CryptoProvider, ring};
 use tokio::sync::OnceCell;
 
@@ -14,62 +14,96 @@ use crate::retry::Again;
 
 /// A client to be.
 pub(crate) struct Connection {
-    certificates: Vec<Certificate>,
+    plan: Plan,
+    client: OnceCell<Client>,
+    /// Speaks HTTP/1.1 only, of which a WebSocket can be made.
+    upgrading: OnceCell<Client>,
+}
+
+/// Whom a connection trusts, and the way it takes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust {
+    /// Trusted besides the system's.
+    pub(crate) certificates: Vec<Certificate>,
+    /// What the server knows its client by.
+    pub(crate) identity: Option<Identity>,
+    /// What stands between.
+    pub(crate) proxy: Option<Proxy>,
+}
+
+#[derive(Clone)]
+struct Plan {
+    trust: Trust,
     connect_timeout: Duration,
     is_encrypted: bool,
     is_loopback: bool,
-    client: OnceCell<Client>,
+}
+
+/// Which versions of HTTP are spoken.
+#[derive(Clone, Copy, PartialEq)]
+enum Versions {
+    All,
+    First,
 }
 
 impl Connection {
-    /// To a server of this URL, trusting these certificates besides the system's.
-    pub(crate) fn new(url: &Url, certificates: Vec<Certificate>, connect_timeout: Duration) -> Self {
-        Self {
-            certificates,
-            connect_timeout,
-            is_encrypted: url.scheme() == "https",
-            is_loopback: is_loopback(url),
-            client: OnceCell::new(),
-        }
+    /// To a server of this URL.
+    pub(crate) fn new(url: &Url, trust: Trust, connect_timeout: Duration) -> Self {
+        let (is_encrypted, is_loopback) = (url.scheme() == "https", is_loopback(url));
+        let plan = Plan { trust, connect_timeout, is_encrypted, is_loopback };
+        Self { plan, client: OnceCell::new(), upgrading: OnceCell::new() }
     }
 
     /// The client. Made on another thread, because reading the system's certificates takes a while.
     pub(crate) async fn client(&self) -> Result<&Client, Failure> {
-        let make = async || {
-            let certificates = self.is_encrypted.then(|| self.certificates.clone());
-            let (connect_timeout, is_loopback) = (self.connect_timeout, self.is_loopback);
-            let build = move || build(certificates, connect_timeout, is_loopback);
-            match tokio::task::spawn_blocking(build).await {
-                Ok(Ok(client)) => Ok(client),
-                Ok(Err(error)) => Err(unmade(&error)),
-                Err(error) => Err(unmade(&error)),
-            }
-        };
-        self.client.get_or_try_init(make).await
+        self.client.get_or_try_init(|| make(&self.plan, Versions::All)).await
+    }
+
+    /// The client for connections that become a WebSocket.
+    pub(crate) async fn upgrading_client(&self) -> Result<&Client, Failure> {
+        self.upgrading.get_or_try_init(|| make(&self.plan, Versions::First)).await
     }
 }
 
-/// `certificates` are `None` where nothing is encrypted; then no certificate is read.
-fn build(
-    certificates: Option<Vec<Certificate>>,
-    connect_timeout: Duration,
-    is_loopback: bool,
-) -> Result<Client, reqwest::Error> {
+async fn make(plan: &Plan, versions: Versions) -> Result<Client, Failure> {
+    let plan = plan.clone();
+    match tokio::task::spawn_blocking(move || build(plan, versions)).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(unmade(&error)),
+        Err(error) => Err(unmade(&error)),
+    }
+}
+
+fn build(plan: Plan, versions: Versions) -> Result<Client, reqwest::Error> {
+    let Trust { certificates, identity, proxy } = plan.trust;
     if CryptoProvider::get_default().is_none() {
         // An error means that another thread was faster, which is as good.
         let _ = ring::default_provider().install_default();
     }
     let builder = Client::builder()
         .user_agent(concat!("skein/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(connect_timeout)
+        .connect_timeout(plan.connect_timeout)
         .tcp_nodelay(true)
         // A key is for the server it was given for and no other.
         .redirect(redirect::Policy::none());
-    let builder = match certificates {
-        None => builder.tls_certs_only([]),
-        Some(certificates) => builder.tls_certs_merge(certificates),
+    let mut builder = if plan.is_encrypted {
+        builder.tls_certs_merge(certificates)
+    } else {
+        // Then no certificate is read at all.
+        builder.tls_certs_only([])
     };
-    if is_loopback { builder.no_proxy().build() } else { builder.build() }
+    if let Some(identity) = identity.filter(|_| plan.is_encrypted) {
+        builder = builder.identity(identity);
+    }
+    if versions == Versions::First {
+        builder = builder.http1_only();
+    }
+    // What the environment says of proxies is known to who made the settings.
+    builder = builder.no_proxy();
+    match proxy.filter(|_| !plan.is_loopback) {
+        Some(proxy) => builder.proxy(proxy).build(),
+        None => builder.build(),
+    }
 }
 
 fn unmade(error: &(dyn Error + 'static)) -> Failure {
@@ -104,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_is_made_once_with_and_without_encryption() {
         for url in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
-            let connection = Connection::new(&url.parse().unwrap(), Vec::new(), Duration::from_secs(1));
+            let connection = Connection::new(&url.parse().unwrap(), Trust::default(), Duration::from_secs(1));
             let first: *const Client = connection.client().await.unwrap();
             assert!(std::ptr::eq(first, connection.client().await.unwrap()));
         }

@@ -3,22 +3,25 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{once, unfold};
-use futures_util::{StreamExt, TryStreamExt};
-use model::client::{ModelClient, ModelStream};
+use futures_util::StreamExt;
+use futures_util::stream::{iter, once, unfold};
+use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::event::ModelEvent;
-use model::request::ModelRequest;
+use model::limits::RateLimit;
+use model::request::{InputItem, ModelRequest, answers};
 use protocol::model::ProviderFailure;
-use reqwest::{Response, Url};
+use protocol::tool::ToolSpecification;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use crate::failure::{Failure, cause};
-use crate::provider::Provider;
+use crate::failure::Failure;
+use crate::provider::{Asked, Provider, Reply};
+use crate::recording::{Player, Tape};
 use crate::retry::Budget;
 use crate::settings::{ProviderError, ProviderSettings};
 use crate::sse::{Events, SseError};
@@ -40,25 +43,48 @@ impl<A: WireApi> Client<A> {
     pub(crate) fn new(api: A, settings: ProviderSettings) -> Result<Self, ProviderError> {
         Ok(Self(Arc::new(Provider::new(api, settings)?)))
     }
+
+    /// The same, but what the provider says was recorded.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub(crate) fn playing(api: A, settings: ProviderSettings, player: Player) -> Result<Self, ProviderError> {
+        Ok(Self(Arc::new(Provider::new(api, settings)?.playing(player))))
+    }
 }
 
 impl<A: WireApi> ModelClient for Client<A> {
     fn stream(&self, request: ModelRequest) -> ModelStream {
         let provider = Arc::clone(&self.0);
         let asked = async move {
-            match Question::new(&provider, &request) {
+            let is_left_out = |item: &InputItem| matches!(item, InputItem::Reasoning(reasoning) if !provider.api.takes_back(reasoning));
+            let dropped = request.input.iter().any(is_left_out).then_some(Ok(ModelEvent::ReasoningDropped));
+            let answer = match Question::new(&provider, &request) {
                 Ok(question) => unfold(Asking::new(provider, question), Asking::next).left_stream(),
                 Err(failure) => once(async move { Err(provider.show(failure)) }).right_stream(),
-            }
+            };
+            iter(dropped).chain(answer)
         };
         Box::pin(once(asked).flatten().fuse())
+    }
+
+    fn check_tool(&self, tool: &ToolSpecification) -> Result<(), UnfitTool> {
+        self.0.api.check_tool(tool).map_err(|reason| UnfitTool { tool: tool.name.clone(), reason })
+    }
+
+    fn rate_limits(&self) -> Vec<RateLimit> {
+        self.0.rate_limits()
+    }
+
+    fn warm_up(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let provider = Arc::clone(&self.0);
+        Box::pin(async move { provider.warm_up().await })
     }
 }
 
 /// What is asked, and asked again after a failure.
 struct Question<R> {
-    url: Url,
-    body: Bytes,
+    asked: Asked,
     /// Has read nothing yet.
     reader: R,
 }
@@ -66,8 +92,14 @@ struct Question<R> {
 impl<R: Reader> Question<R> {
     fn new<A: WireApi<Reader = R>>(provider: &Provider<A>, request: &ModelRequest) -> Result<Self, Failure> {
         provider.check_key()?;
-        let body = provider.api.body(request)?;
-        Ok(Self { url: provider.url(&request.model), body, reader: provider.api.reader(request) })
+        let asked = Asked {
+            url: provider.url(&request.model),
+            body: provider.api.body(request, &provider.options)?,
+            message: provider.message(request)?,
+            model: request.model.clone(),
+            answers_before: answers(&request.input),
+        };
+        Ok(Self { asked, reader: provider.api.reader(request) })
     }
 }
 
@@ -80,6 +112,8 @@ struct Asking<A: WireApi> {
     requests: Budget,
     /// Retries of requests whose answer broke off.
     answers: Budget,
+    /// How many requests were sent.
+    sent: usize,
 }
 
 enum Phase<R> {
@@ -103,6 +137,7 @@ impl<A: WireApi> Asking<A> {
             requests: Budget::new(provider.request_max_retries),
             answers: Budget::new(provider.stream_max_retries),
             phase: question.first_try(),
+            sent: 0,
             provider,
             question,
         }
@@ -118,10 +153,12 @@ impl<A: WireApi> Asking<A> {
                     continue;
                 }
                 Phase::Send(body, reader) => {
-                    let sent = Box::pin(self.provider.send(self.question.url.clone(), body.clone())).await;
+                    let time = self.sent;
+                    self.sent += 1;
+                    let sent = Box::pin(self.provider.send(&self.question.asked, body.clone(), time)).await;
                     match sent {
-                        Ok(response) => {
-                            self.phase = Phase::Read(Box::new(Reading::new(response, body, reader)));
+                        Ok(reply) => {
+                            self.phase = Phase::Read(Box::new(Reading::new(reply, body, reader)));
                             continue;
                         }
                         Err(failure) => self.failed(Stage::Request, failure),
@@ -165,13 +202,15 @@ impl<A: WireApi> Asking<A> {
 
 impl<R: Clone> Question<R> {
     fn first_try(&self) -> Phase<R> {
-        Phase::Send(self.body.clone(), self.reader.clone())
+        Phase::Send(self.asked.body.clone(), self.reader.clone())
     }
 }
 
 /// An answer that is being read.
 struct Reading<R> {
-    events: Events,
+    /// Not there any more once all that matters was read.
+    events: Option<Events>,
+    tape: Option<Tape>,
     reader: R,
     /// The request that it answers.
     sent: Bytes,
@@ -192,12 +231,10 @@ enum Piece {
 }
 
 impl<R: Reader> Reading<R> {
-    fn new(response: Response, sent: Bytes, reader: R) -> Self {
-        let broken = |error: reqwest::Error| SseError::Broken(cause(&error));
-        let bytes = response.bytes_stream().map_err(broken).boxed();
+    fn new(reply: Reply, sent: Bytes, reader: R) -> Self {
+        let Reply { events, tape } = reply;
         let (progress, ready) = (Progress::Open, VecDeque::new());
-        let events = Events::new(bytes);
-        Self { events, reader, sent, progress, rest_until: None, ready, follow_up: None }
+        Self { events: Some(events), tape, reader, sent, progress, rest_until: None, ready, follow_up: None }
     }
 
     async fn next<A: WireApi>(&mut self, provider: &Provider<A>) -> Result<Piece, Failure> {
@@ -209,7 +246,12 @@ impl<R: Reader> Reading<R> {
                 return Ok(Piece::Paused(body));
             }
             self.progress = match self.data(provider).await? {
-                Some(data) => self.reader.take(&data, &mut self.ready)?,
+                Some(data) => {
+                    if let Some(tape) = &mut self.tape {
+                        tape.event(&data);
+                    }
+                    self.reader.take(&data, &mut self.ready)?
+                }
                 None => Progress::Over,
             };
             if self.progress == Progress::Over {
@@ -221,13 +263,14 @@ impl<R: Reader> Reading<R> {
 
     /// The data of the next event; `None` when none is needed any more.
     async fn data<A: WireApi>(&mut self, provider: &Provider<A>) -> Result<Option<String>, Failure> {
+        let Some(events) = &mut self.events else { return Ok(None) };
         if self.progress != Progress::Open {
             let until = *self.rest_until.get_or_insert_with(|| Instant::now() + REST_TIME);
-            let rest = timeout_at(until, self.events.next()).await;
+            let rest = timeout_at(until, events.next()).await;
             return Ok(rest.ok().flatten().and_then(Result::ok));
         }
         // A comment is not an event: a server that only says that it lives does not answer.
-        match provider.in_time(self.events.next()).await? {
+        match provider.in_time(events.next()).await? {
             Some(Ok(data)) => Ok(Some(data)),
             Some(Err(SseError::Broken(cause))) => Err(Failure::cut(&provider.name, &cause)),
             Some(Err(error @ (SseError::TooLong | SseError::NotText))) => {
@@ -237,11 +280,21 @@ impl<R: Reader> Reading<R> {
         }
     }
 
-    /// Reads to the end of the body, which has come already or comes now, but for servers that keep it open.
+    /// Reads to the end of the body, which has come already or comes now, but for servers that keep it open. A
+    /// WebSocket stays open for the next request.
     async fn finish(&mut self) {
-        let end = async { while let Some(Ok(_)) = self.events.next().await {} };
-        if timeout(END_OF_BODY_TIME, end).await.is_err() {
-            debug!("the provider keeps a finished stream open; the connection is closed");
+        if let Some(mut tape) = self.tape.take() {
+            tape.complete();
+        }
+        match self.events.take() {
+            Some(Events::Messages(messages)) => messages.release(),
+            Some(mut events @ Events::Sent(_)) => {
+                let end = async { while let Some(Ok(_)) = events.next().await {} };
+                if timeout(END_OF_BODY_TIME, end).await.is_err() {
+                    debug!("the provider keeps a finished stream open; the connection is closed");
+                }
+            }
+            None => {}
         }
     }
 }

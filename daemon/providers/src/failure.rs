@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::limits::{self, all_reset};
 use crate::retry::{Again, LONGEST_ASKED_PAUSE, allowed};
 use crate::settings::Secret;
 
@@ -79,6 +80,12 @@ impl Failure {
         };
         let never = matches!(status.as_u16(), 400 | 401 | 403 | 404);
         let usual = said.pause.filter(|_| usual == Again::Soon).map_or(usual, Again::After);
+        // Limits that are used up say when it makes sense to come back, unless something says it outright.
+        let reset = || all_reset(&limits::told(headers, now))?.duration_since(now).ok();
+        let usual = match usual {
+            Again::Soon if status == StatusCode::TOO_MANY_REQUESTS => reset().map_or(usual, Again::After),
+            Again::Never | Again::Soon | Again::After(_) => usual,
+        };
         let again = allowed(headers, now, if never { Again::Never } else { usual });
         let mut message = said.into_message();
         if message.is_empty() {

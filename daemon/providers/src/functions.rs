@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use model::request::{InputItem, ModelRequest};
+use model::request::{InputContent, InputItem, ModelRequest};
 use protocol::tool::{CallInput, ToolCall, ToolInput};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -72,6 +72,11 @@ pub(crate) fn plain(name: &str) -> Cow<'_, str> {
         .bytes()
         .map(|byte| if is_plain(&byte) { char::from(byte).into() } else { format!("-{byte:02x}") });
     Cow::Owned(spelled.collect())
+}
+
+/// Whether there is an image among the parts.
+pub(crate) fn has_image(content: &[InputContent]) -> bool {
+    content.iter().any(|part| matches!(part, InputContent::Image { .. }))
 }
 
 /// Makes the calls of one answer.

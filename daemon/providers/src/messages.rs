@@ -8,10 +8,12 @@ mod stream;
 
 use bytes::Bytes;
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use reqwest::header::HeaderName;
 
 use crate::failure::Failure;
 use crate::messages::stream::Decoder;
+use crate::settings::{RecordedApi, RequestOptions};
 use crate::wire_api::{WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
@@ -22,6 +24,8 @@ pub(crate) struct Messages;
 
 impl WireApi for Messages {
     type Reader = Decoder;
+
+    const RECORDED: RecordedApi = RecordedApi::Messages;
 
     fn path(&self, _model: &str) -> String {
         "messages".to_owned()
@@ -35,8 +39,12 @@ impl WireApi for Messages {
         (HeaderName::from_static("x-api-key"), key.to_owned())
     }
 
-    fn body(&self, request: &ModelRequest) -> Result<Bytes, Failure> {
-        json(&request::Body::of(request)?)
+    fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool {
+        reasoning.wire_api == WIRE_API
+    }
+
+    fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure> {
+        json(&request::Body::of(request, options)?)
     }
 
     fn reader(&self, request: &ModelRequest) -> Decoder {

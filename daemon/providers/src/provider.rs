@@ -2,18 +2,28 @@
 //! judges the head of the answer. Knows HTTP, nothing of the content.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::limits::RateLimit;
+use model::request::ModelRequest;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Response, Url};
+use reqwest::{Identity, NoProxy, Proxy, Response, StatusCode, Url};
 use tokio::time::timeout;
+use tracing::debug;
 
-use crate::connection::Connection;
+use crate::certificates::{self, Unusable};
+use crate::connection::{Connection, Trust};
 use crate::failure::{Failure, cause};
+use crate::limits;
+use crate::recording::{End, Player, Recorder, Tape};
 use crate::retry::Again;
-use crate::settings::{Key, MAX_RETRIES, ProviderError, ProviderSettings, Secret};
+use crate::settings::{Key, MAX_RETRIES, ProviderError, ProviderSettings, RequestOptions, Secret, Transport};
+use crate::socket::Sockets;
+use crate::sse::{Events, SseError};
 use crate::wire_api::WireApi;
 
 /// How much of the body of a failed answer is read.
@@ -25,9 +35,28 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 /// Headers of the settings shorter than this hold no secret.
 const SECRET_BYTES: usize = 8;
 
+/// What is asked of a provider.
+pub(crate) struct Asked {
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    /// The same for a WebSocket, where the wire API has one.
+    pub(crate) message: Option<Bytes>,
+    pub(crate) model: String,
+    /// How many answers stand in the conversation.
+    pub(crate) answers_before: usize,
+}
+
+/// An answer that begins.
+pub(crate) struct Reply {
+    pub(crate) events: Events,
+    /// What it is recorded on.
+    pub(crate) tape: Option<Tape>,
+}
+
 /// A provider that can be asked.
 pub(crate) struct Provider<A> {
     pub(crate) api: A,
+    pub(crate) options: RequestOptions,
     id: String,
     pub(crate) name: String,
     /// With the query; each request appends its path.
@@ -38,6 +67,10 @@ pub(crate) struct Provider<A> {
     /// What no message may contain.
     secrets: Vec<Secret>,
     connection: Connection,
+    sockets: Option<Arc<Sockets>>,
+    recorder: Option<Arc<Recorder>>,
+    player: Option<Player>,
+    limits: Mutex<Vec<RateLimit>>,
     pub(crate) request_max_retries: u32,
     pub(crate) stream_max_retries: u32,
     idle_timeout: Duration,
@@ -48,7 +81,7 @@ impl<A: WireApi> Provider<A> {
     /// What is wrong with the settings.
     pub(crate) fn new(api: A, settings: ProviderSettings) -> Result<Self, ProviderError> {
         let base_url = base_url(&api, &settings)?;
-        let certificates = certificates(&settings)?;
+        let trust = trust(&settings)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
@@ -81,9 +114,15 @@ impl<A: WireApi> Provider<A> {
                 secrets.push(Secret::new(value));
             }
         }
+        let recorder = settings.recording.map(|file| Recorder::new(file, A::RECORDED, secrets.clone()));
         Ok(Self {
-            connection: Connection::new(&base_url, certificates, settings.connect_timeout),
+            connection: Connection::new(&base_url, trust, settings.connect_timeout),
+            sockets: (settings.transport == Transport::WebSocket).then(Arc::default),
+            recorder,
+            player: None,
+            limits: Mutex::default(),
             api,
+            options: settings.options,
             id: settings.id,
             name: settings.name,
             base_url,
@@ -96,11 +135,29 @@ impl<A: WireApi> Provider<A> {
         })
     }
 
+    /// The same, but what it says was recorded.
+    pub(crate) fn playing(self, player: Player) -> Self {
+        Self { player: Some(player), ..self }
+    }
+
     /// A failure if the key is not there.
     pub(crate) fn check_key(&self) -> Result<(), Failure> {
         let Some(variable) = &self.missing_key else { return Ok(()) };
         let message = format!("`{variable}` is not set");
         Err(Failure::new(ProviderFailureKind::Unauthorized, Again::Never, message))
+    }
+
+    /// The request as a message, where answers may come over a WebSocket.
+    pub(crate) fn message(&self, request: &ModelRequest) -> Result<Option<Bytes>, Failure> {
+        if self.sockets.is_none() {
+            return Ok(None);
+        }
+        self.api.message(request, &self.options).transpose()
+    }
+
+    /// The limits that the last answer with any told of.
+    pub(crate) fn rate_limits(&self) -> Vec<RateLimit> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where requests for this model go.
@@ -112,23 +169,89 @@ impl<A: WireApi> Provider<A> {
         url
     }
 
-    /// Sends a request, up to the headers of a good answer.
-    pub(crate) async fn send(&self, url: Url, body: Bytes) -> Result<Response, Failure> {
+    /// Gets ready for the first request: the certificates are read and a connection is open. Nothing is sent where
+    /// nothing is encrypted, since a plain connection costs nothing to open.
+    pub(crate) async fn warm_up(&self) {
+        let Ok(client) = self.connection.client().await else { return };
+        if self.base_url.scheme() == "https" {
+            let mut url = self.base_url.clone();
+            url.set_query(None);
+            let answer = self.in_time(client.head(url).send()).await;
+            debug!(
+                provider = self.id,
+                is_open = matches!(answer, Ok(Ok(_))),
+                "a connection was opened ahead"
+            );
+        }
+    }
+
+    /// Sends a request, up to the headers of a good answer. `time` numbers the requests that are made of one, from 0.
+    pub(crate) async fn send(&self, asked: &Asked, body: Bytes, time: usize) -> Result<Reply, Failure> {
+        let tape = self.recorder.as_ref().map(|recorder| recorder.tape(asked.answers_before, &asked.model));
+        if let Some(player) = &self.player {
+            return Ok(Reply { events: self.played(player, asked, time)?, tape });
+        }
+        if let Some((sockets, message)) = self.sockets.as_ref().zip(asked.message.as_ref())
+            // What goes on with an answer that paused is a request of its own.
+            && body == asked.body
+        {
+            let client = self.connection.upgrading_client().await?;
+            let mut headers = self.headers.clone();
+            headers.remove(CONTENT_TYPE);
+            headers.remove(ACCEPT);
+            let asking = sockets.ask(client, asked.url.clone(), headers, message);
+            if let Some(messages) = self.in_time(asking).await? {
+                return Ok(Reply { events: Events::Messages(Box::new(messages)), tape });
+            }
+        }
         let client = self.connection.client().await?;
-        let request = client.post(url).headers(self.headers.clone()).body(body);
+        let request = client.post(asked.url.clone()).headers(self.headers.clone()).body(body);
         let response = self
             .in_time(request.send())
             .await?
             .map_err(|error| Failure::unsent(&error.without_url(), &self.name))?;
+        let told = limits::told(response.headers(), SystemTime::now());
+        if !told.is_empty() {
+            // A poisoned list is whole: it is only ever replaced.
+            *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        }
         let status = response.status();
         if status.is_success() {
             return match other_type(&response) {
-                None => Ok(response),
+                None => Ok(Reply { events: events_of(response), tape }),
                 Some(other) => Err(self.not_a_stream(&other, response).await),
             };
         }
         let headers = response.headers().clone();
-        Err(Failure::refused(status, &headers, &beginning(response).await, SystemTime::now()))
+        let body = beginning(response).await;
+        let failure = Failure::refused(status, &headers, &body, SystemTime::now());
+        if let Some(tape) = tape {
+            tape.refused(status.as_u16(), &body);
+        }
+        Err(failure)
+    }
+
+    /// The answer that was recorded.
+    fn played(&self, player: &Player, asked: &Asked, time: usize) -> Result<Events, Failure> {
+        let Some(exchange) = player.take(asked.answers_before, time) else {
+            let number = asked.answers_before + 1;
+            let message = format!("The recording holds no further answer to request {number}");
+            return Err(Failure::new(ProviderFailureKind::Rejected, Again::Never, message));
+        };
+        let status = StatusCode::from_u16(exchange.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if !status.is_success() {
+            let (headers, body) = (HeaderMap::new(), exchange.body.as_bytes());
+            return Err(Failure::refused(status, &headers, body, SystemTime::now()));
+        }
+        let frame = |data: &String| {
+            let lines = data.split('\n').map(|line| format!("data: {line}\n"));
+            Ok(Bytes::from(lines.collect::<String>() + "\n"))
+        };
+        let mut frames: Vec<_> = exchange.events.iter().map(frame).collect();
+        if exchange.end == End::Cut {
+            frames.push(Err(SseError::Broken("the recording ends here".to_owned())));
+        }
+        Ok(Events::new(stream::iter(frames).boxed()))
     }
 
     /// Waits for something of the provider, but not for ever.
@@ -166,18 +289,31 @@ fn base_url(api: &impl WireApi, settings: &ProviderSettings) -> Result<Url, Prov
     Ok(url)
 }
 
-fn certificates(settings: &ProviderSettings) -> Result<Vec<Certificate>, ProviderError> {
-    let Some(path) = &settings.ca_bundle else { return Ok(Vec::new()) };
-    let wrong = |reason: String| {
-        let (provider, path) = (settings.id.clone(), path.clone());
+pub(crate) fn trust(settings: &ProviderSettings) -> Result<Trust, ProviderError> {
+    let unusable = |(path, reason): Unusable| {
+        let provider = settings.id.clone();
         ProviderError::CaBundle { provider, path, reason }
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(cause(&error)))?;
-    if certificates.is_empty() {
-        return Err(wrong("it holds no certificate".to_owned()));
-    }
-    Ok(certificates)
+    let certificates = certificates::read(&settings.ca_bundles).map_err(unusable)?;
+    let identity = settings.client_certificate.as_ref().map(|path| {
+        let pem = std::fs::read(path).map_err(|error| error.to_string());
+        let identity = pem.and_then(|pem| Identity::from_pem(&pem).map_err(|error| cause(&error)));
+        identity.map_err(|reason| unusable((path.clone(), reason)))
+    });
+    let proxy = settings.proxy.as_ref().map(|proxy| {
+        let wrong = |error: reqwest::Error| {
+            let (provider, reason) = (settings.id.clone(), cause(&error.without_url()));
+            ProviderError::Proxy { provider, reason }
+        };
+        let no_proxy = proxy.no_proxy.as_deref().and_then(NoProxy::from_string);
+        Ok(Proxy::all(&proxy.url).map_err(wrong)?.no_proxy(no_proxy))
+    });
+    Ok(Trust { certificates, identity: identity.transpose()?, proxy: proxy.transpose()? })
+}
+
+fn events_of(response: Response) -> Events {
+    let broken = |error: reqwest::Error| SseError::Broken(cause(&error));
+    Events::new(response.bytes_stream().map_err(broken).boxed())
 }
 
 /// The content type, if it is certainly not a stream of events. Others are read as one, since not every server

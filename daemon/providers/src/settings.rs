@@ -1,9 +1,12 @@
 //! What a client must know of its provider. Knows nothing of where settings come from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use crate::credentials::secret::Secret;
+
+use serde::{Deserialize, Serialize};
 
 /// Retries beyond this are not made, whatever the settings say.
 pub(crate) const MAX_RETRIES: u32 = 100;
@@ -30,8 +33,98 @@ pub struct ProviderSettings {
     pub stream_idle_timeout: Duration,
     /// How long it may take to connect.
     pub connect_timeout: Duration,
-    /// Certificates in PEM form that are trusted besides the system's.
-    pub ca_bundle: Option<PathBuf>,
+    /// Files with certificates in PEM form that are trusted besides the system's.
+    pub ca_bundles: Vec<PathBuf>,
+    /// A file with a certificate and its key in PEM form, by which the server knows its client.
+    pub client_certificate: Option<PathBuf>,
+    /// What requests go through; never those to the loopback.
+    pub proxy: Option<ProxySettings>,
+    /// How answers come.
+    pub transport: Transport,
+    /// The file that answers are recorded in.
+    pub recording: Option<PathBuf>,
+    /// What every request asks for beside its content.
+    pub options: RequestOptions,
+}
+
+/// The wire API that a recording is of.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RecordedApi {
+    /// The Responses API.
+    Responses,
+    /// The Chat Completions API.
+    Chat,
+    /// The Messages API.
+    Messages,
+    /// The Gemini API.
+    Gemini,
+}
+
+/// What requests go through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Its URL, perhaps with a name and a password.
+    pub url: String,
+    /// Hosts that are spoken to directly, as `NO_PROXY` lists them.
+    pub no_proxy: Option<String>,
+}
+
+/// How answers come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// As server-sent events, each answer to a request of its own.
+    #[default]
+    Events,
+    /// Over a WebSocket, where the wire API has one and the server lets us; else as events.
+    WebSocket,
+}
+
+/// What every request asks for beside its content. What an API has no word for is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestOptions {
+    /// The most tokens that an answer may have; absent: the provider's default, or what the model can.
+    pub max_output_tokens: Option<u32>,
+    /// How much the model says, in the provider's word, such as `low`.
+    pub verbosity: Option<String>,
+    /// How fast and dear the answer is, in the provider's word, such as `flex`.
+    pub service_tier: Option<String>,
+    /// Whether the provider may keep the conversation.
+    pub store: Store,
+    /// Whether several tools may be called at once.
+    pub tool_calls: ToolCalls,
+}
+
+impl Default for RequestOptions {
+    fn default() -> Self {
+        Self {
+            max_output_tokens: None,
+            verbosity: None,
+            service_tier: None,
+            store: Store::Never,
+            tool_calls: ToolCalls::Parallel,
+        }
+    }
+}
+
+/// Whether the provider may keep the conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Store {
+    /// It is asked not to.
+    #[default]
+    Never,
+    /// It may.
+    Allowed,
+}
+
+/// How many tools may be called at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolCalls {
+    /// Several.
+    #[default]
+    Parallel,
+    /// One after the other.
+    Single,
 }
 
 /// What a provider knows its user by.
@@ -46,27 +139,6 @@ pub enum Key {
     },
     /// The key.
     Present(Secret),
-}
-
-/// A text that is never printed.
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
 }
 
 /// Why no client can be made of settings.
@@ -95,6 +167,22 @@ pub enum ProviderError {
     Key {
         /// The provider's id.
         provider: String,
+    },
+    /// The proxy's URL is none.
+    #[error("The provider `{provider}` has a proxy that can't be used: {reason}")]
+    Proxy {
+        /// The provider's id.
+        provider: String,
+        /// Why; never the URL, which may hold a password.
+        reason: String,
+    },
+    /// The recording can't be played.
+    #[error("The recording `{}` can't be played: {reason}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// The certificates can't be read.
     #[error("The certificates `{}` of the provider `{provider}` can't be read: {reason}", path.display())]

@@ -11,6 +11,8 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use sse_stream::SseByteStream;
 
+use crate::socket::Messages;
+
 /// The most bytes that may come without an event among them.
 pub(crate) const EVENT_BYTES: usize = 16 * 1024 * 1024;
 
@@ -28,22 +30,41 @@ pub(crate) enum SseError {
     NotText,
 }
 
-/// The data of the events that come over a stream of bytes.
-pub(crate) struct Events {
-    events: SseByteStream<Bounded>,
-    /// Bytes since the last event.
-    taken: Arc<AtomicUsize>,
+/// The data of the events of an answer.
+pub(crate) enum Events {
+    /// Server-sent events, over a stream of bytes.
+    Sent(Box<SentEvents>),
+    /// Messages of a WebSocket.
+    Messages(Box<Messages>),
 }
 
 impl Events {
     /// Reads from these bytes; an error among them is the end.
     pub(crate) fn new(bytes: BoxStream<'static, Result<Bytes, SseError>>) -> Self {
         let taken = Arc::new(AtomicUsize::new(0));
-        Self { events: SseByteStream::new(Bounded { bytes, taken: Arc::clone(&taken) }), taken }
+        let events = SseByteStream::new(Bounded { bytes, taken: Arc::clone(&taken) });
+        Self::Sent(Box::new(SentEvents { events, taken }))
     }
 
     /// The data of the next event that has any; `None` at the end. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Result<String, SseError>> {
+        match self {
+            Self::Sent(events) => events.next().await,
+            Self::Messages(messages) => messages.next().await,
+        }
+    }
+}
+
+/// The data of the events that come over a stream of bytes.
+pub(crate) struct SentEvents {
+    events: SseByteStream<Bounded>,
+    /// Bytes since the last event.
+    taken: Arc<AtomicUsize>,
+}
+
+impl SentEvents {
+    /// The data of the next event that has any; `None` at the end. Cancel safe.
+    async fn next(&mut self) -> Option<Result<String, SseError>> {
         loop {
             let event = self.events.next().await?;
             self.taken.store(0, Ordering::Relaxed);

@@ -6,17 +6,23 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use model::event::ModelEvent;
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use protocol::model::ProviderFailureKind;
+use protocol::tool::ToolSpecification;
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::retry::Again;
+use crate::settings::{RecordedApi, RequestOptions};
 
 /// A wire API. All of them stream server-sent events over HTTP.
 pub(crate) trait WireApi: Send + Sync + 'static {
     /// Reads one answer. A clone of a fresh one reads the answer of the next try.
     type Reader: Reader + Clone;
+
+    /// What a recording of its answers is called.
+    const RECORDED: RecordedApi;
 
     /// Where a request for this model goes, below the base URL.
     fn path(&self, model: &str) -> String;
@@ -37,7 +43,23 @@ pub(crate) trait WireApi: Send + Sync + 'static {
     }
 
     /// The request. What is added to a conversation changes no byte before, so that prompt caches hit.
-    fn body(&self, request: &ModelRequest) -> Result<Bytes, Failure>;
+    fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure>;
+
+    /// The request as the first message of a WebSocket; `None` for an API that has none.
+    fn message(&self, _request: &ModelRequest, _options: &RequestOptions) -> Option<Result<Bytes, Failure>> {
+        None
+    }
+
+    /// Whether reasoning can be given back, as this API or this provider made it.
+    fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool;
+
+    /// Whether the tool can be offered.
+    ///
+    /// # Errors
+    /// What of its schema has no counterpart here.
+    fn check_tool(&self, _tool: &ToolSpecification) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What reads the answer to this request.
     fn reader(&self, request: &ModelRequest) -> Self::Reader;

@@ -8,7 +8,7 @@ use protocol::tool::ToolCall;
 use crate::event::{ModelEvent, OutputItem, StopReason};
 use crate::replay::PROVIDER;
 use crate::replay::script::{Expect, Script, Step};
-use crate::request::{InputContent, InputItem, ModelRequest};
+use crate::request::{InputItem, ModelRequest, answers, text_of};
 
 /// How much of what was shown stands in a failure, in bytes.
 const SHOWN_BYTES: usize = 800;
@@ -35,19 +35,6 @@ pub(crate) fn plan(script: &Script, request: &ModelRequest) -> Vec<Timed> {
     writer.events
 }
 
-/// How many answers a conversation holds. Things of one answer stand together; between two answers stands what
-/// a person said or a tool put out.
-fn answers(input: &[InputItem]) -> usize {
-    let is_answer = |item: &InputItem| match item {
-        InputItem::AgentMessage(_) | InputItem::Reasoning(_) | InputItem::ToolCall(_) => true,
-        InputItem::UserMessage(_) | InputItem::ToolOutput { .. } => false,
-    };
-    input
-        .chunk_by(|a, b| is_answer(a) == is_answer(b))
-        .filter(|chunk| chunk.first().is_some_and(is_answer))
-        .count()
-}
-
 fn failed(message: String) -> Timed {
     let failure = ProviderFailure {
         provider: PROVIDER.to_owned(),
@@ -64,8 +51,8 @@ fn check(expect: &Expect, request: &ModelRequest) -> Result<(), String> {
     let (mut user, mut outputs) = (String::new(), Vec::new());
     for item in &request.input {
         match item {
-            InputItem::UserMessage(content) => user = text_of(content),
-            InputItem::ToolOutput { output, .. } => outputs.push(output.as_str()),
+            InputItem::UserMessage(content) => user = text_of(content).into_owned(),
+            InputItem::ToolOutput { output, .. } => outputs.push(text_of(output)),
             InputItem::AgentMessage(_) | InputItem::Reasoning(_) | InputItem::ToolCall(_) => outputs.clear(),
         }
     }
@@ -87,22 +74,14 @@ fn require(texts: &[String], place: &str, shown: &str) -> Result<(), String> {
     Err(format!("expects `{missing}` in {place}, where this stands: {shown:?}{more}"))
 }
 
-fn text_of(content: &[InputContent]) -> String {
-    let texts = content.iter().filter_map(|part| match part {
-        InputContent::Text(text) => Some(text.as_str()),
-        InputContent::Image { .. } => None,
-    });
-    texts.collect::<Vec<_>>().join("\n")
-}
-
 /// What is written in one thing of the conversation.
 fn words(item: &InputItem) -> String {
     match item {
-        InputItem::UserMessage(content) => text_of(content),
+        InputItem::UserMessage(content) => text_of(content).into_owned(),
         InputItem::AgentMessage(text) => text.clone(),
         InputItem::Reasoning(_) => String::new(),
         InputItem::ToolCall(call) => format!("{} {}", call.name, call.input.text()),
-        InputItem::ToolOutput { output, .. } => output.clone(),
+        InputItem::ToolOutput { output, .. } => text_of(output).into_owned(),
     }
 }
 

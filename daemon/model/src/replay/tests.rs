@@ -44,7 +44,12 @@ fn called(id: &str) -> InputItem {
 
 fn output(id: &str, output: &str) -> InputItem {
     let (call_id, name) = (id.into(), "shell".into());
-    InputItem::ToolOutput { call_id, name, kind: CallKind::Json, output: output.into() }
+    InputItem::ToolOutput {
+        call_id,
+        name,
+        kind: CallKind::Json,
+        output: vec![InputContent::Text(output.into())],
+    }
 }
 
 fn request(input: Vec<InputItem>) -> ModelRequest {

@@ -3,15 +3,17 @@
 
 use std::borrow::Cow;
 
-use model::request::{InputContent, InputItem, ModelRequest};
+use model::request::{InputContent, InputItem, ModelRequest, text_of};
 use protocol::item::OpaqueReasoning;
 use protocol::model::ReasoningEffort;
 use protocol::tool::{ToolCall, ToolSpecification};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::chat::{PROVIDER, REASONING_DETAILS, REASONING_FIELDS, WIRE_API};
-use crate::functions::{arguments, plain, schema};
+use crate::chat::{Chat, REASONING_DETAILS, REASONING_FIELDS};
+use crate::functions::{arguments, has_image, plain, schema};
+use crate::settings::{RequestOptions, Store, ToolCalls};
+use crate::wire_api::WireApi;
 
 /// The body of a request.
 #[derive(Serialize)]
@@ -23,6 +25,18 @@ pub(crate) struct Body<'a> {
     reasoning_effort: Option<&'a ReasoningEffort>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<ResponseFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
     stream: bool,
     stream_options: StreamOptions,
     // Invariant: last. What is added to a conversation changes no byte before.
@@ -66,7 +80,7 @@ enum Message<'a> {
     System { content: &'a str },
     User { content: Content<'a> },
     Assistant(Assistant<'a>),
-    Tool { tool_call_id: &'a str, content: &'a str },
+    Tool { tool_call_id: &'a str, content: Cow<'a, str> },
 }
 
 /// A user's content: one text where it can be, since not every server takes parts.
@@ -80,7 +94,7 @@ enum Content<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
-    Text { text: &'a str },
+    Text { text: Cow<'a, str> },
     ImageUrl { image_url: ImageUrl },
 }
 
@@ -123,8 +137,9 @@ struct CalledFunction<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// For the provider of this id.
-    pub(crate) fn of(request: &'a ModelRequest, provider: &str) -> Self {
+    /// As this API's provider takes it.
+    pub(crate) fn of(request: &'a ModelRequest, options: &'a RequestOptions, api: &Chat) -> Self {
+        let is_single = options.tool_calls == ToolCalls::Single && !request.tools.is_empty();
         let json_schema = |schema| JsonSchema { name: "answer", strict: true, schema };
         Self {
             model: &request.model,
@@ -134,9 +149,15 @@ impl<'a> Body<'a> {
                 .output_schema
                 .as_ref()
                 .map(|schema| ResponseFormat { json_schema: json_schema(schema) }),
+            max_completion_tokens: options.max_output_tokens.filter(|_| is_of_openai(&request.model)),
+            max_tokens: options.max_output_tokens.filter(|_| !is_of_openai(&request.model)),
+            verbosity: options.verbosity.as_deref(),
+            service_tier: options.service_tier.as_deref(),
+            store: (options.store == Store::Allowed).then_some(true),
+            parallel_tool_calls: is_single.then_some(false),
             stream: true,
             stream_options: StreamOptions { include_usage: true },
-            messages: messages(request, provider),
+            messages: messages(request, api),
         }
     }
 }
@@ -148,21 +169,29 @@ impl<'a> Tool<'a> {
     }
 }
 
-fn messages<'a>(request: &'a ModelRequest, provider: &str) -> Vec<Message<'a>> {
+fn messages<'a>(request: &'a ModelRequest, api: &Chat) -> Vec<Message<'a>> {
     let mut messages = Vec::new();
     if !request.instructions.is_empty() {
         messages.push(Message::System { content: &request.instructions });
     }
     let wants_reasoning = wants_reasoning(&request.model);
     let mut said = Assistant::default();
+    // Images of the outputs since the last answer.
+    let mut seen = Vec::new();
     for item in &request.input {
+        if !matches!(item, InputItem::ToolOutput { .. }) {
+            // Outputs of calls that were made together stand together, before what they show.
+            messages.extend(images(&mut seen));
+        }
         let message = match item {
             InputItem::AgentMessage(text) => {
                 said.say(text);
                 continue;
             }
             InputItem::Reasoning(reasoning) => {
-                said.think(reasoning, provider);
+                if api.takes_back(reasoning) {
+                    said.think(reasoning);
+                }
                 continue;
             }
             InputItem::ToolCall(call) => {
@@ -171,14 +200,49 @@ fn messages<'a>(request: &'a ModelRequest, provider: &str) -> Vec<Message<'a>> {
             }
             InputItem::UserMessage(content) => Message::User { content: Content::of(content) },
             InputItem::ToolOutput { call_id, output, name: _, kind: _ } => {
-                Message::Tool { tool_call_id: call_id, content: output }
+                let mut content = text_of(output);
+                if has_image(output) {
+                    seen.extend(shown(call_id, output));
+                    let text = content.to_mut();
+                    text.push_str(if text.is_empty() { IMAGE_FOLLOWS } else { IMAGE_FOLLOWS_TEXT });
+                }
+                Message::Tool { tool_call_id: call_id, content }
             }
         };
         messages.extend(std::mem::take(&mut said).into_message(wants_reasoning));
         messages.push(message);
     }
+    messages.extend(images(&mut seen));
     messages.extend(said.into_message(wants_reasoning));
     messages
+}
+
+/// What stands in a tool's message for an image, which only a user's message can hold.
+const IMAGE_FOLLOWS: &str = "(An image; it follows below.)";
+
+/// The same behind a text.
+const IMAGE_FOLLOWS_TEXT: &str = "\n(An image; it follows below.)";
+
+/// The images of one output, after a word of where they come from.
+fn shown<'a>(call_id: &str, output: &'a [InputContent]) -> impl Iterator<Item = Part<'a>> {
+    let heading = Part::Text { text: format!("What the call `{call_id}` shows:").into() };
+    let is_image = |part: &&InputContent| matches!(part, InputContent::Image { .. });
+    std::iter::once(heading).chain(output.iter().filter(is_image).map(Part::of))
+}
+
+/// The message that shows these images, if there are any.
+fn images<'a>(seen: &mut Vec<Part<'a>>) -> Option<Message<'a>> {
+    let parts = std::mem::take(seen);
+    (!parts.is_empty()).then_some(Message::User { content: Content::Parts(parts) })
+}
+
+/// Whether a model is asked in OpenAI's newer word for how much it may say; the older one is refused there.
+fn is_of_openai(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let is_numbered = |name: &str| {
+        name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    is_numbered(name) || (name.starts_with("gpt-") && !name.starts_with("gpt-oss"))
 }
 
 /// Whether the model refuses a history with a call that has no reasoning, be it empty (DeepSeek API, "Thinking mode",
@@ -195,11 +259,7 @@ impl<'a> Assistant<'a> {
         });
     }
 
-    /// Reasoning of another API or of another provider is left out.
-    fn think(&mut self, reasoning: &'a OpaqueReasoning, provider: &str) {
-        if reasoning.wire_api != WIRE_API || reasoning.item[PROVIDER] != provider {
-            return;
-        }
+    fn think(&mut self, reasoning: &'a OpaqueReasoning) {
         let fields = [&mut self.reasoning_content, &mut self.reasoning];
         for (name, field) in REASONING_FIELDS.into_iter().zip(fields) {
             if let Some(text) = reasoning.item[name].as_str() {
@@ -251,7 +311,7 @@ impl<'a> Content<'a> {
 impl<'a> Part<'a> {
     fn of(content: &'a InputContent) -> Self {
         match content {
-            InputContent::Text(text) => Self::Text { text },
+            InputContent::Text(text) => Self::Text { text: text.into() },
             InputContent::Image { media_type, data } => {
                 Self::ImageUrl { image_url: ImageUrl { url: format!("data:{media_type};base64,{data}") } }
             }

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::iter;
 
-use model::request::{InputContent, InputItem, ModelRequest};
+use model::request::{InputContent, InputItem, ModelRequest, text_of};
 use protocol::model::{ProviderFailureKind, ReasoningEffort, ReasoningSummary};
 use protocol::tool::{ToolCall, ToolSpecification};
 use serde::Serialize;
@@ -12,10 +13,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::functions::{plain, raw_arguments, schema};
+use crate::functions::{has_image, plain, raw_arguments, schema};
 use crate::gemini::schema::{LossySchema, reduced};
 use crate::gemini::signature::Signature;
 use crate::retry::Again;
+use crate::settings::RequestOptions;
 
 /// What stands for the signature of a call that another model made (Gemini API, "Thought signatures", FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -56,6 +58,8 @@ struct Function<'a> {
 #[derive(Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct GenerationConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_config: Option<ThinkingConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,17 +133,17 @@ struct FunctionResponse<'a> {
 
 #[derive(Serialize)]
 struct Output<'a> {
-    output: &'a str,
+    output: Cow<'a, str>,
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn of(request: &'a ModelRequest) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &'a ModelRequest, options: &RequestOptions) -> Result<Self, Failure> {
         let functions = request.tools.iter().map(Function::of).collect::<Result<Vec<_>, _>>()?;
         let instruction = || Instruction { parts: [Part::text(&request.instructions)] };
         Ok(Self {
             system_instruction: (!request.instructions.is_empty()).then(instruction),
             tools: (!functions.is_empty()).then_some([Tools { function_declarations: functions }]),
-            generation_config: GenerationConfig::of(request)?,
+            generation_config: GenerationConfig::of(request, options)?,
             contents: contents(request)?,
         })
     }
@@ -158,7 +162,7 @@ fn refused(what: &str, error: &LossySchema) -> Failure {
 }
 
 impl GenerationConfig {
-    fn of(request: &ModelRequest) -> Result<Self, Failure> {
+    fn of(request: &ModelRequest, options: &RequestOptions) -> Result<Self, Failure> {
         let (effort, summary) = (request.reasoning_effort.as_ref(), request.reasoning_summary.as_ref());
         let response_json_schema = request
             .output_schema
@@ -167,6 +171,7 @@ impl GenerationConfig {
             .transpose()
             .map_err(|error| refused("The form of the answer can't be asked for", &error))?;
         Ok(Self {
+            max_output_tokens: options.max_output_tokens,
             thinking_config: ThinkingConfig::of(Generation::of(&request.model), effort, summary),
             response_mime_type: response_json_schema.is_some().then_some("application/json"),
             response_json_schema,
@@ -270,11 +275,14 @@ fn contents(request: &ModelRequest) -> Result<Vec<Content<'_>>, Failure> {
                 }
             }
             InputItem::ToolOutput { call_id, name, output, kind: _ } => {
-                let part = Part::response(call_id, name, output);
+                let images = output.iter().filter(|part| matches!(part, InputContent::Image { .. }));
+                let parts = iter::once(Part::response(call_id, name, output)).chain(images.map(Part::of));
                 // All responses to what was called at once stand together, and apart from what a person says.
                 match contents.last_mut() {
-                    Some(last) if last.parts.last().is_some_and(Part::is_response) => last.parts.push(part),
-                    _ => contents.push(Content { role: Role::User, parts: vec![part] }),
+                    Some(last) if last.parts.first().is_some_and(Part::is_response) => {
+                        last.parts.extend(parts);
+                    }
+                    _ => contents.push(Content { role: Role::User, parts: parts.collect() }),
                 }
             }
             InputItem::AgentMessage(text) => {
@@ -350,8 +358,13 @@ impl<'a> Part<'a> {
         Ok(Self { kind: PartKind::Call { function_call }, thought_signature })
     }
 
-    fn response(id: &'a str, name: &'a str, output: &'a str) -> Self {
-        let function_response = FunctionResponse { id, name: plain(name), response: Output { output } };
+    /// What a call gave, without its images, which stand behind it.
+    fn response(id: &'a str, name: &'a str, output: &'a [InputContent]) -> Self {
+        let mut text = text_of(output);
+        if text.is_empty() && has_image(output) {
+            text = Cow::Borrowed("(An image; it follows.)");
+        }
+        let function_response = FunctionResponse { id, name: plain(name), response: Output { output: text } };
         Self { kind: PartKind::Response { function_response }, thought_signature: None }
     }
 

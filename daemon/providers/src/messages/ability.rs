@@ -30,6 +30,22 @@ pub(crate) enum Thinking {
     Enabled { budget_tokens: u32 },
 }
 
+/// The smallest budget that the API takes.
+const SMALLEST_BUDGET: u32 = 1024;
+
+impl Thinking {
+    /// The same with room for an answer among so many tokens; `None` if there is none.
+    pub(crate) fn within(self, max_tokens: u32) -> Option<Self> {
+        match self {
+            Self::Adaptive { .. } => Some(self),
+            Self::Enabled { budget_tokens } => {
+                let budget_tokens = budget_tokens.min(max_tokens.saturating_sub(SMALLEST_BUDGET));
+                (budget_tokens >= SMALLEST_BUDGET).then_some(Self::Enabled { budget_tokens })
+            }
+        }
+    }
+}
+
 /// How the model is asked to think, if at all, and its effort, where it knows the word.
 pub(crate) fn thinking<'a>(
     model: &str,
@@ -94,7 +110,7 @@ fn word(effort: &ReasoningEffort) -> &str {
 /// At least 1024 and less than `max_tokens`, as the API wants it.
 fn budget(effort: &ReasoningEffort) -> Thinking {
     let budget_tokens = match effort {
-        ReasoningEffort::Minimal => 1024,
+        ReasoningEffort::Minimal => SMALLEST_BUDGET,
         ReasoningEffort::Low => 4096,
         ReasoningEffort::Medium | ReasoningEffort::Other(_) => 10_000,
         ReasoningEffort::High => 20_000,
@@ -136,6 +152,15 @@ mod tests {
         assert_eq!(thinking("claude-opus-5", None, None), (None, None));
         let hidden = thinking("claude-opus-5", None, Some(&ReasoningSummary::None));
         assert_eq!(hidden, (Some(Thinking::Adaptive { display: Some("omitted") }), None));
+    }
+
+    #[test]
+    fn a_budget_shrinks_with_what_may_be_said() {
+        let within = |max| Thinking::Enabled { budget_tokens: 20_000 }.within(max);
+        assert_eq!(within(64_000), Some(Thinking::Enabled { budget_tokens: 20_000 }));
+        assert_eq!(within(4096), Some(Thinking::Enabled { budget_tokens: 3072 }));
+        assert_eq!(within(2047), None);
+        assert!(Thinking::Adaptive { display: None }.within(1).is_some());
     }
 
     #[test]

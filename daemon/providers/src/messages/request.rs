@@ -8,16 +8,17 @@
 
 use std::borrow::Cow;
 
-use model::request::{InputContent, InputItem, ModelRequest};
+use model::request::{InputContent, InputItem, ModelRequest, text_of};
 use protocol::tool::{ToolCall, ToolSpecification};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::functions::{plain, raw_arguments, schema};
+use crate::functions::{has_image, plain, raw_arguments, schema};
 use crate::messages::WIRE_API;
 use crate::messages::ability::{Thinking, max_tokens, thinking};
+use crate::settings::{RequestOptions, ToolCalls};
 
 /// How many turns of the user are marked.
 const MARKED_TURNS: usize = 2;
@@ -29,11 +30,15 @@ pub(crate) struct Body<'a> {
     max_tokens: u32,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     thinking: Option<Thinking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<OutputConfig<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<ToolChoice>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Block<'a>>,
     // Invariant: last. What is added to a conversation changes no byte before, marks apart. A request that goes on
@@ -62,6 +67,12 @@ struct Tool<'a> {
     input_schema: Cow<'a, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<Mark>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "auto")]
+struct ToolChoice {
+    disable_parallel_tool_use: bool,
 }
 
 #[derive(Serialize)]
@@ -110,9 +121,33 @@ enum Content<'a> {
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
-        #[serde(skip_serializing_if = "str::is_empty")]
-        content: &'a str,
+        #[serde(skip_serializing_if = "Output::is_empty")]
+        content: Output<'a>,
     },
+}
+
+/// What a tool gave: text where it can be, since not every server takes blocks.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    Text(Cow<'a, str>),
+    Blocks(Vec<Block<'a>>),
+}
+
+impl<'a> Output<'a> {
+    fn of(output: &'a [InputContent]) -> Self {
+        if has_image(output) {
+            return Self::Blocks(output.iter().filter_map(Block::of).collect());
+        }
+        Self::Text(text_of(output))
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Blocks(blocks) => blocks.is_empty(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -123,9 +158,12 @@ struct Source<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn of(request: &'a ModelRequest) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &'a ModelRequest, options: &'a RequestOptions) -> Result<Self, Failure> {
         let (effort, summary) = (request.reasoning_effort.as_ref(), request.reasoning_summary.as_ref());
+        let max_tokens = options.max_output_tokens.unwrap_or_else(|| max_tokens(&request.model));
         let (thinking, effort) = thinking(&request.model, effort, summary);
+        let thinking = thinking.and_then(|thinking| thinking.within(max_tokens));
+        let is_single = options.tool_calls == ToolCalls::Single && !request.tools.is_empty();
         let format = request.output_schema.as_ref().map(|schema| Format { schema });
         let mut tools: Vec<_> = request.tools.iter().map(Tool::of).collect();
         if let Some(last) = tools.last_mut() {
@@ -135,11 +173,13 @@ impl<'a> Body<'a> {
         system.iter_mut().for_each(Block::mark);
         Ok(Self {
             model: &request.model,
-            max_tokens: max_tokens(&request.model),
+            max_tokens,
             stream: true,
+            service_tier: options.service_tier.as_deref(),
             thinking,
             output_config: (effort.is_some() || format.is_some()).then_some(OutputConfig { effort, format }),
             tools,
+            tool_choice: is_single.then_some(ToolChoice { disable_parallel_tool_use: true }),
             system,
             messages: messages(&request.input)?,
         })
@@ -167,7 +207,8 @@ fn messages(input: &[InputItem]) -> Result<Vec<Message<'_>>, Failure> {
             }
             InputItem::ToolCall(call) => add(&mut messages, Role::Assistant, [Block::call(call)?]),
             InputItem::ToolOutput { call_id, output, name: _, kind: _ } => {
-                let content = Content::ToolResult { tool_use_id: plain(call_id), content: output };
+                let content =
+                    Content::ToolResult { tool_use_id: plain(call_id), content: Output::of(output) };
                 add(&mut messages, Role::User, [content.into()]);
             }
         }

@@ -2,17 +2,25 @@
 //! are a prefix of the next one's up to the new items, which is what a provider's prompt cache needs. Knows the
 //! format (OpenAI API reference, "Create a model response"), nothing of HTTP.
 
-use model::request::{CallKind, InputContent, InputItem, ModelRequest};
+use std::borrow::Cow;
+
+use model::request::{CallKind, InputContent, InputItem, ModelRequest, text_of};
 use protocol::model::ReasoningSummary;
 use protocol::tool::{CallInput, ToolInput, ToolSpecification};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::responses::WIRE_API;
+use crate::functions::has_image;
+use crate::responses::Responses;
+use crate::settings::{RequestOptions, Store, ToolCalls};
+use crate::wire_api::WireApi;
 
 /// The body of a request.
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
+    /// Only in a message of a WebSocket.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     model: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     instructions: &'a str,
@@ -20,8 +28,14 @@ pub(crate) struct Body<'a> {
     tools: Option<Tools<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<Reasoning<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
     store: bool,
-    stream: bool,
+    /// Only over HTTP; a WebSocket always streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     include: Option<[&'static str; 1]>,
     prompt_cache_key: &'a str,
@@ -48,7 +62,10 @@ struct Reasoning<'a> {
 
 #[derive(Serialize)]
 struct Text<'a> {
-    format: TextFormat<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<TextFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verbosity: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -97,8 +114,16 @@ enum Item<'a> {
     Message { role: &'static str, content: Vec<Content<'a>> },
     FunctionCall { call_id: &'a str, name: &'a str, arguments: &'a str },
     CustomToolCall { call_id: &'a str, name: &'a str, input: &'a str },
-    FunctionCallOutput { call_id: &'a str, output: &'a str },
-    CustomToolCallOutput { call_id: &'a str, output: &'a str },
+    FunctionCallOutput { call_id: &'a str, output: Output<'a> },
+    CustomToolCallOutput { call_id: &'a str, output: Output<'a> },
+}
+
+/// What a tool gave: text where it can be, since not every server takes parts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Output<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<Content<'a>>),
 }
 
 #[derive(Serialize)]
@@ -110,23 +135,33 @@ enum Content<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn of(request: &'a ModelRequest) -> Self {
+    pub(crate) fn of(request: &'a ModelRequest, options: &'a RequestOptions, api: &Responses) -> Self {
         let effort = request.reasoning_effort.as_ref();
         // The provider has no word for none; it tells nothing unless asked.
         let summary = request.reasoning_summary.as_ref().filter(|word| **word != ReasoningSummary::None);
-        let text = |schema| Text { format: TextFormat { name: "answer", strict: true, schema } };
+        let format = request.output_schema.as_ref();
+        let format = format.map(|schema| TextFormat { name: "answer", strict: true, schema });
+        let verbosity = options.verbosity.as_deref();
         Self {
+            kind: None,
             model: &request.model,
             instructions: &request.instructions,
-            tools: Tools::of(&request.tools),
+            tools: Tools::of(&request.tools, options.tool_calls),
             reasoning: (effort.is_some() || summary.is_some()).then_some(Reasoning { effort, summary }),
-            store: false,
-            stream: true,
+            max_output_tokens: options.max_output_tokens,
+            service_tier: options.service_tier.as_deref(),
+            store: options.store == Store::Allowed,
+            stream: Some(true),
             include: thinks(&request.model).then_some(["reasoning.encrypted_content"]),
             prompt_cache_key: &request.cache_key,
-            text: request.output_schema.as_ref().map(text),
-            input: request.input.iter().filter_map(Input::of).collect(),
+            text: (format.is_some() || verbosity.is_some()).then_some(Text { format, verbosity }),
+            input: request.input.iter().filter_map(|item| Input::of(item, api)).collect(),
         }
+    }
+
+    /// The same as the message that asks for an answer over a WebSocket (OpenAI, "WebSocket mode").
+    pub(crate) fn as_message(self) -> Self {
+        Self { kind: Some("response.create"), stream: None, ..self }
     }
 }
 
@@ -138,9 +173,10 @@ fn thinks(model: &str) -> bool {
 }
 
 impl<'a> Tools<'a> {
-    fn of(tools: &'a [ToolSpecification]) -> Option<Self> {
+    fn of(tools: &'a [ToolSpecification], calls: ToolCalls) -> Option<Self> {
         let all = tools.iter().map(Tool::of).collect();
-        (!tools.is_empty()).then_some(Self { tools: all, tool_choice: "auto", parallel_tool_calls: true })
+        let parallel_tool_calls = calls == ToolCalls::Parallel;
+        (!tools.is_empty()).then_some(Self { tools: all, tool_choice: "auto", parallel_tool_calls })
     }
 }
 
@@ -162,11 +198,11 @@ impl<'a> Tool<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// `None` is what another wire API's reasoning is here.
-    fn of(item: &'a InputItem) -> Option<Self> {
+    /// `None` is what reasoning is here that another API or provider made.
+    fn of(item: &'a InputItem, api: &Responses) -> Option<Self> {
         let item = match item {
             InputItem::Reasoning(reasoning) => {
-                return (reasoning.wire_api == WIRE_API).then_some(Self::Reasoning(&reasoning.item));
+                return api.takes_back(reasoning).then_some(Self::Reasoning(&reasoning.item));
             }
             InputItem::UserMessage(content) => {
                 Item::Message { role: "user", content: content.iter().map(Content::of).collect() }
@@ -182,13 +218,22 @@ impl<'a> Input<'a> {
                 }
             }
             InputItem::ToolOutput { call_id, output, kind: CallKind::Json, name: _ } => {
-                Item::FunctionCallOutput { call_id, output }
+                Item::FunctionCallOutput { call_id, output: Output::of(output) }
             }
             InputItem::ToolOutput { call_id, output, kind: CallKind::Freeform, name: _ } => {
-                Item::CustomToolCallOutput { call_id, output }
+                Item::CustomToolCallOutput { call_id, output: Output::of(output) }
             }
         };
         Some(Self::Item(item))
+    }
+}
+
+impl<'a> Output<'a> {
+    fn of(output: &'a [InputContent]) -> Self {
+        if has_image(output) {
+            return Self::Parts(output.iter().map(Content::of).collect());
+        }
+        Self::Text(text_of(output))
     }
 }
 
@@ -206,6 +251,7 @@ impl<'a> Content<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{assert_prefixes, body_with, requests_along, showing};
     use model::request::{CallKind, InputContent};
     use protocol::item::OpaqueReasoning;
     use protocol::model::{ReasoningEffort, ReasoningSummary};
@@ -241,7 +287,12 @@ mod tests {
     }
 
     fn output(id: &str, kind: CallKind) -> InputItem {
-        InputItem::ToolOutput { call_id: id.into(), name: "t".into(), kind, output: "done".into() }
+        InputItem::ToolOutput {
+            call_id: id.into(),
+            name: "t".into(),
+            kind,
+            output: vec![InputContent::Text("done".into())],
+        }
     }
 
     fn reasoning(wire_api: &str) -> InputItem {
@@ -264,7 +315,7 @@ mod tests {
     }
 
     fn text(request: &ModelRequest) -> String {
-        serde_json::to_string(&Body::of(request)).unwrap()
+        serde_json::to_string(&Body::of(request, &RequestOptions::default(), &Responses::new("p"))).unwrap()
     }
 
     const HEAD: &str = concat!(
@@ -339,5 +390,55 @@ mod tests {
             r#""schema":{"type":"object"}}},"input":[]}"#,
         );
         assert_eq!(text(&request), format!("{HEAD}{wanted}"));
+    }
+
+    #[test]
+    fn what_tools_show_stands_in_their_outputs() {
+        let request = ModelRequest { input: showing(), ..request(Vec::new()) };
+        let input = serde_json::from_str::<Value>(&text(&request)).unwrap()["input"].clone();
+        let image =
+            |data: &str| json!({"type": "input_image", "image_url": format!("data:image/png;base64,{data}")});
+        assert_eq!(input[3]["output"], json!([{"type": "input_text", "text": "seen"}, image("aGk=")]));
+        assert_eq!(input[4]["output"], json!([image("aG8=")]));
+        assert_prefixes(&requests_along(&Responses::new("p"), &request));
+    }
+
+    #[test]
+    fn options_are_told() {
+        let options = RequestOptions {
+            max_output_tokens: Some(9),
+            verbosity: Some("low".into()),
+            service_tier: Some("flex".into()),
+            store: Store::Allowed,
+            tool_calls: ToolCalls::Single,
+        };
+        let sent = body_with(&Responses::new("p"), &request(Vec::new()), &options);
+        for wanted in [
+            r#""parallel_tool_calls":false"#,
+            r#""max_output_tokens":9,"service_tier":"flex","store":true,"stream":true"#,
+            r#""text":{"verbosity":"low"},"input":[]"#,
+        ] {
+            assert!(sent.contains(wanted), "{wanted} in {sent}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_websocket_is_the_same_but_for_its_frame() {
+        let (api, options) = (Responses::new("p"), RequestOptions::default());
+        let request = request(conversation());
+        let message = serde_json::to_string(&Body::of(&request, &options, &api).as_message()).unwrap();
+        let wanted = text(&request).replacen('{', "{\"type\":\"response.create\",", 1);
+        assert_eq!(message, wanted.replacen("\"store\":false,\"stream\":true", "\"store\":false", 1));
+    }
+
+    #[test]
+    fn reasoning_goes_back_to_its_provider_only() {
+        let api = Responses::new("p");
+        for (wire_api, expected) in
+            [("responses:p", true), ("responses", true), ("responses:q", false), ("messages", false)]
+        {
+            let InputItem::Reasoning(reasoning) = reasoning(wire_api) else { panic!() };
+            assert_eq!(api.takes_back(&reasoning), expected, "{wire_api}");
+        }
     }
 }

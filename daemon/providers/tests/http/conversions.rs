@@ -102,12 +102,13 @@ async fn step(client: &Arc<dyn ModelClient>, request: &mut ModelRequest) {
                     call_id: call.call_id.clone(),
                     name: call.name.clone(),
                     kind: CallKind::of(&call.input),
-                    output: format!("output of {}", call.call_id),
+                    output: vec![InputContent::Text(format!("output of {}", call.call_id))],
                 });
                 said.push(InputItem::ToolCall(call));
             }
             ModelEvent::Completed { stop, .. } => assert_eq!(stop, StopReason::Finished),
             ModelEvent::TextDelta { .. } | ModelEvent::SummaryDelta { .. } => {}
+            ModelEvent::ReasoningDropped => {}
             retrying @ ModelEvent::Retrying { .. } => panic!("{retrying:?}"),
         }
     }

@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "all of this crate is tests, its helpers too")]
 
+mod apis;
 mod chat;
 mod conversions;
 mod gemini;
 mod messages;
 mod responses;
+mod scenarios;
 mod server;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use model::contract;
 use model::event::ModelEvent;
 use model::request::{InputContent, InputItem, ModelRequest};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use providers::settings::{Key, ProviderError, ProviderSettings, Secret};
+use providers::settings::{Key, ProviderError, ProviderSettings, RequestOptions, Secret, Transport};
 
 use crate::server::{Reply, Server};
 
@@ -41,7 +43,12 @@ fn settings(base_url: String) -> ProviderSettings {
         stream_max_retries: 2,
         stream_idle_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(60),
-        ca_bundle: None,
+        ca_bundles: Vec::new(),
+        client_certificate: None,
+        proxy: None,
+        transport: Transport::Events,
+        recording: None,
+        options: RequestOptions::default(),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::chat::Chat;
 use crate::fixtures::{
-    agent, assert_prefixes, bare_request, body, call, conversation, reasoning, request, requests_along, user,
+    agent, assert_prefixes, bare_request, body, body_with, call, conversation, reasoning, request,
+    requests_along, showing, user,
 };
 use protocol::tool::CallInput;
 use serde_json::json;
@@ -122,4 +123,42 @@ fn some_models_want_reasoning_with_every_call() {
 fn texts_without_an_image_are_one_text() {
     let parts = vec![InputContent::Text("a".into()), InputContent::Text("b".into())];
     assert_eq!(messages_of("m", vec![InputItem::UserMessage(parts)])[0]["content"], "a\n\nb");
+}
+
+#[test]
+fn what_tools_show_stands_behind_all_that_they_say() {
+    let messages = messages_of("m", showing());
+    let roles: Vec<_> = messages.as_array().unwrap().iter().map(|message| message["role"].clone()).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "tool", "user", "assistant", "user"]);
+    assert_eq!(messages[2]["content"], "seen\n(An image; it follows below.)");
+    assert_eq!(messages[3]["content"], "(An image; it follows below.)");
+    let image = |data: &str| json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}});
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let wanted =
+        [text("What the call `c1` shows:"), image("aGk="), text("What the call `c2` shows:"), image("aG8=")];
+    assert_eq!(messages[4]["content"], json!(wanted));
+    assert_prefixes(&requests_along(&chat(), &request("m", showing())));
+}
+
+#[test]
+fn options_are_told_in_the_words_that_each_server_knows() {
+    let options = RequestOptions {
+        max_output_tokens: Some(9),
+        verbosity: Some("low".into()),
+        service_tier: Some("flex".into()),
+        store: Store::Allowed,
+        tool_calls: ToolCalls::Single,
+    };
+    let sent = |model: &str| body_with(&chat(), &request(model, vec![user("hi")]), &options);
+    let rest =
+        r#""verbosity":"low","service_tier":"flex","store":true,"parallel_tool_calls":false,"stream":true"#;
+    assert!(
+        sent("openai/gpt-5").contains(&format!(r#""max_completion_tokens":9,{rest}"#)),
+        "{}",
+        sent("gpt-5")
+    );
+    assert!(sent("o3").contains(r#""max_completion_tokens":9"#));
+    for other in ["qwen3", "gpt-oss-20b", "olmo"] {
+        assert!(sent(other).contains(&format!(r#""max_tokens":9,{rest}"#)), "{}", sent(other));
+    }
 }

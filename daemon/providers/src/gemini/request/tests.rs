@@ -2,14 +2,19 @@
 
 use super::*;
 use crate::fixtures::{
-    agent, assert_prefixes, bare_request, body, call, conversation, output, reasoning, request,
-    requests_along, user,
+    agent, assert_prefixes, bare_request, body, body_with, call, conversation, output, reasoning, request,
+    requests_along, showing, user,
 };
 use crate::gemini::Gemini;
+use crate::settings::RequestOptions;
 use crate::wire_api::WireApi;
 use model::request::CallKind;
 use protocol::tool::CallInput;
 use serde_json::json;
+
+fn gemini() -> Gemini {
+    Gemini::new("https://generativelanguage.googleapis.com/v1beta")
+}
 
 fn signed_call(id: &str) -> InputItem {
     InputItem::Reasoning(Signature::Call { call_id: id, signature: "sig" }.keep())
@@ -37,13 +42,13 @@ fn every_byte_is_as_agreed() {
         r#"{"role":"model","parts":[{"text":"Done"}]},{"role":"user","parts":[{"text":"more"}]}]}"#,
     );
     let request = request("gemini-3-pro", conversation(Some(signed_call("c1"))));
-    assert_eq!(body(&Gemini, &request), wanted);
+    assert_eq!(body(&gemini(), &request), wanted);
 }
 
 #[test]
 fn each_request_is_a_prefix_of_the_next() {
     assert_prefixes(&requests_along(
-        &Gemini,
+        &gemini(),
         &request("gemini-3-pro", conversation(Some(signed_call("c1")))),
     ));
 }
@@ -51,11 +56,11 @@ fn each_request_is_a_prefix_of_the_next() {
 #[test]
 fn what_is_not_asked_for_is_not_sent() {
     let wanted = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#;
-    assert_eq!(body(&Gemini, &bare_request("gemini-3-pro")), wanted);
+    assert_eq!(body(&gemini(), &bare_request("gemini-3-pro")), wanted);
 }
 
 fn sent(request: &ModelRequest) -> Value {
-    serde_json::from_str(&body(&Gemini, request)).unwrap()
+    serde_json::from_str(&body(&gemini(), request)).unwrap()
 }
 
 #[test]
@@ -82,7 +87,7 @@ fn a_tool_that_can_not_be_told_is_refused_by_name() {
     tools[0].input =
         protocol::tool::ToolInput::Json { schema: json!({"properties": {"a": {"not": {"type": "null"}}}}) };
     request.tools = tools.into();
-    let failure = Gemini.body(&request).unwrap_err();
+    let failure = gemini().body(&request, &RequestOptions::default()).unwrap_err();
     assert_eq!((failure.kind, failure.again), (ProviderFailureKind::Rejected, Again::Never));
     let wanted = "The tool `shell` can't be offered: `not` at `/properties/a` of its schema has no counterpart in \
                   the Gemini API";
@@ -146,4 +151,38 @@ fn nothing_is_sent_for_what_holds_nothing() {
     let other = reasoning("responses", json!({"type": "reasoning"}));
     let contents = contents_of("gemini-3-pro", vec![user("a"), other, agent(""), user("b")]);
     assert_eq!(contents.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_tools_show_stands_behind_each_response() {
+    let contents = contents_of("gemini-3-pro", showing());
+    let image = |data: &str| json!({"inlineData": {"mimeType": "image/png", "data": data}});
+    let response = |id: &str, text: &str| json!({"functionResponse": {"id": id, "name": "look", "response": {"output": text}}});
+    let wanted = json!([
+        response("c1", "seen"),
+        image("aGk="),
+        response("c2", "(An image; it follows.)"),
+        image("aG8="),
+    ]);
+    assert_eq!(contents[2]["parts"], wanted);
+    assert_prefixes(&requests_along(&gemini(), &request("gemini-3-pro", showing())));
+}
+
+#[test]
+fn the_most_that_is_said_is_told() {
+    let options = RequestOptions { max_output_tokens: Some(9), ..RequestOptions::default() };
+    let sent = body_with(&gemini(), &bare_request("gemini-3-pro"), &options);
+    assert!(sent.starts_with(r#"{"generationConfig":{"maxOutputTokens":9},"contents""#), "{sent}");
+}
+
+#[test]
+fn a_tool_that_can_not_be_told_is_known_before_it_is_sent() {
+    let tool = |schema| ToolSpecification {
+        name: "odd".into(),
+        description: "Odd".into(),
+        input: protocol::tool::ToolInput::Json { schema },
+    };
+    assert_eq!(gemini().check_tool(&tool(json!({"type": "object"}))), Ok(()));
+    let reason = gemini().check_tool(&tool(json!({"not": {}}))).unwrap_err();
+    assert_eq!(reason, "`not` at `/` of its schema has no counterpart in the Gemini API");
 }

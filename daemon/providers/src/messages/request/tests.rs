@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::fixtures::{
-    agent, assert_prefixes, bare_request, body, call, conversation, output, reasoning, request,
-    requests_along, user,
+    agent, assert_prefixes, bare_request, body, body_with, call, conversation, output, reasoning, request,
+    requests_along, showing, user,
 };
 use crate::messages::Messages;
 use model::request::CallKind;
@@ -129,4 +129,36 @@ fn only_reasoning_of_this_api_is_sent_and_unchanged() {
         agent("b"),
     ]);
     assert_eq!(messages[1]["content"], json!([redacted, {"type": "text", "text": "b"}]));
+}
+
+#[test]
+fn what_tools_show_stands_in_their_results() {
+    let messages = messages_of(showing());
+    let image = |data: &str| json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}});
+    let results = &messages[2]["content"];
+    assert_eq!(results[0]["content"], json!([{"type": "text", "text": "seen"}, image("aGk=")]));
+    assert_eq!(results[1]["content"], json!([image("aG8=")]));
+    let requests = requests_along(&Messages, &request("claude-opus-5", showing()));
+    assert_prefixes(&requests.iter().map(|text| text.replace(MARK, "")).collect::<Vec<_>>());
+}
+
+#[test]
+fn options_are_told_as_far_as_there_are_words() {
+    let options = RequestOptions {
+        max_output_tokens: Some(4096),
+        verbosity: Some("low".into()),
+        service_tier: Some("standard_only".into()),
+        tool_calls: ToolCalls::Single,
+        ..RequestOptions::default()
+    };
+    let sent: Value = serde_json::from_str(&body_with(
+        &Messages,
+        &request("claude-sonnet-4-5", vec![user("hi")]),
+        &options,
+    ))
+    .unwrap();
+    assert_eq!((&sent["max_tokens"], &sent["thinking"]["budget_tokens"]), (&json!(4096), &json!(3072)));
+    assert_eq!(sent["service_tier"], "standard_only");
+    assert_eq!(sent["tool_choice"], json!({"type": "auto", "disable_parallel_tool_use": true}));
+    assert!(sent.get("verbosity").is_none() && sent.get("store").is_none());
 }

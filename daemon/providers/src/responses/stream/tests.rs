@@ -1,6 +1,7 @@
 //! Streams as they are recorded, whole and cut.
 
 use super::*;
+use crate::fixtures::assert_robust;
 use crate::retry::Again;
 use crate::sse::Events;
 use bytes::Bytes;
@@ -11,26 +12,30 @@ use protocol::model::ProviderFailureKind;
 /// An answer with everything in it, as the provider sends it.
 const RECORDED: &str = include_str!("recorded.txt");
 
+fn decoder() -> Decoder {
+    Decoder::new("responses:p".into())
+}
+
 /// The events of a stream that comes in these pieces.
 async fn read(pieces: Vec<&[u8]>) -> Vec<ModelEvent> {
     let pieces: Vec<_> = pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     let mut events = Events::new(stream::iter(pieces).boxed());
-    let mut decoder = Decoder::default();
-    let mut all = Vec::new();
+    let mut decoder = decoder();
+    let mut all = VecDeque::new();
     while let Some(data) = events.next().await {
-        all.extend(decoder.event(&data.unwrap()).unwrap());
+        decoder.take(&data.unwrap(), &mut all).unwrap();
     }
-    all
+    all.into()
 }
 
 /// What a few events mean, given without their frame.
 fn decode(events: &[&str]) -> Result<Vec<ModelEvent>, Failure> {
-    let mut decoder = Decoder::default();
-    let mut all = Vec::new();
+    let mut decoder = decoder();
+    let mut all = VecDeque::new();
     for event in events {
-        all.extend(decoder.event(event)?);
+        decoder.take(event, &mut all)?;
     }
-    Ok(all)
+    Ok(all.into())
 }
 
 fn failure(event: &str) -> Failure {
@@ -53,7 +58,7 @@ async fn a_recorded_answer_is_understood() {
     });
     let reasoning = OutputItem::Reasoning {
         summary: "**Look**\n\nThen act".into(),
-        opaque: Some(OpaqueReasoning { wire_api: "responses".into(), item: opaque }),
+        opaque: Some(OpaqueReasoning { wire_api: "responses:p".into(), item: opaque }),
     };
     let wanted = vec![
         summary("**Look"),
@@ -207,4 +212,63 @@ fn what_can_not_be_read_is_malformed() {
         assert_eq!((failure.kind, failure.again), (ProviderFailureKind::Malformed, Again::Never), "{event}");
         assert!(failure.message.contains(wanted), "{}", failure.message);
     }
+}
+
+#[test]
+fn no_event_that_is_missing_twice_or_early_breaks_the_answer() {
+    assert_robust(&decoder(), RECORDED);
+}
+
+const COMPLETED: &str = r#"{"type":"response.completed","response":{}}"#;
+
+#[test]
+fn text_that_only_the_whole_output_has_is_filled_in() {
+    let whole = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"text":"Hello"}]}}"#;
+    let delta =
+        |text: &str| format!(r#"{{"type":"response.output_text.delta","output_index":0,"delta":"{text}"}}"#);
+    let said = |text: &str| ModelEvent::TextDelta { index: 0, text: text.into() };
+    let message = ModelEvent::OutputItem { index: 0, item: OutputItem::Message("Hello".into()) };
+    assert_eq!(decode(&[whole]), Ok(vec![message.clone()]));
+    assert_eq!(decode(&[&delta("Hel"), whole]), Ok(vec![said("Hel"), said("lo"), message.clone()]));
+    assert_eq!(
+        decode(&[&delta("Hello"), whole, whole, &delta("!")]),
+        Ok(vec![said("Hello"), message.clone()])
+    );
+    // Only deltas, and then the end.
+    let events = decode(&[&delta("Hello"), COMPLETED]).unwrap();
+    assert_eq!(events[..2], [said("Hello"), message]);
+}
+
+#[test]
+fn all_at_the_end_is_all_the_same() {
+    let end = r#"{"type":"response.completed","response":{"output":[
+        {"type":"message","content":[{"text":"Hi"}]},
+        {"type":"function_call","call_id":"c","name":"t","arguments":"{}"}]}}"#;
+    let events = decode(&[r#"{"type":"response.created"}"#, r#"{"type":"response.created"}"#, end]).unwrap();
+    let items: Vec<_> = events.iter().map(|event| matches!(event, ModelEvent::OutputItem { .. })).collect();
+    assert_eq!(items, [true, true, false]);
+}
+
+#[test]
+fn a_call_that_breaks_off_at_the_end_is_an_answer_cut_by_length() {
+    let call = |index: u32| {
+        format!(
+            r#"{{"type":"response.output_item.done","output_index":{index},"item":
+            {{"type":"function_call","call_id":"c{index}","name":"t","arguments":"{{\"a\": \"b"}}}}"#
+        )
+    };
+    let events = decode(&[&call(0), COMPLETED]).unwrap();
+    let stop = StopReason::Stopped("max_output_tokens".into());
+    assert_eq!(events, [ModelEvent::Completed { usage: Usage::default(), stop }]);
+    // The first of two is what the model wrote; the tool says what is wrong with it.
+    let events = decode(&[&call(0), &call(1), COMPLETED]).unwrap();
+    assert!(matches!(&events[..], [ModelEvent::OutputItem { index: 0, .. }, ModelEvent::Completed { .. }]));
+}
+
+#[test]
+fn a_numbered_event_that_comes_twice_counts_once() {
+    let delta = r#"{"type":"response.output_text.delta","output_index":0,"delta":"ha","sequence_number":4}"#;
+    let unnumbered = r#"{"type":"response.output_text.delta","output_index":0,"delta":"ha"}"#;
+    assert_eq!(decode(&[delta, delta]).unwrap().len(), 1);
+    assert_eq!(decode(&[unnumbered, unnumbered]).unwrap().len(), 2);
 }
