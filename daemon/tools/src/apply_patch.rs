@@ -12,7 +12,9 @@ use protocol::tool::{CallInput, Grammar, ToolCall, ToolInput, ToolSpecification}
 use serde::Deserialize;
 
 use crate::changes::{self, Applied};
+use crate::exec_command;
 use crate::patch::heredoc::{Recognised, recognise};
+use crate::seen::SeenFiles;
 use crate::shell;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
@@ -78,7 +80,8 @@ pub(crate) fn from_shell(call: &ToolCall, argv: &[String], cwd: &Path) -> Option
 /// Why it was not applied, and what was changed all the same.
 pub fn apply_by_hand(patch: &str, cwd: &Path, mode: Mode) -> Result<String, PatchError> {
     let patch = changes::read(patch)?;
-    changes::carry_out(&patch, cwd, &Arc::new(unrestricted()), mode).map(|applied| applied.summary)
+    changes::carry_out(&patch, cwd, &Arc::new(unrestricted()), &SeenFiles::default(), mode)
+        .map(|applied| applied.summary)
 }
 
 fn item(call: &ToolCall, patch: &str, folder: &Path) -> ItemBody {
@@ -132,11 +135,16 @@ async fn run(mut change: FileChange, context: RunContext) -> RunOutcome {
     RunOutcome { status, body: ItemBody::FileChange(change) }
 }
 
-/// Carries out the patch in a call of this tool or of the shell.
+/// Carries out the patch in a call of this tool or of one that runs commands.
 fn carry_out(call: &ToolCall, context: &RunContext) -> Result<Applied, String> {
     let text = |error: &dyn std::error::Error| error.to_string();
-    let (patch, folder) = if call.name == shell::NAME {
-        let command = shell::understand(call, &context.cwd, "sh").map_err(|error| text(&error))?;
+    let from_shell = match &*call.name {
+        shell::NAME => Some(shell::understand(call, &context.cwd, "sh")),
+        exec_command::NAME => Some(exec_command::understand(call, &context.cwd, "sh")),
+        _ => None,
+    };
+    let (patch, folder) = if let Some(command) = from_shell {
+        let command = command.map_err(|error| text(&error))?;
         match recognise(&command.argv) {
             Some(Recognised::Call { folder, patch }) => (patch.into(), command.cwd.join(folder)),
             Some(Recognised::BarePatch) | None => return Err("The command is no patch".to_owned()),
@@ -145,7 +153,9 @@ fn carry_out(call: &ToolCall, context: &RunContext) -> Result<Applied, String> {
         (input(call).map_err(|error| text(&error))?, context.cwd.to_path_buf())
     };
     let patch = changes::read(&patch).map_err(|error| text(&error))?;
-    changes::carry_out(&patch, &folder, &context.profile, Mode::AllOrNothing).map_err(|error| text(&error))
+    let seen = context.belongings.seen();
+    changes::carry_out(&patch, &folder, &context.profile, seen, Mode::AllOrNothing)
+        .map_err(|error| text(&error))
 }
 
 #[cfg(test)]

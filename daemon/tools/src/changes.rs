@@ -8,11 +8,13 @@ use protocol::item::{ChangeKind, ChangedFile};
 use protocol::profile::Profile;
 use workspace::files::{CommitError, Draft, FileError};
 use workspace::path::normalise;
+use workspace::sight::Sight;
 
 use crate::patch::apply::{Misfit, apply};
 use crate::patch::diff;
 use crate::patch::parse::{ParseError, parse};
 use crate::patch::section::{Action, Hunk, Patch, Section};
+use crate::seen::SeenFiles;
 
 /// What happens if a section of a patch can't be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,24 +96,32 @@ pub(crate) fn preview(patch: &Patch, cwd: &Path) -> Vec<ChangedFile> {
         let diff = match &section.action {
             Action::Add { content } => diff::unified(b"", content.as_bytes()),
             Action::Delete => String::new(),
-            Action::Update { hunks, .. } => diff::bounded(hunks.iter().map(as_written).collect()),
+            Action::Update { hunks, .. } => all_as_written(hunks),
         };
         changed_file(section, cwd, diff)
     };
     patch.sections.iter().map(preview).collect()
 }
 
-/// Carries a patch out. Relative paths start from this folder.
+/// Carries a patch out. Relative paths start from this folder. Says which files are not what they were when they
+/// were last seen, and sees them anew.
 pub(crate) fn carry_out(
     patch: &Patch,
     cwd: &Path,
     profile: &Arc<Profile>,
+    seen: &SeenFiles,
     mode: Mode,
 ) -> Result<Applied, PatchError> {
     let mut changes = Vec::new();
+    let mut surprises = Vec::new();
     let mut draft = Draft::new(Arc::clone(profile));
     for (index, section) in patch.sections.iter().enumerate() {
         let planned = plan(&mut draft, cwd, section).and_then(|change| {
+            if let Some((real, stamp)) = draft.stamp(&cwd.join(&section.path))
+                && seen.is_changed(&real, &stamp)
+            {
+                surprises.push(section.path.clone());
+            }
             if mode == Mode::Sequential {
                 std::mem::replace(&mut draft, Draft::new(Arc::clone(profile))).commit()?;
             }
@@ -126,6 +136,15 @@ pub(crate) fn carry_out(
     draft.commit().map_err(Problem::from)?;
     let mut summary = vec!["Success. Updated the following files:".to_owned()];
     summary.extend(summary_lines(&patch.sections));
+    surprises.dedup();
+    summary.extend(surprises.iter().map(|path| {
+        format!("Note: {path} had been changed by something else since it was last read; read it again.")
+    }));
+    let sight = Sight::new(Arc::clone(profile));
+    let paths = changes.iter().flat_map(|change| [Some(&change.path), change.moved_to.as_ref()]).flatten();
+    for (real, stamp) in paths.filter_map(|path| sight.stamp(path)) {
+        seen.note(real, stamp);
+    }
     Ok(Applied { changes, summary: summary.join("\n") })
 }
 
@@ -155,7 +174,11 @@ fn plan(draft: &mut Draft, cwd: &Path, section: &Section) -> Result<ChangedFile,
             let text = std::str::from_utf8(&old);
             let text = text.map_err(|source| Problem::NotText { path: name.clone(), line, source })?;
             let new = apply(&section.path, text, hunks)?.into_bytes();
-            let diff = diff::unified(&old, &new);
+            let diff = if diff::is_too_large(&old, &new) {
+                all_as_written(hunks)
+            } else {
+                diff::unified(&old, &new)
+            };
             let written = match move_to {
                 Some(to) => draft.move_file(&path, &cwd.join(to), new),
                 None => draft.write(&path, new),
@@ -187,6 +210,11 @@ fn changed_file(section: &Section, cwd: &Path, diff: String) -> ChangedFile {
     };
     let moved_to = moved_to.filter(|to| *to != path);
     ChangedFile { path, kind, moved_to, diff }
+}
+
+/// Hunks as the patch has them, bounded.
+fn all_as_written(hunks: &[Hunk]) -> String {
+    diff::bounded(hunks.iter().map(as_written).collect())
 }
 
 /// A hunk as the patch has it.

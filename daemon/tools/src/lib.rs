@@ -7,17 +7,44 @@
 //! within a profile that it is given; it always ends. The `registry` holds the tools by name, and gives an item
 //! to the runtime that it belongs to, whichever call it came from.
 //!
-//! `shell` runs commands through the crate `sandbox`, with `output` keeping what they print in bounds.
-//! `apply_patch` changes files: `patch` is its format, `changes` carries a patch out through the crate
-//! `workspace`. A patch that a model gives to the shell becomes the same item.
+//! `standard` puts together those that every session has. `shell` runs a command to its end through the crate
+//! `sandbox`, with `output` keeping what it prints in bounds and `plain` making it harmless. `exec_command` starts one
+//! that may go on and `write_stdin` goes back to it; `processes` keeps them. `apply_patch` changes files: `patch` is its
+//! format, `changes` carries a patch out through the crate `workspace`. A patch that a model gives to the shell becomes
+//! the same item. `read_file`, `list_dir`, `grep`, `find_files` and `view_image` look at files, also through
+//! `workspace`, which asks the profile about each. These and the tools that ask a person are each a `function`, with
+//! its `arguments` as one type; every tool has its description in an `.md` of its name.
+//!
+//! What a session's tools keep between calls, processes and the files that were `seen`, are its `belongings`. The
+//! session owns them, so nothing of them is within reach of another one, and they end with it.
+//!
+//! Where the profile opens the network by rule, `network` decides about the connections of a command.
 //!
 //! What is wrong with a call is a `CallError`, or a message in the item; both are for the model. Nothing here
 //! knows of sessions, of providers, or decides what is allowed.
 
 pub mod apply_patch;
+mod arguments;
+pub mod belongings;
 mod changes;
+mod exec_command;
+mod find_files;
+mod function;
+mod grep;
+mod list_dir;
+mod network;
 pub mod output;
 mod patch;
+mod plain;
+mod processes;
+mod read_file;
 pub mod registry;
+mod request_permissions;
+mod request_user_input;
+mod seen;
 pub mod shell;
+pub mod standard;
 pub mod tool;
+mod update_plan;
+mod view_image;
+mod write_stdin;

@@ -1,9 +1,14 @@
 //! Bounds the output of a command: the head and the tail in memory, the whole in a spool, and a stream of
 //! readable pieces for people who watch. Knows nothing of processes.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use protocol::ids::BlobId;
 use protocol::item::CommandOutput;
+
+use crate::plain;
 
 /// Bytes kept of the beginning.
 pub const HEAD_BYTES: usize = 16 * 1024;
@@ -16,6 +21,9 @@ pub const WATCHED_BYTES: u64 = 256 * 1024;
 pub trait Spools: Send + Sync {
     /// Opens a spool.
     fn open(&self) -> BoxFuture<'_, std::io::Result<Box<dyn Spool>>>;
+
+    /// What a spool of the same session kept; `None` if it kept none of that name.
+    fn read<'a>(&'a self, blob: &'a BlobId) -> BoxFuture<'a, std::io::Result<Option<Vec<u8>>>>;
 }
 
 /// A growing payload. Dropping it unfinished removes it.
@@ -26,15 +34,43 @@ pub trait Spool: Send {
     fn finish(self: Box<Self>) -> BoxFuture<'static, std::io::Result<BlobId>>;
 }
 
-/// Collects an output of any length in bounded memory.
-pub struct Collector<'a> {
-    spools: &'a dyn Spools,
+/// Bytes kept of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of the beginning.
+    pub head: usize,
+    /// Of the end.
+    pub tail: usize,
+}
+
+/// Bytes of a text that make a token, roughly.
+const BYTES_PER_TOKEN: usize = 4;
+
+impl Room {
+    /// What a model is shown of a command.
+    pub const DEFAULT: Self = Self { head: HEAD_BYTES, tail: TAIL_BYTES };
+
+    /// About so many tokens, but no more than a few times the usual.
+    #[must_use]
+    pub fn of_tokens(tokens: u32) -> Self {
+        let bytes =
+            (tokens as usize).saturating_mul(BYTES_PER_TOKEN).clamp(256, 4 * (HEAD_BYTES + TAIL_BYTES));
+        Self { head: bytes / 2, tail: bytes - bytes / 2 }
+    }
+}
+
+/// Collects an output of any length in bounded memory. What it gives is harmless to models and terminals; the
+/// spool has the bytes as they came.
+pub struct Collector {
+    spools: Arc<dyn Spools>,
+    room: Room,
     spool: SpoolState,
     head: Vec<u8>,
-    tail: std::collections::VecDeque<u8>,
+    tail: VecDeque<u8>,
     total: u64,
     shown: u64,
     decoder: Decoder,
+    pieces: plain::Pieces,
 }
 
 enum SpoolState {
@@ -45,18 +81,20 @@ enum SpoolState {
     Failed,
 }
 
-impl<'a> Collector<'a> {
+impl Collector {
     /// Starts empty.
     #[must_use]
-    pub fn new(spools: &'a dyn Spools) -> Self {
+    pub fn new(spools: Arc<dyn Spools>, room: Room) -> Self {
         Self {
             spools,
+            room,
             spool: SpoolState::Unneeded,
             head: Vec::new(),
-            tail: std::collections::VecDeque::new(),
+            tail: VecDeque::new(),
             total: 0,
             shown: 0,
             decoder: Decoder::default(),
+            pieces: plain::Pieces::default(),
         }
     }
 
@@ -64,18 +102,33 @@ impl<'a> Collector<'a> {
     pub async fn push(&mut self, bytes: &[u8]) -> String {
         self.total += bytes.len() as u64;
         self.spill(bytes).await;
-        let room = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
+        let Room { head, tail } = self.room;
+        let room = head.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
         let rest = &bytes[room..];
-        let kept = &rest[rest.len().saturating_sub(TAIL_BYTES)..];
-        let excess = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        let kept = &rest[rest.len().saturating_sub(tail)..];
+        let excess = (self.tail.len() + kept.len()).saturating_sub(tail);
         self.tail.drain(..excess);
         self.tail.extend(kept);
         if self.shown >= WATCHED_BYTES {
             return String::new();
         }
         self.shown += bytes.len() as u64;
-        self.decoder.push(bytes)
+        self.pieces.push(&self.decoder.push(bytes))
+    }
+
+    /// Keeps so much from now on. What was kept already is cut to it.
+    pub fn resize(&mut self, room: Room) {
+        // What the head does not hold any more belongs to the tail.
+        let excess = self.head.split_off(room.head.min(self.head.len()));
+        for byte in excess.into_iter().rev() {
+            self.tail.push_front(byte);
+        }
+        let too_much = self.tail.len().saturating_sub(room.tail);
+        if self.total > (self.head.len() + self.tail.len()) as u64 || too_much == 0 {
+            self.tail.drain(..too_much);
+            self.room = room;
+        }
     }
 
     /// The outcome.
@@ -85,11 +138,9 @@ impl<'a> Collector<'a> {
         let tail: Vec<u8> = self.tail.into();
         let (head, tail) = if omitted_bytes == 0 {
             let whole = [self.head, tail].concat();
-            (String::from_utf8_lossy(&whole).into_owned(), String::new())
+            (harmless(&whole), String::new())
         } else {
-            let head = trim_partial_end(&self.head);
-            let tail = trim_partial_start(&tail);
-            (String::from_utf8_lossy(head).into_owned(), String::from_utf8_lossy(tail).into_owned())
+            (harmless(trim_partial_end(&self.head)), harmless(trim_partial_start(&tail)))
         };
         let blob = match self.spool {
             SpoolState::Open(spool) if omitted_bytes > 0 => match spool.finish().await {
@@ -107,7 +158,7 @@ impl<'a> Collector<'a> {
     /// Keeps the whole, from the moment on that head and tail do not hold it any more.
     async fn spill(&mut self, bytes: &[u8]) {
         if let SpoolState::Unneeded = self.spool
-            && self.head.len() + self.tail.len() + bytes.len() > HEAD_BYTES + TAIL_BYTES
+            && self.head.len() + self.tail.len() + bytes.len() > self.room.head + self.room.tail
         {
             self.spool = match self.open_with_what_was_kept().await {
                 Ok(spool) => SpoolState::Open(spool),
@@ -127,6 +178,10 @@ impl<'a> Collector<'a> {
         spool.write(self.tail.make_contiguous()).await?;
         Ok(spool)
     }
+}
+
+fn harmless(bytes: &[u8]) -> String {
+    plain::spoken(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
 fn failed(error: &std::io::Error) -> SpoolState {
@@ -178,7 +233,7 @@ impl Decoder {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     /// Keeps the spooled bytes in memory.
     #[derive(Clone, Default)]
@@ -188,6 +243,12 @@ pub(crate) mod tests {
         fn open(&self) -> BoxFuture<'_, std::io::Result<Box<dyn Spool>>> {
             let spool = self.clone();
             Box::pin(async move { Ok(Box::new(spool) as Box<dyn Spool>) })
+        }
+
+        fn read<'a>(&'a self, blob: &'a BlobId) -> BoxFuture<'a, std::io::Result<Option<Vec<u8>>>> {
+            let is_known = blob.0 == "sha256:test";
+            let bytes = is_known.then(|| self.0.lock().expect("lock").clone());
+            Box::pin(async move { Ok(bytes) })
         }
     }
 
@@ -204,7 +265,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn short_output_is_kept_whole_and_not_spooled() {
         let spools = MemorySpools::default();
-        let mut collector = Collector::new(&spools);
+        let mut collector = Collector::new(Arc::new(spools.clone()), Room::DEFAULT);
         assert_eq!(collector.push(b"hello ").await, "hello ");
         assert_eq!(collector.push(b"world").await, "world");
         let output = collector.finish().await;
@@ -216,7 +277,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn long_output_keeps_head_and_tail_and_spools_all() {
         let spools = MemorySpools::default();
-        let mut collector = Collector::new(&spools);
+        let mut collector = Collector::new(Arc::new(spools.clone()), Room::DEFAULT);
         let mut all = Vec::new();
         for number in 0..20_000_u32 {
             let line = format!("line {number}\n");
@@ -235,7 +296,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn one_huge_piece_is_bounded_too() {
         let spools = MemorySpools::default();
-        let mut collector = Collector::new(&spools);
+        let mut collector = Collector::new(Arc::new(spools.clone()), Room::DEFAULT);
         collector.push(&vec![b'x'; 1_000_000]).await;
         let output = collector.finish().await;
         assert_eq!((output.head.len(), output.tail.len()), (HEAD_BYTES, TAIL_BYTES));

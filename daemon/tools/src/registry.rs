@@ -17,8 +17,22 @@ pub struct Registry {
     changes: Arc<dyn Tool>,
 }
 
+/// A tool as a person asks about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// What the model is told.
+    pub specification: ToolSpecification,
+    /// Whether its calls change nothing.
+    pub is_read_only: bool,
+    /// What the specification costs with each request; an estimate.
+    pub tokens: usize,
+}
+
+/// Bytes of JSON that make a token, roughly.
+const BYTES_PER_TOKEN: usize = 4;
+
 impl Registry {
-    /// Holds the tool that runs commands, the one that changes files, and all others.
+    /// Holds the tool that runs the commands of tools that are gone, the one that changes files, and all others.
     #[must_use]
     pub fn new(commands: Arc<dyn Tool>, changes: Arc<dyn Tool>, others: Vec<Arc<dyn Tool>>) -> Self {
         let tools: Vec<_> = [Arc::clone(&commands), Arc::clone(&changes)]
@@ -55,10 +69,11 @@ impl Registry {
     #[must_use]
     pub fn run(&self, body: ItemBody, context: RunContext) -> Option<BoxFuture<'static, RunOutcome>> {
         let tool = match &body {
-            ItemBody::Command(_) => &self.commands,
+            ItemBody::Command(command) => self.find(&command.call.name).unwrap_or(&self.commands),
             // A patch that came through the shell is carried out as what it is.
             ItemBody::FileChange(_) => &self.changes,
             ItemBody::ToolCall(other) => self.find(&other.call.name)?,
+            ItemBody::Plan(plan) => self.find(&plan.call.name)?,
             ItemBody::UserMessage(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::Reasoning(_)
@@ -66,6 +81,26 @@ impl Registry {
             | ItemBody::Unknown(_) => return None,
         };
         Some(tool.run(body, context))
+    }
+
+    /// All tools, in the order that the model sees.
+    #[must_use]
+    pub fn listing(&self) -> Vec<Listing> {
+        let list = |(specification, tool): &(ToolSpecification, Arc<dyn Tool>)| {
+            let bytes = serde_json::to_string(specification).map_or(0, |text| text.len());
+            Listing {
+                specification: specification.clone(),
+                is_read_only: tool.is_read_only(),
+                tokens: bytes.div_ceil(BYTES_PER_TOKEN),
+            }
+        };
+        self.tools.iter().map(list).collect()
+    }
+
+    /// Whether an item changes nothing, so that it may run beside others like it.
+    #[must_use]
+    pub fn is_read_only(&self, body: &ItemBody) -> bool {
+        body.call().and_then(|call| self.find(&call.name)).is_some_and(|tool| tool.is_read_only())
     }
 
     fn find(&self, name: &str) -> Option<&Arc<dyn Tool>> {

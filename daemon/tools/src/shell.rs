@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody, ItemStatus};
+use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody, ItemStatus, Refusal};
 use protocol::tool::{CallInput, ToolCall, ToolInput, ToolSpecification};
-use sandbox::{CommandRequest, Exit, Launcher, Limits, Output, SandboxError, Stdin};
+use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, SandboxError, Stdin};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
 use crate::apply_patch;
-use crate::output::Collector;
+use crate::network;
+use crate::output::{Collector, Room};
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
 /// The tool's name.
@@ -59,9 +60,13 @@ impl Shell {
     /// Uses this launcher.
     #[must_use]
     pub fn new(launcher: Arc<Launcher>) -> Self {
-        let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
-        Self { launcher, shell }
+        Self { launcher, shell: path() }
     }
+}
+
+/// The shell that scripts are for.
+pub(crate) fn path() -> &'static str {
+    if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" }
 }
 
 impl Tool for Shell {
@@ -133,6 +138,8 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
         cwd: arguments.workdir.map_or_else(|| cwd.to_owned(), |folder| cwd.join(folder)),
         is_escalated: arguments.escalate,
         justification: arguments.justification,
+        has_terminal: false,
+        process_id: None,
         timeout_ms: arguments.timeout_ms,
         output_so_far: String::new(),
         outcome: None,
@@ -144,17 +151,18 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
     let started = Instant::now();
     let timeout = command.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT);
     let (status, outcome) = match execute(launcher, &command, &context, timeout).await {
-        Ok((exit, output)) => {
+        Ok(Executed { exit, output, refusals }) => {
             let status = match exit {
                 CommandExit::Code { code: 0 } => ItemStatus::Completed,
                 CommandExit::Interrupted => ItemStatus::Interrupted,
                 CommandExit::Code { .. }
                 | CommandExit::Signal { .. }
                 | CommandExit::TimedOut { .. }
+                | CommandExit::GoesOn
                 | CommandExit::Unknown(_) => ItemStatus::Failed,
             };
             let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            (status, Some(CommandOutcome { exit, duration_ms, output }))
+            (status, Some(CommandOutcome { exit, duration_ms, output, refusals }))
         }
         Err(error) => {
             command.message = Some(error.to_string());
@@ -165,12 +173,19 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
     RunOutcome { status, body: ItemBody::Command(command) }
 }
 
+/// What came of a command.
+struct Executed {
+    exit: CommandExit,
+    output: CommandOutput,
+    refusals: Vec<Refusal>,
+}
+
 async fn execute(
     launcher: &Launcher,
     command: &Command,
     context: &RunContext,
     timeout: Duration,
-) -> Result<(CommandExit, CommandOutput), SandboxError> {
+) -> Result<Executed, SandboxError> {
     let mut process = launcher
         .spawn(CommandRequest {
             argv: command.argv.iter().map(OsString::from).collect(),
@@ -179,10 +194,12 @@ async fn execute(
             profile: context.profile.as_ref().clone(),
             stdin: Stdin::Null,
             output: Output::Piped,
-            limits: Limits::default(),
+            proxy: network::proxy(&context.profile),
+            interception: Interception::Off,
         })
         .await?;
-    let mut collector = Collector::new(&*context.spools);
+    let _proxy = network::serve(&mut process, context);
+    let mut collector = Collector::new(Arc::clone(&context.spools), Room::DEFAULT);
     let mut buffer = vec![0_u8; 64 * 1024];
     let mut ended_early = None;
     let deadline = tokio::time::sleep(timeout);
@@ -224,7 +241,8 @@ async fn execute(
         Exit::Code(code) => CommandExit::Code { code },
         Exit::Signal(signal) => CommandExit::Signal { signal },
     };
-    Ok((ended_early.unwrap_or(exit), collector.finish().await))
+    let refusals = process.refusals().to_vec();
+    Ok(Executed { exit: ended_early.unwrap_or(exit), output: collector.finish().await, refusals })
 }
 
 /// An argument vector as a person would type it.

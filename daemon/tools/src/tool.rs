@@ -8,17 +8,24 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use policy::decision::Action;
 use protocol::item::{ItemBody, ItemStatus};
-use protocol::profile::Profile;
+use protocol::profile::{NetworkProtocol, Profile};
+use protocol::question::{Decision, QuestionKind};
 use protocol::tool::{ToolCall, ToolSpecification};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::belongings::Belongings;
 use crate::output::Spools;
 
 /// A tool of the first set or any other.
 pub trait Tool: Send + Sync {
     /// What the model is told of it.
     fn specification(&self) -> ToolSpecification;
+
+    /// Whether its calls change nothing, so that they may run side by side.
+    fn is_read_only(&self) -> bool {
+        false
+    }
 
     /// Understands a call. Pure: reads no file, starts nothing.
     ///
@@ -52,6 +59,42 @@ pub enum CallError {
     },
 }
 
+/// Asks a person on behalf of a tool that runs.
+pub trait Asker: Send + Sync {
+    /// Asks, and waits: for the answer, or for `Deny` when nobody can give one, or the question expired or was
+    /// withdrawn. Dropping the future withdraws it.
+    fn ask(&self, kind: QuestionKind, reason: String) -> BoxFuture<'_, Decision>;
+}
+
+/// Nobody can be asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NobodyToAsk;
+
+impl Asker for NobodyToAsk {
+    fn ask(&self, _kind: QuestionKind, _reason: String) -> BoxFuture<'_, Decision> {
+        let message = Some("Nobody can be asked here".to_owned());
+        Box::pin(std::future::ready(Decision::Deny { message }))
+    }
+}
+
+/// What a tool that runs tells of beside its output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A command reached out into the network, or tried to.
+    Connection {
+        /// How.
+        protocol: NetworkProtocol,
+        /// The host as the command named it; bounded.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Whether it was let through.
+        is_allowed: bool,
+        /// The rule, the answer or the reason that decided, for a person.
+        reason: String,
+    },
+}
+
 /// What a runtime is given.
 #[derive(Clone)]
 pub struct RunContext {
@@ -63,8 +106,14 @@ pub struct RunContext {
     pub environment: Arc<[(OsString, OsString)]>,
     /// Where the whole of long outputs goes.
     pub spools: Arc<dyn Spools>,
+    /// Asks a person.
+    pub asker: Arc<dyn Asker>,
+    /// What the session's tools keep between calls.
+    pub belongings: Arc<Belongings>,
     /// Output as it comes, for people who watch. Bounded; a full channel slows the command, not the session.
     pub progress: mpsc::Sender<String>,
+    /// What else is to be told. Bounded; a full channel slows the tool, not the session.
+    pub reports: mpsc::Sender<Report>,
     /// Ends the run early.
     pub cancel: CancellationToken,
 }
@@ -82,6 +131,8 @@ pub struct RunOutcome {
 #[must_use]
 pub fn action(body: &ItemBody) -> Option<Action<'_>> {
     match body {
+        // One without an argument vector starts nothing: it goes to a process that runs already.
+        ItemBody::Command(command) if command.argv.is_empty() => None,
         ItemBody::Command(command) => {
             Some(Action::Command { argv: &command.argv, is_escalated: command.is_escalated })
         }
@@ -91,6 +142,7 @@ pub fn action(body: &ItemBody) -> Option<Action<'_>> {
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
         | ItemBody::ToolCall(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => None,
     }

@@ -7,7 +7,7 @@ mod text;
 
 pub use draft::{Content, Draft};
 pub use error::{CommitError, FileError, LeftChanged};
-pub(crate) use text::read_text;
+pub(crate) use text::{read_beginning, read_text};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,10 @@
 //! that run in the daemon: a `Draft` collects the changes in memory, asks the session's profile about every
 //! real path, and is then carried out as a whole or not at all.
 //!
+//! `sight` is what a session may see of files, and opens them; `reading` shows a part of one, `listing` a folder.
+//! `search` looks through a tree: `grep` in the files, `find` for names, over `walk`, for as long as somebody has
+//! `patience`.
+//!
 //! Everything here is blocking, and everything that is read may be hostile: a link, a pipe, a huge file, a
 //! folder that becomes a link while it is looked at. So files are opened in their folder, and the folder in a
 //! way that follows no link; a path that was resolved a moment ago is then either what it was, or refused.
@@ -13,4 +17,10 @@
 pub mod files;
 pub mod git;
 pub mod instructions;
+pub mod listing;
 pub mod path;
+pub mod patience;
+pub mod reading;
+pub mod search;
+pub mod sight;
+pub mod walk;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::output::tests::MemorySpools;
-use crate::tool::action;
+use crate::tool::{NobodyToAsk, action};
 
 const PATCH: &str = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch\n";
 
@@ -37,7 +37,10 @@ fn context(cwd: &Path, profile: Profile) -> RunContext {
         profile: Arc::new(profile),
         environment: Arc::new([]),
         spools: Arc::new(MemorySpools::default()),
+        asker: Arc::new(NobodyToAsk),
+        belongings: Arc::default(),
         progress: mpsc::channel(1).0,
+        reports: mpsc::channel(1).0,
         cancel: CancellationToken::new(),
     }
 }

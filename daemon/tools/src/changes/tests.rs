@@ -1,9 +1,11 @@
 //! What patches do to a folder: the rules of the format that need files to be seen.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use policy::profile::unrestricted;
+use proptest::prelude::*;
 use protocol::profile::{Access, NetworkAccess, PathRule, SandboxMode};
 
 use super::*;
@@ -59,7 +61,8 @@ impl Scratch {
     fn apply_within(&self, body: &str, mode: Mode, profile: Profile) -> Result<Applied, String> {
         let patch =
             read(&format!("*** Begin Patch\n{body}\n*** End Patch")).map_err(|error| error.to_string())?;
-        carry_out(&patch, &self.root, &Arc::new(profile), mode).map_err(|error| error.to_string())
+        carry_out(&patch, &self.root, &Arc::new(profile), &SeenFiles::default(), mode)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -215,16 +218,16 @@ fn what_a_session_may_not_touch_is_refused() {
             fs::write(scratch.root.with_file_name(folder).join("f"), "x\n").expect("file");
         }
         let rule = |path: PathBuf, access| PathRule { path, access };
-        let profile = Profile {
-            mode: SandboxMode::WorkspaceWrite,
-            default_access: Access::Read,
-            paths: vec![
+        let profile = Profile::new(
+            SandboxMode::WorkspaceWrite,
+            Access::Read,
+            vec![
                 rule(scratch.root.clone(), Access::Write),
                 rule(scratch.root.join(".git"), Access::Read),
                 rule(scratch.root.with_file_name("hidden"), Access::Hidden),
             ],
-            network: NetworkAccess::Off,
-        };
+            NetworkAccess::Off,
+        );
         let untouched = scratch.files();
         let found = scratch.apply_within(body, Mode::AllOrNothing, profile).map(|_| ()).expect_err(body);
         assert!(found.contains(error), "{body}: {found}");
@@ -260,4 +263,69 @@ fn people_see_the_real_differences() {
             "l \n@@ -1 +0,0 @@\n-c\n",
         ]
     );
+}
+
+/// A tree of a few files, each a list of line numbers.
+fn tree() -> impl Strategy<Value = BTreeMap<&'static str, Vec<u32>>> {
+    let names = proptest::sample::subsequence(vec!["a", "b c", "d/e", "d/f", "g"], 0..5);
+    let content = || proptest::sample::subsequence((0..20).collect::<Vec<u32>>(), 0..20);
+    (names, proptest::collection::vec(content(), 5))
+        .prop_map(|(names, contents)| names.into_iter().zip(contents).collect())
+}
+
+fn as_text(lines: &[u32]) -> String {
+    lines.iter().map(|line| format!("line {line}\n")).collect()
+}
+
+/// The patch that makes one tree of the other.
+fn patch_between(old: &BTreeMap<&str, Vec<u32>>, new: &BTreeMap<&str, Vec<u32>>) -> String {
+    let mut sections = Vec::new();
+    for (name, after) in new {
+        match old.get(name) {
+            None => {
+                let added: String = as_text(after).lines().map(|line| format!("\n+{line}")).collect();
+                sections.push(format!("*** Add File: {name}{added}"));
+            }
+            Some(before) if before != after => {
+                let (before, after) = (as_text(before), as_text(after));
+                let diff = similar::TextDiff::from_lines(&before, &after);
+                let mut section = format!("*** Update File: {name}");
+                for hunk in diff.unified_diff().context_radius(2).iter_hunks() {
+                    section.push_str("\n@@");
+                    for change in hunk.iter_changes() {
+                        section.push_str(&format!("\n{}{}", change.tag(), change.value().trim_end()));
+                    }
+                }
+                sections.push(section);
+            }
+            Some(_) => {}
+        }
+    }
+    sections.extend(
+        old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("*** Delete File: {name}")),
+    );
+    sections.join("\n")
+}
+
+proptest! {
+    #[test]
+    fn the_edits_between_two_trees_make_one_of_the_other(old in tree(), new in tree()) {
+        let files = |tree: &BTreeMap<&str, Vec<u32>>| -> Vec<String> {
+            tree.iter().map(|(name, lines)| format!("{name}={}", as_text(lines))).collect()
+        };
+        let (before, after) = (files(&old), files(&new));
+        let scratch = Scratch::new(&before.iter().map(String::as_str).collect::<Vec<_>>());
+        let patch = patch_between(&old, &new);
+        prop_assume!(!patch.is_empty());
+        prop_assert!(scratch.apply(&patch, Mode::AllOrNothing).is_ok(), "{}", patch);
+        prop_assert_eq!(scratch.files(), after, "{}", patch);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        text in "((\\*\\*\\* (Begin Patch|End Patch|Add File: a|Delete File: |Update File: f|Move to: g|End of File|Environment ID: x))|@@|[-+ ]?[ab]?|<<'?EOF'?|\u{0}|ü)(\n[-+ @]{0,2}[ab*]{0,3}){0,6}"
+    ) {
+        let _ = read(&text);
+        let _ = read(&format!("*** Begin Patch\n{text}\n*** End Patch"));
+    }
 }

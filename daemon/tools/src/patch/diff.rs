@@ -9,7 +9,7 @@ use similar::TextDiff;
 const MAX_BYTES: usize = 16 * 1024;
 
 /// The most bytes of both texts; larger ones are not compared.
-const MAX_COMPARED_BYTES: usize = 8 * 1024 * 1024;
+const MAX_COMPARED_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long is spent on a short diff; after that, a longer one will do.
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ pub(crate) fn unified(old: &[u8], new: &[u8]) -> String {
     let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
         return "(not text)\n".to_owned();
     };
-    if old.len() + new.len() > MAX_COMPARED_BYTES {
+    if is_too_large(old.as_bytes(), new.as_bytes()) {
         return "(too large to show)\n".to_owned();
     }
     let diff = TextDiff::configure().timeout(TIMEOUT).diff_lines(old, new);
@@ -32,6 +32,11 @@ pub(crate) fn unified(old: &[u8], new: &[u8]) -> String {
         }
     }
     bounded(text)
+}
+
+/// Whether two texts are too large to be compared.
+pub(crate) fn is_too_large(old: &[u8], new: &[u8]) -> bool {
+    old.len() + new.len() > MAX_COMPARED_BYTES
 }
 
 /// Cuts a diff at the end of a line, and says so.

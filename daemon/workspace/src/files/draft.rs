@@ -11,6 +11,7 @@ use protocol::profile::{Access, Profile};
 use super::commit;
 use super::error::{CommitError, FileError};
 use crate::path::{Folder, Found, Kind, Last, Mode, link_target, resolve_with};
+use crate::sight::Stamp;
 
 /// The largest file that can be read.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -71,6 +72,14 @@ impl Draft {
     pub fn read(&mut self, path: &Path) -> Result<Content, FileError> {
         let real = self.real(path, Last::Followed)?;
         self.read_real(&real)
+    }
+
+    /// The real path of a file, and what it was like when the draft looked at it; `None` if it did not.
+    #[must_use]
+    pub fn stamp(&self, path: &Path) -> Option<(PathBuf, Stamp)> {
+        let real = self.real(path, Last::Followed).ok()?;
+        let stamp = Stamp::new(self.entries.get(&real)?.before?);
+        Some((real, stamp))
     }
 
     /// Where a path leads, if it is a link itself.

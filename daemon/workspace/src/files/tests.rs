@@ -52,16 +52,12 @@ impl Scratch {
 
     fn draft(&self) -> Draft {
         let rule = |path: &str, access| PathRule { path: self.path(path), access };
-        Draft::new(Arc::new(Profile {
-            mode: SandboxMode::WorkspaceWrite,
-            default_access: Access::Read,
-            paths: vec![
-                rule("ws", Access::Write),
-                rule("ws/.git", Access::Read),
-                rule("hidden", Access::Hidden),
-            ],
-            network: NetworkAccess::Off,
-        }))
+        Draft::new(Arc::new(Profile::new(
+            SandboxMode::WorkspaceWrite,
+            Access::Read,
+            vec![rule("ws", Access::Write), rule("ws/.git", Access::Read), rule("hidden", Access::Hidden)],
+            NetworkAccess::Off,
+        )))
     }
 
     /// Every name in the workspace, to see that nothing was left behind.
@@ -255,12 +251,7 @@ fn an_edit_by_somebody_else_is_not_lost() {
 fn nothing_is_written_in_a_folder_that_may_not_be_written() {
     let scratch = Scratch::new();
     let rule = PathRule { path: scratch.path("outside/deep/root"), access: Access::Write };
-    let profile = Profile {
-        mode: SandboxMode::WorkspaceWrite,
-        default_access: Access::Read,
-        paths: vec![rule],
-        network: NetworkAccess::Off,
-    };
+    let profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, vec![rule], NetworkAccess::Off);
     let mut draft = Draft::new(Arc::new(profile));
     draft.write(&scratch.path("outside/deep/root/file"), bytes("x")).expect("draft");
     let error = draft.commit().expect_err("refused");

@@ -1,5 +1,6 @@
 //! Reads the beginning of small text files that a repository brings along.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -16,6 +17,11 @@ pub(crate) struct Beginning {
 pub(crate) fn read_text(real: &Path, limit: u64) -> Option<Beginning> {
     let folder = Folder::open(real.parent()?).ok()?;
     let (file, _) = folder.open_file(real.file_name()?).ok()?;
+    read_beginning(file, limit)
+}
+
+/// Reads at most `limit` bytes of a file that is open.
+pub(crate) fn read_beginning(file: File, limit: u64) -> Option<Beginning> {
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).ok()?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
@@ -25,7 +27,7 @@ pub(crate) struct Folder {
 }
 
 /// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     File,
     Folder,
@@ -63,6 +65,17 @@ pub(crate) fn link_target(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
+impl Kind {
+    fn of(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Folder,
+            FileType::Symlink => Self::Link,
+            _ => Self::Special,
+        }
+    }
+}
+
 impl Found {
     /// Whether both are the same file with the same content.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -70,12 +83,7 @@ impl Found {
     }
 
     fn of(stat: &Stat) -> Self {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Folder,
-            FileType::Symlink => Kind::Link,
-            _ => Kind::Special,
-        };
+        let kind = Kind::of(FileType::from_raw_mode(stat.st_mode));
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         Self {
             kind,
@@ -146,18 +154,51 @@ impl Folder {
 
     /// Opens a file to read it, and says what it is. Never waits for a pipe; refuses all that is no file.
     pub(crate) fn open_file(&self, name: &OsStr) -> io::Result<(File, Found)> {
-        let refuse = || io::Error::new(io::ErrorKind::InvalidInput, "It is not a file");
         // Looks first, as opening a device can have effects of its own.
         if self.look(name)?.ok_or(io::ErrorKind::NotFound)?.kind != Kind::File {
-            return Err(refuse());
+            return Err(not_a_file());
         }
+        self.open_seen_file(name)
+    }
+
+    /// As `open_file`, for a name that was seen to be a file's.
+    pub(crate) fn open_seen_file(&self, name: &OsStr) -> io::Result<(File, Found)> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.fd, name, flags, rustix::fs::Mode::empty())?;
         let found = Found::of(&rustix::fs::fstat(&fd)?);
         if found.kind != Kind::File {
-            return Err(refuse());
+            return Err(not_a_file());
         }
         Ok((File::from(fd), found))
+    }
+
+    /// Tells every name in it and what it stands for, in no order, until the visitor has enough.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&OsStr, Kind) -> ControlFlow<()>) -> io::Result<()> {
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => match self.look(name) {
+                    Ok(Some(found)) => found.kind,
+                    // It went meanwhile.
+                    Ok(None) | Err(_) => continue,
+                },
+                known => Kind::of(known),
+            };
+            if visit(name, kind).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the link under a name leads.
+    pub(crate) fn link(&self, name: &OsStr) -> io::Result<PathBuf> {
+        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new())?;
+        Ok(PathBuf::from(OsStr::from_bytes(target.to_bytes())))
     }
 
     /// Makes a file under a random name, to be put in place later: with this mode, or that of any new file; and
@@ -191,6 +232,12 @@ impl Folder {
         Ok(name)
     }
 
+    /// Opens a folder in this one; a link is none.
+    pub(crate) fn enter(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+        let flags = FOLDER | OFlags::NOFOLLOW;
+        Ok(Self { fd: rustix::fs::openat(&self.fd, name.as_ref(), flags, rustix::fs::Mode::empty())? })
+    }
+
     /// Opens a folder in this one, making it if it is missing; says whether it was.
     pub(crate) fn enter_or_make(&self, name: &OsStr) -> io::Result<(Self, bool)> {
         let is_new = match rustix::fs::mkdirat(&self.fd, name, rustix::fs::Mode::from_raw_mode(0o777)) {
@@ -198,9 +245,7 @@ impl Folder {
             Err(Errno::EXIST) => false,
             Err(error) => return Err(error.into()),
         };
-        let flags = FOLDER | OFlags::NOFOLLOW;
-        let fd = rustix::fs::openat(&self.fd, name, flags, rustix::fs::Mode::empty())?;
-        Ok((Self { fd }, is_new))
+        Ok((self.enter(name)?, is_new))
     }
 
     /// Gives what stands under `from` a name in another folder that nothing has yet.
@@ -251,6 +296,10 @@ impl Folder {
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
+}
+
+fn not_a_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "It is not a file")
 }
 
 fn is_unsupported(error: Errno) -> bool {

@@ -1,0 +1,263 @@
+//! The way of a tool's command into the network: serves the proxy that it finds, decides by the profile's rules, and
+//! asks a person where they say so or say nothing. Knows nothing of what the command is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use policy::network::{Ruling, display, ruling};
+use protocol::profile::{NetworkAccess, NetworkDecision, Profile, SandboxMode};
+use protocol::question::{Decision, QuestionKind};
+use sandbox::Process;
+use sandbox::proxy::{Attempt, Gate, ProxyServer, Target, Verdict};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::tool::{Asker, Report, RunContext};
+
+/// So many answers are remembered for one command; after that people are asked anew.
+const MAX_ANSWERS: usize = 1024;
+
+/// What to do about a host that nobody opened.
+const HOW_TO_OPEN: &str =
+    "to open it, name the host in the network rules of the permissions in `config.toml`";
+
+/// Whether a command with this profile gets a proxy.
+pub(crate) fn proxy(profile: &Profile) -> sandbox::Proxy {
+    match profile.network {
+        NetworkAccess::Rules if profile.mode != SandboxMode::DangerFullAccess => sandbox::Proxy::Listen,
+        NetworkAccess::Rules | NetworkAccess::Off | NetworkAccess::Full => sandbox::Proxy::None,
+    }
+}
+
+/// Serves the proxy of a command until what is returned is dropped; nothing if it has none.
+pub(crate) fn serve(process: &mut Process, context: &RunContext) -> Option<AbortOnDropHandle<()>> {
+    let listener = process.take_proxy_listener()?;
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, "the proxy of a command can't be served; it has no network");
+            return None;
+        }
+    };
+    let gate =
+        RuleGate::new(Arc::clone(&context.profile), Arc::clone(&context.asker), context.reports.clone());
+    let server = ProxyServer::new(Arc::new(gate));
+    // It ends with the handle: a command in the background outlives the call that could cancel it.
+    Some(AbortOnDropHandle::new(tokio::spawn(async move {
+        server.serve(listener, CancellationToken::new()).await;
+    })))
+}
+
+/// Decides about the connections of one command.
+struct RuleGate {
+    profile: Arc<Profile>,
+    asker: Arc<dyn Asker>,
+    reports: mpsc::Sender<Report>,
+    answers: Answers,
+}
+
+/// What people said of hosts for this command, and what they are being asked.
+type Answers = Arc<Mutex<BTreeMap<Target, Answering>>>;
+
+enum Answering {
+    Asked(WeakShared<BoxFuture<'static, Answered>>),
+    Answered(Answered),
+}
+
+/// What a person said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answered {
+    Yes,
+    No { message: Option<String> },
+}
+
+impl RuleGate {
+    fn new(profile: Arc<Profile>, asker: Arc<dyn Asker>, reports: mpsc::Sender<Report>) -> Self {
+        Self { profile, asker, reports, answers: Arc::default() }
+    }
+
+    /// Asks, once for all connections that wait for the same. Dropping every one of them withdraws the question.
+    fn ask(&self, target: &Target, reason: String) -> Shared<BoxFuture<'static, Answered>> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        match answers.get(target) {
+            Some(Answering::Answered(answered)) => {
+                return std::future::ready(answered.clone()).boxed().shared();
+            }
+            Some(Answering::Asked(asked)) => {
+                if let Some(asked) = asked.upgrade() {
+                    return asked;
+                }
+            }
+            None => {}
+        }
+        let (asker, known, asked) = (Arc::clone(&self.asker), Arc::downgrade(&self.answers), target.clone());
+        let asking = async move {
+            let Target { protocol, host, port } = asked.clone();
+            let decision = asker.ask(QuestionKind::Network { protocol, host, port }, reason).await;
+            let answered = match decision {
+                Decision::Allow { .. } => Answered::Yes,
+                Decision::Deny { message } => Answered::No { message },
+                Decision::Reply { .. } | Decision::Content { .. } | Decision::Unknown(_) => {
+                    Answered::No { message: None }
+                }
+            };
+            remember(&known, asked, &answered);
+            answered
+        };
+        let asking = asking.boxed().shared();
+        if let Some(waiting) = asking.downgrade() {
+            if answers.len() >= MAX_ANSWERS {
+                answers.clear();
+            }
+            answers.insert(target.clone(), Answering::Asked(waiting));
+        }
+        asking
+    }
+}
+
+fn remember(known: &Weak<Mutex<BTreeMap<Target, Answering>>>, target: Target, answered: &Answered) {
+    if let Some(known) = known.upgrade() {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(target, Answering::Answered(answered.clone()));
+    }
+}
+
+impl Gate for RuleGate {
+    fn decide(&self, target: Target) -> BoxFuture<'_, Verdict> {
+        Box::pin(async move {
+            let found = ruling(&self.profile.network_rules, target.protocol, &target.host, target.port);
+            let (is_listed, question) = match found {
+                Some(Ruling { rule, is_listed }) => {
+                    let reason = format!("the rule `{}`", display(rule));
+                    match rule.decision {
+                        NetworkDecision::Allow => return allowed(is_listed, reason),
+                        NetworkDecision::Deny => {
+                            return Verdict::Deny { reason: format!("{reason} refuses it") };
+                        }
+                        NetworkDecision::Prompt => (is_listed, format!("{reason} asks for it")),
+                    }
+                }
+                None => (false, "no rule names it".to_owned()),
+            };
+            let asked = format!("A command wants to connect to `{target}`, and {question}");
+            match self.ask(&target, asked).await {
+                Answered::Yes => allowed(is_listed, "a person allowed it".to_owned()),
+                Answered::No { message } => {
+                    let message = message.map_or_else(|| "nobody allowed it".to_owned(), |said| said);
+                    Verdict::Deny { reason: format!("{question}: {message}; {HOW_TO_OPEN}") }
+                }
+            }
+        })
+    }
+
+    fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()> {
+        let Attempt { target: Target { protocol, host, port }, is_allowed, reason } = attempt;
+        Box::pin(async move {
+            let report = Report::Connection { protocol, host, port, is_allowed, reason };
+            if self.reports.send(report).await.is_err() {
+                tracing::debug!("nobody hears of the connections of a command any more");
+            }
+        })
+    }
+}
+
+fn allowed(is_listed: bool, reason: String) -> Verdict {
+    if is_listed { Verdict::Anywhere { reason } } else { Verdict::Public { reason } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::profile::{Access, NetworkProtocol, NetworkRule};
+    use protocol::question::GrantScope;
+    use tokio::sync::Notify;
+
+    /// Counts the questions, and answers them when it is let.
+    struct SlowAsker {
+        decision: Decision,
+        asked: Mutex<Vec<QuestionKind>>,
+        go: Notify,
+    }
+
+    impl Asker for SlowAsker {
+        fn ask(&self, kind: QuestionKind, _reason: String) -> BoxFuture<'_, Decision> {
+            self.asked.lock().expect("asked").push(kind);
+            Box::pin(async move {
+                self.go.notified().await;
+                self.decision.clone()
+            })
+        }
+    }
+
+    fn gate(rules: &[(&str, NetworkDecision)], decision: Decision) -> (RuleGate, Arc<SlowAsker>) {
+        let asker = Arc::new(SlowAsker { decision, asked: Mutex::default(), go: Notify::new() });
+        let mut profile =
+            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, Vec::new(), NetworkAccess::Rules);
+        let rule = |&(host, decision): &(&str, NetworkDecision)| NetworkRule {
+            host: host.to_owned(),
+            port: None,
+            protocol: None,
+            decision,
+        };
+        profile.network_rules = rules.iter().map(rule).collect();
+        let (reports, _) = mpsc::channel(1);
+        (RuleGate::new(Arc::new(profile), asker.clone(), reports), asker)
+    }
+
+    fn target(host: &str) -> Target {
+        Target { protocol: NetworkProtocol::Https, host: host.to_owned(), port: 443 }
+    }
+
+    fn yes() -> Decision {
+        Decision::Allow { scope: GrantScope::Once }
+    }
+
+    #[tokio::test]
+    async fn rules_decide_without_a_question() {
+        use NetworkDecision::{Allow, Deny};
+        let (gate, asker) = gate(&[("*.open.net", Allow), ("localhost", Allow), ("closed.net", Deny)], yes());
+        assert!(matches!(gate.decide(target("a.open.net")).await, Verdict::Public { .. }));
+        assert!(matches!(gate.decide(target("localhost")).await, Verdict::Anywhere { .. }));
+        let Verdict::Deny { reason } = gate.decide(target("closed.net")).await else {
+            panic!("it is closed")
+        };
+        assert!(reason.contains("deny closed.net"), "{reason}");
+        assert!(asker.asked.lock().expect("asked").is_empty());
+    }
+
+    #[tokio::test]
+    async fn connections_at_the_same_time_ask_once_and_the_answer_holds_for_the_command() {
+        let (gate, asker) = gate(&[], yes());
+        asker.go.notify_one();
+        let (one, other) = tokio::join!(gate.decide(target("a.net")), gate.decide(target("a.net")));
+        assert!(matches!((one, other), (Verdict::Public { .. }, Verdict::Public { .. })));
+        assert!(matches!(gate.decide(target("a.net")).await, Verdict::Public { .. }));
+        assert_eq!(asker.asked.lock().expect("asked").len(), 1);
+        asker.go.notify_one();
+        gate.decide(target("b.net")).await;
+        assert_eq!(asker.asked.lock().expect("asked").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_question_for_whose_answer_nobody_waits_is_asked_anew() {
+        let (gate, asker) = gate(&[("a.net", NetworkDecision::Prompt)], yes());
+        let mut waiting = gate.decide(target("a.net"));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(waiting);
+        asker.go.notify_one();
+        assert!(matches!(gate.decide(target("a.net")).await, Verdict::Anywhere { .. }));
+        assert_eq!(asker.asked.lock().expect("asked").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_why_and_what_to_change() {
+        let (gate, asker) =
+            gate(&[], Decision::Deny { message: Some("Nobody can be asked here".to_owned()) });
+        asker.go.notify_one();
+        let Verdict::Deny { reason } = gate.decide(target("a.net")).await else { panic!("it is closed") };
+        assert!(reason.contains("Nobody can be asked here") && reason.contains("config.toml"), "{reason}");
+    }
+}

@@ -1,0 +1,296 @@
+//! The task that owns one process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use protocol::item::{CommandOutput, Refusal};
+use sandbox::{Exit, Process, SandboxError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::output::{Collector, Room, Spools};
+
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Input that may wait for the process to read it.
+const MAX_INPUT_BYTES: usize = 1024 * 1024;
+/// How long the output of a process that was killed may take to end.
+const CLEARING: Duration = Duration::from_secs(5);
+/// What a terminal's user types at the end of the input.
+const END_OF_INPUT: u8 = 4;
+
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// Owns a process.
+pub(crate) struct Keeper {
+    process: Process,
+    output: Option<Reader>,
+    input: Option<Writer>,
+    has_terminal: bool,
+    spools: Arc<dyn Spools>,
+    collector: Collector,
+    /// Input that the process has not read yet.
+    waiting: Vec<u8>,
+    started: Instant,
+    visit: Option<Visit>,
+    /// Once it was killed: when its output is given up.
+    give_up_at: Option<Instant>,
+    is_ended: Arc<AtomicBool>,
+    /// Its way into the network, as long as it lives.
+    _proxy: Option<AbortOnDropHandle<()>>,
+}
+
+/// A call that comes to a process.
+pub(crate) struct Visit {
+    /// What is typed.
+    pub(crate) input: Vec<u8>,
+    pub(crate) signal: Option<Signal>,
+    /// When it goes again.
+    pub(crate) until: Instant,
+    pub(crate) room: Room,
+    /// What is printed meanwhile.
+    pub(crate) progress: mpsc::Sender<String>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) on_cancel: OnCancel,
+    pub(crate) reply: oneshot::Sender<Visited>,
+}
+
+/// What becomes of the process when the visit is broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnCancel {
+    /// It ends: the call that started it was interrupted.
+    Kill,
+    /// It goes on.
+    Leave,
+}
+
+/// What is done to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Terminate,
+    Kill,
+}
+
+/// What a visitor takes away.
+#[derive(Debug)]
+pub(crate) struct Visited {
+    pub(crate) stage: Stage,
+    /// What was printed since the last visit.
+    pub(crate) output: CommandOutput,
+    /// What the sandbox stopped, once it has ended.
+    pub(crate) refusals: Vec<Refusal>,
+    /// How long the process has run.
+    pub(crate) ran: Duration,
+    /// Whether what was typed could not be.
+    pub(crate) is_input_refused: bool,
+}
+
+/// How far a process is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    GoesOn,
+    /// The visit was broken off, and with it the process, if that is what was wanted.
+    Interrupted,
+    Ended(Exit),
+    /// How it ended is not known.
+    Lost(SandboxError),
+}
+
+/// What happens next to a process.
+enum Happened {
+    Printed(usize),
+    OutputEnded,
+    Typed(usize),
+    InputClosed,
+    Ended(Result<Exit, SandboxError>),
+    Came(Visit),
+    TimeIsUp,
+    BrokenOff,
+    GivenUp,
+    /// Nobody can come any more.
+    Abandoned,
+}
+
+impl Keeper {
+    /// Keeps a process that has begun.
+    pub(crate) fn new(mut process: Process, has_terminal: bool, spools: Arc<dyn Spools>) -> Self {
+        let output: Reader = Box::new(process.take_output());
+        // Commands have no standard input yet; what would be typed is refused, and said so.
+        let input: Option<Writer> = None;
+        let collector = Collector::new(Arc::clone(&spools), Room::DEFAULT);
+        Self {
+            process,
+            output: Some(output),
+            input,
+            has_terminal,
+            spools,
+            collector,
+            waiting: Vec::new(),
+            started: Instant::now(),
+            visit: None,
+            give_up_at: None,
+            is_ended: Arc::default(),
+            _proxy: None,
+        }
+    }
+
+    /// Keeps this for as long as the process lives.
+    pub(crate) fn with_proxy(mut self, proxy: Option<AbortOnDropHandle<()>>) -> Self {
+        self._proxy = proxy;
+        self
+    }
+
+    /// Becomes true when the process has ended, whether or not that was told.
+    pub(crate) fn is_ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_ended)
+    }
+
+    /// Keeps it until somebody heard how it ended, or until it is dropped.
+    pub(crate) async fn run(mut self, mut visits: mpsc::Receiver<Visit>) {
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut end = None;
+        let mut is_input_refused = false;
+        loop {
+            if end.is_some() && self.visit.is_some() {
+                let stage = match end.take() {
+                    Some(Ok(exit)) => Stage::Ended(exit),
+                    Some(Err(error)) => Stage::Lost(error),
+                    None => Stage::GoesOn,
+                };
+                self.leave(stage, is_input_refused).await;
+                return;
+            }
+            match self.next(&mut visits, &mut buffer, end.is_some()).await {
+                Happened::Printed(count) => {
+                    let text = self.collector.push(&buffer[..count]).await;
+                    if let Some(visit) = &self.visit
+                        && !text.is_empty()
+                        && visit.progress.send(text).await.is_err()
+                    {
+                        tracing::debug!("nobody watches the command any more");
+                    }
+                }
+                Happened::OutputEnded | Happened::GivenUp => self.output = None,
+                Happened::Typed(count) => {
+                    self.waiting.drain(..count);
+                }
+                Happened::InputClosed => {
+                    self.waiting.clear();
+                    self.input = None;
+                }
+                Happened::Ended(outcome) => {
+                    self.is_ended.store(true, Ordering::Relaxed);
+                    end = Some(outcome);
+                }
+                Happened::Came(visit) => is_input_refused = self.receive(visit),
+                Happened::TimeIsUp => self.leave(Stage::GoesOn, is_input_refused).await,
+                Happened::BrokenOff => {
+                    let kills = self.visit.as_ref().is_some_and(|visit| visit.on_cancel == OnCancel::Kill);
+                    if kills {
+                        self.kill();
+                    }
+                    self.leave(Stage::Interrupted, is_input_refused).await;
+                    if kills {
+                        // Waits until nothing of it is left.
+                        let _ = self.process.wait().await;
+                        return;
+                    }
+                }
+                Happened::Abandoned => return,
+            }
+        }
+    }
+
+    async fn next(
+        &mut self,
+        visits: &mut mpsc::Receiver<Visit>,
+        buffer: &mut [u8],
+        is_ended: bool,
+    ) -> Happened {
+        let (output, input, visit) = (&mut self.output, &mut self.input, &mut self.visit);
+        let waiting = &self.waiting;
+        let is_read = output.is_some();
+        tokio::select! {
+            read = async { match output { Some(output) => output.read(buffer).await, None => std::future::pending().await } } => {
+                match read {
+                    Ok(0) => Happened::OutputEnded,
+                    Ok(count) => Happened::Printed(count),
+                    // A terminal whose command has ended says so with an error.
+                    Err(error) => {
+                        tracing::debug!(%error, "the output of a command ended");
+                        Happened::OutputEnded
+                    }
+                }
+            }
+            written = async { match input { Some(input) => input.write(waiting).await, None => std::future::pending().await } }, if !waiting.is_empty() => {
+                match written {
+                    Ok(count) if count > 0 => Happened::Typed(count),
+                    Ok(_) | Err(_) => Happened::InputClosed,
+                }
+            }
+            ended = self.process.wait(), if !is_read && !is_ended => Happened::Ended(ended),
+            came = visits.recv(), if visit.is_none() => came.map_or(Happened::Abandoned, Happened::Came),
+            happened = async { match visit { Some(visit) => wait_for(visit).await, None => std::future::pending().await } } => happened,
+            () = tokio::time::sleep_until(self.give_up_at.unwrap_or_else(Instant::now)), if self.give_up_at.is_some() && is_read => {
+                tracing::warn!("a killed command does not let go of its output");
+                Happened::GivenUp
+            }
+        }
+    }
+
+    /// Somebody comes; says whether what they type can't be.
+    fn receive(&mut self, mut visit: Visit) -> bool {
+        let mut typed = std::mem::take(&mut visit.input);
+        let closes = !self.has_terminal && typed.last() == Some(&END_OF_INPUT);
+        if closes {
+            typed.pop();
+        }
+        let is_refused =
+            !typed.is_empty() && (self.input.is_none() || self.waiting.len() + typed.len() > MAX_INPUT_BYTES);
+        if !is_refused {
+            self.waiting.extend_from_slice(&typed);
+        }
+        if closes && self.waiting.is_empty() {
+            self.input = None;
+        }
+        match visit.signal {
+            Some(Signal::Terminate) => self.process.terminate(),
+            Some(Signal::Kill) => self.kill(),
+            None => {}
+        }
+        self.collector.resize(visit.room);
+        self.visit = Some(visit);
+        is_refused
+    }
+
+    fn kill(&mut self) {
+        self.process.kill();
+        self.give_up_at = Some(Instant::now() + CLEARING);
+    }
+
+    /// The visitor goes with what was printed.
+    async fn leave(&mut self, stage: Stage, is_input_refused: bool) {
+        let Some(visit) = self.visit.take() else { return };
+        let fresh = Collector::new(Arc::clone(&self.spools), Room::DEFAULT);
+        let output = std::mem::replace(&mut self.collector, fresh).finish().await;
+        let refusals = self.process.refusals().to_vec();
+        let visited = Visited { stage, output, refusals, ran: self.started.elapsed(), is_input_refused };
+        if visit.reply.send(visited).is_err() {
+            tracing::debug!("the visitor of a process is gone");
+        }
+    }
+}
+
+/// Until a visit is over by itself.
+async fn wait_for(visit: &mut Visit) -> Happened {
+    tokio::select! {
+        () = visit.cancel.cancelled() => Happened::BrokenOff,
+        () = visit.reply.closed() => Happened::BrokenOff,
+        () = tokio::time::sleep_until(visit.until) => Happened::TimeIsUp,
+    }
+}

@@ -1,0 +1,115 @@
+//! The processes of a session by number. Numbers are of one session: another one's lead nowhere.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::keeper::{Keeper, Visit};
+
+/// Processes at a time. For one more one goes that has ended, or else the one that was not looked at for longest.
+pub(crate) const MAX_PROCESSES: usize = 8;
+/// Visits that may wait; the keeper takes one at a time.
+const VISIT_QUEUE: usize = 4;
+
+/// The processes of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Processes(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    kept: BTreeMap<u32, Kept>,
+    last_id: u32,
+    /// Counts visits, to tell which process was not looked at for longest.
+    visits: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    handle: Handle,
+    visited: u64,
+    is_ended: Arc<AtomicBool>,
+    /// Dropping it drops the process, and that kills it.
+    keeper: AbortOnDropHandle<()>,
+}
+
+/// How to reach a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) visits: mpsc::Sender<Visit>,
+    /// The command as a person would type it.
+    pub(crate) command: String,
+    /// Whether it runs outside the sandbox.
+    pub(crate) is_escalated: bool,
+}
+
+/// A process that had to make room.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    pub(crate) id: u32,
+    pub(crate) command: String,
+}
+
+impl Processes {
+    /// Keeps a process; says which one had to go for it.
+    pub(crate) fn keep(
+        &self,
+        keeper: Keeper,
+        command: String,
+        is_escalated: bool,
+    ) -> (u32, Handle, Option<Evicted>) {
+        let (visits, heard) = mpsc::channel(VISIT_QUEUE);
+        let handle = Handle { visits, command, is_escalated };
+        let is_ended = keeper.is_ended();
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard)));
+        let mut table = self.table();
+        let evicted = if table.kept.len() >= MAX_PROCESSES { table.evict() } else { None };
+        table.last_id += 1;
+        table.visits += 1;
+        let (id, visited) = (table.last_id, table.visits);
+        table.kept.insert(id, Kept { handle: handle.clone(), visited, is_ended, keeper });
+        (id, handle, evicted)
+    }
+
+    /// Somebody looks at a process.
+    pub(crate) fn visit(&self, id: u32) -> Option<Handle> {
+        let mut table = self.table();
+        table.visits += 1;
+        let visited = table.visits;
+        let kept = table.kept.get_mut(&id)?;
+        kept.visited = visited;
+        Some(kept.handle.clone())
+    }
+
+    /// It has ended, and that was told.
+    pub(crate) fn forget(&self, id: u32) {
+        self.table().kept.remove(&id);
+    }
+
+    /// The numbers there are.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        self.table().kept.keys().copied().collect()
+    }
+
+    /// Whether nothing goes on.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.table().kept.values().all(|kept| kept.keeper.is_finished())
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A poisoned table is whole: each change is one step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Makes room.
+    fn evict(&mut self) -> Option<Evicted> {
+        let goes_on = |kept: &Kept| !kept.is_ended.load(Ordering::Relaxed);
+        let (&id, _) = self.kept.iter().min_by_key(|(_, kept)| (goes_on(kept), kept.visited))?;
+        let kept = self.kept.remove(&id)?;
+        Some(Evicted { id, command: kept.handle.command })
+    }
+}

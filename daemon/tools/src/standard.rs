@@ -1,0 +1,42 @@
+//! The tools that every session has.
+
+use std::sync::Arc;
+
+use sandbox::Launcher;
+
+use crate::apply_patch::ApplyPatch;
+use crate::exec_command::ExecCommand;
+use crate::find_files::FindFiles;
+use crate::function::tool;
+use crate::grep::Grep;
+use crate::list_dir::ListDir;
+use crate::read_file::ReadFile;
+use crate::registry::Registry;
+use crate::request_permissions::RequestPermissions;
+use crate::request_user_input::RequestUserInput;
+use crate::shell::Shell;
+use crate::tool::Tool;
+use crate::update_plan::UpdatePlan;
+use crate::view_image::ViewImage;
+use crate::write_stdin::WriteStdin;
+
+/// All of them; commands are started by this launcher.
+#[must_use]
+pub fn registry(launcher: Arc<Launcher>) -> Registry {
+    let others: Vec<Arc<dyn Tool>> = vec![
+        Arc::new(ExecCommand::new(Arc::clone(&launcher))),
+        Arc::new(WriteStdin),
+        tool(ReadFile),
+        tool(ListDir),
+        tool(Grep),
+        tool(FindFiles),
+        tool(ViewImage::new()),
+        Arc::new(UpdatePlan),
+        tool(RequestUserInput),
+        tool(RequestPermissions),
+    ];
+    Registry::new(Arc::new(Shell::new(launcher)), Arc::new(ApplyPatch), others)
+}
+
+#[cfg(test)]
+mod tests;
