@@ -14,12 +14,13 @@ use policy::profile::unrestricted;
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{ItemId, RequestId, Seq, Timestamp};
-use protocol::item::{ItemBody, ItemStatus};
+use protocol::ids::{ItemId, QuestionId, RequestId, Seq, Timestamp};
+use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use protocol::question::QuestionKind;
+use protocol::question::{Decision, QuestionKind};
 use protocol::session::SessionSnapshot;
-use store::{Append, Checkpoint};
+use protocol::usage::Spending;
+use store::{Append, Checkpoint, Spent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tools::registry::Registry;
@@ -35,7 +36,8 @@ use crate::input::{Answer, Input, Request};
 use crate::load::{self, Loaded};
 use crate::log::Log;
 use crate::moment::Moment;
-use crate::state::SessionState;
+use crate::state::{SessionState, answer_spending, is_call_made};
+use crate::today::Today;
 use crate::turn::request::refuse_running;
 use crate::turn::step::step;
 use crate::work::{AnswerReader, Place, Work};
@@ -58,6 +60,7 @@ pub(crate) struct Surroundings {
     pub(crate) tools: Arc<Registry>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) census: Census,
+    pub(crate) today: Today,
 }
 
 /// How an actor left.
@@ -76,7 +79,7 @@ pub(crate) enum Ended {
     /// The log could not be written; why.
     Failed(String),
     /// It is to be deleted.
-    Deleted(Respond<()>),
+    Deleted(Option<RequestId>, Respond<()>),
 }
 
 /// A session in memory.
@@ -99,6 +102,10 @@ pub(crate) struct Actor {
     share: Counts,
     /// Decided and folded, but not durable yet.
     records: Vec<EventRecord>,
+    /// What was spent by that.
+    spent: Vec<Spent>,
+    /// Whether the header beside the log lacks something that no event tells.
+    is_header_stale: bool,
     /// What is to be done once `records` are durable, in order.
     after: Vec<After>,
     /// Questions about the session, answered when all of `after` is done.
@@ -113,6 +120,7 @@ enum After {
     Reply(Respond<Answered>, Result<Answered, ProtocolError>),
     CallModel,
     RunTool(ItemId),
+    AnswerTool(QuestionId, Decision),
     AllowAlways(QuestionKind),
 }
 
@@ -137,6 +145,8 @@ impl Actor {
             checkpoint_at: None,
             share: Counts::default(),
             records: Vec::new(),
+            spent: Vec::new(),
+            is_header_stale: false,
             after: Vec::new(),
             queries: Vec::new(),
         };
@@ -195,15 +205,16 @@ impl Actor {
                     break Ended::Unloaded;
                 }
                 (_, Err(error)) => break Ended::Failed(error.message),
-                (Some(Last::End(respond)), Ok(())) => match refuse_running(&self.state, "Interrupt it first")
-                {
-                    Ok(()) => {
-                        let message = format!("The session `{}` was deleted", self.state.id);
-                        self.audience.close(&ProtocolError::new(ErrorCode::NotFound, message));
-                        break Ended::Deleted(respond);
+                (Some(Last::End(request_id, respond)), Ok(())) => {
+                    match refuse_running(&self.state, "Interrupt it first") {
+                        Ok(()) => {
+                            let message = format!("The session `{}` was deleted", self.state.id);
+                            self.audience.close(&ProtocolError::new(ErrorCode::NotFound, message));
+                            break Ended::Deleted(request_id, respond);
+                        }
+                        Err(conflict) => answer(respond, Err(conflict)),
                     }
-                    Err(conflict) => answer(respond, Err(conflict)),
-                },
+                }
                 (Some(Last::Rest), Ok(())) => {
                     break if self.state.settings.is_ephemeral { Ended::Forgotten } else { Ended::Unloaded };
                 }
@@ -234,6 +245,11 @@ impl Actor {
                 None => return Some(Last::Rest),
             },
             Some(inputs) = self.inputs.recv() => self.take_all(inputs),
+            () = self.work.asks().left() => {
+                for question_id in self.work.asks().abandoned() {
+                    self.take(Input::ToolLeft { question_id }, None);
+                }
+            }
             () = self.audience.detached() => {
                 self.audience.sweep();
                 self.count();
@@ -241,7 +257,12 @@ impl Actor {
                 return (is_over && self.state.settings.is_ephemeral).then_some(Last::Rest);
             }
             () = until(self.checkpoint_at) => self.take(Input::Checkpoint, None),
-            () = until(unload_at) => return Some(Last::Rest),
+            () = until(unload_at) => {
+                // What tools left running keeps the session; it is looked at again later.
+                if self.work.is_idle() {
+                    return Some(Last::Rest);
+                }
+            }
         }
         // One of each in turn, so that neither can keep the other waiting.
         for _ in 0..BATCH {
@@ -279,12 +300,14 @@ impl Actor {
             | Message::Read { .. }
             | Message::Summary { .. }
             | Message::Questions { .. }
-            | Message::Drive { .. } => {
+            | Message::Drive { .. }
+            | Message::Focus { .. }
+            | Message::IsFocused { .. } => {
                 self.queries.push(message);
             }
             Message::Stop { hand_over, reply } => return Some(Last::Stop { hand_over, respond: reply }),
-            Message::End { actor, reply } => match self.audience.check(&actor, Intent::Change) {
-                Ok(()) => return Some(Last::End(reply)),
+            Message::End { actor, request_id, reply } => match self.audience.check(&actor, Intent::Change) {
+                Ok(()) => return Some(Last::End(request_id, reply)),
                 Err(denied) => answer(reply, Err(denied)),
             },
         }
@@ -306,6 +329,8 @@ impl Actor {
         while let Some(input) = open.pop_front() {
             let rules = self.around.world.rules();
             let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
+            moment.is_answerable = self.audience.can_answer();
+            moment.today = self.around.today.spent(moment.at);
             for effect in step(&self.state, input, &mut moment) {
                 match effect {
                     Effect::Append(events) => self.fold(events, request_id, moment.at),
@@ -322,13 +347,23 @@ impl Actor {
                         self.after.extend(respond.take().map(|respond| After::Reply(respond, result)));
                     }
                     Effect::CallModel => self.after.push(After::CallModel),
-                    Effect::RunTool { item_id } => self.after.push(After::RunTool(item_id)),
+                    Effect::RunTool { item_id } => {
+                        self.state.begin(item_id);
+                        self.after.push(After::RunTool(item_id));
+                    }
+                    Effect::AnswerTool { question_id, decision } => {
+                        self.after.push(After::AnswerTool(question_id, decision));
+                    }
                     Effect::CancelWork => self.cancel_work(),
                     Effect::StartDeadline { turn_id, after_ms } => {
                         self.work.start_timer(Input::Deadline { turn_id }, after_ms);
                     }
                     Effect::StartQuestionTimer { question_id, after_ms } => {
                         self.work.start_timer(Input::QuestionExpired { question_id }, after_ms);
+                    }
+                    Effect::Remember { request_id, reply } => {
+                        self.state.remember(request_id, reply);
+                        self.is_header_stale = true;
                     }
                     Effect::AllowAlways(kind) => self.after.push(After::AllowAlways(kind)),
                     Effect::Continue => open.push_back(Input::Continue),
@@ -348,9 +383,27 @@ impl Actor {
                 error!(%error, "an event of the actor's own does not fit");
                 continue;
             }
+            self.note_spending(&record);
             self.records.push(record.clone());
             self.after.push(After::Event(record));
         }
+    }
+
+    /// Notes what an event of the actor's own spent.
+    fn note_spending(&mut self, record: &EventRecord) {
+        let settings = &self.state.settings;
+        let spending = if let Event::ModelResponded(responded) = &record.event {
+            answer_spending(settings.price.as_ref(), responded.usage)
+        } else if let Event::ItemCompleted(completed) = &record.event
+            && is_call_made(&completed.item)
+        {
+            Spending { tool_calls: 1, ..Spending::default() }
+        } else {
+            return;
+        };
+        self.around.today.add(record.at, spending);
+        let (provider, model) = (settings.provider.clone(), settings.model.clone());
+        self.spent.push(Spent { at: record.at, provider, model, spending });
     }
 
     /// Makes durable what was decided, then lets it be seen, answered and acted upon.
@@ -370,6 +423,9 @@ impl Actor {
                 self.give_up(&error);
                 return Err(error);
             }
+            if std::mem::take(&mut self.is_header_stale) {
+                self.rewrite_header().await;
+            }
             for after in std::mem::take(&mut self.after) {
                 match after {
                     After::Event(record) => self.audience.show_event(&record),
@@ -379,6 +435,7 @@ impl Actor {
                     After::CallModel | After::RunTool(_) if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
                     After::RunTool(item_id) => self.run_tool(item_id),
+                    After::AnswerTool(question, decision) => self.work.asks().answer(question, decision),
                     After::AllowAlways(kind) => self.allow_always(&kind),
                 }
             }
@@ -399,7 +456,8 @@ impl Actor {
     async fn write(&mut self) -> Result<(), ProtocolError> {
         let records = std::mem::take(&mut self.records);
         let summary = records.iter().any(|record| is_in_summary(&record.event)).then(|| self.state.summary());
-        Ok(self.around.log.append(Append { session: self.state.id, records, summary }).await?)
+        let (session, spent) = (self.state.id, std::mem::take(&mut self.spent));
+        Ok(self.around.log.append(Append { session, records, summary, spent }).await?)
     }
 
     /// Tells everybody that nothing of this is on disk.
@@ -426,7 +484,13 @@ impl Actor {
                 };
                 answer(reply, Ok(Joined { seq: self.state.seq, snapshot, inbox, guard }));
             }
-            Message::Drive { actor, wish, reply } => answer(reply, self.audience.drive(&actor, wish)),
+            Message::Drive { actor, request_id, wish, reply } => {
+                answer(reply, self.audience.drive(&actor, request_id, wish));
+            }
+            Message::Focus { client, is_focused, reply } => {
+                answer(reply, self.audience.focus(client, is_focused));
+            }
+            Message::IsFocused { reply } => answer(reply, Ok(self.audience.is_focused())),
             Message::Read { skip, limit, reply } => {
                 let wanted = u64::from(skip) + u64::from(limit);
                 let result =
@@ -494,7 +558,11 @@ impl Actor {
         let profile = match &item.body {
             // A person let it out, or there is no sandbox to begin with.
             ItemBody::Command(command) if command.is_escalated => unrestricted(),
-            _ => world.profile(&self.state.settings),
+            _ => {
+                let mut profile = world.profile(&self.state.settings);
+                self.state.widen(&mut profile);
+                profile
+            }
         };
         let place = Place {
             cwd: self.state.settings.cwd.as_path().into(),
@@ -539,16 +607,18 @@ impl Actor {
     }
 
     fn is_tool_running(&self) -> bool {
-        self.work
-            .tool()
-            .and_then(|id| self.state.item(id))
-            .is_some_and(|item| item.status == ItemStatus::InProgress)
+        let is_open = |item: &Item| item.status == ItemStatus::InProgress;
+        self.work.tools().any(|id| self.state.item(id).is_some_and(is_open))
     }
 
     async fn write_header(&mut self) {
-        if let Some(body) = header::write(&self.state)
-            && self.state.seq > self.header_seq
-        {
+        if self.state.seq > self.header_seq {
+            self.rewrite_header().await;
+        }
+    }
+
+    async fn rewrite_header(&mut self) {
+        if let Some(body) = header::write(&self.state) {
             let checkpoint = Checkpoint { seq: self.state.seq, body };
             match self.around.log.save_checkpoint(self.state.id, checkpoint).await {
                 Ok(()) => self.header_seq = self.state.seq,
@@ -589,7 +659,7 @@ enum Last {
         hand_over: bool,
         respond: Respond<()>,
     },
-    End(Respond<()>),
+    End(Option<RequestId>, Respond<()>),
 }
 
 /// Whether the session's row in the list changes with this event.
@@ -608,6 +678,8 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::QueuedInputChanged(_)
         | Event::QueuedInputCancelled(_)
         | Event::TurnSuspended(_)
+        | Event::ConnectionAttempted(_)
+        | Event::BudgetWarned(_)
         | Event::TurnResumed(_)
         | Event::ModelRequested(_)
         | Event::ModelRetried(_)

@@ -8,7 +8,7 @@ use context::{history, instructions};
 use model::request::ModelRequest;
 use protocol::error::ProtocolError;
 use protocol::ids::BlobId;
-use protocol::item::ItemBody;
+use protocol::item::{ItemBody, ToolContent};
 use protocol::turn::InputPart;
 use tools::registry::Registry;
 
@@ -42,10 +42,19 @@ pub(crate) async fn request(
 async fn images(state: &SessionState, log: &dyn Log) -> Result<HashMap<BlobId, String>, ProtocolError> {
     let mut images = HashMap::new();
     for item in state.turns.iter().flat_map(|turn| &turn.items) {
-        let ItemBody::UserMessage(message) = &item.body else { continue };
-        for part in &message.content {
-            if let InputPart::StoredImage { blob, .. } = part
-                && !images.contains_key(blob)
+        let blobs: Vec<&BlobId> = match &item.body {
+            ItemBody::UserMessage(message) => message.content.iter().filter_map(stored_in_input).collect(),
+            ItemBody::ToolCall(other) => other.content.iter().filter_map(stored_in_output).collect(),
+            ItemBody::AgentMessage(_)
+            | ItemBody::Reasoning(_)
+            | ItemBody::Command(_)
+            | ItemBody::FileChange(_)
+            | ItemBody::Plan(_)
+            | ItemBody::Notice(_)
+            | ItemBody::Unknown(_) => continue,
+        };
+        for blob in blobs {
+            if !images.contains_key(blob)
                 && let Some(bytes) = log.blob(blob).await?
             {
                 images.insert(blob.clone(), BASE64_STANDARD.encode(bytes));
@@ -53,4 +62,18 @@ async fn images(state: &SessionState, log: &dyn Log) -> Result<HashMap<BlobId, S
         }
     }
     Ok(images)
+}
+
+fn stored_in_input(part: &InputPart) -> Option<&BlobId> {
+    match part {
+        InputPart::StoredImage { blob, .. } => Some(blob),
+        InputPart::Text { .. } | InputPart::Image { .. } | InputPart::Unknown(_) => None,
+    }
+}
+
+fn stored_in_output(part: &ToolContent) -> Option<&BlobId> {
+    match part {
+        ToolContent::Image { blob, .. } => Some(blob),
+        ToolContent::Text { .. } | ToolContent::Unknown(_) => None,
+    }
 }

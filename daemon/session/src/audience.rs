@@ -1,18 +1,22 @@
 //! Who follows a session: their queues, their roles, and who of them may write. Ends with the daemon; none of it is
 //! in the log.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
-use protocol::ids::ClientId;
+use protocol::ids::{ClientId, RequestId};
 use protocol::session::{Attachment, ClientRole, Presence};
 use protocol::turn::Actor;
 use tokio::sync::Notify;
 
 use crate::handle::{DetachGuard, Wish};
 use crate::outbox::{Inbox, Outbox, outbox};
+
+/// Wishes that are remembered.
+const MAX_WISHES: usize = 64;
 
 /// What a client is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) enum Intent {
 pub(crate) struct Audience {
     subscribers: Vec<Subscriber>,
     sole_driver: Option<ClientId>,
+    /// The last wishes that had a name and were carried out, with the connection that they came over.
+    wishes: VecDeque<(ClientId, RequestId)>,
     detached: Arc<Notify>,
 }
 
@@ -126,14 +132,22 @@ impl Audience {
     ///
     /// # Errors
     /// `Denied` for a viewer, `Conflict` when another one took over or the client is not attached.
-    pub(crate) fn drive(&mut self, actor: &Actor, wish: Wish) -> Result<(), ProtocolError> {
+    pub(crate) fn drive(
+        &mut self,
+        actor: &Actor,
+        request_id: Option<RequestId>,
+        wish: Wish,
+    ) -> Result<(), ProtocolError> {
         let client = actor.client_id;
+        let named = request_id.map(|id| (client, id));
+        if named.is_some_and(|named| self.wishes.contains(&named)) {
+            return Ok(());
+        }
         if self.is_viewer(client) {
             return Err(ProtocolError::new(ErrorCode::Denied, "This client only looks on"));
         }
         if !self.follows(client) {
-            return Err(ProtocolError::new(ErrorCode::Conflict, "This client does not follow the session")
-                .with_hint("Attach first, on the same connection"));
+            return Err(follows_not());
         }
         if let Some(driver) = self.sole_driver.filter(|driver| *driver != client) {
             let message = format!("`{}` took over before", self.name(driver));
@@ -144,7 +158,47 @@ impl Audience {
             self.sole_driver = driver;
             self.show_presence();
         }
+        self.wishes.extend(named);
+        if self.wishes.len() > MAX_WISHES {
+            self.wishes.pop_front();
+        }
         Ok(())
+    }
+
+    /// Notes whether a client's window has the focus.
+    ///
+    /// # Errors
+    /// `Conflict` when the client is not attached.
+    pub(crate) fn focus(&mut self, client: ClientId, is_focused: bool) -> Result<(), ProtocolError> {
+        if !self.follows(client) {
+            return Err(follows_not());
+        }
+        let mut is_new = false;
+        for subscriber in &mut self.subscribers {
+            let attachment = &mut subscriber.attachment;
+            if attachment.actor.client_id == client && attachment.is_focused != is_focused {
+                attachment.is_focused = is_focused;
+                is_new = true;
+            }
+        }
+        if is_new {
+            self.show_presence();
+        }
+        Ok(())
+    }
+
+    /// Whether the window of any client has the focus. One whose feed ended does not count.
+    pub(crate) fn is_focused(&self) -> bool {
+        self.subscribers
+            .iter()
+            .any(|subscriber| subscriber.attachment.is_focused && !subscriber.outbox.is_closed())
+    }
+
+    /// Whether anybody is there who can answer a question.
+    pub(crate) fn can_answer(&self) -> bool {
+        self.subscribers.iter().any(|Subscriber { attachment, outbox }| {
+            attachment.can_answer && attachment.role == ClientRole::Driver && !outbox.is_closed()
+        })
     }
 
     /// Whether a connection follows as a viewer, and with no other feed as a driver.
@@ -167,4 +221,9 @@ impl Audience {
     fn name(&self, client: ClientId) -> &str {
         self.of(client).next().map_or("another client", |attachment| &attachment.actor.name)
     }
+}
+
+fn follows_not() -> ProtocolError {
+    ProtocolError::new(ErrorCode::Conflict, "This client does not follow the session")
+        .with_hint("Attach first, on the same connection")
 }

@@ -3,8 +3,8 @@
 use protocol::delta::Delta;
 use protocol::error::ProtocolError;
 use protocol::event::Event;
-use protocol::ids::{ItemId, QuestionId, QueuedId, TurnId};
-use protocol::question::QuestionKind;
+use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, TurnId};
+use protocol::question::{Decision, QuestionKind};
 use serde::{Deserialize, Serialize};
 
 /// One thing to do.
@@ -25,6 +25,13 @@ pub enum Effect {
     },
     /// Stop the model's answer and the running tool, if any; what they still say comes too late.
     CancelWork,
+    /// Give the tool that asked its answer, if it still waits.
+    AnswerTool {
+        /// What it asked.
+        question_id: QuestionId,
+        /// The answer.
+        decision: Decision,
+    },
     /// Write a rule, so that such a thing is never asked about again.
     AllowAlways(QuestionKind),
     /// Send `Input::QuestionExpired` after so long.
@@ -40,6 +47,13 @@ pub enum Effect {
         turn_id: TurnId,
         /// Milliseconds from now.
         after_ms: u64,
+    },
+    /// Keep what a request was answered that changed nothing.
+    Remember {
+        /// The request.
+        request_id: RequestId,
+        /// What it is answered.
+        reply: Reply,
     },
     /// Send `Input::Continue`, before anything else that happens.
     Continue,

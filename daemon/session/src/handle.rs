@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use protocol::delta::FeedEntry;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
-use protocol::ids::{RequestId, Seq, SessionId};
+use protocol::ids::{ClientId, RequestId, Seq, SessionId};
 use protocol::question::Question;
 use protocol::session::{Attachment, SessionSnapshot, SessionSummary};
 use protocol::turn::Actor;
@@ -45,8 +45,19 @@ pub(crate) enum Message {
     /// Be the only one who may write, or let the others write again.
     Drive {
         actor: Actor,
+        request_id: Option<RequestId>,
         wish: Wish,
         reply: Respond<()>,
+    },
+    /// Note whether a client's window has the focus.
+    Focus {
+        client: ClientId,
+        is_focused: bool,
+        reply: Respond<()>,
+    },
+    /// Tell whether the window of any client has the focus.
+    IsFocused {
+        reply: Respond<bool>,
     },
     /// Bring the turn to a durable point and end.
     Stop {
@@ -56,6 +67,7 @@ pub(crate) enum Message {
     /// End, because the session is to be deleted.
     End {
         actor: Actor,
+        request_id: Option<RequestId>,
         reply: Respond<()>,
     },
 }
@@ -70,9 +82,11 @@ impl Message {
             Self::Read { reply, .. } => answer(reply, Err(error)),
             Self::Summary { reply } => answer(reply, Err(error)),
             Self::Questions { reply } => answer(reply, Err(error)),
-            Self::Drive { reply, .. } | Self::Stop { reply, .. } | Self::End { reply, .. } => {
-                answer(reply, Err(error))
-            }
+            Self::IsFocused { reply } => answer(reply, Err(error)),
+            Self::Drive { reply, .. }
+            | Self::Focus { reply, .. }
+            | Self::Stop { reply, .. }
+            | Self::End { reply, .. } => answer(reply, Err(error)),
         }
     }
 }
@@ -150,12 +164,34 @@ impl SessionHandle {
         self.ask(|reply| Message::Request { actor, request_id, request, reply }).await
     }
 
-    /// Makes a client that follows the session the only one who may write, or ends that.
+    /// Makes a client that follows the session the only one who may write, or ends that. A request that has a name is
+    /// carried out once over one connection.
     ///
     /// # Errors
     /// `Denied` for a viewer, `Conflict` when another one took over or the client does not follow the session.
-    pub async fn drive(&self, actor: Actor, wish: Wish) -> Result<(), ProtocolError> {
-        self.ask(|reply| Message::Drive { actor, wish, reply }).await
+    pub async fn drive(
+        &self,
+        actor: Actor,
+        request_id: Option<RequestId>,
+        wish: Wish,
+    ) -> Result<(), ProtocolError> {
+        self.ask(|reply| Message::Drive { actor, request_id, wish, reply }).await
+    }
+
+    /// Notes whether the window in which a client shows the session has the focus.
+    ///
+    /// # Errors
+    /// `Conflict` when the client does not follow the session.
+    pub async fn focus(&self, client: ClientId, is_focused: bool) -> Result<(), ProtocolError> {
+        self.ask(|reply| Message::Focus { client, is_focused, reply }).await
+    }
+
+    /// Whether somebody looks at the session: the window of a client that shows it has the focus.
+    ///
+    /// # Errors
+    /// `Internal` when the actor failed.
+    pub async fn is_focused(&self) -> Result<bool, ProtocolError> {
+        self.ask(|reply| Message::IsFocused { reply }).await
     }
 
     /// Follows the session: all there is, or the events since a place, and then everything that happens.

@@ -1,20 +1,22 @@
 //! A session without its turns, as it is kept beside the log, so that a long session need not be folded from its
 //! beginning. An accelerator: what can't be read is ignored, and the log is folded instead.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp};
 use protocol::model::Usage;
 use protocol::question::Answer;
 use protocol::session::{InstructionFile, QueuedInput, SessionSettings};
 use protocol::turn::Turn;
+use protocol::usage::Spending;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Reply;
+use crate::grants::Grants;
 use crate::state::SessionState;
 
 /// Changes when a header of an older build can't be used any more.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The stored form.
 #[derive(Serialize, Deserialize)]
@@ -31,7 +33,9 @@ struct Header {
     answered: VecDeque<(QuestionId, Answer)>,
     requests: VecDeque<(RequestId, Seq, Reply)>,
     usage: Usage,
-    grants: BTreeSet<String>,
+    spent: Spending,
+    warned: BTreeMap<String, u64>,
+    grants: Grants,
 }
 
 /// The header of a session at rest; `None` while a turn runs.
@@ -53,6 +57,8 @@ pub(crate) fn write(state: &SessionState) -> Option<String> {
         answered: state.answered.clone(),
         requests: state.requests.clone(),
         usage: state.usage,
+        spent: state.spent,
+        warned: state.warned.clone(),
         grants: state.grants.clone(),
     };
     serde_json::to_string(&header).ok()
@@ -82,8 +88,11 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
         answered: header.answered,
         requests: header.requests,
         usage: header.usage,
+        spent: header.spent,
+        warned: header.warned,
         last_request: None,
         grants: header.grants,
+        connections: BTreeMap::new(),
         growing: BTreeMap::new(),
     })
 }

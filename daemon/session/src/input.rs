@@ -6,10 +6,11 @@ use model::event::StopReason;
 use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::{ProviderFailure, Usage};
-use protocol::question::Decision;
+use protocol::question::{Decision, QuestionKind};
 use protocol::session::SessionSettings;
 use protocol::tool::ToolCall;
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits};
+use tools::tool::Report;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,29 @@ pub enum Input {
         item_id: ItemId,
         /// The piece.
         text: String,
+    },
+    /// A running tool asks a person.
+    ToolAsked {
+        /// The tool's item.
+        item_id: ItemId,
+        /// What the question will be called.
+        question_id: QuestionId,
+        /// What is asked.
+        kind: QuestionKind,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A tool does not wait for an answer any more.
+    ToolLeft {
+        /// To this question.
+        question_id: QuestionId,
+    },
+    /// A running tool tells of something beside its output.
+    ToolReported {
+        /// The tool's item.
+        item_id: ItemId,
+        /// What it tells.
+        report: Report,
     },
     /// A tool ended.
     ToolEnded {
@@ -196,6 +220,11 @@ pub enum Answer {
         call: ToolCall,
         /// What the tool understood, or what is wrong with it.
         prepared: Result<Box<ItemBody>, String>,
+    },
+    /// Earlier reasoning was left out of the request, because another wire API or provider made it.
+    ReasoningDropped {
+        /// The item of the notice that says so.
+        item_id: ItemId,
     },
     /// The provider failed and will be asked again.
     Retrying {

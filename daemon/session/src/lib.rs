@@ -15,9 +15,11 @@
 
 mod actor;
 mod asking;
+mod asks;
 mod audience;
 mod census;
 pub mod effect;
+mod grants;
 pub mod handle;
 mod header;
 pub mod input;
@@ -28,6 +30,7 @@ pub mod outbox;
 pub mod sessions;
 mod spools;
 pub mod state;
+mod today;
 pub mod turn;
 mod turns;
 mod work;

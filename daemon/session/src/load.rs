@@ -38,7 +38,10 @@ pub(crate) async fn load(log: &dyn Log, id: SessionId) -> Result<Loaded, Protoco
         return Err(ProtocolError::new(ErrorCode::NotFound, format!("There is no session `{id}`"))
             .with_hint("See those there are with `skein sessions list`"));
     }
-    let state = SessionState::fold(id, &records).map_err(|error| broken(&error))?;
+    let state = match SessionState::fold(id, &records) {
+        Ok(state) => state,
+        Err(error) => return Err(broken(log, id, &error).await),
+    };
     Ok(Loaded { state, from: Seq::ZERO, checkpoint: Seq::ZERO })
 }
 
@@ -59,7 +62,9 @@ async fn load_page(
     }
     let Some(mut state) = header::read(id, checkpoint.seq, &checkpoint.body, page) else { return Ok(None) };
     for record in &records[known..] {
-        state.apply(record).map_err(|error| broken(&error))?;
+        if let Err(error) = state.apply(record) {
+            return Err(broken(log, id, &error).await);
+        }
     }
     Ok(Some(Loaded { state, from, checkpoint: checkpoint.seq }))
 }
@@ -76,7 +81,7 @@ pub(crate) async fn earlier(log: &dyn Log, id: SessionId, from: Seq) -> Result<V
     Ok(page)
 }
 
-fn broken(error: &FoldError) -> ProtocolError {
-    tracing::error!(%error, "a log is not whole");
-    ProtocolError::new(ErrorCode::Internal, error.to_string())
+/// A log that can be read and makes no sense is damage like any other.
+async fn broken(log: &dyn Log, id: SessionId, error: &FoldError) -> ProtocolError {
+    log.set_aside(id, error.to_string()).await.into()
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use protocol::event::EventRecord;
-use protocol::ids::{BlobId, Seq, SessionId};
+use protocol::ids::{BlobId, RequestId, Seq, SessionId};
 use protocol::session::{SessionListParams, SessionSummary};
+use protocol::usage::Spending;
 use store::{Append, Checkpoint, Store, StoreError};
 use tools::output::Spools;
 
@@ -35,6 +36,14 @@ pub trait Log: Send + Sync {
     fn ephemeral(&self) -> Outcome<'_, Vec<SessionId>>;
     /// Removes all of a session.
     fn delete(&self, session: SessionId) -> Outcome<'_, ()>;
+    /// Removes all of a session, for a request that is remembered.
+    fn delete_once(&self, session: SessionId, request: RequestId) -> Outcome<'_, ()>;
+    /// Whether this request removed the session.
+    fn was_deleted_by(&self, session: SessionId, request: RequestId) -> Outcome<'_, bool>;
+    /// Sets a session aside whose log makes no sense, and gives what to answer.
+    fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError>;
+    /// What all sessions together spent on a day.
+    fn spent_on(&self, day: u64) -> Outcome<'_, Spending>;
     /// A stored payload; `None` if it is gone.
     fn blob<'a>(&'a self, id: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>>;
     /// Where a session's long outputs go.
@@ -76,6 +85,22 @@ impl Log for Store {
 
     fn delete(&self, session: SessionId) -> Outcome<'_, ()> {
         Box::pin(self.delete(session))
+    }
+
+    fn delete_once(&self, session: SessionId, request: RequestId) -> Outcome<'_, ()> {
+        Box::pin(self.delete_once(session, request))
+    }
+
+    fn was_deleted_by(&self, session: SessionId, request: RequestId) -> Outcome<'_, bool> {
+        Box::pin(self.was_deleted_by(session, request))
+    }
+
+    fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError> {
+        Box::pin(self.set_aside(session, reason))
+    }
+
+    fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {
+        Box::pin(self.spent_on(day))
     }
 
     fn blob<'a>(&'a self, id: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>> {

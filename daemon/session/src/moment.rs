@@ -1,21 +1,25 @@
 //! The time and the identities of one decision, so that `step` needs neither clock nor randomness.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::ids::{ItemId, QuestionId, QueuedId, Timestamp, TurnId};
+use protocol::usage::Spending;
 use uuid::Uuid;
 
-/// What a person allowed for good: the keys of `state::grant_key`.
-pub type Rules = Arc<BTreeSet<String>>;
+/// The rules that people wrote, and what they allowed for good.
+pub type Rules = Arc<policy::rules::Rules>;
 
 /// When a decision is made, what holds beyond the log then, and the source of the identities it hands out.
 #[derive(Clone, Debug)]
 pub struct Moment {
     /// When.
     pub at: Timestamp,
-    /// What was allowed for good.
+    /// The rules that hold.
     pub rules: Rules,
+    /// Whether a client is there that can answer a question.
+    pub is_answerable: bool,
+    /// What all sessions together spent on this day.
+    pub today: Spending,
     seed: u64,
 }
 
@@ -23,7 +27,7 @@ impl Moment {
     /// The same time and seed give the same identities.
     #[must_use]
     pub fn new(at: Timestamp, rules: Rules, seed: u64) -> Self {
-        Self { at, rules, seed }
+        Self { at, rules, is_answerable: false, today: Spending::default(), seed }
     }
 
     /// A new identity of a turn.

@@ -10,11 +10,11 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, SessionCreated};
-use protocol::ids::{QuestionId, Seq, SessionId};
+use protocol::ids::{QuestionId, RequestId, Seq, SessionId};
 use protocol::question::OpenQuestion;
 use protocol::session::{InstructionFile, SessionListParams, SessionSettings, SessionSummary};
 use protocol::turn::Actor as Person;
-use store::Append;
+use store::{Append, StoreError};
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +27,7 @@ use crate::handle::{Message, SessionHandle, gone};
 use crate::load::{Loaded, load};
 use crate::log::Log;
 use crate::state::SessionState;
+use crate::today::Today;
 use crate::world::World;
 
 /// Messages that may wait for an actor; a full mailbox makes callers wait.
@@ -70,7 +71,13 @@ impl Sessions {
     /// The sessions of a log.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, tools: Arc<Registry>, world: Arc<dyn World>) -> Arc<Self> {
-        let around = Surroundings { log: Arc::clone(&log), tools, world, census: Census::new() };
+        let around = Surroundings {
+            log: Arc::clone(&log),
+            tools,
+            world,
+            census: Census::new(),
+            today: Today::default(),
+        };
         Arc::new(Self {
             log,
             around: Arc::new(around),
@@ -112,7 +119,8 @@ impl Sessions {
             EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), request_id: None, event };
         let state = SessionState::create(id, &record)
             .map_err(|error| ProtocolError::new(ErrorCode::Internal, error.to_string()))?;
-        let append = Append { session: id, records: vec![record], summary: Some(state.summary()) };
+        let append =
+            Append { session: id, records: vec![record], summary: Some(state.summary()), spent: Vec::new() };
         let sessions = Arc::clone(self);
         let entering = async move {
             let made = || async {
@@ -124,13 +132,19 @@ impl Sessions {
         self.see_through(id, entering).await
     }
 
+    /// The session if it is in memory.
+    #[must_use]
+    pub fn loaded(&self, id: SessionId) -> Option<SessionHandle> {
+        let entered = self.entries().get(&id).and_then(|entry| entry.handle.get().cloned());
+        entered.filter(|handle| !handle.mailbox.is_closed())
+    }
+
     /// The session, loaded if need be.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable` while the daemon stops, or what the store says.
     pub async fn open(self: &Arc<Self>, id: SessionId) -> Result<SessionHandle, ProtocolError> {
-        let entered = self.entries().get(&id).and_then(|entry| entry.handle.get().cloned());
-        if let Some(handle) = entered.filter(|handle| !handle.mailbox.is_closed()) {
+        if let Some(handle) = self.loaded(id) {
             return Ok(handle);
         }
         let sessions = Arc::clone(self);
@@ -200,7 +214,7 @@ impl Sessions {
         let handles = match only {
             Some(id) => vec![self.open(id).await?],
             // A session with a question has a turn, so it is in memory.
-            None => self.loaded(),
+            None => self.all_loaded(),
         };
         let mut found = Vec::new();
         for handle in handles {
@@ -217,7 +231,7 @@ impl Sessions {
     /// # Errors
     /// `NotFound`.
     pub async fn with_question(self: &Arc<Self>, id: QuestionId) -> Result<SessionHandle, ProtocolError> {
-        for handle in self.loaded() {
+        for handle in self.all_loaded() {
             let questions = handle.questions().await?;
             if questions.open.iter().any(|question| question.id == id) || questions.answered.contains(&id) {
                 return Ok(handle);
@@ -227,25 +241,42 @@ impl Sessions {
             .with_hint("See what waits with `skein questions list`"))
     }
 
-    /// Removes a session and all that belongs to it.
+    /// Removes a session and all that belongs to it; for a request that has a name, once.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` while a turn runs, `Denied` as for a request, or what the store says.
-    pub async fn delete(self: &Arc<Self>, id: SessionId, actor: Person) -> Result<(), ProtocolError> {
+    pub async fn delete(
+        self: &Arc<Self>,
+        id: SessionId,
+        actor: Person,
+        request_id: Option<RequestId>,
+    ) -> Result<(), ProtocolError> {
+        if let Some(request) = request_id
+            && self.log.was_deleted_by(id, request).await?
+        {
+            return Ok(());
+        }
         let handle = match self.open(id).await {
             Ok(handle) => handle,
             // Its log can't be read, so it has no turn that would keep it.
             Err(error) if error.code == ErrorCode::Internal => {
                 warn!(session = %id, %error, "deleting a session that can't be read");
-                return Ok(self.log.delete(id).await?);
+                return Ok(self.remove_log(id, request_id).await?);
             }
             Err(error) => return Err(error),
         };
         let (reply, done) = oneshot::channel();
-        if handle.mailbox.send(Box::new(Message::End { actor, reply })).await.is_err() {
+        if handle.mailbox.send(Box::new(Message::End { actor, request_id, reply })).await.is_err() {
             return Err(gone(id));
         }
         done.await.unwrap_or_else(|_| Err(gone(id)))
+    }
+
+    async fn remove_log(&self, id: SessionId, request_id: Option<RequestId>) -> Result<(), StoreError> {
+        match request_id {
+            Some(request) => self.log.delete_once(id, request).await,
+            None => self.log.delete(id).await,
+        }
     }
 
     /// Takes no new turns, brings the running ones to a durable point and ends all actors. With `hand_over` the turns
@@ -298,7 +329,7 @@ impl Sessions {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loaded(&self) -> Vec<SessionHandle> {
+    fn all_loaded(&self) -> Vec<SessionHandle> {
         self.entries().values().filter_map(|entry| entry.handle.get().cloned()).collect()
     }
 
@@ -322,6 +353,7 @@ impl Sessions {
     ) -> Result<SessionHandle, ProtocolError> {
         let id = loaded.state.id;
         let (mailbox, messages) = mpsc::channel(MAILBOX);
+        self.around.today.load(&*self.log, self.around.world.now()).await?;
         let mut actor = Actor::new(loaded, Arc::clone(&self.around), messages);
         let failure = self.failures().get(&id).cloned();
         actor.recover(failure).await?;
@@ -363,8 +395,8 @@ impl Sessions {
                     warn!(%error, "could not forget the session; the next start does it");
                 }
             }
-            Ended::Deleted(respond) => {
-                let deleted = self.log.delete(id).await.map_err(ProtocolError::from);
+            Ended::Deleted(request_id, respond) => {
+                let deleted = self.remove_log(id, request_id).await.map_err(ProtocolError::from);
                 answer(respond, deleted);
             }
         }

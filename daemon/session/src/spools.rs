@@ -20,6 +20,10 @@ impl Spools for SessionSpools {
             Ok(Box::new(StoredSpool(spool)) as Box<dyn Spool>)
         })
     }
+
+    fn read<'a>(&'a self, blob: &'a BlobId) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        Box::pin(async move { self.store.blobs().get(blob).await.map_err(io::Error::other) })
+    }
 }
 
 struct StoredSpool(BlobSpool);

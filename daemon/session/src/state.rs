@@ -6,18 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::delta::Delta;
-use protocol::event::{Event, EventRecord, ItemAppended, QueuedInputChanged, TurnSuspended};
+use protocol::event::{
+    ConnectionAttempted, Event, EventRecord, ItemAppended, QueuedInputChanged, TurnSuspended,
+};
 use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
+use protocol::profile::Profile;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
 use protocol::session::{
-    InstructionFile, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+    InstructionFile, ModelPrice, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus,
+    SessionSummary,
 };
-use protocol::turn::{InputPart, Turn, TurnLimits};
+use protocol::turn::{BudgetLevel, InputPart, LimitKind, Turn, TurnLimits};
+use protocol::usage::Spending;
 
 use crate::effect::Reply;
+use crate::grants::Grants;
 use crate::turns;
+
+pub use crate::grants::grant_key;
 
 /// Requests with a name that are remembered.
 const MAX_REQUESTS: usize = 200;
@@ -59,10 +67,16 @@ pub struct SessionState {
     pub requests: VecDeque<(RequestId, Seq, Reply)>,
     /// Tokens spent in all.
     pub usage: Usage,
+    /// All that was spent.
+    pub spent: Spending,
+    /// Ceilings that were warned of, and on which day.
+    pub(crate) warned: BTreeMap<String, u64>,
     /// The request with a name whose events were folded last, with the place of the first one.
     pub(crate) last_request: Option<(RequestId, Seq)>,
-    /// What was allowed for the whole session.
-    pub(crate) grants: BTreeSet<String>,
+    /// What was granted for the whole session.
+    pub(crate) grants: Grants,
+    /// Connections that were told of since the last turn began, by the item they are of.
+    pub(crate) connections: BTreeMap<ItemId, BTreeSet<String>>,
     /// Texts of items in progress.
     pub(crate) growing: BTreeMap<ItemId, Growing>,
 }
@@ -84,8 +98,12 @@ pub struct Running {
     pub allowed: BTreeSet<ItemId>,
     /// How the daemon handed the turn over, until the next one takes it up.
     pub suspended: Option<TurnSuspended>,
-    /// What was allowed for this turn.
-    grants: BTreeSet<String>,
+    /// Questions of tools that run, which wait in the middle.
+    pub(crate) asking: BTreeSet<QuestionId>,
+    /// Items whose tools were begun by this daemon; not durable.
+    pub(crate) begun: BTreeSet<ItemId>,
+    /// What was granted for this turn.
+    grants: Grants,
 }
 
 /// What a running turn waits for.
@@ -160,8 +178,11 @@ impl SessionState {
             answered: VecDeque::new(),
             requests: VecDeque::new(),
             usage: Usage::default(),
+            spent: Spending::default(),
+            warned: BTreeMap::new(),
             last_request: None,
-            grants: BTreeSet::new(),
+            grants: Grants::default(),
+            connections: BTreeMap::new(),
             growing: BTreeMap::new(),
         })
     }
@@ -190,8 +211,14 @@ impl SessionState {
         match &record.event {
             // A second creation changes nothing: the first event is folded by `create`.
             Event::SessionCreated(_) | Event::Unknown(_) | Event::ModelRetried(_) => {}
+            Event::BudgetWarned(warned) => {
+                let key = ceiling_key(&warned.level, &warned.limit);
+                self.warned.insert(key, store::day_of(record.at));
+            }
             Event::SessionUpdated(updated) => {
                 self.settings = updated.settings.clone();
+                // Other ceilings are warned of anew.
+                self.warned.clear();
                 if updated.title.is_some() {
                     self.title.clone_from(&updated.title);
                 }
@@ -213,8 +240,12 @@ impl SessionState {
                     output_schema: started.output_schema.clone(),
                     allowed: BTreeSet::new(),
                     suspended: None,
-                    grants: BTreeSet::new(),
+                    asking: BTreeSet::new(),
+                    begun: BTreeSet::new(),
+                    grants: Grants::default(),
                 });
+                self.connections.clear();
+                self.warned.retain(|key, _| !key.starts_with("Turn "));
             }
             Event::ModelRequested(requested) => {
                 if let Some(running) = &mut self.running {
@@ -224,9 +255,10 @@ impl SessionState {
             }
             Event::ModelResponded(responded) => {
                 self.usage += responded.usage;
-                let price = self.settings.price;
-                if let Some(turn) = self.turns.last_mut() {
-                    turn.cost = price.map(|price| price.cost(&turn.usage));
+                let answer = answer_spending(self.settings.price.as_ref(), responded.usage);
+                self.spent += answer;
+                if let Some(turn) = self.turns.last_mut().filter(|_| answer.unpriced_requests == 0) {
+                    turn.cost = Some(turn.cost.unwrap_or_default() + answer.cost);
                 }
                 if let Some(running) = &mut self.running {
                     running.phase = Phase::Calls;
@@ -238,14 +270,27 @@ impl SessionState {
             Event::ItemAppended(appended) => self.append(appended),
             Event::ItemCompleted(completed) => {
                 self.growing.remove(&completed.item.id);
+                self.spent.tool_calls += u64::from(is_call_made(&completed.item));
                 if self.title.is_none() {
                     self.title = title_of(&completed.item);
                 }
             }
-            Event::QuestionAsked(asked) => self.questions.push(asked.question.clone()),
+            Event::QuestionAsked(asked) => {
+                self.questions.push(asked.question.clone());
+                if let Some(running) = self.running.as_mut().filter(|_| asked.has_begun) {
+                    running.asking.insert(asked.question.id);
+                }
+            }
             Event::QuestionAnswered(answered) => self.answer(answered.question_id, &answered.answer),
             Event::QuestionWithdrawn(withdrawn) => {
                 self.questions.retain(|question| question.id != withdrawn.question_id);
+                if let Some(running) = &mut self.running {
+                    running.asking.remove(&withdrawn.question_id);
+                }
+            }
+            Event::ConnectionAttempted(attempted) => {
+                let known = self.connections.entry(attempted.item_id).or_default();
+                known.insert(connection_key(attempted));
             }
             Event::TurnSuspended(suspended) => self.suspend(Some(suspended.clone())),
             Event::TurnResumed(_) => self.suspend(None),
@@ -259,6 +304,8 @@ impl SessionState {
     fn suspend(&mut self, suspended: Option<TurnSuspended>) {
         if let Some(running) = &mut self.running {
             running.suspended = suspended;
+            // Whoever takes the turn up has begun nothing.
+            running.begun.clear();
         }
     }
 
@@ -289,6 +336,15 @@ impl SessionState {
         let (_, first) = *self.last_request.insert(known.unwrap_or((id, record.seq)));
         let Some(reply) = self.reply_of(&record.event) else { return };
         self.requests.push_back((id, first, reply));
+        if self.requests.len() > MAX_REQUESTS {
+            self.requests.pop_front();
+        }
+    }
+
+    /// Keeps what a request with a name was answered that changed nothing, and so has no event. Durable with the header
+    /// only.
+    pub fn remember(&mut self, id: RequestId, reply: Reply) {
+        self.requests.push_back((id, self.seq, reply));
         if self.requests.len() > MAX_REQUESTS {
             self.requests.pop_front();
         }
@@ -329,6 +385,8 @@ impl SessionState {
             | Event::QuestionAsked(_)
             | Event::QuestionWithdrawn(_)
             | Event::TurnSuspended(_)
+            | Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::Unknown(_) => None,
         }
@@ -352,17 +410,19 @@ impl SessionState {
         if self.answered.len() > 100 {
             self.answered.pop_front();
         }
-        let Decision::Allow { scope } = &answer.decision else { return };
         let Some(running) = &mut self.running else { return };
-        running.allowed.insert(question.item_id);
-        let Some(key) = grant_key(&question.kind) else { return };
+        let has_begun = running.asking.remove(&id);
+        let Decision::Allow { scope } = &answer.decision else { return };
+        if !has_begun {
+            running.allowed.insert(question.item_id);
+        }
         match scope {
-            GrantScope::Turn => {
-                running.grants.insert(key);
-            }
+            GrantScope::Turn => running.grants.add(&question.kind),
             // A rule holds for later sessions; in this one it holds from now on, written or not.
-            GrantScope::Session | GrantScope::Always => {
-                self.grants.insert(key);
+            GrantScope::Session | GrantScope::Always => self.grants.add(&question.kind),
+            // The call that asks for permissions does nothing with them itself.
+            GrantScope::Once if matches!(question.kind, QuestionKind::Permissions { .. }) => {
+                running.grants.add(&question.kind);
             }
             GrantScope::Once | GrantScope::Unknown(_) => {}
         }
@@ -412,9 +472,30 @@ impl SessionState {
     /// Whether a person allowed such a thing for this turn or session.
     #[must_use]
     pub fn is_granted(&self, kind: &QuestionKind) -> bool {
-        let in_turn =
-            |key: &String| self.running.as_ref().is_some_and(|running| running.grants.contains(key));
-        grant_key(kind).is_some_and(|key| self.grants.contains(&key) || in_turn(&key))
+        let in_turn = self.running.as_ref().is_some_and(|running| running.grants.cover(kind));
+        in_turn || self.grants.cover(kind)
+    }
+
+    /// Gives a profile what was granted for this turn and session.
+    pub(crate) fn widen(&self, profile: &mut Profile) {
+        self.grants.widen(profile);
+        if let Some(running) = &self.running {
+            running.grants.widen(profile);
+        }
+    }
+
+    /// Notes that an item's tool begins. Not durable: after a restart it may have begun, and is not begun again.
+    pub fn begin(&mut self, item: ItemId) {
+        if let Some(running) = &mut self.running {
+            running.begun.insert(item);
+        }
+    }
+
+    /// Whether an item waits for somebody's leave before it begins.
+    #[must_use]
+    pub fn waits_for_leave(&self, item: ItemId) -> bool {
+        let asking = |id| self.running.as_ref().is_some_and(|running| running.asking.contains(id));
+        self.questions.iter().any(|question| question.item_id == item && !asking(&question.id))
     }
 
     /// An item as people should see it: in progress with its text so far.
@@ -430,6 +511,7 @@ impl SessionState {
                 ItemBody::UserMessage(_)
                 | ItemBody::FileChange(_)
                 | ItemBody::ToolCall(_)
+                | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
                 | ItemBody::Unknown(_) => {}
             }
@@ -500,6 +582,45 @@ impl SessionState {
     }
 }
 
+/// What an answer of a model adds to what was spent.
+pub(crate) fn answer_spending(price: Option<&ModelPrice>, usage: Usage) -> Spending {
+    Spending {
+        requests: 1,
+        unpriced_requests: u64::from(price.is_none()),
+        tool_calls: 0,
+        usage,
+        cost: price.map_or(0.0, |price| price.cost(&usage)),
+    }
+}
+
+/// Whether an item is a call that was carried out, or failed at it.
+pub(crate) fn is_call_made(item: &Item) -> bool {
+    item.body.call().is_some()
+        && matches!(item.status, ItemStatus::Completed | ItemStatus::Failed | ItemStatus::Interrupted)
+}
+
+/// Names a ceiling.
+pub(crate) fn ceiling_key(level: &BudgetLevel, limit: &LimitKind) -> String {
+    format!("{level:?} {limit:?}")
+}
+
+/// What makes two connections of one item the same.
+pub(crate) fn connection_key(attempted: &ConnectionAttempted) -> String {
+    let ConnectionAttempted { protocol, host, port, is_allowed, .. } = attempted;
+    format!("{protocol:?} {host} {port} {is_allowed}")
+}
+
+/// Whether a log makes sense, for those who look for damage.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn folds(id: SessionId, records: &[EventRecord]) -> Result<(), String> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    SessionState::fold(id, records).map(drop).map_err(|error| error.to_string())
+}
+
 /// The beginning of the first input, on one line.
 fn title_of(item: &Item) -> Option<String> {
     let ItemBody::UserMessage(message) = &item.body else { return None };
@@ -513,16 +634,4 @@ fn title_of(item: &Item) -> Option<String> {
         title.push('…');
     }
     (!title.is_empty()).then_some(title)
-}
-
-/// What "the same thing again" means for a leave that lasts.
-#[must_use]
-pub fn grant_key(kind: &QuestionKind) -> Option<String> {
-    match kind {
-        QuestionKind::Command { argv, cwd, is_escalated, .. } => {
-            serde_json::to_string(&(argv, cwd, is_escalated)).ok()
-        }
-        QuestionKind::FileChange { .. } => Some("fileChange".to_owned()),
-        QuestionKind::Unknown(_) => None,
-    }
 }

@@ -1,8 +1,11 @@
 //! The decisions of a session: `step` is the pure function from a state and an input to effects.
 
 mod answer;
+mod budget;
 mod calls;
 mod ending;
+mod judgement;
+mod question;
 pub(crate) mod request;
 mod restart;
 pub mod step;

@@ -40,6 +40,8 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
         | Event::QueuedInputChanged(_)
         | Event::QueuedInputCancelled(_)
         | Event::TurnSuspended(_)
+        | Event::ConnectionAttempted(_)
+        | Event::BudgetWarned(_)
         | Event::TurnResumed(_)
         | Event::ModelRequested(_)
         | Event::ModelRetried(_)

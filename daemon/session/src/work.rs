@@ -18,29 +18,41 @@ use protocol::tool::ToolCall;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tools::belongings::Belongings;
 use tools::output::Spools;
 use tools::registry::Registry;
-use tools::tool::{RunContext, RunOutcome};
+use tools::tool::{Report, RunContext, RunOutcome};
 use tracing::{Instrument, info_span};
 
+use crate::asks::{Asks, ToolAsker};
 use crate::input::{Answer, Input};
 use crate::world::CommandEnvironment;
 
 /// Pieces of output that may wait for the actor.
 const PROGRESS_QUEUE: usize = 16;
+/// Reports of a tool that may wait for the actor.
+const REPORT_QUEUE: usize = 16;
 /// Pieces of an answer that are told together at most.
 const TOGETHER: usize = 64;
 
 /// Groups of inputs that may wait between a task and the actor; a full channel slows the task.
 const INPUT_QUEUE: usize = 16;
 
-/// The answer or the tool that is going on, at most one, and the turn's timers.
+/// The answer or the tools that go on, the turn's timers, and what tools keep between calls.
 pub(crate) struct Work {
     inputs: mpsc::Sender<Vec<Input>>,
-    task: Option<AbortOnDropHandle<()>>,
-    cancel: CancellationToken,
-    tool: Option<ItemId>,
+    answer: Option<AbortOnDropHandle<()>>,
+    tools: HashMap<ItemId, RunningTool>,
+    /// What tools tell of; what they started may go on when their calls have ended.
+    reports: Vec<AbortOnDropHandle<()>>,
+    asks: Arc<Asks>,
+    belongings: Arc<Belongings>,
     timers: Vec<AbortOnDropHandle<()>>,
+}
+
+struct RunningTool {
+    cancel: CancellationToken,
+    task: AbortOnDropHandle<()>,
 }
 
 /// Where a tool runs.
@@ -55,14 +67,31 @@ impl Work {
     /// Nothing yet, and where it will be heard.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Vec<Input>>) {
         let (inputs, heard) = mpsc::channel(INPUT_QUEUE);
-        let work =
-            Self { inputs, task: None, cancel: CancellationToken::new(), tool: None, timers: Vec::new() };
+        let work = Self {
+            answer: None,
+            tools: HashMap::new(),
+            reports: Vec::new(),
+            asks: Asks::new(inputs.clone()),
+            belongings: Arc::default(),
+            timers: Vec::new(),
+            inputs,
+        };
         (work, heard)
     }
 
-    /// The item of the tool that ran last.
-    pub(crate) fn tool(&self) -> Option<ItemId> {
-        self.tool
+    /// The items of tools that run, or have ended lately.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = ItemId> {
+        self.tools.keys().copied()
+    }
+
+    /// Whether nothing that tools started goes on, such as a command in the background.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.belongings.is_idle()
+    }
+
+    /// What running tools ask.
+    pub(crate) fn asks(&self) -> &Arc<Asks> {
+        &self.asks
     }
 
     /// Listens to an answer.
@@ -75,25 +104,46 @@ impl Work {
     ) {
         let listening = listen(stream, provider, turn_id, reader, self.inputs.clone());
         let span = info_span!("turn", id = %turn_id);
-        self.task = Some(AbortOnDropHandle::new(tokio::spawn(listening.instrument(span))));
+        self.answer = Some(AbortOnDropHandle::new(tokio::spawn(listening.instrument(span))));
     }
 
     /// Runs a tool.
     pub(crate) fn run_tool(&mut self, tools: Arc<Registry>, item_id: ItemId, body: ItemBody, place: Place) {
-        self.cancel = CancellationToken::new();
-        self.tool = Some(item_id);
-        let cancel = self.cancel.clone();
+        self.tools.retain(|_, running| !running.task.is_finished());
+        self.reports.retain(|reporting| !reporting.is_finished());
+        let cancel = CancellationToken::new();
         let Place { cwd, profile, environment, spools } = place;
-        let context = move |progress| RunContext { cwd, profile, environment, spools, progress, cancel };
+        let asker = Arc::new(ToolAsker { asks: Arc::clone(&self.asks), item_id });
+        let (reports, told) = mpsc::channel(REPORT_QUEUE);
+        let reporting = tell_reports(item_id, told, self.inputs.clone());
+        self.reports.push(AbortOnDropHandle::new(tokio::spawn(reporting)));
+        let belongings = Arc::clone(&self.belongings);
+        let context = {
+            let cancel = cancel.clone();
+            move |progress| RunContext {
+                cwd,
+                profile,
+                environment,
+                spools,
+                asker,
+                belongings,
+                progress,
+                reports,
+                cancel,
+            }
+        };
         let running = run_tool(tools, item_id, body, context, self.inputs.clone());
         let span = info_span!("tool", item = %item_id);
-        self.task = Some(AbortOnDropHandle::new(tokio::spawn(running.instrument(span))));
+        let task = AbortOnDropHandle::new(tokio::spawn(running.instrument(span)));
+        self.tools.insert(item_id, RunningTool { cancel, task });
     }
 
-    /// Ends the answer or the tool.
+    /// Ends the answer and the tools.
     pub(crate) fn cancel(&mut self) {
-        self.cancel.cancel();
-        self.task = None;
+        for (_, running) in self.tools.drain() {
+            running.cancel.cancel();
+        }
+        self.answer = None;
     }
 
     /// Tells the actor something after a while.
@@ -195,6 +245,7 @@ impl AnswerReader {
                     OutputItem::ToolCall(call) => self.call(item_id, call),
                 }
             }
+            ModelEvent::ReasoningDropped => Answer::ReasoningDropped { item_id: ItemId::generate() },
             ModelEvent::Retrying { attempt, max_attempts, delay, failure } => {
                 self.items.clear();
                 Answer::Retrying { attempt, max_attempts, delay, failure }
@@ -246,6 +297,15 @@ async fn run_tool(
     tell(&inputs, vec![Input::ToolEnded { item_id, status, body }]).await;
 }
 
+/// Tells what a tool tells of beside its output. A full channel slows the tool, not the session.
+async fn tell_reports(item_id: ItemId, mut told: mpsc::Receiver<Report>, inputs: mpsc::Sender<Vec<Input>>) {
+    while let Some(report) = told.recv().await {
+        if !tell(&inputs, vec![Input::ToolReported { item_id, report }]).await {
+            return;
+        }
+    }
+}
+
 fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
     let message = Some(text.to_owned());
     match &mut body {
@@ -255,6 +315,7 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => {}
     }

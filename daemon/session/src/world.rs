@@ -33,10 +33,10 @@ pub trait World: Send + Sync {
     /// What commands of the session may touch now. Looks at the file system.
     fn profile(&self, settings: &SessionSettings) -> Profile;
 
-    /// What a person allowed for good.
+    /// The rules that people wrote, and what they allowed for good.
     fn rules(&self) -> Rules;
 
-    /// Writes the rule that such a thing is allowed for good.
+    /// Writes the rule that was proposed with the question.
     ///
     /// # Errors
     /// When it can't be written.

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt;
 use protocol::daemon::{StorageProblem, StorageReport};
-use protocol::ids::{Seq, SessionId};
-use sqlx::{ConnectOptions, Connection};
+use protocol::event::EventRecord;
+use protocol::ids::{RequestId, Seq, SessionId, Timestamp};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::rows::{checksum, id_of, unsigned};
 use crate::store::Store;
 use crate::writer::Change;
 
@@ -17,6 +21,13 @@ use crate::writer::Change;
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Steps of SQLite's machine, some microseconds each, between two looks at the clock.
 const STEPS: i32 = 1_000;
+
+/// What makes sense of a log: says what is wrong with one that can be read.
+pub type Folds = fn(SessionId, &[EventRecord]) -> Result<(), String>;
+
+/// All events that have a checksum.
+const SUMS: &str = "SELECT session_id, seq, at, request_id, CAST(body AS BLOB), checksum FROM event
+    WHERE checksum IS NOT NULL ORDER BY session_id, seq";
 
 /// Looks at all pages, and tells of at most so many that are damaged.
 const PAGES: &str = "PRAGMA quick_check(20)";
@@ -43,13 +54,13 @@ impl Damaged {
 
 impl Store {
     /// Looks through the database for damage, for some seconds at most. Sessions that are damaged are set aside,
-    /// those that were and can be read again are taken back.
-    pub async fn check(&self) -> StorageReport {
-        self.check_within(PATIENCE).await
+    /// those that were and can be read again, and fold, are taken back.
+    pub async fn check(&self, folds: Folds) -> StorageReport {
+        self.check_within(PATIENCE, folds).await
     }
 
-    /// Looks at the pages for so long, and at the logs for so long.
-    pub(crate) async fn check_within(&self, patience: Duration) -> StorageReport {
+    /// Looks at the pages for so long, at the checksums for so long, and at the logs for so long.
+    pub(crate) async fn check_within(&self, patience: Duration, folds: Folds) -> StorageReport {
         let mut is_complete = true;
         let mut problems = Vec::new();
         match self.check_pages(patience).await {
@@ -61,6 +72,15 @@ impl Store {
             }
         }
         let mut suspects = self.set_aside_now();
+        match self.check_sums(patience).await {
+            Ok(found) => suspects.extend(found),
+            // Damage that it met is known by now.
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => {
+                tracing::info!(%error, "did not look at all checksums");
+                is_complete = false;
+            }
+        }
         if !problems.is_empty() {
             // Whose pages they are, only reading tells.
             match self.all_ids().await {
@@ -74,7 +94,7 @@ impl Store {
                 is_complete = false;
                 break;
             }
-            self.examine(session).await;
+            self.examine(session, folds).await;
         }
         let damaged = self.shared.damaged.with(|damaged| damaged.clone());
         problems.extend(damaged.into_iter().map(|(session, reason)| StorageProblem {
@@ -87,13 +107,7 @@ impl Store {
 
     /// What SQLite finds when it looks at all pages.
     async fn check_pages(&self, patience: Duration) -> Result<Vec<String>, StoreError> {
-        // Of its own, because it is made to stop: no other question may be asked of it.
-        let options = self.shared.readers.connect_options();
-        let mut connection = options.connect().await.map_err(|source| self.sorted(source))?;
-        let deadline = Instant::now() + patience;
-        let mut handle = connection.lock_handle().await.map_err(|source| self.sorted(source))?;
-        handle.set_progress_handler(STEPS, move || Instant::now() < deadline);
-        drop(handle);
+        let mut connection = self.hurried(patience).await?;
         let lines = sqlx::query_scalar::<_, String>(PAGES).fetch_all(&mut connection).await;
         if let Err(error) = connection.close().await {
             tracing::debug!(%error, "could not close a connection");
@@ -103,10 +117,42 @@ impl Store {
         Ok(lines)
     }
 
+    /// Sessions with events that are not what was written.
+    async fn check_sums(&self, patience: Duration) -> Result<Vec<SessionId>, StoreError> {
+        type Row = (Vec<u8>, i64, i64, Option<Vec<u8>>, Vec<u8>, i64);
+        let mut connection = self.hurried(patience).await?;
+        let mut found: Vec<SessionId> = Vec::new();
+        let mut rows = sqlx::query_as::<_, Row>(SUMS).fetch(&mut connection);
+        while let Some((session, seq, at, request, body, sum)) =
+            rows.try_next().await.map_err(|source| self.sorted(source))?
+        {
+            let Some(session) = id_of(&session).filter(|id| found.last() != Some(id)) else { continue };
+            let request = request.and_then(|bytes| Uuid::from_slice(&bytes).ok()).map(RequestId);
+            let (seq, at) = (Seq(unsigned(seq)), Timestamp(unsigned(at)));
+            if i64::from(checksum(session, seq, at, request, &body)) != sum {
+                found.push(session);
+            }
+            tokio::task::consume_budget().await;
+        }
+        Ok(found)
+    }
+
+    /// A connection that stops after a while. Of its own, because no other question may be asked of it.
+    async fn hurried(&self, patience: Duration) -> Result<SqliteConnection, StoreError> {
+        let options = self.shared.readers.connect_options();
+        let mut connection = options.connect().await.map_err(|source| self.sorted(source))?;
+        let deadline = Instant::now() + patience;
+        let mut handle = connection.lock_handle().await.map_err(|source| self.sorted(source))?;
+        handle.set_progress_handler(STEPS, move || Instant::now() < deadline);
+        drop(handle);
+        Ok(connection)
+    }
+
     /// Reads all of a session: sets it aside, or takes it back.
-    async fn examine(&self, session: SessionId) {
+    async fn examine(&self, session: SessionId, folds: Folds) {
         let read = async {
-            self.read_events(session, Seq::ZERO, None).await?;
+            let records = self.read_events(session, Seq::ZERO, None).await?;
+            folds(session, &records).map_err(|reason| self.corrupt(reason))?;
             self.examine_line(session).await
         };
         match (read.await, self.damage_of(session)) {
@@ -150,14 +196,14 @@ impl Store {
         written: Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         if let Err(StoreError::Corrupt { .. }) = &written {
-            self.examine(session).await;
+            self.examine(session, |_, _| Ok(())).await;
             self.refuse_damaged(session)?;
         }
         written
     }
 
-    /// Sets a session aside, and gives what to answer.
-    pub(crate) async fn set_aside(&self, session: SessionId, reason: String) -> StoreError {
+    /// Sets a session aside, and gives what to answer. Also for one that can be read, but makes no sense.
+    pub async fn set_aside(&self, session: SessionId, reason: String) -> StoreError {
         tracing::error!(%session, reason, "a session is damaged; setting it aside");
         self.shared.damaged.with(|damaged| damaged.insert(session, reason.clone()));
         // If it can't be written down, the next daemon finds out for itself.

@@ -121,6 +121,8 @@ fn migrator() -> Migrator {
         ("initial", include_str!("../migrations/0001_initial.sql")),
         ("request_id", include_str!("../migrations/0002_request_id.sql")),
         ("damaged", include_str!("../migrations/0003_damaged.sql")),
+        ("checksum", include_str!("../migrations/0004_checksum.sql")),
+        ("usage", include_str!("../migrations/0005_usage.sql")),
     ];
     let migrations = (1..).zip(all).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -108,6 +108,8 @@ impl Line {
                 network: NetworkAccess::Off,
                 approval: ApprovalPolicy::OnRequest,
                 is_tmp_writable: false,
+                permissions: None,
+                budget: protocol::turn::Budget::default(),
                 limits: TurnLimits::default(),
                 price: None,
                 is_ephemeral: self.is_ephemeral,

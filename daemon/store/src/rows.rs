@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::store::Append;
+use crate::usage::Spent;
 
 /// An append as rows.
 pub(crate) struct AppendRows {
@@ -15,6 +16,7 @@ pub(crate) struct AppendRows {
     /// Places of events that start a turn.
     pub(crate) turns: Vec<Seq>,
     pub(crate) index: Option<IndexRow>,
+    pub(crate) spent: Vec<Spent>,
 }
 
 /// A row of `event`.
@@ -23,6 +25,7 @@ pub(crate) struct EventRow {
     pub(crate) at: Timestamp,
     pub(crate) request_id: Option<RequestId>,
     pub(crate) body: String,
+    pub(crate) checksum: u32,
 }
 
 /// A row of `session`.
@@ -51,11 +54,44 @@ impl AppendRows {
                 turns.push(*seq);
             }
             let body = serde_json::to_string(event).map_err(StoreError::Encode)?;
-            events.push(EventRow { seq: *seq, at: *at, request_id: *request_id, body });
+            events.push(EventRow::new(session, *seq, *at, *request_id, body));
         }
         let index = append.summary.as_ref().map(IndexRow::encode).transpose()?;
-        Ok(Self { session, events, turns, index })
+        Ok(Self { session, events, turns, index, spent: append.spent.clone() })
     }
+}
+
+impl EventRow {
+    /// A row with its checksum.
+    pub(crate) fn new(
+        session: SessionId,
+        seq: Seq,
+        at: Timestamp,
+        request_id: Option<RequestId>,
+        body: String,
+    ) -> Self {
+        let checksum = checksum(session, seq, at, request_id, body.as_bytes());
+        Self { seq, at, request_id, body, checksum }
+    }
+}
+
+/// CRC-32 (IEEE) of all that a row of `event` holds, so that damage is found that still is an event of some session.
+pub(crate) fn checksum(
+    session: SessionId,
+    seq: Seq,
+    at: Timestamp,
+    request_id: Option<RequestId>,
+    body: &[u8],
+) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(session.0.as_bytes());
+    hasher.update(&seq.0.to_le_bytes());
+    hasher.update(&at.0.to_le_bytes());
+    if let Some(id) = request_id {
+        hasher.update(id.0.as_bytes());
+    }
+    hasher.update(body);
+    hasher.finalize()
 }
 
 impl IndexRow {

@@ -18,7 +18,8 @@ use crate::damage::Damaged;
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::network;
-use crate::rows::{AppendRows, id_bytes, signed, unsigned};
+use crate::rows::{AppendRows, checksum, id_bytes, signed, unsigned};
+use crate::usage::Spent;
 use crate::writer::{Change, Inbox, Writer};
 
 /// Where things are, and how safe they are.
@@ -52,6 +53,8 @@ pub struct Append {
     pub records: Vec<EventRecord>,
     /// What lists show of the session from now on; `None` leaves what they show.
     pub summary: Option<SessionSummary>,
+    /// What was spent, to be added up.
+    pub spent: Vec<Spent>,
 }
 
 /// A session's folded state. An accelerator, never the truth.
@@ -113,7 +116,7 @@ impl Store {
         let session = append.session;
         self.refuse_damaged(session)?;
         let rows = AppendRows::encode(&append)?;
-        if rows.events.is_empty() && rows.index.is_none() {
+        if rows.events.is_empty() && rows.index.is_none() && rows.spent.is_empty() {
             return Ok(());
         }
         let written = self.shared.inbox.write(Change::Append(rows)).await;
@@ -142,8 +145,9 @@ impl Store {
         after: Seq,
         upto: Option<Seq>,
     ) -> Result<Vec<EventRecord>, StoreError> {
-        let mut rows = sqlx::query_as::<_, (i64, i64, Option<Vec<u8>>, String)>(
-            "SELECT seq, at, request_id, body FROM event WHERE session_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
+        let mut rows = sqlx::query_as::<_, (i64, i64, Option<Vec<u8>>, String, Option<i64>)>(
+            "SELECT seq, at, request_id, body, checksum FROM event
+            WHERE session_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
         )
         .bind(id_bytes(session))
         .bind(signed(after.0))
@@ -151,7 +155,7 @@ impl Store {
         .fetch(&self.shared.readers);
         let mut records = Vec::new();
         let mut expected = after.next();
-        while let Some((seq, at, request_id, body)) =
+        while let Some((seq, at, request_id, body, sum)) =
             rows.try_next().await.map_err(|source| self.sorted(source))?
         {
             let seq = Seq(unsigned(seq));
@@ -159,9 +163,16 @@ impl Store {
                 return Err(self.corrupt(format!("event {expected} is missing")));
             }
             expected = seq.next();
-            let event = self.decode(body.as_bytes())?;
+            let at = Timestamp(unsigned(at));
             let request_id = request_id.and_then(|bytes| Uuid::from_slice(&bytes).ok()).map(RequestId);
-            records.push(EventRecord { seq, at: Timestamp(unsigned(at)), request_id, event });
+            // Rows from before have none.
+            if sum
+                .is_some_and(|sum| sum != i64::from(checksum(session, seq, at, request_id, body.as_bytes())))
+            {
+                return Err(self.corrupt(format!("event {seq} is not what was written")));
+            }
+            let event = self.decode(body.as_bytes())?;
+            records.push(EventRecord { seq, at, request_id, event });
             // A long log is parsed here, beside other sessions' work.
             tokio::task::consume_budget().await;
         }
@@ -235,9 +246,34 @@ impl Store {
     /// # Errors
     /// `Full`, `ReadOnly`, `Corrupt`, `Io`, `Sql`, `Closed`: the session is still there, its blobs may not be.
     pub async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        self.shared.inbox.delete(session).await?;
+        self.shared.inbox.delete(session, None).await?;
         self.forget_damage(session);
         Ok(())
+    }
+
+    /// Deletes a session for a request that has a name, which is remembered for some days.
+    ///
+    /// # Errors
+    /// As `delete`.
+    pub async fn delete_once(&self, session: SessionId, request: RequestId) -> Result<(), StoreError> {
+        self.shared.inbox.delete(session, Some(request)).await?;
+        self.forget_damage(session);
+        Ok(())
+    }
+
+    /// Whether this request deleted the session.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn was_deleted_by(&self, session: SessionId, request: RequestId) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM deleted WHERE session_id = ? AND request_id = ?")
+                .bind(id_bytes(session))
+                .bind(request.0.as_bytes().to_vec())
+                .fetch_optional(&self.shared.readers)
+                .await
+                .map_err(|source| self.sorted(source))?;
+        Ok(found.is_some())
     }
 
     /// What is not as it should be and keeps nothing from working, for a person.

@@ -6,3 +6,4 @@ mod fixture;
 mod index;
 mod log;
 mod pages;
+mod usage;

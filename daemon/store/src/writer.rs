@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::ids::{Seq, SessionId};
+use protocol::ids::{RequestId, Seq, SessionId};
+use protocol::usage::Spending;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
@@ -14,11 +15,16 @@ use crate::blobs::{self, BlobKey};
 use crate::error::StoreError;
 use crate::rows::{AppendRows, id_bytes, signed, unsigned};
 use crate::store::Checkpoint;
+use crate::usage::{Spent, day_of};
 
+/// More than any one thing is said to have taken is not believed, so that sums never overflow.
+const MOST: u64 = 1 << 40;
 /// Changes that wait; when the queue is full, callers wait.
 const QUEUE: usize = 256;
 /// Logs whose end is remembered.
 const REMEMBERED_ENDS: usize = 1024;
+/// Seconds for which it is remembered who deleted a session: longer than any client sends a request again.
+const REMEMBERED_DELETIONS: i64 = 7 * 86_400;
 /// Rows in one `INSERT`: below SQLite's limit of 32,766 parameters.
 const ROWS: usize = 1000;
 /// Events of a lone change whose SQL is kept prepared. The text depends on the number of rows, so that larger
@@ -45,7 +51,7 @@ struct Write {
 
 enum Job {
     Write(Write),
-    Delete(SessionId, oneshot::Sender<Result<(), StoreError>>),
+    Delete(SessionId, Option<RequestId>, oneshot::Sender<Result<(), StoreError>>),
     Close,
 }
 
@@ -60,8 +66,12 @@ impl Inbox {
     }
 
     /// Deletes all of a session.
-    pub(crate) async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        self.ask(|done| Job::Delete(session, done)).await
+    pub(crate) async fn delete(
+        &self,
+        session: SessionId,
+        request: Option<RequestId>,
+    ) -> Result<(), StoreError> {
+        self.ask(|done| Job::Delete(session, request, done)).await
     }
 
     /// Lets the writer end when it has done what is waiting.
@@ -105,9 +115,9 @@ impl Writer {
             for job in waiting.drain(..) {
                 match job {
                     Job::Write(write) => group.push(write),
-                    Job::Delete(session, done) => {
+                    Job::Delete(session, request, done) => {
                         self.write(std::mem::take(&mut group)).await;
-                        answer(done, self.delete(session).await);
+                        answer(done, self.delete(session, request).await);
                     }
                     Job::Close => self.jobs.close(),
                 }
@@ -218,7 +228,7 @@ impl Writer {
     /// left that nothing refers to. A blob that another session is just about to keep is not lost: its reference
     /// is a change like any other, so it is here before (then the file stays), or comes after (then the file
     /// gets its name after).
-    async fn delete(&mut self, session: SessionId) -> Result<(), StoreError> {
+    async fn delete(&mut self, session: SessionId, request: Option<RequestId>) -> Result<(), StoreError> {
         let orphans: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT blob FROM blob_ref AS own WHERE session_id = ? AND NOT EXISTS (
                 SELECT 1 FROM blob_ref AS other
@@ -239,9 +249,14 @@ impl Writer {
             DELETE FROM checkpoint WHERE session_id = ?1;
             DELETE FROM blob_ref WHERE session_id = ?1;
             DELETE FROM damaged WHERE session_id = ?1;
+            DELETE FROM deleted WHERE at < unixepoch() - ?3;
+            INSERT OR REPLACE INTO deleted (session_id, request_id, at)
+                SELECT ?1, ?2, unixepoch() WHERE ?2 IS NOT NULL;
             COMMIT",
         )
         .bind(id_bytes(session))
+        .bind(request.map(|id| id.0.as_bytes().to_vec()))
+        .bind(REMEMBERED_DELETIONS)
         .execute(&mut self.connection)
         .await;
         self.settle(outcome.map(drop)).await
@@ -271,12 +286,14 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
     let mut checkpoints = Vec::new();
     let mut references = Vec::new();
     let mut damaged = Vec::new();
+    let mut spent = Vec::new();
     for write in group {
         match &write.change {
             Change::Append(append) => {
                 events.extend(append.events.iter().map(|event| (append.session, event)));
                 turns.extend(append.turns.iter().map(|first| (append.session, *first)));
                 index.extend(append.index.as_ref().map(|row| (append.session, row)));
+                spent.extend(append.spent.iter().map(|spent| (append.session, spent)));
             }
             Change::Checkpoint(session, checkpoint) => checkpoints.push((*session, checkpoint)),
             Change::Refer(session, blob) => references.push((*session, blob)),
@@ -285,13 +302,14 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
         }
     }
     for rows in events.chunks(ROWS) {
-        sql.push("INSERT INTO event (session_id, seq, at, request_id, body) ");
+        sql.push("INSERT INTO event (session_id, seq, at, request_id, body, checksum) ");
         sql.push_values(rows, |mut row, (session, event)| {
             row.push_bind(id_bytes(*session))
                 .push_bind(signed(event.seq.0))
                 .push_bind(signed(event.at.0))
                 .push_bind(event.request_id.map(|id| id.0.as_bytes().to_vec()))
-                .push_bind(&*event.body);
+                .push_bind(&*event.body)
+                .push_bind(i64::from(event.checksum));
         });
         sql.push("; ");
     }
@@ -339,6 +357,7 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
         });
         sql.push("; ");
     }
+    push_spent(sql, &spent);
     // Few, and in the order in which they came.
     for (session, reason) in damaged {
         match reason {
@@ -354,6 +373,46 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
         };
     }
     events.len()
+}
+
+/// Adds to the sums of what was spent.
+fn push_spent(sql: &mut QueryBuilder<Sqlite>, spent: &[(SessionId, &Spent)]) {
+    for rows in spent.chunks(ROWS) {
+        sql.push(
+            "INSERT INTO usage (session_id, day, provider, model, requests, unpriced_requests, tool_calls, input_tokens,
+            cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost) ",
+        );
+        sql.push_values(rows, |mut row, (session, spent)| {
+            let Spending { requests, unpriced_requests, tool_calls, usage, cost } = spent.spending;
+            row.push_bind(id_bytes(*session))
+                .push_bind(signed(day_of(spent.at)))
+                .push_bind(&*spent.provider)
+                .push_bind(&*spent.model)
+                .push_bind(bounded(requests))
+                .push_bind(bounded(unpriced_requests))
+                .push_bind(bounded(tool_calls))
+                .push_bind(bounded(usage.input_tokens))
+                .push_bind(bounded(usage.cached_input_tokens))
+                .push_bind(bounded(usage.cache_write_input_tokens))
+                .push_bind(bounded(usage.output_tokens))
+                .push_bind(bounded(usage.reasoning_output_tokens))
+                .push_bind(cost);
+        });
+        sql.push(
+            " ON CONFLICT (session_id, day, provider, model) DO UPDATE SET requests = requests + excluded.requests,
+            unpriced_requests = unpriced_requests + excluded.unpriced_requests,
+            tool_calls = tool_calls + excluded.tool_calls, input_tokens = input_tokens + excluded.input_tokens,
+            cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_input_tokens = cache_write_input_tokens + excluded.cache_write_input_tokens,
+            output_tokens = output_tokens + excluded.output_tokens,
+            reasoning_output_tokens = reasoning_output_tokens + excluded.reasoning_output_tokens,
+            cost = cost + excluded.cost; ",
+        );
+    }
+}
+
+fn bounded(number: u64) -> i64 {
+    signed(number.min(MOST))
 }
 
 #[cfg(test)]
@@ -377,8 +436,9 @@ mod tests {
     }
 
     fn event(session: SessionId, seq: u64, bytes: usize) -> Change {
-        let row = EventRow { seq: Seq(seq), at: Timestamp(1), request_id: None, body: "x".repeat(bytes) };
-        Change::Append(AppendRows { session, events: vec![row], turns: Vec::new(), index: None })
+        let row = EventRow::new(session, Seq(seq), Timestamp(1), None, "x".repeat(bytes));
+        let (turns, spent) = (Vec::new(), Vec::new());
+        Change::Append(AppendRows { session, events: vec![row], turns, index: None, spent })
     }
 
     #[tokio::test]
@@ -407,7 +467,7 @@ mod tests {
         inbox.write(event(old, 1, 100_000)).await.expect("fits");
         let full = inbox.write(event(new, 1, 100_000)).await;
         assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
-        inbox.delete(old).await.expect("delete");
+        inbox.delete(old, None).await.expect("delete");
         inbox.write(event(new, 1, 100_000)).await.expect("fits now");
     }
 }

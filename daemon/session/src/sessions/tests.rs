@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use model::client::{ModelClient, ModelStream};
 use model::event::{ModelEvent, OutputItem, StopReason};
-use model::request::{InputItem, ModelRequest};
+use model::request::{InputItem, ModelRequest, text_of};
 use protocol::delta::FeedEntry;
 use protocol::event::{Event, EventRecord};
 use protocol::ids::{ClientId, RequestId, Timestamp};
@@ -96,6 +96,8 @@ impl Tool for Echo {
             cwd: cwd.to_owned(),
             is_escalated: text == "escalate",
             justification: None,
+            has_terminal: false,
+            process_id: None,
             timeout_ms: None,
             output_so_far: String::new(),
             outcome: None,
@@ -139,7 +141,10 @@ impl World for TestWorld {
 
     fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
         let mut rules = self.rules.lock().expect("lock");
-        Arc::make_mut(&mut rules).extend(crate::state::grant_key(kind));
+        let QuestionKind::Command { argv, cwd, .. } = kind else { return Ok(()) };
+        let pattern = argv.iter().map(|word| vec![word.clone()]).collect();
+        let rule = policy::rules::OutsideRule::new(pattern, Some(cwd.clone()), None, Default::default());
+        Arc::make_mut(&mut rules).add(policy::rules::Rule::Outside(rule.expect("rule")));
         Ok(())
     }
 
@@ -224,6 +229,8 @@ fn settings() -> SessionSettings {
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
         is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
@@ -237,7 +244,14 @@ fn person() -> Person {
 }
 
 fn attachment(role: ClientRole) -> Attachment {
-    Attachment { actor: person(), version: "1".into(), role, can_answer: true, attached_at: Timestamp(0) }
+    Attachment {
+        actor: person(),
+        version: "1".into(),
+        role,
+        can_answer: true,
+        attached_at: Timestamp(0),
+        is_focused: false,
+    }
 }
 
 async fn start(session: &SessionHandle, text: &str) -> Seq {
@@ -294,7 +308,7 @@ async fn what_a_client_sees_is_what_the_log_has() {
     let InputItem::ToolOutput { output, .. } = requests[1].input.last().expect("input") else {
         panic!("no output")
     };
-    assert_eq!(output, "echo one");
+    assert_eq!(text_of(output), "echo one");
 }
 
 #[tokio::test]
@@ -490,12 +504,12 @@ async fn a_deleted_session_is_gone_for_all_and_a_running_one_is_not_deleted() {
     let session = bench.session().await;
     let mut feed = attach(&session, None).await;
     start(&session, "go").await;
-    let error = bench.sessions.delete(session.id(), person()).await.expect_err("refused");
+    let error = bench.sessions.delete(session.id(), person(), None).await.expect_err("refused");
     assert_eq!(error.code, ErrorCode::Conflict);
     let request = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
     session.request(person(), None, request).await.expect("interrupted");
     until(&mut feed, is_end).await;
-    bench.sessions.delete(session.id(), person()).await.expect("deleted");
+    bench.sessions.delete(session.id(), person(), None).await.expect("deleted");
     let Err(End::Closed(Some(error))) = feed.next().await else { panic!("the feed goes on") };
     assert_eq!(error.code, ErrorCode::NotFound);
     let error = session.summary().await.expect_err("gone");
@@ -540,7 +554,7 @@ async fn a_session_whose_log_is_damaged_is_set_aside_and_can_be_deleted() {
     let refused = bench.sessions.open(broken_id).await.map(|_| ()).expect_err("refused");
     assert!(refused.code == ErrorCode::Internal && refused.hint.is_some(), "{refused:?}");
     bench.sessions.open(sound_id).await.expect("the other one");
-    bench.sessions.delete(broken_id, person()).await.expect("deleted");
+    bench.sessions.delete(broken_id, person(), None).await.expect("deleted");
     let listed = bench.sessions.list(&SessionListParams::default()).await.expect("list");
     assert_eq!(listed.iter().map(|summary| summary.id).collect::<Vec<_>>(), [sound_id]);
 }
@@ -630,9 +644,9 @@ async fn a_viewer_changes_nothing() {
         let error = session.request(actor.clone(), None, request).await.expect_err("refused");
         assert_eq!(error.code, ErrorCode::Denied);
     }
-    let error = session.drive(actor.clone(), Wish::TakeOver).await.expect_err("refused");
+    let error = session.drive(actor.clone(), None, Wish::TakeOver).await.expect_err("refused");
     assert_eq!(error.code, ErrorCode::Denied);
-    let error = bench.sessions.delete(session.id(), actor).await.expect_err("refused");
+    let error = bench.sessions.delete(session.id(), actor, None).await.expect_err("refused");
     assert_eq!(error.code, ErrorCode::Denied);
 }
 
@@ -644,8 +658,8 @@ async fn who_takes_over_is_the_only_one_who_writes_until_they_leave() {
     let (sole, other) = (attachment(ClientRole::Driver), person());
     let actor = sole.actor.clone();
     let feed = session.attach(sole, None).await.expect("feed");
-    session.drive(actor.clone(), Wish::TakeOver).await.expect("taken over");
-    let error = session.drive(other.clone(), Wish::TakeOver).await.expect_err("does not follow");
+    session.drive(actor.clone(), None, Wish::TakeOver).await.expect("taken over");
+    let error = session.drive(other.clone(), None, Wish::TakeOver).await.expect_err("does not follow");
     assert_eq!(error.code, ErrorCode::Conflict);
     let archive = || Request::Archive;
     let error = session.request(other.clone(), None, archive()).await.expect_err("refused");
@@ -713,4 +727,51 @@ async fn a_request_that_was_sent_before_a_crash_is_known_after_it() {
     let session = bench.sessions.open(session.id()).await.expect("session");
     assert_eq!(session.request(actor, Some(id), request).await.expect("answered"), first);
     assert_eq!(session.read(0, 10).await.expect("snapshot").turns.len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_is_deleted_once_for_a_request_that_is_sent_again() {
+    let mut bench = Bench::new([]).await;
+    let (one, two) = (bench.session().await.id(), bench.session().await.id());
+    let (first, second) = (Some(RequestId::generate()), Some(RequestId::generate()));
+    bench.sessions.delete(one, person(), first).await.expect("deleted");
+    bench.sessions.delete(one, person(), first).await.expect("asked again");
+    bench.after_a_crash().await;
+    bench.sessions.delete(one, person(), first).await.expect("asked again of the next daemon");
+    let error = bench.sessions.delete(one, person(), second).await.expect_err("somebody else");
+    assert_eq!(error.code, ErrorCode::NotFound);
+    bench.sessions.open(two).await.expect("the other one is still there");
+}
+
+#[tokio::test]
+async fn an_interrupt_that_found_nothing_is_remembered_by_the_next_daemon() {
+    let mut bench = Bench::new([says("done")]).await;
+    let session = bench.session().await;
+    let id = RequestId::generate();
+    let interrupt = || Request::Interrupt { expected: None, reason: InterruptReason::Requested };
+    let first = session.request(person(), Some(id), interrupt()).await.expect("nothing to interrupt");
+    bench.after_a_crash().await;
+    let session = bench.sessions.open(session.id()).await.expect("session");
+    assert_eq!(session.request(person(), Some(id), interrupt()).await.expect("again"), first);
+}
+
+#[tokio::test]
+async fn a_wish_to_drive_is_carried_out_once_over_one_connection() {
+    let bench = Bench::new([]).await;
+    let session = bench.session().await;
+    let actor = person();
+    let attachment = Attachment {
+        actor: actor.clone(),
+        version: "1".into(),
+        role: ClientRole::Driver,
+        can_answer: true,
+        attached_at: Timestamp(0),
+        is_focused: false,
+    };
+    let _feed = session.attach(attachment, None).await.expect("feed");
+    let id = Some(RequestId::generate());
+    session.drive(actor.clone(), id, Wish::TakeOver).await.expect("taken over");
+    session.drive(actor.clone(), Some(RequestId::generate()), Wish::Release).await.expect("released");
+    session.drive(actor, id, Wish::TakeOver).await.expect("asked again");
+    assert_eq!(session.read(0, 0).await.expect("snapshot").presence.sole_driver, None);
 }

@@ -3,7 +3,9 @@
 use protocol::delta::Delta;
 use protocol::event::{Event, ItemChanged, ModelResponded, ModelRetried};
 use protocol::ids::ItemId;
-use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus, OpaqueReasoning, OtherToolCall, Reasoning};
+use protocol::item::{
+    AgentMessage, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Reasoning,
+};
 use protocol::model::{ProviderFailure, Usage};
 use protocol::tool::ToolCall;
 use protocol::turn::{TurnFailure, TurnOutcome};
@@ -38,6 +40,7 @@ pub(crate) fn take(state: &SessionState, running: &Running, piece: Answer, momen
         Answer::Call { item_id, call, prepared } => {
             call_made(state, running, item_id, call, prepared, moment)
         }
+        Answer::ReasoningDropped { item_id } => reasoning_dropped(state, running, item_id, moment),
         Answer::Retrying { attempt, max_attempts, delay, failure } => {
             let mut events = discarded(state, running, moment);
             events.push(Event::ModelRetried(ModelRetried {
@@ -115,6 +118,25 @@ fn reasoning(
     whole(state, running, item_id, ItemStatus::Completed, body, moment)
 }
 
+/// What is said once of reasoning that a model can't be shown.
+const REASONING_DROPPED: &str =
+    "This model can't read what another one thought before, so that is left out of what it is shown.";
+
+fn reasoning_dropped(
+    state: &SessionState,
+    running: &Running,
+    item_id: ItemId,
+    moment: &Moment,
+) -> Vec<Effect> {
+    let is_said =
+        |item: &Item| matches!(&item.body, ItemBody::Notice(notice) if notice.text == REASONING_DROPPED);
+    if state.turns.iter().flat_map(|turn| &turn.items).any(is_said) {
+        return Vec::new();
+    }
+    let notice = Notice { level: NoticeLevel::Information, text: REASONING_DROPPED.to_owned() };
+    whole(state, running, item_id, ItemStatus::Completed, ItemBody::Notice(notice), moment)
+}
+
 /// A call's item is here before anything is done about it. One that can't be understood ends at once, with what
 /// is wrong as its output.
 fn call_made(
@@ -131,7 +153,13 @@ fn call_made(
             vec![Effect::Append(vec![Event::ItemStarted(ItemChanged { item })])]
         }
         Err(message) => {
-            let body = ItemBody::ToolCall(OtherToolCall { call, output: Some(message) });
+            let body = ItemBody::ToolCall(OtherToolCall {
+                call,
+                server: None,
+                output: Some(message),
+                content: Vec::new(),
+                structured: None,
+            });
             whole(state, running, item_id, ItemStatus::Failed, body, moment)
         }
     }

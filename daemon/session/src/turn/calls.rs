@@ -4,21 +4,21 @@
 use std::collections::VecDeque;
 
 use context::history::text_of;
-use policy::decision::{Decision, decide};
 use protocol::event::{Event, ModelRequested, QuestionAsked, TurnStarted};
 use protocol::item::{CommandExit, CommandOutput, Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
+use protocol::profile::ApprovalPolicy;
 use protocol::question::{Question, QuestionKind};
 use protocol::session::QueuedInput;
 use protocol::tool::ToolCall;
-use protocol::turn::{LimitKind, Turn, TurnFailure, TurnOutcome};
-use tools::tool::action;
+use protocol::turn::{Turn, TurnFailure, TurnOutcome};
 
 use crate::effect::Effect;
 use crate::moment::Moment;
-use crate::state::{Phase, Running, SessionState, grant_key};
+use crate::state::{Phase, Running, SessionState};
+use crate::turn::judgement::{Judgement, judge};
 use crate::turn::step::completed;
-use crate::turn::{ending, request};
+use crate::turn::{budget, ending, request};
 
 /// After so many identical calls with identical outcomes in a row, the next one is not run and the model is told.
 const REPEATS_BEFORE_HINT: u32 = 3;
@@ -31,10 +31,14 @@ pub(crate) fn proceed(state: &SessionState, moment: &mut Moment) -> Vec<Effect> 
     if running.phase != Phase::Calls {
         return Vec::new();
     }
-    match turn.items.iter().find(|item| is_open_call(item, running)) {
+    let warnings = budget::warnings(state, running, turn, moment);
+    let mut effects = if warnings.is_empty() { Vec::new() } else { vec![Effect::Append(warnings)] };
+    effects.extend(match turn.items.iter().find(|item| is_open_call(item, running)) {
+        Some(item) if running.begun.contains(&item.id) => Vec::new(),
         Some(item) => next_call(state, running, turn, item, moment),
         None => next_request(state, running, turn, moment),
-    }
+    });
+    effects
 }
 
 fn is_open_call(item: &Item, running: &Running) -> bool {
@@ -51,18 +55,22 @@ fn next_call(
     if state.questions.iter().any(|question| question.item_id == item.id) {
         return Vec::new();
     }
-    if let Some(max) = running.limits.max_tool_calls
-        && calls_so_far(turn) >= max
-    {
-        let message = format!("The turn was allowed {max} tool calls and asked for more");
-        let outcome = TurnOutcome::LimitReached { limit: LimitKind::ToolCalls, message };
+    if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Call, moment) {
         return ending::end(state, outcome, Usage::default(), moment);
+    }
+    if running.allowed.contains(&item.id) {
+        return vec![Effect::RunTool { item_id: item.id }];
     }
     if let Some(call) = item.body.call() {
         let repeats = repeats(turn, call);
         if repeats >= REPEATS_BEFORE_END {
             let failure = TurnFailure::Loop { repetitions: repeats + 1, tool: call.name.clone() };
             return ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment);
+        }
+        if repeats >= REPEATS_BEFORE_HINT && moment.is_answerable && may_ask(state) {
+            let reason =
+                format!("This very call was made {repeats} times in a row, each time with the same outcome");
+            return ask(state, running, item, repeated(call), reason, moment);
         }
         if repeats >= REPEATS_BEFORE_HINT {
             let hint = format!(
@@ -72,36 +80,51 @@ fn next_call(
             return declined(item, &hint, moment);
         }
     }
-    if running.allowed.contains(&item.id) {
-        return vec![Effect::RunTool { item_id: item.id }];
-    }
-    let Some(action) = action(&item.body) else { return vec![Effect::RunTool { item_id: item.id }] };
-    match decide(action, state.settings.approval, state.settings.sandbox) {
-        Decision::Run => vec![Effect::RunTool { item_id: item.id }],
-        Decision::Refuse { reason } => declined(item, reason, moment),
-        Decision::Ask { reason } => {
-            let kind = question_kind(&item.body);
-            let is_in_rules = || grant_key(&kind).is_some_and(|key| moment.rules.contains(&key));
-            if state.is_granted(&kind) || is_in_rules() {
+    match judge(&item.body, &state.settings, &moment.rules) {
+        Judgement::Run => vec![Effect::RunTool { item_id: item.id }],
+        Judgement::Refuse { reason } => declined(item, &reason, moment),
+        Judgement::Ask { kind, reason } => {
+            if state.is_granted(&kind) {
                 return vec![Effect::RunTool { item_id: item.id }];
             }
-            let question = Question {
-                id: moment.question_id(),
-                turn_id: running.turn_id,
-                item_id: item.id,
-                asked_at: moment.at,
-                kind,
-                reason: reason.to_owned(),
-            };
-            let timer = state
-                .settings
-                .question_timeout_ms
-                .map(|after_ms| Effect::StartQuestionTimer { question_id: question.id, after_ms });
-            let mut effects = vec![Effect::Append(vec![Event::QuestionAsked(QuestionAsked { question })])];
-            effects.extend(timer);
-            effects
+            ask(state, running, item, kind, reason, moment)
         }
     }
+}
+
+/// Asks a person before an item begins.
+fn ask(
+    state: &SessionState,
+    running: &Running,
+    item: &Item,
+    kind: QuestionKind,
+    reason: String,
+    moment: &mut Moment,
+) -> Vec<Effect> {
+    let question = Question {
+        id: moment.question_id(),
+        turn_id: running.turn_id,
+        item_id: item.id,
+        asked_at: moment.at,
+        kind,
+        reason,
+    };
+    let timer = state
+        .settings
+        .question_timeout_ms
+        .map(|after_ms| Effect::StartQuestionTimer { question_id: question.id, after_ms });
+    let asked = Event::QuestionAsked(QuestionAsked { question, has_begun: false });
+    std::iter::once(Effect::Append(vec![asked])).chain(timer).collect()
+}
+
+fn may_ask(state: &SessionState) -> bool {
+    state.settings.approval != ApprovalPolicy::Never
+}
+
+/// What is asked about a call that is made again and again.
+fn repeated(call: &ToolCall) -> QuestionKind {
+    let arguments = call.input.text().to_owned();
+    QuestionKind::Tool { server: None, tool: call.name.clone(), arguments }
 }
 
 fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &Moment) -> Vec<Effect> {
@@ -110,7 +133,7 @@ fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &M
     if !turn.items.iter().any(|item| is_call(item) || is_steer(item)) {
         return ending::end(state, TurnOutcome::Completed, Usage::default(), moment);
     }
-    if let Some(outcome) = spent(running, turn) {
+    if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {
         return ending::end(state, outcome, Usage::default(), moment);
     }
     let event = Event::ModelRequested(ModelRequested {
@@ -120,26 +143,12 @@ fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &M
     vec![Effect::Append(vec![event]), Effect::CallModel]
 }
 
-/// Whether the turn has spent what it was allowed.
-fn spent(running: &Running, turn: &Turn) -> Option<TurnOutcome> {
-    let tokens = turn.usage.total_tokens();
-    if let Some(max) = running.limits.max_tokens
-        && tokens >= max
-    {
-        let message = format!("The turn was allowed {max} tokens and spent {tokens}");
-        return Some(TurnOutcome::LimitReached { limit: LimitKind::Tokens, message });
-    }
-    if let (Some(max), Some(cost)) = (running.limits.max_cost, turn.cost)
-        && cost >= max
-    {
-        let message = format!("The turn was allowed ${max} and spent ${cost:.4}");
-        return Some(TurnOutcome::LimitReached { limit: LimitKind::Cost, message });
-    }
-    None
-}
-
 fn start_queued(queue: &VecDeque<QueuedInput>, state: &SessionState, moment: &mut Moment) -> Vec<Effect> {
     let Some(next) = queue.front() else { return Vec::new() };
+    // What waits goes on waiting while nothing may be spent.
+    if budget::reached_before(state, moment).is_some() {
+        return Vec::new();
+    }
     let started = TurnStarted {
         turn_id: moment.turn_id(),
         actor: next.actor.clone(),
@@ -161,6 +170,7 @@ pub(crate) fn declined_event(item: &Item, message: &str, moment: &Moment) -> Eve
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => {}
     }
@@ -171,29 +181,8 @@ fn declined(item: &Item, message: &str, moment: &Moment) -> Vec<Effect> {
     vec![Effect::Append(vec![declined_event(item, message, moment)]), Effect::Continue]
 }
 
-fn question_kind(body: &ItemBody) -> QuestionKind {
-    match body {
-        ItemBody::Command(command) => QuestionKind::Command {
-            command: command.command.clone(),
-            argv: command.argv.clone(),
-            cwd: command.cwd.clone(),
-            is_escalated: command.is_escalated,
-            justification: command.justification.clone(),
-        },
-        ItemBody::FileChange(change) => {
-            QuestionKind::FileChange { patch: change.call.input.text().to_owned() }
-        }
-        ItemBody::UserMessage(_)
-        | ItemBody::AgentMessage(_)
-        | ItemBody::Reasoning(_)
-        | ItemBody::ToolCall(_)
-        | ItemBody::Notice(_)
-        | ItemBody::Unknown(_) => QuestionKind::Unknown(serde_json::Value::Null),
-    }
-}
-
 /// Calls that were carried out, or failed at it.
-fn calls_so_far(turn: &Turn) -> u32 {
+pub(crate) fn calls_so_far(turn: &Turn) -> u32 {
     let counts = |item: &&Item| {
         item.body.call().is_some()
             && !matches!(item.status, ItemStatus::InProgress | ItemStatus::Declined | ItemStatus::Discarded)
@@ -234,6 +223,7 @@ fn outcome_of(item: &Item) -> (Option<(CommandExit, CommandOutput)>, String) {
         | ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => (None, text_of(item)),
     }

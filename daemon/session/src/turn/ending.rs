@@ -28,10 +28,12 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
         Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question.id })
     };
     events.extend(state.questions.iter().map(withdrawn));
-    // Calls run one after the other, so only the first that is open can have begun; and it has not if it waits.
-    let mut may_have_begun = running.phase == Phase::Calls && state.questions.is_empty();
+    // Calls run one after the other, so only the first that is open can have begun; and it has not if it waits for
+    // leave.
+    let mut may_have_begun = running.phase == Phase::Calls;
     for item in turn.items.iter().filter(|item| item.status == ItemStatus::InProgress) {
-        let begun = if may_have_begun { Begun::Maybe } else { Begun::No };
+        let has_leave = !state.waits_for_leave(item.id);
+        let begun = if may_have_begun && has_leave { Begun::Maybe } else { Begun::No };
         let body = interrupted(state, item, begun, moment);
         if item.body.call().is_some() {
             may_have_begun = false;
@@ -40,6 +42,9 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
     }
     let mut usage = turn.usage;
     usage += more;
+    let more = Some(more).filter(|more| *more != Usage::default());
+    let more = more.zip(state.settings.price).map(|(more, price)| price.cost(&more));
+    let cost = more.map_or(turn.cost, |more| Some(turn.cost.unwrap_or_default() + more));
     let goes_on = !matches!(
         outcome,
         TurnOutcome::Interrupted {
@@ -51,7 +56,7 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
         turn_id: running.turn_id,
         outcome,
         usage,
-        cost: state.settings.price.map(|price| price.cost(&usage)),
+        cost,
         duration_ms: moment.at.since(turn.started_at),
     }));
     let mut effects = vec![Effect::Append(events)];
@@ -101,6 +106,7 @@ fn never_begun(body: ItemBody) -> ItemBody {
         other @ (ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_)) => other,
     }
@@ -117,7 +123,8 @@ fn with_output_so_far(mut command: Command, duration_ms: u64) -> Command {
         let omitted_bytes = (text.len() - head.len() - tail.len()) as u64;
         CommandOutput { head: head.to_owned(), tail: tail.to_owned(), omitted_bytes, total_bytes, blob: None }
     };
-    command.outcome = Some(CommandOutcome { exit: CommandExit::Interrupted, duration_ms, output });
+    command.outcome =
+        Some(CommandOutcome { exit: CommandExit::Interrupted, duration_ms, output, refusals: Vec::new() });
     command.message =
         Some("The turn ended while this ran; what it had not printed yet is not known.".to_owned());
     command

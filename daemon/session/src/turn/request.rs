@@ -2,12 +2,12 @@
 
 use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::{
-    Event, InputQueued, ItemChanged, ModelRequested, QuestionAnswered, QuestionWithdrawn,
-    QueuedInputCancelled, QueuedInputChanged, SessionArchived, SessionUpdated, TurnStarted,
+    Event, InputQueued, ItemChanged, ModelRequested, QueuedInputCancelled, QueuedInputChanged,
+    SessionArchived, SessionUpdated, TurnEnded, TurnStarted,
 };
-use protocol::ids::{QuestionId, QueuedId, RequestId, Seq, TurnId};
+use protocol::ids::{QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, UserMessage};
-use protocol::question::{Answer, Decision, GrantScope, QuestionKind};
+use protocol::model::Usage;
 use protocol::session::{QueuedInput, SessionSettings};
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits, TurnOutcome};
 
@@ -15,7 +15,7 @@ use crate::effect::{Effect, Reply};
 use crate::input::Request;
 use crate::moment::Moment;
 use crate::state::SessionState;
-use crate::turn::{calls, ending};
+use crate::turn::{budget, ending, question};
 
 /// Decides on a request. Always holds one `Effect::Reply`.
 pub(crate) fn decide(
@@ -41,12 +41,23 @@ pub(crate) fn decide(
         }
         Request::CancelQueued { queued_id } => cancel_queued(state, actor, queued_id),
         Request::Interrupt { expected, reason } => interrupt(state, actor, expected, reason, moment),
-        Request::Answer { question_id, decision } => answer(state, actor, question_id, decision, moment),
+        Request::Answer { question_id, decision } => {
+            question::answer(state, actor, question_id, decision, moment)
+        }
         Request::Update { title, settings } => Ok(update(state, actor, title, settings)),
         Request::Archive => archive(state, actor),
         Request::Unarchive => Ok(unarchive(state, actor)),
     };
-    decided.unwrap_or_else(|error| vec![Effect::Reply(Err(error))])
+    let mut effects = decided.unwrap_or_else(|error| vec![Effect::Reply(Err(error))]);
+    // What changed something is in the log with its name.
+    let is_in_log = effects.iter().any(|effect| matches!(effect, Effect::Append(_)));
+    let reply_of =
+        |effect: &Effect| if let Effect::Reply(Ok(reply)) = effect { Some(reply.clone()) } else { None };
+    let reply = effects.iter().find_map(reply_of);
+    if let (Some(request_id), Some(reply), false) = (request_id, reply, is_in_log) {
+        effects.insert(0, Effect::Remember { request_id, reply });
+    }
+    effects
 }
 
 fn start(
@@ -63,7 +74,9 @@ fn start(
         "Say it into the running turn with `skein send`, or let it wait with `skein send --next`",
     )?;
     let limits = merged(limits, &state.settings.limits);
-    if limits.max_cost.is_some() && state.settings.price.is_none() {
+    let budget = &state.settings.budget;
+    let max_costs = [&limits, &budget.session, &budget.tree, &budget.day].map(|limits| limits.max_cost);
+    if max_costs.iter().any(Option::is_some) && state.settings.price.is_none() {
         let message =
             format!("No price is known for the model `{}`, so a cost can't be limited", state.settings.model);
         let hint = format!("Set `[model_prices.\"{}\"]` in `config.toml`", state.settings.model);
@@ -76,7 +89,10 @@ fn start(
     };
     let turn_id = moment.turn_id();
     let started = TurnStarted { turn_id, actor, limits, output_schema, queued_id: None };
-    effects.extend(begin(started, input, moment));
+    effects.extend(match budget::reached_before(state, moment) {
+        None => begin(started, input, moment),
+        Some(outcome) => stillborn(started, input, outcome, moment),
+    });
     effects.push(Effect::Reply(Ok(Reply::Started { turn_id })));
     Ok(effects)
 }
@@ -95,6 +111,24 @@ pub(crate) fn begin(started: TurnStarted, input: Vec<InputPart>, moment: &mut Mo
     effects.extend(deadline.map(|after_ms| Effect::StartDeadline { turn_id, after_ms }));
     effects.push(Effect::CallModel);
     effects
+}
+
+/// A turn that may spend nothing: what was said is kept, and why nobody answers.
+fn stillborn(
+    started: TurnStarted,
+    input: Vec<InputPart>,
+    outcome: TurnOutcome,
+    moment: &mut Moment,
+) -> Vec<Effect> {
+    let turn_id = started.turn_id;
+    let message = UserMessage { content: input, actor: started.actor.clone(), is_steer: false };
+    let item = said(turn_id, 0, message, moment);
+    let ended = TurnEnded { turn_id, outcome, usage: Usage::default(), cost: None, duration_ms: 0 };
+    vec![Effect::Append(vec![
+        Event::TurnStarted(started),
+        Event::ItemCompleted(ItemChanged { item }),
+        Event::TurnEnded(ended),
+    ])]
 }
 
 fn steer(
@@ -202,74 +236,6 @@ fn interrupt(
     let mut effects = ending::cut_short(state, outcome, moment);
     effects.push(Effect::Reply(Ok(Reply::Interrupted { turn_id })));
     Ok(effects)
-}
-
-fn answer(
-    state: &SessionState,
-    actor: Actor,
-    question_id: QuestionId,
-    decision: Decision,
-    moment: &Moment,
-) -> Result<Vec<Effect>, ProtocolError> {
-    let Some(question) = state.questions.iter().find(|question| question.id == question_id) else {
-        return Err(too_late(state, question_id));
-    };
-    let declined = match &decision {
-        Decision::Allow { scope: GrantScope::Unknown(word) } => {
-            let message = format!("`{word}` is no scope that this daemon knows");
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
-                .with_hint("Scopes are `once`, `turn`, `session` and `always`"));
-        }
-        Decision::Unknown(_) => {
-            let message = "The decision is none that this daemon knows";
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
-                .with_hint("Decisions are `allow` and `deny`"));
-        }
-        Decision::Allow { .. } => None,
-        Decision::Deny { message } => Some(message.as_ref().map_or_else(
-            || "A person declined this.".to_owned(),
-            |message| format!("A person declined this and said: {message}"),
-        )),
-    };
-    // A rule for files would hold for every patch there ever will be; that leave ends with the session.
-    let is_for_good = matches!(decision, Decision::Allow { scope: GrantScope::Always })
-        && matches!(question.kind, QuestionKind::Command { .. });
-    let rule = is_for_good.then(|| Effect::AllowAlways(question.kind.clone()));
-    let answer = Answer { decision, actor, answered_at: moment.at };
-    let mut events = vec![Event::QuestionAnswered(QuestionAnswered { question_id, answer })];
-    if let (Some(message), Some(item)) = (declined, state.item(question.item_id)) {
-        events.push(calls::declined_event(item, &message, moment));
-    }
-    let mut effects = vec![Effect::Append(events)];
-    effects.extend(rule);
-    effects.push(Effect::Reply(Ok(Reply::Answered { question_id })));
-    effects.push(Effect::Continue);
-    Ok(effects)
-}
-
-/// A question waited as long as it may: nobody said yes.
-pub(crate) fn expire(state: &SessionState, question_id: QuestionId, moment: &Moment) -> Vec<Effect> {
-    let Some(question) = state.questions.iter().find(|question| question.id == question_id) else {
-        return Vec::new();
-    };
-    let mut events = vec![Event::QuestionWithdrawn(QuestionWithdrawn { question_id })];
-    if let Some(item) = state.item(question.item_id) {
-        let message = "Nobody answered in the time there was, so it was declined.";
-        events.push(calls::declined_event(item, message, moment));
-    }
-    vec![Effect::Append(events), Effect::Continue]
-}
-
-fn too_late(state: &SessionState, question_id: QuestionId) -> ProtocolError {
-    match state.answered.iter().find(|(id, _)| *id == question_id) {
-        Some((_, answer)) => {
-            let message = format!("The question was answered before, by `{}`", answer.actor.name);
-            let detail = ErrorDetail::AlreadyAnswered { question_id, answer: answer.clone() };
-            ProtocolError::new(ErrorCode::Conflict, message).with_detail(detail)
-        }
-        None => ProtocolError::new(ErrorCode::NotFound, format!("No question `{question_id}` waits"))
-            .with_hint("See what waits with `skein questions list`"),
-    }
 }
 
 fn update(

@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
 use crate::turn::step::completed;
-use crate::turn::{answer, ending};
+use crate::turn::{answer, ending, question};
 
 /// The daemon stops. A turn that only waits for an answer waits on in the log. Any other one is handed over, or says
 /// where it stopped.
@@ -24,8 +24,10 @@ pub(crate) fn stopping(
         Some(_) if is_waiting(state) => Vec::new(),
         Some(running) if hand_over => {
             let unsaved = state.unsaved().into_iter().map(Event::ItemAppended);
-            let suspended = Event::TurnSuspended(TurnSuspended { turn_id: running.turn_id, is_call_running });
-            vec![Effect::CancelWork, Effect::Append(unsaved.chain([suspended]).collect())]
+            let mut events: Vec<_> = unsaved.chain(question::withdrawn_from_tools(state, None)).collect();
+            let turn_id = running.turn_id;
+            events.push(Event::TurnSuspended(TurnSuspended { turn_id, is_call_running }));
+            vec![Effect::CancelWork, Effect::Append(events)]
         }
         Some(_) => interrupted(state, moment),
     }
@@ -48,8 +50,10 @@ pub(crate) fn loaded(state: &SessionState, failure: Option<String>, moment: &Mom
     interrupted(state, moment)
 }
 
+/// Whether the turn waits for somebody's leave, and nothing runs that would be lost.
 fn is_waiting(state: &SessionState) -> bool {
-    state.running.as_ref().is_some_and(|running| running.phase == Phase::Calls) && !state.questions.is_empty()
+    let is_at_rest = |running: &Running| running.phase == Phase::Calls && running.asking.is_empty();
+    state.running.as_ref().is_some_and(is_at_rest) && !state.questions.is_empty()
 }
 
 fn interrupted(state: &SessionState, moment: &Moment) -> Vec<Effect> {
@@ -66,12 +70,14 @@ fn resume(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Effec
     match running.phase {
         Phase::Model => {
             let mut events = vec![resumed];
+            events.extend(question::withdrawn_from_tools(state, None));
             events.extend(answer::discarded(state, running, moment));
             events.push(Event::ModelRequested(ModelRequested { turn_id, step: running.step }));
             vec![Effect::Append(events), Effect::CallModel]
         }
         Phase::Calls => {
             let mut events = vec![resumed];
+            events.extend(question::withdrawn_from_tools(state, None));
             let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
             let open =
                 items.iter().find(|item| item.status == ItemStatus::InProgress && item.body.call().is_some());

@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
-use protocol::event::{Event, ItemChanged};
+use protocol::event::{ConnectionAttempted, Event, ItemChanged};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, Notice, NoticeLevel};
-use protocol::turn::{LimitKind, TurnOutcome};
+use protocol::turn::{BudgetLevel, LimitKind, TurnOutcome};
+use tools::tool::Report;
 
 use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
-use crate::state::{Phase, Running, SessionState};
-use crate::turn::{answer, calls, ending, request, restart};
+use crate::state::{Phase, Running, SessionState, connection_key};
+use crate::turn::{answer, calls, ending, question, request, restart};
+
+/// Different connections of one item that the log tells of.
+const MAX_CONNECTIONS: usize = 200;
 
 /// Decides what follows. Inputs of a turn that has ended follow to nothing.
 #[must_use]
@@ -26,13 +30,18 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
             Some(_) | None => Vec::new(),
         },
         Input::ToolOutput { item_id, text } => answer::grow(state, item_id, text),
+        Input::ToolAsked { item_id, question_id, kind, reason } => {
+            question::ask(state, item_id, question_id, kind, reason, moment)
+        }
+        Input::ToolLeft { question_id } => question::leave(state, question_id),
+        Input::ToolReported { item_id, report } => reported(state, item_id, report),
         Input::ToolEnded { item_id, status, body } => tool_ended(state, item_id, status, body, moment),
         Input::Deadline { turn_id } => deadline(state, turn_id, moment),
         Input::Checkpoint => {
             let unsaved: Vec<_> = state.unsaved().into_iter().map(Event::ItemAppended).collect();
             if unsaved.is_empty() { Vec::new() } else { vec![Effect::Append(unsaved)] }
         }
-        Input::QuestionExpired { question_id } => request::expire(state, question_id, moment),
+        Input::QuestionExpired { question_id } => question::expire(state, question_id, moment),
         Input::Notice { text } => notice(state, text, moment),
         Input::Continue => calls::proceed(state, moment),
         Input::Loaded { failure } => restart::loaded(state, failure, moment),
@@ -57,14 +66,33 @@ fn tool_ended(
     let Some(item) = state.item(item_id).filter(|item| item.status == ItemStatus::InProgress) else {
         return Vec::new();
     };
-    vec![Effect::Append(vec![completed(item, status, body, moment)]), Effect::Continue]
+    let mut events = question::withdrawn_from_tools(state, Some(item_id));
+    events.push(completed(item, status, body, moment));
+    vec![Effect::Append(events), Effect::Continue]
+}
+
+/// What a tool tells of is in the log once, and so much of it at most.
+fn reported(state: &SessionState, item_id: ItemId, report: Report) -> Vec<Effect> {
+    let Report::Connection { protocol, host, port, is_allowed, reason } = report;
+    let attempted = ConnectionAttempted { item_id, protocol, host, port, is_allowed, reason };
+    let known = state.connections.get(&item_id);
+    let is_told = known
+        .is_some_and(|known| known.len() >= MAX_CONNECTIONS || known.contains(&connection_key(&attempted)));
+    if is_told {
+        return Vec::new();
+    }
+    vec![Effect::Append(vec![Event::ConnectionAttempted(attempted)])]
 }
 
 fn deadline(state: &SessionState, turn_id: TurnId, moment: &Moment) -> Vec<Effect> {
     let Some(running) = running(state, turn_id) else { return Vec::new() };
     let allowed = Duration::from_millis(running.limits.deadline_ms.unwrap_or_default());
     let message = format!("The turn took longer than the {} s it was allowed", allowed.as_secs_f64());
-    ending::cut_short(state, TurnOutcome::LimitReached { limit: LimitKind::Deadline, message }, moment)
+    ending::cut_short(
+        state,
+        TurnOutcome::LimitReached { limit: LimitKind::Deadline, level: BudgetLevel::Turn, message },
+        moment,
+    )
 }
 
 fn notice(state: &SessionState, text: String, moment: &mut Moment) -> Vec<Effect> {

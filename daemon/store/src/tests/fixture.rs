@@ -84,7 +84,7 @@ pub(crate) fn turn_started(seq: u64) -> EventRecord {
 }
 
 pub(crate) fn append(session: SessionId, records: Vec<EventRecord>) -> Append {
-    Append { session, records, summary: None }
+    Append { session, records, summary: None, spent: Vec::new() }
 }
 
 pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
@@ -108,6 +108,8 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             network: NetworkAccess::default(),
             approval: ApprovalPolicy::OnRequest,
             is_tmp_writable: true,
+            permissions: None,
+            budget: protocol::turn::Budget::default(),
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,

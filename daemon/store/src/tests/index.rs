@@ -7,7 +7,8 @@ use super::fixture::{Fixture, append, summary, texts};
 use crate::{Append, Store, StoreError};
 
 async fn put(store: &Store, summary: SessionSummary) {
-    let append = Append { session: summary.id, records: Vec::new(), summary: Some(summary) };
+    let append =
+        Append { session: summary.id, records: Vec::new(), summary: Some(summary), spent: Vec::new() };
     store.append(append).await.expect("append");
 }
 
@@ -79,12 +80,16 @@ async fn the_summary_of_the_last_append_counts() {
     assert_eq!(store.summary(session).await.expect("none"), None);
     let first = summary(session, 10);
     let records = texts(1, &["a"]);
-    store.append(Append { session, records, summary: Some(first.clone()) }).await.expect("append");
+    store
+        .append(Append { session, records, summary: Some(first.clone()), spent: Vec::new() })
+        .await
+        .expect("append");
     store.append(append(session, texts(2, &["b"]))).await.expect("append");
     assert_eq!(store.summary(session).await.expect("read"), Some(first.clone()));
     let second = SessionSummary { title: None, ..first };
     let records = texts(9, &["a gap"]);
-    let refused = store.append(Append { session, records, summary: Some(second.clone()) }).await;
+    let refused =
+        store.append(Append { session, records, summary: Some(second.clone()), spent: Vec::new() }).await;
     assert!(matches!(refused, Err(StoreError::Gap { .. })));
     assert!(store.summary(session).await.expect("read").is_some_and(|kept| kept.title.is_some()));
     put(&store, second.clone()).await;

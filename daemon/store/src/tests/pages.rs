@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use protocol::error::{ErrorCode, ProtocolError};
+use protocol::event::EventRecord;
 use protocol::ids::{Seq, SessionId, TurnId};
 use protocol::session::{SessionListParams, SessionStatus, SessionSummary};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -57,7 +58,7 @@ async fn filled(fixture: &Fixture, sessions: u64) -> Vec<SessionId> {
         let text = format!("<session {number}>").repeat(50);
         let records = texts(1, &[&*text; 30]);
         let summary = Some(summary(session, number));
-        store.append(Append { session, records, summary }).await.expect("append");
+        store.append(Append { session, records, summary, spent: Vec::new() }).await.expect("append");
         ids.push(session);
     }
     store.close().await;
@@ -70,6 +71,11 @@ async fn list(store: &Store) -> BTreeMap<SessionId, SessionSummary> {
     listed.into_iter().map(|summary| (summary.id, summary)).collect()
 }
 
+/// Anything makes sense.
+fn folds(_: SessionId, _: &[EventRecord]) -> Result<(), String> {
+    Ok(())
+}
+
 fn is_damaged(summary: &SessionSummary) -> bool {
     matches!(summary.status, SessionStatus::Damaged { .. })
 }
@@ -80,7 +86,10 @@ async fn works(store: &Store, session: SessionId) -> bool {
     let Ok(records) = read else { return false };
     let next = records.len() as u64 + 1;
     let summary = Some(summary(session, 1000));
-    store.append(Append { session, records: texts(next, &["more"]), summary }).await.is_ok()
+    store
+        .append(Append { session, records: texts(next, &["more"]), summary, spent: Vec::new() })
+        .await
+        .is_ok()
 }
 
 #[tokio::test]
@@ -121,7 +130,8 @@ async fn a_damaged_session_is_not_among_those_to_recover() {
     let (good, bad) = (SessionId::generate(), SessionId::generate());
     for (session, text) in [(good, "good"), (bad, "bad")] {
         let running = SessionSummary { status: SessionStatus::Running { turn_id }, ..summary(session, 1) };
-        let append = Append { session, records: texts(1, &[text]), summary: Some(running) };
+        let append =
+            Append { session, records: texts(1, &[text]), summary: Some(running), spent: Vec::new() };
         store.append(append).await.expect("append");
     }
     tamper(&database, "UPDATE event SET body = '{\"type\":' WHERE body LIKE '%bad%'").await;
@@ -158,7 +168,7 @@ async fn a_session_that_can_be_read_again_is_taken_back() {
     let whole = fs::read(&database).expect("read");
     ruin(&database, leaves_with(&database, "<session 1>").await[3]);
     let store = fixture.open().await;
-    let found = store.check().await;
+    let found = store.check(folds).await;
     assert!(found.is_complete);
     assert!(found.problems.iter().any(|problem| problem.session_id == Some(session)), "{found:?}");
     assert!(found.problems.iter().all(|problem| !problem.hint.is_empty()), "{found:?}");
@@ -172,7 +182,7 @@ async fn a_session_that_can_be_read_again_is_taken_back() {
     tamper(&database, Box::leak(note.into_boxed_str())).await;
     let store = fixture.open().await;
     assert!(!works(&store, session).await);
-    let found = store.check().await;
+    let found = store.check(folds).await;
     assert_eq!((found.problems.len(), found.is_complete), (0, true), "{found:?}");
     assert!(works(&store, session).await);
     store.close().await;
@@ -184,11 +194,11 @@ async fn a_look_for_damage_ends_in_time() {
     let fixture = Fixture::new();
     let sessions = filled(&fixture, 40).await;
     let store = fixture.open().await;
-    let hurried = store.check_within(Duration::ZERO).await;
+    let hurried = store.check_within(Duration::ZERO, folds).await;
     assert_eq!((hurried.problems.len(), hurried.is_complete), (0, false));
     // Nobody else is made to stop.
     assert!(works(&store, sessions[0]).await);
-    assert!(store.check().await.is_complete);
+    assert!(store.check(folds).await.is_complete);
 }
 
 #[tokio::test]
@@ -200,7 +210,7 @@ async fn a_damaged_session_can_be_deleted_unless_its_pages_are_gone() {
     tamper(&fixture.options().database, "DELETE FROM event WHERE seq = 2").await;
     assert!(store.events(session, Seq::ZERO, None).await.is_err());
     store.delete(session).await.expect("delete");
-    assert_eq!(store.check().await.problems, []);
+    assert_eq!(store.check(folds).await.problems, []);
     store.append(append(session, texts(1, &["anew"]))).await.expect("append");
 }
 
@@ -285,10 +295,12 @@ async fn damage_to_what_all_share_is_told_and_sets_nothing_aside() {
     }
     let store = fixture.open().await;
     let summary = Some(summary(sessions[0], 5000));
-    let refused = store.append(Append { session: sessions[0], records: texts(31, &["x"]), summary }).await;
+    let refused = store
+        .append(Append { session: sessions[0], records: texts(31, &["x"]), summary, spent: Vec::new() })
+        .await;
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "{refused:?}");
     assert_eq!(store.events(sessions[0], Seq::ZERO, None).await.expect("read").len(), 30, "none of it");
-    let found = store.check().await;
+    let found = store.check(folds).await;
     assert!(!found.problems.is_empty());
     assert!(found.problems.iter().all(|problem| problem.session_id.is_none()), "{found:?}");
 }
@@ -338,7 +350,7 @@ async fn a_torn_wal_file_keeps_whole_commits_only() {
             Ok(store) => {
                 let read = store.events(session, Seq::ZERO, None).await.expect("whole commits");
                 lengths.push(read.len());
-                assert_eq!(store.check().await.problems, []);
+                assert_eq!(store.check(folds).await.problems, []);
                 store.append(append(session, texts(read.len() as u64 + 1, &["x"]))).await.expect("goes on");
                 store.close().await;
             }
@@ -380,4 +392,52 @@ async fn the_wal_file_of_another_database_is_noticed() {
     assert!(fs::read(&database).expect("read") == before && fs::read(&wal).expect("read") == left);
     fs::remove_file(&wal).expect("remove");
     assert_eq!(list(&fixture.open().await).await.len(), sessions.len());
+}
+
+#[tokio::test]
+async fn damage_that_is_still_an_event_is_found() {
+    for sql in [
+        "UPDATE event SET body = replace(body, 'b', 'B') WHERE seq = 2",
+        "UPDATE event SET at = at + 1 WHERE seq = 2",
+        "UPDATE event SET request_id = randomblob(16) WHERE seq = 2",
+        "UPDATE event SET checksum = checksum + 1 WHERE seq = 2",
+    ] {
+        let fixture = Fixture::new();
+        let store = fixture.open().await;
+        let (hurt, well) = (SessionId::generate(), SessionId::generate());
+        for session in [hurt, well] {
+            store.append(append(session, texts(1, &["a", "b", "c"]))).await.expect("append");
+        }
+        let id = format!("{:x}", hurt.0.as_simple());
+        let sql = format!("{sql} AND session_id = x'{id}'");
+        tamper(&fixture.options().database, Box::leak(sql.clone().into_boxed_str())).await;
+        let found = store.check(folds).await;
+        let sessions: Vec<_> = found.problems.iter().map(|problem| problem.session_id).collect();
+        assert_eq!((sessions, found.is_complete), (vec![Some(hurt)], true), "{sql}");
+        assert!(!works(&store, hurt).await && works(&store, well).await, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn events_from_before_checksums_are_still_read() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let session = SessionId::generate();
+    store.append(append(session, texts(1, &["a", "b", "c"]))).await.expect("append");
+    tamper(&fixture.options().database, "UPDATE event SET checksum = NULL").await;
+    assert!(works(&store, session).await);
+    assert_eq!(store.check(folds).await.problems, []);
+}
+
+#[tokio::test]
+async fn a_log_that_makes_no_sense_stays_aside_until_it_does() {
+    let fixture = Fixture::new();
+    let [session] = filled(&fixture, 1).await[..] else { panic!("one") };
+    let store = fixture.open().await;
+    store.set_aside(session, "It does not fold".to_owned()).await;
+    let found = store.check(|_, _| Err("Still not".to_owned())).await;
+    assert_eq!(found.problems[0].session_id, Some(session));
+    assert!(!works(&store, session).await);
+    assert_eq!(store.check(folds).await.problems, []);
+    assert!(works(&store, session).await);
 }

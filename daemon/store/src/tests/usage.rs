@@ -1,0 +1,91 @@
+//! What was spent, summed up.
+
+use protocol::ids::{SessionId, Timestamp};
+use protocol::model::Usage;
+use protocol::usage::Spending;
+
+use super::fixture::{Fixture, append, texts};
+use crate::{Append, Spent, Store, UsageBy, UsageFilter, day_of};
+
+const DAY: u64 = 86_400_000;
+
+fn spent(day: u64, model: &str, input_tokens: u64, cost: f64) -> Spent {
+    let usage = Usage { input_tokens, ..Usage::default() };
+    let spending = Spending { requests: 1, unpriced_requests: 0, tool_calls: 2, usage, cost };
+    Spent { at: Timestamp(day * DAY + 5), provider: "p".into(), model: model.into(), spending }
+}
+
+async fn spend(store: &Store, session: SessionId, seq: u64, spent: Vec<Spent>) {
+    let append = Append { spent, ..append(session, texts(seq, &["a"])) };
+    store.append(append).await.expect("append");
+}
+
+#[tokio::test]
+async fn what_was_spent_is_summed_up_by_day_session_and_model() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let (one, two) = (SessionId::generate(), SessionId::generate());
+    spend(&store, one, 1, vec![spent(10, "a", 5, 1.0), spent(10, "a", 6, 0.5)]).await;
+    spend(&store, one, 2, vec![spent(11, "b", 7, 4.0)]).await;
+    spend(&store, two, 1, vec![spent(11, "a", 1, 0.25)]).await;
+
+    let sums = async |by, filter| {
+        let sums = store.usage(by, filter).await.expect("usage");
+        let tell = |sum: crate::UsageSum| {
+            (sum.session, sum.day, sum.model, sum.spending.usage.input_tokens, sum.spending.cost)
+        };
+        sums.into_iter().map(tell).collect::<Vec<_>>()
+    };
+    let all = UsageFilter::default();
+    let none = String::new;
+    assert_eq!(sums(UsageBy::Day, all).await, [(None, 11, none(), 8, 4.25), (None, 10, none(), 11, 1.5)]);
+    let by_session = [(Some(one), 0, none(), 18, 5.5), (Some(two), 0, none(), 1, 0.25)];
+    assert_eq!(sums(UsageBy::Session, all).await, by_session);
+    let by_model = [(None, 0, "b".to_owned(), 7, 4.0), (None, 0, "a".to_owned(), 12, 1.75)];
+    assert_eq!(sums(UsageBy::Model, all).await, by_model);
+    let of_two = UsageFilter { session: Some(two), since_day: 0 };
+    assert_eq!(sums(UsageBy::Day, of_two).await, [(None, 11, none(), 1, 0.25)]);
+    let late = UsageFilter { session: None, since_day: 11 };
+    assert_eq!(sums(UsageBy::Day, late).await.len(), 1);
+
+    let day = store.spent_on(day_of(Timestamp(11 * DAY))).await.expect("day");
+    assert_eq!((day.requests, day.tool_calls, day.cost), (2, 4, 4.25));
+    store.delete(one).await.expect("delete");
+    assert_eq!(store.spent_on(11).await.expect("day"), day, "it was spent all the same");
+}
+
+#[tokio::test]
+async fn what_an_append_that_fails_says_was_spent_is_not_counted() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let session = SessionId::generate();
+    let late = Append { spent: vec![spent(1, "a", 1, 1.0)], ..append(session, texts(7, &["a"])) };
+    store.append(late).await.expect_err("a gap");
+    assert_eq!(store.spent_on(1).await.expect("day"), Spending::default());
+}
+
+#[tokio::test]
+async fn numbers_that_nobody_can_have_spent_break_no_sum() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let session = SessionId::generate();
+    for seq in 1..=3 {
+        spend(&store, session, seq, vec![spent(1, "a", u64::MAX, 1.0)]).await;
+    }
+    assert!(store.spent_on(1).await.expect("day").usage.input_tokens > 1 << 40);
+}
+
+#[tokio::test]
+async fn who_deleted_a_session_is_remembered() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let session = SessionId::generate();
+    let (first, second) = (protocol::ids::RequestId::generate(), protocol::ids::RequestId::generate());
+    store.append(append(session, texts(1, &["a"]))).await.expect("append");
+    assert!(!store.was_deleted_by(session, first).await.expect("read"));
+    store.delete_once(session, first).await.expect("delete");
+    store.close().await;
+    let store = fixture.open().await;
+    assert!(store.was_deleted_by(session, first).await.expect("read"));
+    assert!(!store.was_deleted_by(session, second).await.expect("read"));
+}

@@ -1,0 +1,157 @@
+//! What was spent, as sums by session, day, provider and model. Knows nothing of prices or ceilings.
+
+use protocol::ids::{SessionId, Timestamp};
+use protocol::model::Usage;
+use protocol::usage::Spending;
+use sqlx::AssertSqlSafe;
+
+use crate::error::StoreError;
+use crate::rows::{id_bytes, id_of, signed, unsigned};
+use crate::store::Store;
+
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// Something that was spent, to be added up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spent {
+    /// When.
+    pub at: Timestamp,
+    /// The provider's id in the settings.
+    pub provider: String,
+    /// The model's name.
+    pub model: String,
+    /// How much.
+    pub spending: Spending,
+}
+
+/// What sums are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// Only of this session.
+    pub session: Option<SessionId>,
+    /// Only from this day on.
+    pub since_day: u64,
+}
+
+/// What a sum is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageBy {
+    /// Days.
+    Day,
+    /// Sessions.
+    Session,
+    /// Providers and models.
+    Model,
+}
+
+/// One sum; what it is not of is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageSum {
+    /// The session.
+    pub session: Option<SessionId>,
+    /// The day.
+    pub day: u64,
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// How much.
+    pub spending: Spending,
+}
+
+/// The day of a time, counted from 1970-01-01 (UTC).
+#[must_use]
+pub fn day_of(at: Timestamp) -> u64 {
+    at.0 / DAY_MS
+}
+
+/// The sums of a row: eight numbers, and the cost.
+type Sums = (i64, i64, i64, i64, i64, i64, i64, i64, f64);
+
+/// A row: session, day, provider, model, and the sums.
+type Row = (Vec<u8>, i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, f64);
+
+const SUMS: &str =
+    "coalesce(sum(requests), 0), coalesce(sum(unpriced_requests), 0), coalesce(sum(tool_calls), 0),
+    coalesce(sum(input_tokens), 0), coalesce(sum(cached_input_tokens), 0),
+    coalesce(sum(cache_write_input_tokens), 0), coalesce(sum(output_tokens), 0),
+    coalesce(sum(reasoning_output_tokens), 0), coalesce(sum(cost), 0.0)";
+
+impl Store {
+    /// What all sessions together spent on a day.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn spent_on(&self, day: u64) -> Result<Spending, StoreError> {
+        let sums: Sums = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT {SUMS} FROM usage INDEXED BY usage_day WHERE day = ?"
+        )))
+        .bind(signed(day))
+        .fetch_one(self.readers())
+        .await
+        .map_err(|source| self.sorted(source))?;
+        Ok(spending(sums))
+    }
+
+    /// Sums of what was spent. Days: the last one first; others: what cost most, then what took most tokens.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn usage(&self, by: UsageBy, filter: UsageFilter) -> Result<Vec<UsageSum>, StoreError> {
+        const BY_COST: &str = "total(cost) DESC, sum(input_tokens + output_tokens) DESC";
+        let (keys, group, order) = match by {
+            UsageBy::Day => ("x'', day, '', ''", "day", "day DESC"),
+            UsageBy::Session => ("session_id, 0, '', ''", "session_id", BY_COST),
+            UsageBy::Model => ("x'', 0, provider, model", "provider, model", BY_COST),
+        };
+        let sql = format!(
+            "SELECT {keys}, {SUMS} FROM usage WHERE (?1 IS NULL OR session_id = ?1) AND day >= ?2
+            GROUP BY {group} ORDER BY {order}"
+        );
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(filter.session.map(id_bytes))
+            .bind(signed(filter.since_day))
+            .fetch_all(self.readers())
+            .await
+            .map_err(|source| self.sorted(source))?;
+        Ok(rows.into_iter().map(sum_of).collect())
+    }
+}
+
+fn sum_of(row: Row) -> UsageSum {
+    let (
+        session,
+        day,
+        provider,
+        model,
+        requests,
+        unpriced,
+        calls,
+        input,
+        cached,
+        write,
+        output,
+        reasoning,
+        cost,
+    ) = row;
+    let sums = (requests, unpriced, calls, input, cached, write, output, reasoning, cost);
+    UsageSum { session: id_of(&session), day: unsigned(day), provider, model, spending: spending(sums) }
+}
+
+fn spending(sums: Sums) -> Spending {
+    let (requests, unpriced, calls, input, cached, cache_write, output, reasoning, cost) = sums;
+    Spending {
+        requests: unsigned(requests),
+        unpriced_requests: unsigned(unpriced),
+        tool_calls: unsigned(calls),
+        usage: Usage {
+            input_tokens: unsigned(input),
+            cached_input_tokens: unsigned(cached),
+            cache_write_input_tokens: unsigned(cache_write),
+            output_tokens: unsigned(output),
+            reasoning_output_tokens: unsigned(reasoning),
+        },
+        cost,
+    }
+}
