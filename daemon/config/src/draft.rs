@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use protocol::session::ModelPrice;
 
-use crate::settings::{DEFAULT_OPENAI_MODEL, OPENAI, Settings, WireApi};
+use crate::settings::{LOCAL, Settings, WireApi};
 use crate::value::{Place, nearest};
 
 /// Settings on their way.
@@ -25,6 +25,7 @@ pub(crate) struct Draft<'a> {
 pub(crate) struct PriceDraft<'a> {
     pub(crate) input: Option<f64>,
     pub(crate) cached_input: Option<f64>,
+    pub(crate) cache_write_input: Option<f64>,
     pub(crate) output: Option<f64>,
     place: Place<'a>,
 }
@@ -35,6 +36,7 @@ impl<'a> Draft<'a> {
         self.prices.entry(model.to_owned()).or_insert_with(|| PriceDraft {
             input: None,
             cached_input: None,
+            cache_write_input: None,
             output: None,
             place: place.clone(),
         })
@@ -44,6 +46,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn check_choice(&self) {
         let (chosen, known) = (&self.settings.model_provider, &self.settings.model_providers);
         if let Some(place) = &self.provider_place
+            && chosen != LOCAL
             && !known.contains_key(chosen)
         {
             let message = format!("No provider `{chosen}` is described in `model_providers`");
@@ -73,10 +76,9 @@ impl<'a> Draft<'a> {
                 continue;
             };
             let cached_input = draft.cached_input.unwrap_or(input);
-            settings.model_prices.insert(model, ModelPrice { input, cached_input, output });
-        }
-        if settings.model.is_none() && settings.model_provider == OPENAI {
-            settings.model = Some(DEFAULT_OPENAI_MODEL.to_owned());
+            let cache_write_input = draft.cache_write_input;
+            let price = ModelPrice { input, cached_input, cache_write_input, output };
+            settings.model_prices.insert(model, price);
         }
         settings
     }

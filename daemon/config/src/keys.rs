@@ -3,22 +3,37 @@
 
 use std::path::Path;
 
+use protocol::catalogue::ModelFacts;
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
 use protocol::session::AfterCrash;
-use protocol::turn::TurnLimits;
+use protocol::turn::{Budget, TurnLimits};
 use serde_json::{Value as Json, from_value};
 
 use crate::draft::Draft;
 use crate::section::Section;
 use crate::settings::{
-    DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
+    AuthCommand, DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
     ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
 };
 use crate::value::{Value, nearest};
 
-/// Wire APIs that other programs know, and that are to come.
-const FUTURE_WIRE_APIS: &[&str] = &["ollama", "lmstudio"];
+/// What other programs call a wire API, and what it is here.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("chat_completions", "chat"),
+    ("chat-completions", "chat"),
+    ("completions", "chat"),
+    ("openai", "chat"),
+    ("openai-completions", "chat"),
+    ("openai-responses", "responses"),
+    ("responses_websocket", "responses"),
+    ("anthropic", "messages"),
+    ("anthropic-messages", "messages"),
+    ("google", "gemini"),
+    ("generate_content", "gemini"),
+];
+/// Servers of models that are providers of their own here, by what other programs call their wire APIs.
+const SERVERS: &[&str] = &["ollama", "lmstudio"];
 
 /// The keys that hold for a session; they may stand at the top, in a profile and in an override.
 pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
@@ -28,6 +43,7 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         && let Some(id) = value.text()
     {
         settings.model_provider = id;
+        settings.is_provider_chosen = true;
         draft.provider_place = Some(value.place().clone());
     }
     section.set("approval_policy", &mut settings.approval_policy, approval_policy);
@@ -44,7 +60,14 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     section.set("model_reasoning_summary", &mut settings.model_reasoning_summary, |value| {
         open_word::<ReasoningSummary>(value, &["auto", "concise", "detailed", "none"]).map(Some)
     });
+    section.set("model_max_output_tokens", &mut settings.model_max_output_tokens, |value| {
+        value.whole(1..=u32::MAX).map(Some)
+    });
+    section.set("model_verbosity", &mut settings.model_verbosity, verbosity);
+    section.set("service_tier", &mut settings.service_tier, |value| value.text().map(Some));
+    section.set("record", &mut settings.record, |value| value.path().map(Some));
     section.within("limits", |section| limits(section, &mut settings.limits));
+    section.within("budget", |section| budget(section, &mut settings.budget));
     section.set("after_crash", &mut settings.after_crash, |value| {
         value.word(&[("wait", AfterCrash::Wait), ("continue", AfterCrash::Continue)]).map(Some)
     });
@@ -69,25 +92,53 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         }
     }
     for (model, value) in section.entries("model_prices") {
-        if let Some(mut section) = value.section() {
-            let price = draft.price(model, value.place());
-            section.set("input", &mut price.input, |value| value.number().map(Some));
-            section.set("cached_input", &mut price.cached_input, |value| value.number().map(Some));
-            section.set("output", &mut price.output, |value| value.number().map(Some));
-            section.finish();
-        }
+        price(model, &value, draft);
     }
+    for (model, value) in section.entries("models") {
+        let Some(mut section) = value.section() else { continue };
+        if let Some(value) = section.get("price") {
+            price(model, &value, draft);
+        }
+        model_facts(&mut section, draft.settings.models.entry(model.to_owned()).or_default());
+        section.finish();
+    }
+}
+
+fn price<'a>(model: &str, value: &Value<'a>, draft: &mut Draft<'a>) {
+    let Some(mut section) = value.section() else { return };
+    let price = draft.price(model, value.place());
+    section.set("input", &mut price.input, |value| value.number().map(Some));
+    section.set("cached_input", &mut price.cached_input, |value| value.number().map(Some));
+    section.set("cache_write_input", &mut price.cache_write_input, |value| value.number().map(Some));
+    section.set("output", &mut price.output, |value| value.number().map(Some));
+    section.finish();
+}
+
+fn model_facts(section: &mut Section<'_>, target: &mut ModelFacts) {
+    let tokens = |value: &Value<'_>| value.whole(1..=u64::from(u32::MAX)).map(Some);
+    section.set("context_window", &mut target.context_window, tokens);
+    section.set("max_output_tokens", &mut target.max_output_tokens, tokens);
+    section.set("tools", &mut target.has_tools, |value| value.boolean().map(Some));
+    section.set("images", &mut target.has_images, |value| value.boolean().map(Some));
+    section.set("reasoning", &mut target.has_reasoning, |value| value.boolean().map(Some));
+    section.set("structured_output", &mut target.has_structured_output, |value| value.boolean().map(Some));
+    section.set("efforts", &mut target.efforts, |value| {
+        value.list(|value| from_value::<ReasoningEffort>(Json::String(value.text()?)).ok())
+    });
 }
 
 /// The keys that hold for the whole daemon, and profiles; they may stand in the file only.
 pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) -> Vec<(&'a str, Value<'a>)> {
     section.within("daemon", |section| daemon(section, &mut draft.settings.daemon));
     section.set("notify", &mut draft.settings.notify, notify);
+    // What stands in it is for screens; they read it, and say what is wrong in it.
+    let _of_screens = section.get("tui");
     section.within("sandbox", |section| {
         section.set("backend", &mut draft.settings.sandbox_backend, |value| {
             value.word(&[
                 ("auto", None),
                 ("namespaces", Some(SandboxRung::Namespaces)),
+                ("bwrap", Some(SandboxRung::Bubblewrap)),
                 ("landlock", Some(SandboxRung::Landlock)),
             ])
         });
@@ -97,7 +148,7 @@ pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) 
 
 /// Warns of keys that an override can't set.
 pub(crate) fn refuse_those_of_the_file(section: &mut Section<'_>) {
-    for key in ["daemon", "sandbox", "notify", "profiles"] {
+    for key in ["daemon", "sandbox", "notify", "profiles", "tui"] {
         if let Some(value) = section.get(key) {
             let message = format!("`{key}` can be set in `config.toml` only and is ignored here");
             value.place().warn(message, None);
@@ -124,6 +175,16 @@ fn workspace_write(section: &mut Section<'_>, target: &mut WorkspaceWrite) {
 
 fn limits(section: &mut Section<'_>, target: &mut TurnLimits) {
     section.set("deadline", &mut target.deadline_ms, |value| value.duration().map(Some));
+    ceilings(section, target);
+}
+
+fn budget(section: &mut Section<'_>, target: &mut Budget) {
+    section.within("session", |section| ceilings(section, &mut target.session));
+    section.within("tree", |section| ceilings(section, &mut target.tree));
+    section.within("day", |section| ceilings(section, &mut target.day));
+}
+
+fn ceilings(section: &mut Section<'_>, target: &mut TurnLimits) {
     section.set("max_tokens", &mut target.max_tokens, |value| value.whole(1..=u64::MAX).map(Some));
     section.set("max_cost", &mut target.max_cost, |value| value.number().map(Some));
     section.set("max_tool_calls", &mut target.max_tool_calls, |value| value.whole(0..=u32::MAX).map(Some));
@@ -146,6 +207,12 @@ fn model_provider(section: &mut Section<'_>, target: &mut ModelProvider) {
         target.preferred_env_key = None;
     }
     section.set("wire_api", &mut target.wire_api, wire_api);
+    section.set("auth", &mut target.auth, |value| auth(value).map(Some));
+    section.within("oauth", |section| {
+        let server = target.oauth.get_or_insert_default();
+        section.set("issuer", &mut server.issuer, base_url);
+        section.set("client_id", &mut server.client_id, Value::text);
+    });
     section.set("script", &mut target.script, |value| value.path().map(Some));
     section.set("http_headers", &mut target.http_headers, Value::texts);
     section.set("env_http_headers", &mut target.env_http_headers, Value::texts);
@@ -155,6 +222,19 @@ fn model_provider(section: &mut Section<'_>, target: &mut ModelProvider) {
     section.set("stream_idle_timeout_ms", &mut target.stream_idle_timeout_ms, Value::duration);
     section.set("connect_timeout_ms", &mut target.connect_timeout_ms, Value::duration);
     section.set("ca_bundle", &mut target.ca_bundle, |value| value.path().map(Some));
+    section.set("client_certificate", &mut target.client_certificate, |value| value.path().map(Some));
+    section.set("proxy", &mut target.proxy, |value| value.text().map(Some));
+    section.set("supports_websockets", &mut target.supports_websockets, Value::boolean);
+    section
+        .set("max_output_tokens", &mut target.max_output_tokens, |value| value.whole(1..=u32::MAX).map(Some));
+    section.set("verbosity", &mut target.verbosity, verbosity);
+    section.set("service_tier", &mut target.service_tier, |value| value.text().map(Some));
+    section.set("store", &mut target.store, Value::boolean);
+    section.set("parallel_tool_calls", &mut target.parallel_tool_calls, Value::boolean);
+}
+
+fn verbosity(value: &Value<'_>) -> Option<Option<String>> {
+    open_word::<String>(value, &["low", "medium", "high"]).map(Some)
 }
 
 fn daemon(section: &mut Section<'_>, target: &mut DaemonSettings) {
@@ -191,10 +271,36 @@ fn base_url(value: &Value<'_>) -> Option<String> {
     value.refuse(&format!("must begin with `https://` or `http://`, but is `{text}`"), None)
 }
 
+/// A program that prints the key, and how it is run.
+fn auth(value: &Value<'_>) -> Option<AuthCommand> {
+    let mut section = value.section()?;
+    let command = section.get("command");
+    let mut auth = AuthCommand::new(command.as_ref().and_then(Value::text).unwrap_or_default());
+    section.set("args", &mut auth.arguments, |value| value.list(|value| value.any_text().map(str::to_owned)));
+    section.set("timeout_ms", &mut auth.timeout_ms, Value::duration);
+    section.set("refresh_interval_ms", &mut auth.refresh_ms, duration_or_never);
+    section.finish();
+    if command.is_none() {
+        return value.refuse("has no `command`", None);
+    }
+    if auth.program.contains('/') && !Path::new(&auth.program).is_absolute() {
+        let message = format!("must name a program in `PATH` or an absolute path, but is `{}`", auth.program);
+        return command?.refuse(&message, None);
+    }
+    (!auth.program.is_empty()).then_some(auth)
+}
+
 fn wire_api(value: &Value<'_>) -> Option<WireApi> {
     let word = value.any_text()?;
-    if FUTURE_WIRE_APIS.contains(&word) {
-        let message = format!("is `{word}`, which is not built yet in this version; it speaks `chat` too");
+    if let Some((_, ours)) = OTHER_WORDS.iter().find(|(other, _)| *other == word) {
+        let message = format!("is `{word}`, which is called `{ours}` here; write `wire_api = \"{ours}\"`");
+        return value.refuse(&message, Some((*ours).to_owned()));
+    }
+    if SERVERS.contains(&word) {
+        let message = format!(
+            "is `{word}`, which is a provider here and no wire API; write `model_provider = \"{word}\"`, or \
+             `wire_api = \"chat\"` for another server that speaks as it does"
+        );
         return value.refuse(&message, None);
     }
     value.word(&[

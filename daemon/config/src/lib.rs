@@ -30,8 +30,8 @@ use protocol::error::ConfigurationProblem;
 use protocol::session::SettingsOverrides;
 
 pub use settings::{
-    DEFAULT_OPENAI_MODEL, DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
-    Settings, ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
+    AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,
+    ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
 };
 
 use crate::draft::Draft;

@@ -5,26 +5,31 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use protocol::catalogue::ModelFacts;
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice};
-use protocol::turn::TurnLimits;
+use protocol::turn::{Budget, TurnLimits};
 
 /// The id of the built-in provider.
 pub const OPENAI: &str = "openai";
-/// The model of the built-in provider when none is chosen.
-pub const DEFAULT_OPENAI_MODEL: &str = "gpt-5.5";
+/// The id of the provider whose users sign in with their account.
+pub const CHATGPT: &str = "chatgpt";
+/// In place of a provider's id: a server of models on this machine, whichever runs.
+pub const LOCAL: &str = "oss";
 /// Retries beyond this are not made, whatever the settings say.
 pub const MAX_RETRIES: u32 = 100;
 
 /// What holds, for the daemon and for a session that is made with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The model's name; absent only if the provider is not the built-in one and none was chosen.
+    /// The model's name; absent if none was chosen.
     pub model: Option<String>,
-    /// The provider's id; always one of `model_providers`.
+    /// The provider's id: one of `model_providers`, or [`LOCAL`].
     pub model_provider: String,
-    /// All providers by their id, the built-in one included.
+    /// Whether somebody chose the provider; else it stands for what is found to be usable.
+    pub is_provider_chosen: bool,
+    /// All providers by their id, the built-in ones included.
     pub model_providers: BTreeMap<String, ModelProvider>,
     /// When a person is asked.
     pub approval_policy: ApprovalPolicy,
@@ -36,14 +41,26 @@ pub struct Settings {
     pub model_reasoning_effort: Option<ReasoningEffort>,
     /// How it tells of its thinking; absent: the provider's default.
     pub model_reasoning_summary: Option<ReasoningSummary>,
+    /// The most tokens that an answer may have, before what the provider says.
+    pub model_max_output_tokens: Option<u32>,
+    /// How much the model says, before what the provider says.
+    pub model_verbosity: Option<String>,
+    /// How fast and dear an answer is, before what the provider says.
+    pub service_tier: Option<String>,
+    /// The file that the provider's answers are recorded in, absolute; absent: none.
+    pub record: Option<PathBuf>,
     /// Ceilings of each turn.
     pub limits: TurnLimits,
+    /// Ceilings of a session, of a session with its agents, and of a day.
+    pub budget: Budget,
     /// What becomes of a turn whose daemon died; absent: it depends on whether somebody looks after the session.
     pub after_crash: Option<AfterCrash>,
     /// After how long a question counts as declined; absent: it waits.
     pub question_timeout_ms: Option<u64>,
     /// The program and its arguments that is told when a session needs its person; empty: none.
     pub notify: Vec<String>,
+    /// What is known of models, by their names, before what the catalogue knows; without prices.
+    pub models: BTreeMap<String, ModelFacts>,
     /// Dollars per million tokens, by the model's name.
     pub model_prices: BTreeMap<String, ModelPrice>,
     /// The rung that commands must run on; absent: the strongest that this machine has.
@@ -78,6 +95,12 @@ pub struct ModelProvider {
     pub env_key: Option<String>,
     /// A variable that goes before `env_key` where it is set, for programs that hand a key to one run.
     pub preferred_env_key: Option<String>,
+    /// A program that prints its key.
+    pub auth: Option<AuthCommand>,
+    /// Where its users sign in with an account; absent: there are none.
+    pub oauth: Option<OAuthServer>,
+    /// The program on this machine that it is.
+    pub local: Option<LocalProgram>,
     /// How it is spoken to.
     pub wire_api: WireApi,
     /// The script of a `replay` provider, absolute; present there only.
@@ -98,6 +121,22 @@ pub struct ModelProvider {
     pub connect_timeout_ms: u64,
     /// Certificates (PEM) that are trusted beside those of the system, absolute.
     pub ca_bundle: Option<PathBuf>,
+    /// A certificate and its key (PEM) by which the server knows its client, absolute.
+    pub client_certificate: Option<PathBuf>,
+    /// The proxy that requests go through; absent: what the environment says.
+    pub proxy: Option<String>,
+    /// Whether answers may come over a WebSocket.
+    pub supports_websockets: bool,
+    /// The most tokens that an answer may have; absent: the provider's default, or what the model can.
+    pub max_output_tokens: Option<u32>,
+    /// How much the model says, in the provider's word; absent: the provider's default.
+    pub verbosity: Option<String>,
+    /// How fast and dear an answer is, in the provider's word; absent: the provider's default.
+    pub service_tier: Option<String>,
+    /// Whether the provider may keep the conversation.
+    pub store: bool,
+    /// Whether the model may call several tools at once.
+    pub parallel_tool_calls: bool,
 }
 
 impl ModelProvider {
@@ -109,6 +148,9 @@ impl ModelProvider {
             base_url: String::new(),
             env_key: None,
             preferred_env_key: None,
+            auth: None,
+            oauth: None,
+            local: None,
             wire_api: WireApi::Responses,
             script: None,
             http_headers: BTreeMap::new(),
@@ -119,6 +161,14 @@ impl ModelProvider {
             stream_idle_timeout_ms: 300_000,
             connect_timeout_ms: 10_000,
             ca_bundle: None,
+            client_certificate: None,
+            proxy: None,
+            supports_websockets: false,
+            max_output_tokens: None,
+            verbosity: None,
+            service_tier: None,
+            store: false,
+            parallel_tool_calls: true,
         }
     }
 
@@ -153,6 +203,42 @@ impl ModelProvider {
             ..Self::new("Gemini")
         }
     }
+
+    fn chatgpt() -> Self {
+        Self {
+            base_url: "https://chatgpt.com/backend-api/codex".to_owned(),
+            oauth: Some(OAuthServer::default()),
+            http_headers: BTreeMap::from([("originator".to_owned(), "skein".to_owned())]),
+            ..Self::new("ChatGPT")
+        }
+    }
+
+    fn openrouter() -> Self {
+        Self {
+            base_url: "https://openrouter.ai/api/v1".to_owned(),
+            env_key: Some("OPENROUTER_API_KEY".to_owned()),
+            wire_api: WireApi::ChatCompletions,
+            ..Self::new("OpenRouter")
+        }
+    }
+
+    fn ollama() -> Self {
+        Self {
+            base_url: "http://127.0.0.1:11434/v1".to_owned(),
+            local: Some(LocalProgram::Ollama),
+            wire_api: WireApi::ChatCompletions,
+            ..Self::new("Ollama")
+        }
+    }
+
+    fn lm_studio() -> Self {
+        Self {
+            base_url: "http://127.0.0.1:1234/v1".to_owned(),
+            local: Some(LocalProgram::LmStudio),
+            wire_api: WireApi::ChatCompletions,
+            ..Self::new("LM Studio")
+        }
+    }
 }
 
 /// Without the values of headers and query parameters, which may be keys.
@@ -167,6 +253,55 @@ impl fmt::Debug for ModelProvider {
             .field("query_params", &self.query_params.keys())
             .finish_non_exhaustive()
     }
+}
+
+/// A program that prints a provider's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthCommand {
+    /// A name in `PATH`, or an absolute path.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// How long a key is used; absent: until the provider refuses it.
+    pub refresh_ms: Option<u64>,
+}
+
+impl AuthCommand {
+    /// With defaults.
+    #[must_use]
+    pub fn new(program: String) -> Self {
+        Self { program, arguments: Vec::new(), timeout_ms: 5_000, refresh_ms: Some(300_000) }
+    }
+}
+
+/// Where users of a provider sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthServer {
+    /// The root of the server of accounts.
+    pub issuer: String,
+    /// What it knows this program by.
+    pub client_id: String,
+}
+
+impl Default for OAuthServer {
+    fn default() -> Self {
+        Self {
+            issuer: "https://auth.openai.com".to_owned(),
+            // That of OpenAI's own programs for terminals; there is no other for its accounts.
+            client_id: "app_EMoamEEZ73f0CkXaXp7hrann".to_owned(),
+        }
+    }
+}
+
+/// A program that serves models on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalProgram {
+    /// Ollama.
+    Ollama,
+    /// LM Studio.
+    LmStudio,
 }
 
 /// How a provider is spoken to.
@@ -265,20 +400,31 @@ impl Default for Settings {
         Self {
             model: None,
             model_provider: OPENAI.to_owned(),
+            is_provider_chosen: false,
             model_providers: BTreeMap::from([
                 (OPENAI.to_owned(), ModelProvider::openai()),
+                (CHATGPT.to_owned(), ModelProvider::chatgpt()),
                 ("anthropic".to_owned(), ModelProvider::anthropic()),
                 ("gemini".to_owned(), ModelProvider::gemini()),
+                ("openrouter".to_owned(), ModelProvider::openrouter()),
+                ("ollama".to_owned(), ModelProvider::ollama()),
+                ("lmstudio".to_owned(), ModelProvider::lm_studio()),
             ]),
             approval_policy: ApprovalPolicy::default(),
             sandbox_mode: SandboxMode::default(),
             sandbox_workspace_write: WorkspaceWrite::default(),
             model_reasoning_effort: None,
             model_reasoning_summary: None,
+            model_max_output_tokens: None,
+            model_verbosity: None,
+            service_tier: None,
+            record: None,
             limits: TurnLimits::default(),
+            budget: Budget::default(),
             after_crash: None,
             question_timeout_ms: None,
             notify: Vec::new(),
+            models: BTreeMap::new(),
             model_prices: BTreeMap::new(),
             sandbox_backend: None,
             shell_environment_policy: ShellEnvironmentPolicy::default(),

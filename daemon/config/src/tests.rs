@@ -59,7 +59,7 @@ fn overrides(pairs: &[(&str, &str)]) -> SettingsOverrides {
 #[test]
 fn no_file_means_defaults() {
     let loaded = load(Path::new("/nonexistent/config.toml"), &SettingsOverrides::default()).unwrap();
-    let settings = Settings { model: Some(DEFAULT_OPENAI_MODEL.to_owned()), ..Settings::default() };
+    let settings = Settings::default();
     assert_eq!(loaded, Loaded { settings, warnings: Vec::new() });
     let openai = &loaded.settings.model_providers[OPENAI];
     assert_eq!(openai.env_keys().collect::<Vec<_>>(), ["CODEX_API_KEY", "OPENAI_API_KEY"]);
@@ -176,7 +176,7 @@ fn every_key_is_read() {
     let script = &settings.model_providers["script"];
     assert_eq!((script.wire_api, &script.script), (WireApi::Replay, &Some(folder.join("demo.toml"))));
     assert_eq!(script.name, "script");
-    let price = ModelPrice { input: 1.5, cached_input: 1.5, output: 10.0 };
+    let price = ModelPrice { input: 1.5, cached_input: 1.5, cache_write_input: None, output: 10.0 };
     assert_eq!(settings.model_prices["m.1"], price);
     assert_eq!(
         settings.daemon,
@@ -340,8 +340,8 @@ log_level = "loud"
             "7:28 `sandbox_workspace_write.writable_roots` must be an absolute path; `~` is not expanded here",
             "8:18 `sandbox_workspace_write.network_access` must be `true` or `false`, but is text",
             "9:18 `model_providers.a` has no `base_url`",
-            "10:12 `model_providers.a.wire_api` is `ollama`, which is not built yet in this version; it speaks \
-             `chat` too",
+            "10:12 `model_providers.a.wire_api` is `ollama`, which is a provider here and no wire API; write \
+             `model_provider = \"ollama\"`, or `wire_api = \"chat\"` for another server that speaks as it does",
             "11:12 `model_providers.a.base_url` must begin with `https://` or `http://`, but is `localhost`",
             "12:23 `model_providers.a.request_max_retries` must be 0 or more, but is -1",
             "13:26 `model_providers.a.stream_idle_timeout_ms` must be 1 or more, but is 0",
@@ -483,4 +483,62 @@ fn what_is_printed_of_a_provider_holds_no_key() {
     let settings = file(text).settings();
     let printed = format!("{settings:?}");
     assert!(printed.contains("Authorization") && !printed.contains("sk-"), "{printed}");
+}
+
+#[test]
+fn a_word_of_another_program_is_answered_with_ours() {
+    let outcome = file("[model_providers.a]\nbase_url = \"http://a\"\nwire_api = \"chat_completions\"\n");
+    let wanted = "3:12 `model_providers.a.wire_api` is `chat_completions`, which is called `chat` here; write \
+                  `wire_api = \"chat\"` (chat)";
+    assert_eq!(outcome.problems(), [wanted]);
+}
+
+#[test]
+fn the_usual_providers_are_there_and_the_choice_is_remembered_as_one() {
+    let settings = file("").settings();
+    let ids: Vec<&str> = settings.model_providers.keys().map(String::as_str).collect();
+    assert_eq!(ids, ["anthropic", "chatgpt", "gemini", "lmstudio", "ollama", "openai", "openrouter"]);
+    assert!(!settings.is_provider_chosen && settings.model.is_none());
+    let settings = file("model_provider = \"oss\"").settings();
+    assert!(settings.is_provider_chosen && settings.model_provider == LOCAL);
+    assert!(
+        file("[profiles.p]\nmodel_provider = \"ollama\"\n").settings().model_providers["ollama"]
+            .local
+            .is_some()
+    );
+}
+
+#[test]
+fn what_is_known_of_a_model_can_be_told() {
+    let settings = file(
+        "[models.\"m:1\"]\ncontext_window = 32768\nmax_output_tokens = 4096\ntools = true\nimages = false\n\
+         efforts = [\"low\"]\nprice = { input = 1, cached_input = 0.1, cache_write_input = 1.25, output = 2 }\n",
+    )
+    .settings();
+    let facts = &settings.models["m:1"];
+    assert_eq!((facts.context_window, facts.max_output_tokens), (Some(32768), Some(4096)));
+    assert_eq!((facts.has_tools, facts.has_images, facts.has_reasoning), (Some(true), Some(false), None));
+    assert_eq!(facts.efforts, [ReasoningEffort::Low]);
+    let price = ModelPrice { input: 1.0, cached_input: 0.1, cache_write_input: Some(1.25), output: 2.0 };
+    assert_eq!(settings.model_prices["m:1"], price);
+    let wrong = file("[models.m]\ncontext_window = 0\nprice = { input = 1 }\n").problems();
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+}
+
+#[test]
+fn a_program_that_prints_the_key_is_read_with_its_limits() {
+    let provider = |rest: &str| {
+        format!("[model_providers.a]\nbase_url = \"http://a\"\n[model_providers.a.auth]\n{rest}")
+    };
+    let settings = file(&provider(
+        "command = \"token\"\nargs = [\"-q\", \"\"]\ntimeout_ms = 100\nrefresh_interval_ms = \"never\"\n",
+    ));
+    let auth = settings.settings().model_providers["a"].auth.clone().unwrap();
+    assert_eq!((auth.program.as_str(), auth.arguments), ("token", vec!["-q".to_owned(), String::new()]));
+    assert_eq!((auth.timeout_ms, auth.refresh_ms), (100, None));
+    for (wrong, wanted) in [("args = []", "has no `command`"), ("command = \"./token\"", "an absolute path")]
+    {
+        let problems = file(&provider(wrong)).problems();
+        assert!(problems.len() == 1 && problems[0].contains(wanted), "{problems:?}");
+    }
 }

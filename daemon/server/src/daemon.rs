@@ -8,15 +8,13 @@ use config::Settings;
 use protocol::error::ProtocolError;
 use protocol::ids::{SessionId, Timestamp};
 use protocol::session::Environment;
+use rules::Reader;
 use sandbox::Launcher;
 use session::handle::SessionHandle;
 use session::sessions::Sessions;
 use store::{Durability, Store, StoreOptions};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
-use tools::apply_patch::ApplyPatch;
-use tools::registry::Registry;
-use tools::shell::Shell;
 use uuid::Uuid;
 use wire::folders::Folders;
 
@@ -64,14 +62,18 @@ impl Daemon {
         // What the daemon before left is gone before its turns go on.
         let register = folders.state.join("children");
         sandbox::reap(&register);
+        let reader = Reader::new(helper.clone());
         let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register));
-        let shell = Arc::new(Shell::new(Arc::clone(&launcher)));
-        let registry = Arc::new(Registry::new(shell, Arc::new(ApplyPatch), Vec::new()));
+        let registry = Arc::new(tools::standard::registry(Arc::clone(&launcher)));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
-        let world = Arc::new(Wiring::new(Arc::clone(&circumstances), &folders));
+        let world = Arc::new(Wiring::new(Arc::clone(&circumstances), &folders, reader));
         let (watched, notices) = notify::watch(store.clone());
         let sessions = Sessions::new(Arc::new(watched), registry, world);
-        let telling = tokio::spawn(notices.tell_all(Arc::clone(&circumstances), Arc::clone(&launcher)));
+        let telling = tokio::spawn(notices.tell_all(
+            Arc::clone(&circumstances),
+            Arc::clone(&launcher),
+            Arc::downgrade(&sessions),
+        ));
         let recovery = Recovery::begin(&store, &sessions).await.map_err(ServerError::Recover)?;
         Ok(Arc::new(Self {
             identity,

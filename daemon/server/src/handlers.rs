@@ -8,6 +8,7 @@ mod question;
 mod queue;
 mod session;
 mod turn;
+mod usage;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use protocol::api::question::QuestionServer;
 use protocol::api::queue::QueueServer;
 use protocol::api::session::SessionServer;
 use protocol::api::turn::TurnServer;
+use protocol::api::usage::UsageServer;
 use protocol::error::{ErrorCode, ProtocolError};
 
 use crate::connection::Connection;
@@ -41,6 +43,7 @@ pub(crate) fn methods(daemon: &Arc<Daemon>) -> Result<Methods, RegisterMethodErr
     methods.merge(TurnServer::into_rpc(handlers.clone()))?;
     methods.merge(QuestionServer::into_rpc(handlers.clone()))?;
     methods.merge(QueueServer::into_rpc(handlers.clone()))?;
+    methods.merge(UsageServer::into_rpc(handlers.clone()))?;
     methods.merge(ConfigServer::into_rpc(handlers.clone()))?;
     methods.merge(DaemonServer::into_rpc(handlers))?;
     Ok(methods)

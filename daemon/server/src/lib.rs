@@ -8,7 +8,7 @@
 //!
 //! What sessions need of the world is in `wiring`: providers, profiles, environments. It is made of `settings`
 //! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
-//! `environment` (what commands see) and `rules` (what a person allowed for good). `recovery` lets turns of the daemon
+//! `environment` (what commands see) and `rules` (the files that people write rules in). `recovery` lets turns of the daemon
 //! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
 //! `signals` are the daemon's own process.
 //!
@@ -33,9 +33,10 @@ mod rules;
 mod settings;
 mod signals;
 mod stop;
-mod subscription;
+pub mod subscription;
 mod wiring;
 
 pub use error::ServerError;
 pub use lifecycle::{DaemonOptions, run_daemon};
+pub use ::rules::run_if_reader as run_if_rule_reader;
 pub use logs::LogError;

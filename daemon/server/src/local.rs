@@ -3,21 +3,29 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use policy::decision::{Action, decide};
-use protocol::error::{ConfigurationProblem, ProtocolError};
-use protocol::profile::{ApprovalPolicy, Profile, SandboxMode, SandboxRung};
+use policy::analysis::Word;
+use policy::rules::{RulesError, propose};
+use policy::verdict::{Intent, Verdict, evaluate};
+use protocol::error::ProtocolError;
+use protocol::profile::{Profile, SandboxRung};
 use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
-use sandbox::{CommandRequest, Exit, Launcher, Limits, Output, SandboxError, Stdin};
+use rules::Reader;
+use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, Proxy, SandboxError, Stdin};
+use serde_json::json;
 use wire::error::WireError;
 use wire::folders::Folders;
 
+use crate::rules::{MANAGED, RuleBook};
 use crate::{environment, settings, wiring};
 
-/// What would be done with an action.
-pub use policy::decision::Decision;
+/// What is done with a command.
+pub use policy::rules::Decision;
 /// What is done when a section of a patch can't be carried out.
 pub use tools::apply_patch::Mode as PatchMode;
+/// A tool as a person asks about it.
+pub use tools::registry::Listing;
 
 /// Why a thing that needs no daemon could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +102,8 @@ pub fn sandbox(run: SandboxRun) -> Result<i32, LocalError> {
         profile: resolved.profile,
         stdin: Stdin::Inherit,
         output: Output::Inherit,
-        limits: Limits::default(),
+        proxy: Proxy::None,
+        interception: Interception::Off,
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LocalError::Runtime)?;
@@ -114,34 +123,103 @@ pub fn apply(patch: &str, cwd: &Path, mode: PatchMode) -> Result<String, LocalEr
     Ok(tools::apply_patch::apply_by_hand(patch, cwd, mode)?)
 }
 
-/// What the policy says of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What would be done with it.
-    pub decision: Decision,
-    /// The approval policy that decided.
-    pub approval: ApprovalPolicy,
-    /// What the command could touch.
-    pub sandbox: SandboxMode,
-    /// Settings that were not understood.
-    pub warnings: Vec<ConfigurationProblem>,
+/// The tools that every session has; those of MCP servers come with their servers.
+#[must_use]
+pub fn tools(helper: PathBuf) -> Vec<Listing> {
+    tools::standard::registry(Arc::new(Launcher::new(helper, None))).listing()
 }
 
-/// Asks the policy about a command that does not ask to leave the sandbox. Runs nothing.
+/// A command that the policy is asked about.
+#[derive(Clone, Debug)]
+pub struct PolicyCheck {
+    /// This executable, absolute: it reads rules too.
+    pub reader: PathBuf,
+    /// Where.
+    pub place: Place,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Whether it is to run outside the sandbox.
+    pub is_escalated: bool,
+}
+
+/// What the policy says of a command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyVerdict {
+    /// What would happen.
+    pub decision: Decision,
+    /// Why, for a person.
+    pub reason: String,
+    /// What it would run, what of that can't be known, and what "always" would write, for a person.
+    pub details: Vec<String>,
+    /// All of it, for a program.
+    pub report: serde_json::Value,
+}
+
+/// Asks the policy about a command. Runs nothing of it; reads rules.
 ///
 /// # Errors
 /// `LocalError`.
-pub fn policy_check(place: &Place, argv: &[String]) -> Result<Verdict, LocalError> {
-    let Resolved { session, warnings, .. } = resolve(&Folders::resolve()?, place)?;
-    let SessionSettings { approval, sandbox, .. } = session;
-    let decision = decide(Action::Command { argv, is_escalated: false }, approval, sandbox);
-    Ok(Verdict { decision, approval, sandbox, warnings })
+pub fn policy_check(check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
+    let PolicyCheck { reader, place, argv, is_escalated } = check;
+    let folders = Folders::resolve()?;
+    let Resolved { session, .. } = resolve(&folders, &place)?;
+    let rules = RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader)).rules();
+    let intent = Intent { argv: &argv, cwd: &session.cwd, is_escalated };
+    let verdict = evaluate(&intent, &rules, session.approval, session.sandbox);
+    let proposed = propose(&intent, &verdict, &rules).map(|proposal| proposal.to_string());
+    Ok(told(&verdict, proposed.as_deref(), rules.problems()))
+}
+
+fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> PolicyVerdict {
+    let Verdict { cause, rule, analysis, reason, approval, sandbox, .. } = verdict;
+    let decision = verdict.decision;
+    let words = |argv: &[Word]| argv.iter().map(|word| word.shown().to_owned()).collect::<Vec<_>>();
+    let commands: Vec<_> = analysis
+        .commands
+        .iter()
+        .map(|command| {
+            json!({
+                "words": words(&command.argv),
+                "isExact": command.is_exact(),
+                "place": command.place,
+            })
+        })
+        .collect();
+    let redirects = words(&analysis.redirects);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let mut details: Vec<String> = analysis
+        .commands
+        .iter()
+        .map(|command| format!("runs       {} ({:?})", words(&command.argv).join(" "), command.place))
+        .collect();
+    details.extend(redirects.iter().map(|target| format!("redirects  {target}")));
+    details.extend(analysis.features.iter().map(|feature| format!("has        {feature:?}")));
+    details.extend(analysis.gaps.iter().map(|gap| format!("unknown    {gap:?}")));
+    details.extend(problems.iter().map(|problem| format!("broken     {problem}")));
+    details.extend(proposed.iter().flat_map(|rules| rules.lines()).map(|rule| format!("always     {rule}")));
+    let report = json!({
+        "decision": decision.as_str(),
+        "cause": cause,
+        "reason": reason,
+        "rule": rule.as_ref().map(|place| json!({ "file": place.file, "line": place.line })),
+        "approvalPolicy": approval.as_str(),
+        "sandbox": sandbox.as_str(),
+        "analysis": {
+            "isPlain": analysis.is_plain,
+            "commands": commands,
+            "redirects": redirects,
+            "features": analysis.features,
+            "gaps": analysis.gaps,
+        },
+        "proposedRule": proposed,
+        "problems": problems,
+    });
+    PolicyVerdict { decision, reason: reason.clone(), details, report }
 }
 
 struct Resolved {
     session: SessionSettings,
     loaded: config::Settings,
-    warnings: Vec<ConfigurationProblem>,
     profile: Profile,
 }
 
@@ -157,13 +235,13 @@ fn resolve(folders: &Folders, place: &Place) -> Result<Resolved, LocalError> {
     };
     let session = settings::of_new_session(&loaded.settings, &params, &place.environment)?;
     let profile = wiring::profile(&session, &wiring::own_folders(folders), &wiring::temporary());
-    Ok(Resolved { session, loaded: loaded.settings, warnings: loaded.warnings, profile })
+    Ok(Resolved { session, loaded: loaded.settings, profile })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::Access;
+    use protocol::profile::{Access, SandboxMode};
 
     #[test]
     fn a_command_by_hand_is_confined_as_the_settings_say() {

@@ -1,25 +1,29 @@
 //! Tells a person who looks elsewhere that a session needs them or is done: the settings' `notify` program is run with
-//! one argument more, a JSON object. Clients draw the attention of who looks at them by themselves.
+//! one argument more, a JSON object; unless they look at the session, because the window of a client that shows it has
+//! the focus.
 //!
 //! Nothing waits for it: what happened is picked up where it is written to the log, and what finds no room is dropped.
 //! The program is the user's own and runs outside any sandbox, with what it needs to reach the desktop, without keys.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use policy::profile::unrestricted;
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{BlobId, QuestionId, Seq, SessionId, TurnId};
+use protocol::ids::{BlobId, QuestionId, RequestId, Seq, SessionId, TurnId};
 use protocol::item::ItemBody;
 use protocol::question::QuestionKind;
 use protocol::session::{SessionListParams, SessionSummary};
 use protocol::turn::{TurnFailure, TurnOutcome};
-use sandbox::{CommandRequest, Exit, Launcher, Limits, Output, Stdin};
+use protocol::usage::Spending;
+use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, Proxy, Stdin};
 use serde::Serialize;
 use session::log::{Log, Outcome};
-use store::{Append, Checkpoint, Store};
+use session::sessions::Sessions;
+use store::{Append, Checkpoint, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tools::output::Spools;
@@ -88,13 +92,24 @@ pub(crate) fn watch(store: Store) -> (Watched, Notices) {
 
 impl Notices {
     /// Tells what comes, until the store is not watched any more. Dropping the future ends the programs.
-    pub(crate) async fn tell_all(mut self, circumstances: Arc<Circumstances>, launcher: Arc<Launcher>) {
+    pub(crate) async fn tell_all(
+        mut self,
+        circumstances: Arc<Circumstances>,
+        launcher: Arc<Launcher>,
+        sessions: Weak<Sessions>,
+    ) {
         let mut running = JoinSet::new();
         loop {
             tokio::select! {
                 notice = self.0.recv(), if running.len() < MAX_RUNNING => match notice {
                     Some(notice) => {
-                        running.spawn(tell(notice, Arc::clone(&circumstances), Arc::clone(&launcher)));
+                        let (circumstances, launcher) = (Arc::clone(&circumstances), Arc::clone(&launcher));
+                        let is_seen = is_seen(sessions.clone(), notice.session_id);
+                        running.spawn(async move {
+                            if !is_seen.await {
+                                tell(notice, circumstances, launcher).await;
+                            }
+                        });
                     }
                     None => return,
                 },
@@ -105,6 +120,14 @@ impl Notices {
                 }
             }
         }
+    }
+}
+
+/// Whether somebody looks at the session. If it can't say so, nobody does.
+async fn is_seen(sessions: Weak<Sessions>, id: SessionId) -> bool {
+    match sessions.upgrade().and_then(|sessions| sessions.loaded(id)) {
+        Some(session) => session.is_focused().await.unwrap_or(false),
+        None => false,
     }
 }
 
@@ -125,7 +148,8 @@ async fn tell(notice: Notice, circumstances: Arc<Circumstances>, launcher: Arc<L
         profile: unrestricted(),
         stdin: Stdin::Null,
         output: Output::Piped,
-        limits: Limits::default(),
+        proxy: Proxy::None,
+        interception: Interception::Off,
     };
     let run = async {
         let mut process = launcher.spawn(request).await?;
@@ -222,6 +246,11 @@ fn subject(kind: &QuestionKind) -> Option<String> {
     match kind {
         QuestionKind::Command { command, .. } => Some(short(command)),
         QuestionKind::FileChange { patch } => Some(short(patch)),
+        QuestionKind::Network { host, .. } => Some(short(host)),
+        QuestionKind::Tool { tool, .. } => Some(short(tool)),
+        QuestionKind::UserInput { prompts } => prompts.first().map(|prompt| short(&prompt.text)),
+        QuestionKind::Elicitation { message, .. } => Some(short(message)),
+        QuestionKind::Permissions { justification, .. } => justification.as_deref().map(short),
         QuestionKind::Unknown(_) => None,
     }
 }
@@ -279,6 +308,23 @@ impl Log for Watched {
     fn delete(&self, session: SessionId) -> Outcome<'_, ()> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
         Log::delete(&self.store, session)
+    }
+
+    fn delete_once(&self, session: SessionId, request: RequestId) -> Outcome<'_, ()> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+        Log::delete_once(&self.store, session, request)
+    }
+
+    fn was_deleted_by(&self, session: SessionId, request: RequestId) -> Outcome<'_, bool> {
+        Log::was_deleted_by(&self.store, session, request)
+    }
+
+    fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError> {
+        Log::set_aside(&self.store, session, reason)
+    }
+
+    fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {
+        Log::spent_on(&self.store, day)
     }
 
     fn blob<'a>(&'a self, id: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>> {

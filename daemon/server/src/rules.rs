@@ -1,299 +1,267 @@
-//! What a person allowed for good: `rules/always.toml` in the folder of the settings. People read it and take leave
-//! back there; the daemon only adds. Commands of sessions never see the folder.
+//! The rules that hold on this machine: the `*.rules` files in `rules/` of the folder of the settings, where a person
+//! writes them and "always" adds to them, and those of whoever looks after the machine. Commands of sessions never see
+//! the first and never write the second. Rules of repositories are not read: nothing says yet which one is trusted.
 //!
-//! A leave holds for exactly the same thing: the same argument vector in the same folder, inside or outside the
-//! sandbox as it was asked. A file that can't be understood as a whole allows nothing, so that people are asked again.
+//! A file that can't be used as a whole counts for nothing and is named, and while there is one every command is asked
+//! about: what is in it might have forbidden any.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
 
+use policy::rules::RulesError;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::ids::Timestamp;
 use protocol::question::QuestionKind;
-use serde::{Deserialize, Serialize};
+use rules::Reader;
 use session::moment::Rules;
-use session::state::grant_key;
 
 use crate::circumstances::{Stamp, stamp};
 use crate::process;
 
+/// Where whoever looks after the machine writes rules.
+pub(crate) const MANAGED: &str = "/etc/skein/rules";
+
 /// A file that is larger is not read.
 const MAX_BYTES: u64 = 1024 * 1024;
+/// More files in one folder are not read.
+const MAX_FILES: usize = 100;
 
-/// What a new file begins with.
-const HEADER: &str = "# What you allowed for good, in every session. Take out an entry, and you are asked again.\n\
-                      # An entry holds for exactly this command in exactly this folder.\n";
+/// Where "always" adds rules that other programs that know such files understand.
+const DEFAULT: &str = "default.rules";
+/// Where it adds rules on leaving the sandbox, which they do not.
+const OUTSIDE: &str = "outside.rules";
 
-/// The rules, as the file has them.
+/// What new files begin with.
+const HEADER: &str =
+    "# What you allowed for good, one rule on each line. Take one out, and you are asked again.\n";
+
+/// The rules, as the files have them.
 pub(crate) struct RuleBook {
-    file: PathBuf,
-    read: Mutex<Read>,
+    /// The user's, then the machine's.
+    folders: [PathBuf; 2],
+    reader: Reader,
+    read: Mutex<Option<Read>>,
 }
 
-#[derive(Default)]
 struct Read {
-    stamp: Stamp,
+    /// Of the folders and every file in them.
+    stamps: Vec<(PathBuf, Stamp)>,
     rules: Rules,
 }
 
-/// The file.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    #[serde(default)]
-    always: Vec<Entry>,
-}
-
-/// One leave: a command, or changes of files.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    argv: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cwd: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_escalated: Option<bool>,
-    /// Whether any file may be changed that a person would be asked about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file_changes: Option<bool>,
-    /// For people; no leave depends on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    granted_at: Option<String>,
-}
-
-impl Entry {
-    fn of(kind: &QuestionKind, at: Timestamp) -> Option<Self> {
-        let granted_at = Some(httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(at.0)));
-        match kind {
-            QuestionKind::Command { argv, cwd, is_escalated, .. } => Some(Self {
-                argv: Some(argv.clone()),
-                cwd: Some(cwd.clone()),
-                is_escalated: Some(*is_escalated),
-                granted_at,
-                ..Self::default()
-            }),
-            QuestionKind::FileChange { .. } => {
-                Some(Self { file_changes: Some(true), granted_at, ..Self::default() })
-            }
-            QuestionKind::Unknown(_) => None,
-        }
-    }
-
-    /// What it allows; `None` if it is neither a command nor changes of files.
-    fn key(self) -> Option<String> {
-        let kind = match self {
-            Self {
-                argv: Some(argv),
-                cwd: Some(cwd),
-                is_escalated: Some(is_escalated),
-                file_changes: None,
-                ..
-            } => {
-                let (command, justification) = (String::new(), None);
-                QuestionKind::Command { command, argv, cwd, is_escalated, justification }
-            }
-            Self { argv: None, cwd: None, is_escalated: None, file_changes: Some(true), .. } => {
-                QuestionKind::FileChange { patch: String::new() }
-            }
-            _ => return None,
-        };
-        grant_key(&kind)
-    }
-}
-
 impl RuleBook {
-    /// The rules in this folder of settings. Reads nothing yet.
-    pub(crate) fn new(config: &Path) -> Self {
-        Self { file: config.join("rules").join("always.toml"), read: Mutex::default() }
+    /// The rules in this folder of settings, and in one for the whole machine. Reads nothing yet.
+    pub(crate) fn new(config: &Path, managed: PathBuf, reader: Reader) -> Self {
+        Self { folders: [config.join("rules"), managed], reader, read: Mutex::default() }
     }
 
-    /// What is allowed now. Looks at the file's stamp, and reads it only if that has changed.
+    /// What holds now. Looks at the files' stamps, and reads them only if one has changed; that blocks.
     pub(crate) fn rules(&self) -> Rules {
-        let now = stamp(&self.file);
         let mut read = self.lock();
-        if read.stamp != now {
-            let rules = match self.text().and_then(|text| parse(&text)) {
-                Ok(rules) => rules,
-                Err(error) => {
-                    let file = self.file.display();
-                    tracing::warn!(%error, %file, "the rules can't be used; people are asked about everything");
-                    BTreeSet::new()
-                }
-            };
-            *read = Read { stamp: now, rules: Arc::new(rules) };
+        if let Some(read) = &*read
+            && read.stamps.iter().all(|(path, known)| stamp(path) == *known)
+        {
+            return Arc::clone(&read.rules);
         }
-        Arc::clone(&read.rules)
+        let fresh = self.read_all();
+        let rules = Arc::clone(&fresh.rules);
+        *read = Some(fresh);
+        rules
     }
 
-    /// Adds a leave at the end of the file, and leaves what stands there as it is.
+    /// Adds the rules that a question proposed at the end of their file, those that are not there yet, and leaves what
+    /// stands there as it is.
     ///
     /// # Errors
-    /// `Internal` when the file can't be used as it is, or can't be written.
-    pub(crate) fn allow(&self, kind: &QuestionKind, at: Timestamp) -> Result<(), ProtocolError> {
+    /// `InvalidRequest` when nothing was proposed; `Internal` when the file can't be used as it is, or can't be
+    /// written.
+    pub(crate) fn allow(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
+        let QuestionKind::Command { proposed_rule: Some(rules), is_escalated, .. } = kind else {
+            return Err(ProtocolError::new(ErrorCode::InvalidRequest, "There is no rule for such a thing"));
+        };
+        let file = self.folders[0].join(if *is_escalated { OUTSIDE } else { DEFAULT });
+        let failed = |reason: String| {
+            ProtocolError::new(ErrorCode::Internal, reason).with_hint("Mend the file or move it away")
+        };
+        let name = file.display().to_string();
+        if let Some(problem) = self.rules().problems().iter().find(|problem| problem.file == name) {
+            return Err(failed(problem.to_string()));
+        }
         let mut read = self.lock();
-        self.append(kind, at).map_err(|error| {
-            ProtocolError::new(ErrorCode::Internal, format!("`{}`: {error}", self.file.display()))
-                .with_hint("Mend the file or move it away")
-        })?;
-        // Read anew when it is needed next.
-        read.stamp = None;
+        append(&file, rules).map_err(|error| failed(format!("`{name}`: {error}")))?;
+        // Read anew when it is needed next, whatever its stamp says.
+        *read = None;
         Ok(())
     }
 
-    fn append(&self, kind: &QuestionKind, at: Timestamp) -> io::Result<()> {
-        let mut text = self.text()?;
-        let entry =
-            Entry::of(kind, at).ok_or_else(|| io::Error::other("there is no rule for such a thing"))?;
-        let added = toml::to_string(&Content { always: vec![entry] }).map_err(io::Error::other)?;
-        if grant_key(kind).is_some_and(|key| parse(&text).is_ok_and(|rules| rules.contains(&key))) {
-            return Ok(());
+    fn read_all(&self) -> Read {
+        let mut stamps = Vec::new();
+        let mut rules = policy::rules::Rules::default();
+        for folder in &self.folders {
+            stamps.push((folder.clone(), stamp(folder)));
+            let files = match files(folder) {
+                Ok(files) => files,
+                Err(error) => {
+                    rules.add_problem(problem(folder, &error));
+                    continue;
+                }
+            };
+            for file in files {
+                stamps.push((file.clone(), stamp(&file)));
+                match self.read_file(&file) {
+                    Ok(found) => found.into_iter().for_each(|rule| rules.add(rule)),
+                    Err(error) => rules.add_problem(error),
+                }
+            }
         }
-        if text.is_empty() {
-            text.push_str(HEADER);
-        } else if !text.ends_with('\n') {
-            text.push('\n');
+        for error in rules.problems() {
+            tracing::warn!(%error, "rules can't be used; people are asked about everything");
         }
-        text.push('\n');
-        text.push_str(&added);
-        // What would not be understood afterwards is not written.
-        parse(&text)?;
-        process::replace_private(&self.file, text.as_bytes())
+        Read { stamps, rules: Arc::new(rules) }
     }
 
-    fn text(&self) -> io::Result<String> {
-        match process::read_private(&self.file, MAX_BYTES) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            read => String::from_utf8(read?).map_err(io::Error::other),
-        }
+    fn read_file(&self, file: &Path) -> Result<Vec<policy::rules::Rule>, RulesError> {
+        let bytes = process::read_private(file, MAX_BYTES);
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+        let text = text.map_err(|error| problem(file, &error))?;
+        self.reader.read(&file.display().to_string(), &text)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Read> {
+    fn lock(&self) -> MutexGuard<'_, Option<Read>> {
         // A poisoned cache is whole: each change is one assignment.
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn parse(text: &str) -> io::Result<BTreeSet<String>> {
-    let content: Content = toml::from_str(text).map_err(io::Error::other)?;
-    let keys = content.always.into_iter().enumerate().map(|(number, entry)| {
-        entry.key().ok_or_else(|| {
-            let number = number + 1;
-            io::Error::other(format!(
-                "entry {number} has neither `argv`, `cwd` and `is_escalated`, nor `file_changes = true`"
-            ))
-        })
-    });
-    keys.collect()
+/// The files with rules in a folder, by their names.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension() == Some(OsStr::new("rules")) {
+            files.push(path);
+        }
+        if files.len() > MAX_FILES {
+            return Err(io::Error::other(format!("there are more than {MAX_FILES} files with rules")));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn problem(path: &Path, error: &io::Error) -> RulesError {
+    let message = format!("It can't be read: {error}");
+    RulesError { file: path.display().to_string(), line: 1, column: 1, message }
+}
+
+/// Adds the lines that are not there yet. Whoever else writes the file waits meanwhile.
+fn append(file: &Path, lines: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        process::create_private_folder(folder)?;
+    }
+    let mut open = process::append_private(file)?;
+    open.lock()?;
+    let text = String::from_utf8(process::read_private(file, MAX_BYTES)?).map_err(io::Error::other)?;
+    let mut added = String::new();
+    if text.is_empty() {
+        added.push_str(HEADER);
+    } else if !text.ends_with('\n') {
+        added.push('\n');
+    }
+    let begins_with = added.len();
+    for line in lines.lines().filter(|line| !text.lines().any(|known| known == *line)) {
+        added.push_str(line);
+        added.push('\n');
+    }
+    if added.len() > begins_with {
+        // At once, so that no reader sees half a rule.
+        open.write_all(added.as_bytes())?;
+        open.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
-    const AT: Timestamp = Timestamp(1_764_000_000_000);
+    fn book(scratch: &tempfile::TempDir) -> RuleBook {
+        // No file is read by a process here: `rules` has tests of its own for that, and `tests` for both together.
+        RuleBook::new(scratch.path(), scratch.path().join("managed"), Reader::new("/nonexistent".into()))
+    }
 
-    fn command(argv: &[&str], cwd: &str, is_escalated: bool) -> QuestionKind {
-        let argv = argv.iter().map(|&part| part.to_owned()).collect();
+    fn command(proposed_rule: Option<&str>, is_escalated: bool) -> QuestionKind {
         QuestionKind::Command {
             command: "as typed".into(),
-            argv,
-            cwd: cwd.into(),
+            argv: vec!["a".into()],
+            cwd: "/repo".into(),
             is_escalated,
             justification: None,
+            refusals: Vec::new(),
+            proposed_rule: proposed_rule.map(str::to_owned),
         }
     }
 
-    fn allows(book: &RuleBook, kind: &QuestionKind) -> bool {
-        book.rules().contains(&grant_key(kind).expect("key"))
+    const MAKE: &str = "prefix_rule(pattern=[\"make\"], decision=\"allow\")";
+
+    #[test]
+    fn without_files_there_are_no_rules() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        assert_eq!(*book(&scratch).rules(), policy::rules::Rules::default());
     }
 
     #[test]
-    fn a_leave_holds_for_the_very_same_thing_only() {
+    fn what_is_allowed_for_good_is_added_once_and_what_stands_there_stays() {
         let scratch = tempfile::tempdir().expect("scratch");
-        let book = RuleBook::new(scratch.path());
-        let push = command(&["git", "push"], "/repo", true);
-        assert!(!allows(&book, &push));
-        book.allow(&push, AT).expect("allow");
-        assert!(allows(&book, &push));
-        assert!(allows(&RuleBook::new(scratch.path()), &push), "the next daemon knows it");
-        for other in [
-            command(&["git", "push", "--force"], "/repo", true),
-            command(&["git"], "/repo", true),
-            command(&["git push"], "/repo", true),
-            command(&["git", "push"], "/repo/below", true),
-            command(&["git", "push"], "/repo", false),
-            QuestionKind::FileChange { patch: String::new() },
-        ] {
-            assert!(!allows(&book, &other), "{other:?}");
+        let file = scratch.path().join("rules/default.rules");
+        book(&scratch).allow(&command(Some(MAKE), false)).expect("allowed");
+        assert_eq!(fs::read_to_string(&file).expect("file"), format!("{HEADER}{MAKE}\n"));
+        append(&file, &format!("{MAKE}\n# two")).expect("appended");
+        assert_eq!(fs::read_to_string(&file).expect("file"), format!("{HEADER}{MAKE}\n# two\n"));
+        fs::write(&file, "# mine").expect("write");
+        append(&file, MAKE).expect("appended");
+        assert_eq!(fs::read_to_string(&file).expect("file"), format!("# mine\n{MAKE}\n"));
+    }
+
+    #[test]
+    fn ways_out_have_a_file_of_their_own() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        book(&scratch).allow(&command(Some("outside_rule(pattern=[\"a\"])"), true)).expect("allowed");
+        assert!(!scratch.path().join("rules/default.rules").exists());
+        assert!(scratch.path().join("rules/outside.rules").exists());
+    }
+
+    #[test]
+    fn what_nobody_proposed_is_not_written() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        for kind in [command(None, false), QuestionKind::FileChange { patch: String::new() }] {
+            let error = book(&scratch).allow(&kind).expect_err("refused");
+            assert_eq!(error.code, ErrorCode::InvalidRequest);
         }
+        assert!(!scratch.path().join("rules").exists());
     }
 
     #[test]
-    fn a_person_can_read_the_file_and_what_they_wrote_there_stays() {
+    fn a_file_that_can_not_be_read_is_named_and_not_written_to() {
         let scratch = tempfile::tempdir().expect("scratch");
-        let book = RuleBook::new(scratch.path());
-        book.allow(&command(&["make", "it so\n"], "/repo", false), AT).expect("allow");
-        let first = fs::read_to_string(&book.file).expect("file");
-        assert_eq!(
-            first,
-            format!(
-                "{HEADER}\n[[always]]\nargv = [\"make\", \"\"\"\nit so\n\"\"\"]\ncwd = \"/repo\"\nis_escalated = false\n\
-                 granted_at = \"Mon, 24 Nov 2025 16:00:00 GMT\"\n"
-            )
-        );
-        fs::write(&book.file, format!("{first}# mine")).expect("write");
-        book.allow(&QuestionKind::FileChange { patch: "*** Begin Patch".into() }, AT).expect("allow");
-        book.allow(&QuestionKind::FileChange { patch: "another".into() }, AT).expect("allow");
-        let second = fs::read_to_string(&book.file).expect("file");
-        assert!(
-            second.starts_with(&format!("{first}# mine\n\n[[always]]\nfile_changes = true\n")),
-            "{second}"
-        );
-        assert_eq!(second.matches("[[always]]").count(), 2, "what is allowed already is not written again");
-        assert_eq!(book.rules().len(), 2);
-    }
-
-    #[test]
-    fn a_leave_that_was_taken_back_is_gone_at_once() {
-        let scratch = tempfile::tempdir().expect("scratch");
-        let book = RuleBook::new(scratch.path());
-        let push = command(&["git", "push"], "/repo", true);
-        book.allow(&push, AT).expect("allow");
-        assert!(allows(&book, &push));
-        fs::write(&book.file, "# nothing\n").expect("write");
-        assert!(!allows(&book, &push));
-        fs::remove_file(&book.file).expect("remove");
-        assert_eq!(book.rules().len(), 0);
-    }
-
-    #[test]
-    fn a_file_that_is_not_understood_allows_nothing_and_is_not_written_to() {
-        let scratch = tempfile::tempdir().expect("scratch");
-        let book = RuleBook::new(scratch.path());
-        let push = command(&["git", "push"], "/repo", true);
-        book.allow(&push, AT).expect("allow");
-        let good = fs::read_to_string(&book.file).expect("file");
-        for bad in [
-            "[[always]]\nargv = [",
-            "[[always]]\nargv = [\"a\"]\n",
-            "[[always]]\nargv = [\"a\"]\ncwd = \"/\"\nis_escalated = true\nonly_on = \"Monday\"\n",
-            "[[always]]\nfile_changes = false\n",
-            "[[always]]\nfile_changes = true\nargv = [\"a\"]\n",
-            "[[sometimes]]\n",
-            "\u{0}",
-        ] {
-            let text = format!("{good}{bad}");
-            fs::write(&book.file, &text).expect("write");
-            assert!(!allows(&book, &push), "{bad}");
-            let refused = book.allow(&command(&["ls"], "/", false), AT).expect_err("malformed");
-            assert!(refused.message.contains("always.toml"), "{refused:?}");
-            assert_eq!(fs::read_to_string(&book.file).expect("file"), text);
-        }
+        let book = book(&scratch);
+        let file = scratch.path().join("rules/default.rules");
+        append(&file, MAKE).expect("appended");
+        let before = fs::read_to_string(&file).expect("file");
+        assert_eq!(book.rules().problems().len(), 1);
+        assert_eq!(book.rules().problems()[0].file, file.display().to_string());
+        let error = book.allow(&command(Some("prefix_rule([\"b\"])"), false)).expect_err("refused");
+        assert!(error.message.contains("default.rules"), "{error:?}");
+        assert_eq!(fs::read_to_string(&file).expect("file"), before);
+        // A file that is gone takes its problem with it.
+        fs::remove_file(&file).expect("remove");
+        assert!(book.rules().problems().is_empty());
     }
 
     #[cfg(unix)]
@@ -301,17 +269,16 @@ mod tests {
     fn a_file_that_others_may_have_written_is_not_believed() {
         use rustix::fs::{Mode, chmod, stat};
         let scratch = tempfile::tempdir().expect("scratch");
-        let book = RuleBook::new(scratch.path());
-        let push = command(&["git", "push"], "/repo", true);
-        book.allow(&push, AT).expect("allow");
-        let mode = stat(&book.file).expect("stat").st_mode & 0o777;
-        assert_eq!(mode, 0o600);
-        chmod(&book.file, Mode::from_raw_mode(0o666)).expect("chmod");
-        assert!(!allows(&RuleBook::new(scratch.path()), &push));
-        let elsewhere = scratch.path().join("elsewhere.toml");
-        fs::rename(&book.file, &elsewhere).expect("rename");
-        chmod(&elsewhere, Mode::from_raw_mode(0o600)).expect("chmod");
-        rustix::fs::symlink(&elsewhere, &book.file).expect("link");
-        assert!(!allows(&RuleBook::new(scratch.path()), &push), "a link may lead to where commands write");
+        let book = book(&scratch);
+        let file = scratch.path().join("rules/a.rules");
+        append(&file, MAKE).expect("appended");
+        assert_eq!(stat(&file).expect("stat").st_mode & 0o777, 0o600);
+        chmod(&file, Mode::from_raw_mode(0o666)).expect("chmod");
+        let message = |book: &RuleBook| book.rules().problems()[0].message.clone();
+        assert!(message(&book).contains("others may have written it"), "{}", message(&book));
+        let elsewhere = scratch.path().join("elsewhere");
+        fs::rename(&file, &elsewhere).expect("rename");
+        rustix::fs::symlink(&elsewhere, &file).expect("link");
+        assert!(message(&book).contains("symbolic link"), "{}", message(&book));
     }
 }

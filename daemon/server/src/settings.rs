@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use config::{DEFAULT_OPENAI_MODEL, Loaded, OPENAI, Settings, WireApi};
+use config::{Loaded, Settings, WireApi};
 use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
 use protocol::profile::NetworkAccess;
 use protocol::session::{AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
@@ -108,6 +108,9 @@ pub(crate) fn of_updated_session(
     if names(&["limits"]) || with.limits != without.limits {
         updated.limits = with.limits;
     }
+    if names(&["budget"]) || with.budget != without.budget {
+        updated.budget = with.budget;
+    }
     if names(&["after_crash"]) || with.after_crash != without.after_crash {
         updated.after_crash = with.after_crash;
     }
@@ -172,7 +175,9 @@ fn resolve(
         network: if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off },
         approval: settings.approval_policy,
         is_tmp_writable,
+        permissions: None,
         limits: settings.limits.clone(),
+        budget: settings.budget.clone(),
         price,
         is_ephemeral: false,
         after_crash: settings.after_crash.clone().unwrap_or_default(),
@@ -190,8 +195,8 @@ fn model(settings: &Settings) -> Result<String, ProtocolError> {
     if provider.is_some_and(|provider| provider.wire_api == WireApi::Replay) {
         return Ok(REPLAY_MODEL.to_owned());
     }
-    if settings.model_provider == OPENAI {
-        return Ok(DEFAULT_OPENAI_MODEL.to_owned());
+    if let Some(model) = model::catalogue::built_in().default_model(&settings.model_provider) {
+        return Ok(model.to_owned());
     }
     let message = format!("No model is chosen for the provider `{}`", settings.model_provider);
     Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
@@ -261,7 +266,7 @@ mod tests {
     fn defaults_fill_what_nobody_chose() {
         let scratch = tempfile::tempdir().expect("scratch");
         let settings = new_session(&Settings::default(), &params(scratch.path())).expect("settings");
-        assert_eq!(settings.model, DEFAULT_OPENAI_MODEL);
+        assert_eq!(settings.model, "gpt-5.5");
         assert_eq!(settings.sandbox, SandboxMode::WorkspaceWrite);
         assert_eq!(settings.network, NetworkAccess::Off);
         assert!(settings.is_tmp_writable);

@@ -19,14 +19,37 @@ const MAX_BATCH_BYTES: usize = 256 * 1024;
 const MAX_MESSAGE_BYTES: usize = crate::listener::MAX_FRAME_BYTES as usize - 1024;
 
 /// The client is gone, or does not want any more.
-struct Gone;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// The way to one client that follows.
+pub trait Sink: Send + Sync {
+    /// Hands over a message ([`SessionFeed`] as JSON), waiting while the client does not read.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    fn send(&self, message: Box<RawValue>) -> impl Future<Output = Result<(), Gone>> + Send;
+
+    /// Comes back when the client is gone.
+    fn closed(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Sink for SubscriptionSink {
+    async fn send(&self, message: Box<RawValue>) -> Result<(), Gone> {
+        Self::send(self, message).await.map_err(|_| Gone)
+    }
+
+    async fn closed(&self) {
+        Self::closed(self).await;
+    }
+}
 
 /// Sends the feed to its end, or until the client is gone. Dropping the future detaches.
-pub(crate) async fn run(sink: SubscriptionSink, mut feed: Feed) {
+pub async fn run(sink: impl Sink, mut feed: Feed) {
     let first = std::mem::replace(&mut feed.first, FeedStart::Events(Vec::new()));
     let sent = match first {
         FeedStart::Snapshot(snapshot) => match snapshot_message(snapshot) {
-            Ok(message) => sink.send(message).await.map_err(|_| Gone),
+            Ok(message) => sink.send(message).await,
             Err(error) => return close(&sink, error).await,
         },
         FeedStart::Events(records) => {
@@ -63,14 +86,14 @@ fn ended() -> ProtocolError {
         .with_hint("Attach again")
 }
 
-async fn close(sink: &SubscriptionSink, error: ProtocolError) {
+async fn close(sink: &impl Sink, error: ProtocolError) {
     // The feed is over, whether or not the client hears of it.
     let _ = send(sink, &SessionFeed::Closed(error)).await;
 }
 
-async fn send(sink: &SubscriptionSink, message: &SessionFeed) -> Result<(), Gone> {
+async fn send(sink: &impl Sink, message: &SessionFeed) -> Result<(), Gone> {
     match to_raw_value(message) {
-        Ok(raw) => sink.send(raw).await.map_err(|_| Gone),
+        Ok(raw) => sink.send(raw).await,
         Err(error) => {
             tracing::error!(%error, "a message of a feed can't be written");
             Err(Gone)
@@ -78,10 +101,10 @@ async fn send(sink: &SubscriptionSink, message: &SessionFeed) -> Result<(), Gone
     }
 }
 
-async fn send_entries(sink: &SubscriptionSink, entries: Vec<FeedEntry>) -> Result<(), Gone> {
+async fn send_entries(sink: &impl Sink, entries: Vec<FeedEntry>) -> Result<(), Gone> {
     for message in Batches::of(entries) {
         match message {
-            Ok(message) => sink.send(message).await.map_err(|_| Gone)?,
+            Ok(message) => sink.send(message).await?,
             Err(error) => {
                 close(sink, error).await;
                 return Err(Gone);
@@ -279,6 +302,8 @@ mod tests {
             network: NetworkAccess::Off,
             approval: ApprovalPolicy::Never,
             is_tmp_writable: false,
+            permissions: None,
+            budget: protocol::turn::Budget::default(),
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,

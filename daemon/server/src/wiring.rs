@@ -9,19 +9,23 @@ use std::time::Duration;
 use config::{ModelProvider, Settings, WireApi};
 use model::client::ModelClient;
 use policy::profile::Surroundings;
+use policy::rules::NetworkRule;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{SessionId, Timestamp};
-use protocol::profile::Profile;
+use protocol::profile::{NetworkAccess, Profile};
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
-use providers::settings::{Key, ProviderSettings, Secret};
+use providers::settings::{
+    Key, ProviderSettings, ProxySettings, RequestOptions, Secret, Store, ToolCalls, Transport,
+};
+use rules::Reader;
 use session::moment::Rules;
 use session::world::{CommandEnvironment, World};
 use wire::folders::Folders;
 
 use crate::circumstances::{Circumstances, Known};
 use crate::daemon;
-use crate::rules::RuleBook;
+use crate::rules::{MANAGED, RuleBook};
 
 /// Clients of providers that are kept; the oldest goes first. Sessions that use it keep it alive.
 const MAX_CLIENTS: usize = 16;
@@ -42,14 +46,19 @@ struct Account {
     provider: ModelProvider,
     key: Option<String>,
     headers: BTreeMap<String, String>,
+    /// Certificates that are trusted, from the settings and from variables.
+    ca_bundles: Vec<PathBuf>,
+    proxy: Option<ProxySettings>,
+    options: RequestOptions,
+    recording: Option<PathBuf>,
 }
 
 impl Wiring {
     /// The world of a daemon with these folders.
-    pub(crate) fn new(circumstances: Arc<Circumstances>, folders: &Folders) -> Self {
+    pub(crate) fn new(circumstances: Arc<Circumstances>, folders: &Folders, reader: Reader) -> Self {
         Self {
             circumstances,
-            rules: RuleBook::new(&folders.config),
+            rules: RuleBook::new(&folders.config, MANAGED.into(), reader),
             own_folders: own_folders(folders),
             temporary: temporary(),
             clients: Mutex::default(),
@@ -65,7 +74,32 @@ impl Wiring {
             .iter()
             .filter_map(|(header, name)| Some((header.clone(), variable(name)?)));
         let headers = provider.http_headers.clone().into_iter().chain(from_variables).collect();
-        Account { id: id.to_owned(), provider: provider.clone(), key, headers }
+        let settings = known.settings();
+        let ca_variables: [&[&str]; 2] =
+            [&["SKEIN_CA_CERTIFICATE"], &["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"]];
+        let from_variables =
+            ca_variables.iter().filter_map(|names| self.circumstances.variable(known, names));
+        let ca_bundles =
+            provider.ca_bundle.iter().cloned().chain(from_variables.map(PathBuf::from)).collect();
+        let names: &[&str] = if provider.base_url.starts_with("https:") {
+            &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        } else {
+            // As everywhere, `HTTP_PROXY` in capitals may come from a request and does not count.
+            &["http_proxy", "ALL_PROXY", "all_proxy"]
+        };
+        let proxy = provider.proxy.as_deref().or_else(|| self.circumstances.variable(known, names));
+        let no_proxy = self.circumstances.variable(known, &["NO_PROXY", "no_proxy"]);
+        let proxy =
+            proxy.map(|url| ProxySettings { url: url.to_owned(), no_proxy: no_proxy.map(str::to_owned) });
+        let options = RequestOptions {
+            max_output_tokens: settings.model_max_output_tokens.or(provider.max_output_tokens),
+            verbosity: settings.model_verbosity.clone().or_else(|| provider.verbosity.clone()),
+            service_tier: settings.service_tier.clone().or_else(|| provider.service_tier.clone()),
+            store: if provider.store { Store::Allowed } else { Store::Never },
+            tool_calls: if provider.parallel_tool_calls { ToolCalls::Parallel } else { ToolCalls::Single },
+        };
+        let (id, provider, recording) = (id.to_owned(), provider.clone(), settings.record.clone());
+        Account { id, provider, key, headers, ca_bundles, proxy, options, recording }
     }
 
     fn client(&self, account: Account) -> Result<Arc<dyn ModelClient>, ProtocolError> {
@@ -112,7 +146,12 @@ impl World for Wiring {
     }
 
     fn profile(&self, settings: &SessionSettings) -> Profile {
-        profile(settings, &self.own_folders, &self.temporary)
+        let mut profile = profile(settings, &self.own_folders, &self.temporary);
+        if profile.network == NetworkAccess::Rules {
+            let rules = self.rules.rules();
+            profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
+        }
+        profile
     }
 
     fn rules(&self) -> Rules {
@@ -120,7 +159,7 @@ impl World for Wiring {
     }
 
     fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
-        self.rules.allow(kind, self.now())
+        self.rules.allow(kind)
     }
 
     fn environment(&self, session: SessionId) -> CommandEnvironment {
@@ -162,22 +201,67 @@ fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, P
 }
 
 fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
-    model::replay::load(script)
-        .map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))
+    let refused = |message: String| ProtocolError::new(ErrorCode::InvalidRequest, message);
+    if providers::is_recording(script) {
+        return providers::replay(script).map_err(|error| refused(error.to_string()));
+    }
+    model::replay::load(script).map_err(|error| refused(error.to_string()))
 }
 
 /// What a session's commands may touch. Looks at the file system.
 pub(crate) fn profile(settings: &SessionSettings, own_folders: &[PathBuf], temporary: &[PathBuf]) -> Profile {
     let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
-    let git_directories = roots
+    let (git_directories, git_pointers) = roots
         .filter_map(|root| workspace::git::root(root))
-        .flat_map(|root| workspace::git::directories(&root));
+        .flat_map(|root| workspace::git::directories(&root))
+        .partition(|path| path.is_dir());
     let surroundings = Surroundings {
-        git_directories: git_directories.collect(),
+        git_directories,
+        git_pointers,
+        closed: closed(),
         temporary: temporary.to_vec(),
         own_folders: own_folders.to_vec(),
     };
     policy::profile::resolve(settings, &surroundings)
+}
+
+/// What is there of sockets and folders of programs that can do more than a command may, and of keys and credentials
+/// of the user and of other agents. A person can open one by naming it in a profile of the settings.
+fn closed() -> Vec<PathBuf> {
+    const OF_THE_MACHINE: [&str; 6] = [
+        "/run/dbus",
+        "/run/docker.sock",
+        "/run/containerd",
+        "/run/podman",
+        "/run/crio",
+        "/run/libvirt",
+    ];
+    const OF_THE_USER: [&str; 10] = [
+        ".ssh",
+        ".gnupg",
+        ".docker/run",
+        ".codex/auth.json",
+        ".claude/.credentials.json",
+        ".gemini/oauth_creds.json",
+        ".copilot/config.json",
+        ".local/share/opencode/auth.json",
+        ".config/gh/hosts.yml",
+        ".local/share/keyrings",
+    ];
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let of_the_user = home.iter().flat_map(|home| OF_THE_USER.map(|name| home.join(name)));
+    // Each user's own: the bus, agents that hold keys, containers without root.
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|folder| folder.is_absolute() && folder.parent().is_some());
+    let agents = ["SSH_AUTH_SOCK"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    OF_THE_MACHINE
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(of_the_user)
+        .chain(runtime)
+        .chain(agents)
+        .filter_map(|path| std::fs::canonicalize(path).ok())
+        .collect()
 }
 
 /// The folders that no command may see.
@@ -201,7 +285,7 @@ fn real(path: &Path) -> PathBuf {
 }
 
 fn provider_settings(account: &Account) -> ProviderSettings {
-    let Account { id, provider, key, headers } = account;
+    let Account { id, provider, key, headers, ca_bundles, proxy, options, recording } = account;
     let key = match (key, &provider.env_key) {
         (Some(key), _) => Key::Present(Secret::new(key.clone())),
         (None, Some(variable)) => Key::Missing { variable: variable.clone() },
@@ -218,14 +302,19 @@ fn provider_settings(account: &Account) -> ProviderSettings {
         stream_max_retries: provider.stream_max_retries,
         stream_idle_timeout: Duration::from_millis(provider.stream_idle_timeout_ms),
         connect_timeout: Duration::from_millis(provider.connect_timeout_ms),
-        ca_bundle: provider.ca_bundle.clone(),
+        ca_bundles: ca_bundles.clone(),
+        client_certificate: provider.client_certificate.clone(),
+        proxy: proxy.clone(),
+        transport: if provider.supports_websockets { Transport::WebSocket } else { Transport::Events },
+        recording: recording.clone(),
+        options: options.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::{Access, ApprovalPolicy, NetworkAccess, SandboxMode};
+    use protocol::profile::{Access, ApprovalPolicy, SandboxMode};
     use protocol::session::{AfterCrash, Environment};
     use protocol::turn::TurnLimits;
 
@@ -241,6 +330,8 @@ mod tests {
             network: NetworkAccess::Off,
             approval: ApprovalPolicy::Never,
             is_tmp_writable: true,
+            permissions: None,
+            budget: protocol::turn::Budget::default(),
             limits: TurnLimits::default(),
             price: None,
             is_ephemeral: false,
@@ -257,7 +348,7 @@ mod tests {
                         [model_providers.open]\nbase_url = \"http://127.0.0.1:1/v1\"\n";
         std::fs::write(folders.config_file(), settings).expect("settings");
         let circumstances = Circumstances::new(folders.config_file(), Environment::new());
-        Wiring::new(Arc::new(circumstances), &folders)
+        Wiring::new(Arc::new(circumstances), &folders, Reader::new("/nonexistent".into()))
     }
 
     /// A session of a client with this key.

@@ -10,9 +10,9 @@ use protocol::api::session::SessionServer;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::SessionId;
 use protocol::session::{
-    Attachment, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionListParams,
-    SessionListResult, SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams,
-    SessionUpdateResult, SettingsOverrides,
+    Attachment, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams,
+    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
+    SessionUpdateParams, SessionUpdateResult, SettingsOverrides,
 };
 use session::handle::{Feed, Wish};
 use session::input::Request;
@@ -133,7 +133,7 @@ impl SessionServer for Handlers {
     async fn archive(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
         let actor = caller(extensions)?.actor()?;
         let session = self.0.session(params.session_id).await?;
-        session.request(actor, None, Request::Archive).await?;
+        session.request(actor, params.request_id, Request::Archive).await?;
         Ok(Done {})
     }
 
@@ -141,7 +141,7 @@ impl SessionServer for Handlers {
         let actor = caller(extensions)?.actor()?;
         self.0.recovery.passed(params.session_id).await;
         tracing::info!(session = %params.session_id, by = %actor.name, "deleting a session");
-        self.0.sessions.delete(params.session_id, actor).await?;
+        self.0.sessions.delete(params.session_id, actor, params.request_id).await?;
         self.0.circumstances.forget(params.session_id);
         Ok(Done {})
     }
@@ -152,6 +152,13 @@ impl SessionServer for Handlers {
 
     async fn release(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
         self.drive(extensions, params, Wish::Release).await
+    }
+
+    async fn focus(&self, extensions: &Extensions, params: SessionFocusParams) -> RpcResult<Done> {
+        let client = caller(extensions)?.actor()?.client_id;
+        let SessionFocusParams { session_id, is_focused } = params;
+        self.0.session(session_id).await?.focus(client, is_focused).await?;
+        Ok(Done {})
     }
 
     /// Runs as long as the feed does, on a task that ends with the connection.
@@ -181,7 +188,7 @@ impl SessionServer for Handlers {
 impl Handlers {
     async fn drive(&self, extensions: &Extensions, params: SessionRef, wish: Wish) -> RpcResult<Done> {
         let actor = caller(extensions)?.actor()?;
-        self.0.session(params.session_id).await?.drive(actor, wish).await?;
+        self.0.session(params.session_id).await?.drive(actor, params.request_id, wish).await?;
         Ok(Done {})
     }
 
@@ -194,7 +201,8 @@ impl Handlers {
         let connection = caller(extensions)?;
         let (actor, version) = (connection.actor()?, connection.client()?.version.clone());
         let session = self.0.session(session_id).await?;
-        let attachment = Attachment { actor, version, role, can_answer, attached_at: daemon::now() };
+        let (attached_at, is_focused) = (daemon::now(), false);
+        let attachment = Attachment { actor, version, role, can_answer, attached_at, is_focused };
         session.attach(attachment, since).await
     }
 }

@@ -307,7 +307,7 @@ async fn a_feed_ends_with_its_session() {
     let client = daemon.connect().await;
     let session = daemon.create(&client).await;
     let mut feed = attach(&client, session.id, Some(session.seq)).await;
-    client.delete(SessionRef { session_id: session.id }).await.expect("delete");
+    client.delete(SessionRef { session_id: session.id, request_id: None }).await.expect("delete");
     loop {
         match feed.next().await.expect("an end is told").expect("a message") {
             SessionFeed::Batch(_) => {}
@@ -373,7 +373,7 @@ async fn a_session_is_updated_listed_archived_and_deleted() {
         result.sessions.into_iter().map(|summary| summary.id).collect::<Vec<_>>()
     };
     assert_eq!(list().await, [session.id]);
-    let reference = SessionRef { session_id: session.id };
+    let reference = SessionRef { session_id: session.id, request_id: None };
     client.archive(reference.clone()).await.expect("archive");
     assert_eq!(list().await, []);
     client.delete(reference).await.expect("delete");

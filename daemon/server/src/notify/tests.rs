@@ -47,7 +47,7 @@ fn append(cwd: &Path, session: SessionId, events: impl IntoIterator<Item = Event
         usage: Usage::default(),
         settings,
     };
-    Append { session, records, summary: Some(summary) }
+    Append { session, records, summary: Some(summary), spent: Vec::new() }
 }
 
 fn said(turn_id: TurnId, text: &str) -> Event {
@@ -123,6 +123,8 @@ async fn a_question_is_told_with_what_it_is_about_once_it_is_in_the_log() {
         cwd: "/".into(),
         is_escalated: true,
         justification: None,
+        refusals: Vec::new(),
+        proposed_rule: None,
     };
     let question = Question {
         id: QuestionId::generate(),
@@ -135,7 +137,7 @@ async fn a_question_is_told_with_what_it_is_about_once_it_is_in_the_log() {
     let asked = append(
         scratch.path(),
         SessionId::generate(),
-        [Event::QuestionAsked(QuestionAsked { question: question.clone() })],
+        [Event::QuestionAsked(QuestionAsked { question: question.clone(), has_begun: false })],
     );
     let gap =
         Append { records: vec![EventRecord { seq: Seq(7), ..asked.records[0].clone() }], ..asked.clone() };

@@ -104,7 +104,7 @@ async fn of_one_identity_one_session_is_made_however_many_ask_at_once() {
     let made = join_all((0..16).map(|_| client.create(params.clone()))).await;
     let made: Vec<_> = made.into_iter().map(|result| result.expect("session").summary).collect();
     assert!(made.iter().all(|summary| summary == &made[0] && Some(summary.id) == session_id), "{made:#?}");
-    let archived = SessionRef { session_id: made[0].id };
+    let archived = SessionRef { session_id: made[0].id, request_id: None };
     client.archive(archived).await.expect("archive");
     let again = client.create(params).await.expect("again").summary;
     assert_eq!((again.id, again.seq), (made[0].id, Seq(2)), "it is answered as it is by now");
@@ -164,7 +164,7 @@ async fn who_looks_on_changes_nothing() {
     let change =
         QueueUpdateParams { session_id, queued_id, input: None, position: Some(0), request_id: None };
     let cancel = QueueCancelParams { session_id, queued_id, request_id: None };
-    let reference = SessionRef { session_id };
+    let reference = SessionRef { session_id, request_id: None };
     let refusals = [
         ("start", code(refused(viewer.start(hello(session_id)).await))),
         ("steer", code(refused(viewer.steer(steer).await))),
@@ -190,7 +190,7 @@ async fn who_took_over_is_alone_until_they_leave() {
     let daemon = daemon_with(SLOW).await;
     let (one, other) = (daemon.connect().await, daemon.connect().await);
     let session = daemon.create(&one).await;
-    let reference = SessionRef { session_id: session.id };
+    let reference = SessionRef { session_id: session.id, request_id: None };
     assert_eq!(refused(one.take_over(reference.clone()).await).code, ErrorCode::Conflict, "not attached");
     let ones = attach(&one, session.id, None).await;
     let mut others = attach(&other, session.id, None).await;
@@ -302,7 +302,7 @@ async fn of_many_answers_one_counts_and_the_others_are_told_which() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_who_answer_at_once_make_one_execution() {
-    const RACES: usize = 200;
+    const RACES: usize = 1000;
     let mut script: String = (0..RACES)
         .map(|race| {
             format!(
@@ -428,4 +428,30 @@ async fn a_change_of_settings_is_one_sessions_and_everybody_sees_it() {
     let read_only = (SandboxMode::ReadOnly, SandboxMode::ReadOnly);
     assert_eq!(sandbox(session.id).await, read_only, "neither a restart nor attaching widens it");
     assert_eq!(sandbox(other.id).await.0, SandboxMode::WorkspaceWrite);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_see_who_looks_until_they_look_away_or_leave() {
+    let daemon = daemon_with(SLOW).await;
+    let client = daemon.connect().await;
+    let session = daemon.create(&client).await;
+    let focus = |is_focused| protocol::session::SessionFocusParams { session_id: session.id, is_focused };
+    let error = SessionClient::focus(&client, focus(true)).await.expect_err("it does not follow");
+    assert!(error.to_string().contains("does not follow"), "{error}");
+    let attach = |role| SessionAttachParams { session_id: session.id, since: None, can_answer: false, role };
+    let mut feed = client.attach(attach(ClientRole::Driver)).await.expect("feed");
+    let other = daemon.connect().await;
+    let looking_on = other.attach(attach(ClientRole::Viewer)).await.expect("feed");
+    let looks = |presence: &Presence| presence.attached.iter().filter(|one| one.is_focused).count();
+    let handle = daemon.daemon.session(session.id).await.expect("session");
+    assert!(!handle.is_focused().await.expect("told"));
+    SessionClient::focus(&other, focus(true)).await.expect("a viewer looks too");
+    presence(&mut feed, |presence| looks(presence) == 1).await;
+    assert!(handle.is_focused().await.expect("told"));
+    SessionClient::focus(&other, focus(false)).await.expect("looks away");
+    presence(&mut feed, |presence| looks(presence) == 0).await;
+    SessionClient::focus(&other, focus(true)).await.expect("looks again");
+    drop(looking_on);
+    presence(&mut feed, |presence| presence.attached.len() == 1).await;
+    assert!(!handle.is_focused().await.expect("told"));
 }
