@@ -7,12 +7,12 @@ use std::time::Instant;
 use jsonrpsee::core::client::{Error as RpcError, Subscription};
 use protocol::api::session::SessionClient;
 use protocol::delta::{FeedEntry, SessionFeed};
-use protocol::error::ErrorCode;
 use protocol::ids::{Seq, SessionId};
 use protocol::session::{ClientRole, Presence, SessionAttachParams, SessionRef, SessionSnapshot};
 use tracing::debug;
 
 use crate::connection::{Connection, DaemonChange, Rpc};
+use crate::cursor::{Cursor, Taken};
 use crate::error::ClientError;
 
 /// Feeds that end one after the other without a word.
@@ -41,8 +41,7 @@ pub struct Attached {
     role: ClientRole,
     /// Whether it is to be the only driver, on each connection anew.
     is_sole: bool,
-    /// The last event that was handed out; absent until a snapshot came.
-    last: Option<Seq>,
+    cursor: Cursor,
     feed: Option<Subscription<SessionFeed>>,
     /// Updates that are ready.
     ready: VecDeque<Update>,
@@ -91,7 +90,7 @@ impl Attached {
             can_answer,
             role,
             is_sole: false,
-            last: since,
+            cursor: Cursor::new(since),
             feed: Some(feed),
             ready: VecDeque::new(),
             empty_feeds: 0,
@@ -104,7 +103,7 @@ impl Attached {
     /// # Errors
     /// When another client took over before.
     pub async fn take_over(&mut self) -> Result<(), ClientError> {
-        let params = SessionRef { session_id: self.session };
+        let params = SessionRef::new(self.session);
         self.connection.rpc().take_over(params).await?;
         self.is_sole = true;
         Ok(())
@@ -170,27 +169,19 @@ impl Attached {
                 continue;
             };
             self.empty_feeds = 0;
-            match notification.map_err(|error| ClientError::Unreadable { reason: error.to_string() })? {
-                SessionFeed::Snapshot(snapshot) => {
-                    self.last = Some(snapshot.summary.seq);
-                    return Ok(Update::Snapshot(snapshot));
-                }
-                SessionFeed::Batch(batch) => self.take(batch.entries),
-                SessionFeed::Lagged(lagged) => {
-                    debug!(from = lagged.from.0, to = lagged.to.0, "fell behind; attaching again");
+            let message =
+                notification.map_err(|error| ClientError::Unreadable { reason: error.to_string() })?;
+            match self.cursor.take(message) {
+                Taken::New(updates) => self.ready.extend(updates),
+                Taken::AttachAgain(reason) => {
                     self.feed = None;
-                }
-                // The daemon stops, or could not write; attaching again tells whether the session goes on.
-                SessionFeed::Closed(error) if error.code == ErrorCode::Unavailable => {
-                    debug!(%error, "the feed was closed; attaching again");
-                    self.feed = None;
-                    let error = error.into();
-                    if self.connection.is_gone(&error).await {
+                    if let Some(error) = reason.map(ClientError::from)
+                        && self.connection.is_gone(&error).await
+                    {
                         self.lose(&error);
                     }
                 }
-                SessionFeed::Closed(error) => return Err(error.into()),
-                SessionFeed::Unknown(_) => {}
+                Taken::Over(error) => return Err(error.into()),
             }
         }
     }
@@ -199,42 +190,19 @@ impl Attached {
         let session_id = self.session;
         let params = SessionAttachParams {
             session_id,
-            since: self.last,
+            since: self.cursor.since(),
             can_answer: self.can_answer,
             role: self.role.clone(),
         };
         let rpc = self.connection.rpc();
         let feed = SessionClient::attach(rpc, params).await?;
         if self.is_sole
-            && let Err(error) = rpc.take_over(SessionRef { session_id }).await
+            && let Err(error) = rpc.take_over(SessionRef::new(session_id)).await
         {
             // Somebody else was faster; who is there tells it.
             debug!(%error, "could not take over again");
         }
         Ok(feed)
-    }
-
-    /// Notes what is new: events that were not handed out before, deltas, and the last word on who is there.
-    fn take(&mut self, entries: Vec<FeedEntry>) {
-        let mut last = self.last.unwrap_or(Seq::ZERO);
-        let mut presence = None;
-        let mut unseen = Vec::with_capacity(entries.len());
-        for entry in entries {
-            match entry {
-                FeedEntry::Event(record) if record.seq <= last => {}
-                FeedEntry::Event(record) => {
-                    last = record.seq;
-                    unseen.push(FeedEntry::Event(record));
-                }
-                FeedEntry::Presence(now) => presence = Some(now),
-                FeedEntry::Delta(_) | FeedEntry::Unknown(_) => unseen.push(entry),
-            }
-        }
-        self.last = Some(last);
-        if !unseen.is_empty() {
-            self.ready.push_back(Update::Entries(unseen));
-        }
-        self.ready.extend(presence.map(Update::Presence));
     }
 
     fn lose(&mut self, error: &ClientError) {
