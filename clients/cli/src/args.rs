@@ -17,6 +17,8 @@ use crate::sandbox::SandboxArgs;
 use crate::screen::ScreenArgs;
 use crate::send::SendArgs;
 use crate::sessions::SessionsCommand;
+use crate::tools::ToolsArgs;
+use crate::usage::UsageArgs;
 
 const HELP_AFTER: &str = "\
 Without a command, `skein` and `skein \"PROMPT\"` open the terminal UI on a new session in this folder, and
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     /// See and answer what waits for somebody
     #[command(subcommand)]
     Questions(QuestionsCommand),
+    /// Say what was spent, by day, session or model
+    Usage(UsageArgs),
     /// Run a command as the agent would
     Sandbox(SandboxArgs),
     /// Ask the execution policy
@@ -72,6 +76,8 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Apply a patch in the agent's patch format
     Apply(ApplyArgs),
+    /// List the agent's tools, and what each costs
+    Tools(ToolsArgs),
     /// Find and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -16,9 +16,10 @@ use crate::connect::{back, connect};
 use crate::error::CliError;
 use crate::exec::ask::Asker;
 use crate::exec::human::Human;
-use crate::exec::outcome::{Ending, asked_text};
+use crate::exec::outcome::Ending;
 use crate::output::Output;
 use crate::presence::Watch;
+use crate::question::headline;
 use crate::screen;
 use crate::select;
 use crate::sessions::OneArgs;
@@ -72,7 +73,7 @@ pub(crate) async fn logs(args: LogsArgs, output: Output) -> Result<(), CliError>
         return Ok(());
     }
     let attached = Attached::watch(connection, session_id, Some(snapshot.summary.seq)).await?;
-    Follower { attached, human, asker: None, company: None, bell: Bell::Silent, output }.run().await
+    Follower { attached, human, asker: None, company: None, bell: Bell::SILENT, output }.run().await
 }
 
 /// Follows a session, and asks here what it asks.
@@ -220,7 +221,7 @@ impl Follower {
     /// Calls the person when it is their turn.
     fn ring(&self, event: &Event) {
         if let Event::QuestionAsked(asked) = event {
-            self.bell.ring(&asked_text(&asked.question.kind), self.output);
+            self.bell.ring(&headline(&asked.question.kind), self.output);
         } else if let Event::TurnEnded(ended) = event {
             let verdict = Ending::Turn(Box::new(ended.clone())).verdict();
             self.bell.ring(&verdict.message, self.output);
@@ -249,6 +250,8 @@ fn note_question(record: &EventRecord, asker: &mut Asker) {
         | Event::ItemCompleted(_)
         | Event::TurnEnded(_)
         | Event::TurnSuspended(_)
+        | Event::ConnectionAttempted(_)
+        | Event::BudgetWarned(_)
         | Event::TurnResumed(_)
         | Event::Unknown(_) => {}
     }

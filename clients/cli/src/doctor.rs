@@ -223,7 +223,7 @@ fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliErr
         )?;
     }
     match report.chosen {
-        SandboxRung::Namespaces | SandboxRung::Landlock => Ok(()),
+        SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock => Ok(()),
         SandboxRung::Refused => findings.add(
             Level::Problem,
             "sandbox",
@@ -236,6 +236,7 @@ fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliErr
 fn rung_name(rung: SandboxRung) -> &'static str {
     match rung {
         SandboxRung::Namespaces => "namespaces",
+        SandboxRung::Bubblewrap => "bubblewrap",
         SandboxRung::Landlock => "landlock",
         SandboxRung::Refused => "none",
     }

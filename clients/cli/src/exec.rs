@@ -123,7 +123,7 @@ async fn turn(
     reporter.turn(turn);
     let session = summary.id;
     let open = BTreeMap::new();
-    let bell = if asker.is_some() { Bell::of_terminal(output) } else { Bell::Silent };
+    let bell = if asker.is_some() { Bell::of_terminal(output) } else { Bell::SILENT };
     Follow { attached, session, turn, reporter, signals, output, asker, bell, open, last_message: None }
         .run(early)
         .await

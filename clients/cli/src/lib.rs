@@ -19,7 +19,9 @@ mod output;
 mod policy;
 mod presence;
 mod ps;
+mod question;
 mod questions;
+mod reply;
 mod sandbox;
 mod screen;
 mod select;
@@ -28,6 +30,8 @@ mod sessions;
 mod span;
 mod style;
 mod table;
+mod tools;
+mod usage;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -39,7 +43,9 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Cli, Command};
 use crate::daemon::DaemonCommand;
 use crate::error::{CliError, EXIT_USAGE};
-pub use crate::local::{DaemonMode, Local, LocalError, PolicyCheck, PolicyVerdict, SandboxRun};
+pub use crate::local::{
+    DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxRun, ToolListing,
+};
 use crate::output::Output;
 pub use client::ALREADY_RUNNING;
 
@@ -78,9 +84,11 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Stop(args) => code(block_on(ps::stop(args, output)), output),
         Command::Sessions(command) => code(block_on(sessions::run(command, output)), output),
         Command::Questions(command) => code(block_on(questions::run(command, output)), output),
+        Command::Usage(args) => code(block_on(usage::run(args, output)), output),
         Command::Sandbox(args) => exit(sandbox::run(args, local), output),
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
+        Command::Tools(args) => code(tools::run(&args, local, output), output),
         Command::Config(command) => code(block_on(config::run(command, output)), output),
         Command::Daemon(DaemonCommand::Run(args)) => code(daemon::run_here(&args, local), output),
         Command::Daemon(command) => code(block_on(daemon::run(command, output)), output),

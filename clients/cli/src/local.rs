@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use protocol::profile::{SandboxMode, SandboxRung};
+use protocol::profile::{NetworkAccess, SandboxMode, SandboxRung};
+use protocol::tool::ToolSpecification;
 
 /// Implemented by the executable, over the daemon's crates.
 pub trait Local {
@@ -26,6 +27,12 @@ pub trait Local {
     /// When it does not apply; nothing is written then.
     fn apply(&self, folder: PathBuf, patch: String) -> Result<String, LocalError>;
 
+    /// The tools that every session has.
+    ///
+    /// # Errors
+    /// When this executable can't tell where it is.
+    fn tools(&self) -> Result<Vec<ToolListing>, LocalError>;
+
     /// What the policy says of a command.
     ///
     /// # Errors
@@ -42,6 +49,17 @@ pub enum DaemonMode {
     Detached,
 }
 
+/// A tool that every session has.
+#[derive(Clone, Debug)]
+pub struct ToolListing {
+    /// What the model is told.
+    pub specification: ToolSpecification,
+    /// Whether its calls change nothing.
+    pub is_read_only: bool,
+    /// What the specification costs with each request; an estimate.
+    pub tokens: usize,
+}
+
 /// A command for the sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxRun {
@@ -51,8 +69,8 @@ pub struct SandboxRun {
     pub folder: PathBuf,
     /// Further folders that it may write, absolute.
     pub additional_roots: Vec<PathBuf>,
-    /// Whether the network is open to it.
-    pub with_network: bool,
+    /// What of the network is open to it; absent: what the settings say.
+    pub network: Option<NetworkAccess>,
     /// The rung to use; absent: the strongest that holds.
     pub rung: Option<SandboxRung>,
     /// Program and arguments.
@@ -66,17 +84,32 @@ pub struct PolicyCheck {
     pub folder: PathBuf,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// Whether it would run outside the sandbox.
+    pub is_escalated: bool,
+}
+
+/// What would happen to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyDecision {
+    /// It would run without a question.
+    Allow,
+    /// A person would be asked.
+    Prompt,
+    /// It would not run.
+    Forbidden,
 }
 
 /// What the policy says.
 #[derive(Clone, Debug)]
 pub struct PolicyVerdict {
-    /// What would happen, in a word.
-    pub decision: String,
+    /// What would happen.
+    pub decision: PolicyDecision,
     /// Why, for a person.
     pub reason: String,
-    /// Whether it would run without a question.
-    pub is_allowed: bool,
+    /// What it would run, and what else is known, for a person.
+    pub details: Vec<String>,
+    /// All of it, for a program.
+    pub report: serde_json::Value,
 }
 
 /// What went wrong in this process.

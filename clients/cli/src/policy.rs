@@ -6,9 +6,18 @@ use clap::{Args, Subcommand};
 use view::escape;
 
 use crate::error::CliError;
-use crate::local::{Local, PolicyCheck};
+use crate::local::{Local, PolicyCheck, PolicyDecision, PolicyVerdict};
 use crate::output::Output;
 use crate::select::absolute_folder;
+
+const HELP_AFTER: &str = "\
+Examples:
+  skein policy check -- rm -rf build
+  skein policy check -- bash -c 'cd src && git push'
+  skein policy check --outside --json -- cargo publish
+
+The exit code is 0 if it would run without a question, 10 if a person would be asked, and 20 if it is forbidden.
+Rules stand in `rules/*.rules` of the configuration folder.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -19,22 +28,41 @@ pub(crate) enum PolicyCommand {
 
 /// Which command, and where.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  skein policy check -- rm -rf build")]
+#[command(after_help = HELP_AFTER)]
 pub(crate) struct CheckArgs {
     /// Where it would run
     #[arg(short = 'C', long = "cd", value_name = "DIR")]
     cd: Option<PathBuf>,
+    /// Ask whether it may run outside the sandbox
+    #[arg(long)]
+    outside: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
     /// Program and arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-/// Asks; the exit code is 0 if the command would run without a question, 1 if not.
+/// Asks; the exit code says what would happen.
 pub(crate) fn run(command: PolicyCommand, local: &dyn Local, output: Output) -> Result<u8, CliError> {
     let PolicyCommand::Check(args) = command;
     let folder = absolute_folder(args.cd.as_deref())?;
-    let verdict = local.check_policy(PolicyCheck { folder, command: args.command })?;
-    let text = format!("{}: {}", output.out.bold(verdict.decision), escape::prose(&verdict.reason));
-    output.line(text).map_err(CliError::Output)?;
-    Ok(u8::from(!verdict.is_allowed))
+    let check = PolicyCheck { folder, command: args.command, is_escalated: args.outside };
+    let PolicyVerdict { decision, reason, details, report } = local.check_policy(check)?;
+    let (word, exit_code) = match decision {
+        PolicyDecision::Allow => ("allow", 0),
+        PolicyDecision::Prompt => ("prompt", 10),
+        PolicyDecision::Forbidden => ("forbidden", 20),
+    };
+    if args.json {
+        output.line(report.to_string()).map_err(CliError::Output)?;
+    } else {
+        let text = format!("{}: {}", output.out.bold(word), escape::prose(&reason));
+        output.line(text).map_err(CliError::Output)?;
+        for detail in details {
+            output.line(format!("  {}", escape::prose(&detail))).map_err(CliError::Output)?;
+        }
+    }
+    Ok(exit_code)
 }

@@ -92,6 +92,7 @@ mod tests {
             role,
             can_answer: true,
             attached_at: Timestamp(0),
+            is_focused: false,
         }
     }
 

@@ -11,14 +11,11 @@ use view::{escape, words};
 
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::exec::human::folded;
-use crate::exec::outcome::asked_text;
 use crate::output::Output;
+use crate::question::{details, headline};
+use crate::reply::{self, Blank};
 use crate::sessions::now;
 use crate::table::json;
-
-/// Lines of a patch that are shown.
-const PATCH_LINES: usize = 40;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -44,13 +41,15 @@ Examples:
   skein questions answer 0199a213 yes
   skein questions answer 0199a213 session              the same thing again need not be asked
   skein questions answer 0199a213 always               nor in any other session
-  skein questions answer 0199a213 no -m \"use the mirror\"")]
+  skein questions answer 0199a213 no -m \"use the mirror\"
+  skein questions answer 0199a213 2 \"a text\"           one answer for each thing that is asked")]
 pub(crate) struct AnswerArgs {
     /// The question's id, or the beginning of it
     #[arg(value_name = "QUESTION")]
     question: String,
-    /// The answer
-    answer: Choice,
+    /// yes, turn, session, always or no; or an answer for each thing that is asked, in order
+    #[arg(required = true, value_name = "ANSWER")]
+    answers: Vec<String>,
     /// What to do instead; the model reads it
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
@@ -80,8 +79,14 @@ pub(crate) async fn run(command: QuestionsCommand, output: Output) -> Result<(),
             if args.json { json(&questions, output) } else { print(&questions, output) }
         }
         QuestionsCommand::Answer(args) => {
-            let question_id = find(&open(&mut connection).await?, &args.question)?;
-            let decision = decision(args.answer, args.message)?;
+            let open = open(&mut connection).await?;
+            let question_id = find(&open, &args.question)?;
+            let question = open.iter().map(|open| &open.question).find(|question| question.id == question_id);
+            let blanks = question.map(|question| reply::blanks(&question.kind)).unwrap_or_default();
+            let decision = match question {
+                Some(question) if !blanks.is_empty() => filled(&question.kind, &blanks, &args)?,
+                Some(_) | None => decision(choice(&args.answers)?, args.message)?,
+            };
             let request_id = Some(RequestId::generate());
             let params = QuestionAnswerParams { question_id, decision, request_id };
             connection.call(async |rpc| rpc.answer(params.clone()).await).await?;
@@ -111,6 +116,39 @@ fn decision(choice: Choice, message: Option<String>) -> Result<Decision, CliErro
             "To say something beside a yes, use `skein send`",
         )),
     }
+}
+
+fn choice(answers: &[String]) -> Result<Choice, CliError> {
+    let word = match answers {
+        [word] => Choice::from_str(word, true).ok(),
+        _ => None,
+    };
+    word.ok_or_else(|| {
+        CliError::usage(
+            format!("`{}` is not an answer to it", answers.join(" ")),
+            "Answer `yes`, `turn`, `session`, `always` or `no`",
+        )
+    })
+}
+
+/// The answer to what has blanks: `no` alone declines, where no blank could mean it.
+fn filled(kind: &QuestionKind, blanks: &[Blank], args: &AnswerArgs) -> Result<Decision, CliError> {
+    if args.message.is_some() || (blanks.len() > 1 && args.answers == ["no"]) {
+        return Ok(Decision::Deny { message: args.message.clone() });
+    }
+    if args.answers.len() != blanks.len() {
+        let names: Vec<String> = blanks.iter().map(|blank| escape::short_line(&blank.text, 80)).collect();
+        return Err(CliError::usage(
+            format!("{} things are asked, and {} answered", blanks.len(), args.answers.len()),
+            format!("Answer in this order: {}", names.join(", ")),
+        ));
+    }
+    let fill = |(blank, text): (&Blank, &String)| match reply::fill(blank, text) {
+        Ok(value) => Ok((blank.name.clone(), value)),
+        Err(error) => Err(CliError::usage(error, "`skein questions list` shows what can be chosen")),
+    };
+    let filled = blanks.iter().zip(&args.answers).map(fill).collect::<Result<_, _>>()?;
+    Ok(reply::decision(kind, filled))
 }
 
 fn find(questions: &[OpenQuestion], text: &str) -> Result<QuestionId, CliError> {
@@ -147,20 +185,9 @@ fn print(questions: &[OpenQuestion], output: Output) -> Result<(), CliError> {
             style.bold(question.id.to_string()),
             style.dim(format!("{since} ago"))
         ));
-        text.push_str(&format!("  {}\n", style.yellow(asked_text(&question.kind))));
-        match &question.kind {
-            QuestionKind::Command { cwd, justification, .. } => {
-                text.push_str(&format!("  in {}\n", escape::line(&cwd.to_string_lossy())));
-                if let Some(justification) = justification {
-                    text.push_str(&format!("  it says: {}\n", escape::short_line(justification, 600)));
-                }
-            }
-            QuestionKind::FileChange { patch } => {
-                for line in folded(patch, PATCH_LINES) {
-                    text.push_str(&format!("  {line}\n"));
-                }
-            }
-            QuestionKind::Unknown(_) => {}
+        text.push_str(&format!("  {}\n", style.yellow(headline(&question.kind))));
+        for line in details(&question.kind) {
+            text.push_str(&format!("  {line}\n"));
         }
         text.push_str(&format!("  why it is asked: {}\n", escape::line(&question.reason)));
         text.push_str(&format!("  {}\n\n", style.dim(format!("session {session_id}"))));

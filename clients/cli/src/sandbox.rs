@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use protocol::profile::SandboxRung;
+use protocol::profile::{NetworkAccess, SandboxRung};
 
 use crate::error::CliError;
 use crate::exec::args::SandboxChoice;
@@ -33,9 +33,9 @@ pub(crate) struct SandboxArgs {
     /// A further folder that it may write; may be repeated
     #[arg(long = "add-dir", value_name = "DIR")]
     add_dirs: Vec<PathBuf>,
-    /// Open the network to it
-    #[arg(long)]
-    network: bool,
+    /// What of the network is open to it; without a value: all of it
+    #[arg(long, value_name = "NETWORK", num_args = 0..=1, default_missing_value = "full")]
+    network: Option<NetworkChoice>,
     /// Confine it in this way, instead of the strongest that holds here; `skein doctor` lists them
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendChoice>,
@@ -44,20 +44,45 @@ pub(crate) struct SandboxArgs {
     command: Vec<OsString>,
 }
 
+/// `--network`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum NetworkChoice {
+    /// Nothing
+    Off,
+    /// All of it
+    Full,
+}
+
 /// `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum BackendChoice {
+    /// The strongest that holds here
+    Auto,
     /// Own namespaces, with Landlock and seccomp on top
     Namespaces,
+    /// The namespaces of the system's bwrap, with Landlock and seccomp on top
+    Bwrap,
     /// Landlock and seccomp alone
     Landlock,
 }
 
-impl From<BackendChoice> for SandboxRung {
-    fn from(choice: BackendChoice) -> Self {
-        match choice {
-            BackendChoice::Namespaces => Self::Namespaces,
-            BackendChoice::Landlock => Self::Landlock,
+impl NetworkChoice {
+    fn access(self) -> NetworkAccess {
+        match self {
+            Self::Off => NetworkAccess::Off,
+            Self::Full => NetworkAccess::Full,
+        }
+    }
+}
+
+impl BackendChoice {
+    /// The rung that is forced; none if the strongest is wanted.
+    fn rung(self) -> Option<SandboxRung> {
+        match self {
+            Self::Auto => None,
+            Self::Namespaces => Some(SandboxRung::Namespaces),
+            Self::Bwrap => Some(SandboxRung::Bubblewrap),
+            Self::Landlock => Some(SandboxRung::Landlock),
         }
     }
 }
@@ -70,8 +95,8 @@ pub(crate) fn run(args: SandboxArgs, local: &dyn Local) -> Result<u8, CliError> 
         policy: args.policy.map(Into::into),
         folder: absolute_folder(args.cd.as_deref())?,
         additional_roots,
-        with_network: args.network,
-        rung: args.backend.map(Into::into),
+        network: args.network.map(NetworkChoice::access),
+        rung: args.backend.and_then(BackendChoice::rung),
         command: args.command,
     };
     Ok(local.sandbox(run)?)

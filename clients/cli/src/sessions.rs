@@ -131,12 +131,14 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
         }
         SessionsCommand::Archive(args) => {
             let session_id = select::named(&mut connection, args.session.as_deref(), args.last).await?;
-            connection.rpc().archive(SessionRef { session_id }).await?;
+            let params = SessionRef::new(session_id);
+            connection.call(async |rpc| rpc.archive(params.clone()).await).await?;
             Ok(())
         }
         SessionsCommand::Delete(args) => {
             let session_id = select::by_text(&mut connection, &args.session).await?;
-            connection.rpc().delete(SessionRef { session_id }).await?;
+            let params = SessionRef::new(session_id);
+            connection.call(async |rpc| rpc.delete(params.clone()).await).await?;
             Ok(())
         }
     }

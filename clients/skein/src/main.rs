@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cli::{DaemonMode, Local, LocalError, PolicyCheck, PolicyVerdict, SandboxRun};
+use cli::{DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxRun, ToolListing};
+use protocol::profile::NetworkAccess;
 use protocol::session::{Environment, SettingOverride, SettingsOverrides};
 use server::DaemonOptions;
 use server::local::{self, Decision, PatchMode, Place};
@@ -16,6 +17,7 @@ const NOT_RUN: u8 = 125;
 fn main() -> ExitCode {
     // First, before anything is allocated that the helper does not need.
     helper_linux::run_if_helper();
+    server::run_if_rule_reader();
     let args: Vec<OsString> = std::env::args_os().collect();
     cli::run(&args, &Here)
 }
@@ -33,11 +35,13 @@ impl Local for Here {
     }
 
     fn sandbox(&self, run: SandboxRun) -> Result<u8, LocalError> {
-        let network =
-            SettingOverride { key: "sandbox_workspace_write.network_access".into(), value: "true".into() };
+        let network = run.network.map(|network| SettingOverride {
+            key: "sandbox_workspace_write.network_access".into(),
+            value: (network == NetworkAccess::Full).to_string(),
+        });
         let overrides = SettingsOverrides {
             sandbox: run.policy,
-            values: if run.with_network { vec![network] } else { Vec::new() },
+            values: network.into_iter().collect(),
             ..SettingsOverrides::default()
         };
         let place = Place {
@@ -51,6 +55,16 @@ impl Local for Here {
         Ok(u8::try_from(exit).unwrap_or(u8::MAX))
     }
 
+    fn tools(&self) -> Result<Vec<ToolListing>, LocalError> {
+        let listed = local::tools(executable()?);
+        let list = |tool: local::Listing| ToolListing {
+            specification: tool.specification,
+            is_read_only: tool.is_read_only,
+            tokens: tool.tokens,
+        };
+        Ok(listed.into_iter().map(list).collect())
+    }
+
     fn apply(&self, folder: PathBuf, patch: String) -> Result<String, LocalError> {
         local::apply(&patch, &folder, PatchMode::AllOrNothing)
             .map_err(|error| failure(&error, error.hint(), 1))
@@ -58,22 +72,20 @@ impl Local for Here {
 
     fn check_policy(&self, check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
         let place = Place { cwd: check.folder, environment: environment(), ..Place::default() };
-        let verdict =
-            local::policy_check(&place, &check.command).map_err(|error| failure(&error, error.hint(), 2))?;
-        let (decision, reason) = match verdict.decision {
-            Decision::Run => ("runs", "no question is asked"),
-            Decision::Ask { reason } => ("asks", reason),
-            Decision::Refuse { reason } => ("refused", reason),
+        let check = local::PolicyCheck {
+            reader: executable()?,
+            place,
+            argv: check.command,
+            is_escalated: check.is_escalated,
         };
-        Ok(PolicyVerdict {
-            decision: decision.to_owned(),
-            reason: format!(
-                "{reason} (approval policy `{}`, sandbox `{}`)",
-                verdict.approval.as_str(),
-                verdict.sandbox.as_str()
-            ),
-            is_allowed: verdict.decision == Decision::Run,
-        })
+        let verdict = local::policy_check(check).map_err(|error| failure(&error, error.hint(), 2))?;
+        let local::PolicyVerdict { decision, reason, details, report } = verdict;
+        let decision = match decision {
+            Decision::Allow => PolicyDecision::Allow,
+            Decision::Prompt => PolicyDecision::Prompt,
+            Decision::Forbid => PolicyDecision::Forbidden,
+        };
+        Ok(PolicyVerdict { decision, reason, details, report })
     }
 }
 

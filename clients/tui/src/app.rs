@@ -1,46 +1,70 @@
 //! The state of the screen, and what keys and news do to it. Pure: the clock comes from the owner, calls go back to
 //! it.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use client::{ClientError, DaemonChange, Update};
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use protocol::delta::FeedEntry;
 use protocol::error::ErrorDetail;
 use protocol::event::Event;
 use protocol::ids::{ClientId, Timestamp};
-use protocol::question::{Answer, Decision};
+use protocol::item::{Item, ItemBody};
+use protocol::question::Answer;
+use protocol::turn::TurnOutcome;
 use ratatui::text::Line;
-use view::{Activity, Link, View, words};
+use view::{Activity, Block, Link, View, words};
 
-use crate::command::{self, Command};
-use crate::composer::{Composer, Motion};
-use crate::dialog::{Dialog, Verdict};
+use crate::attention::Focus;
+use crate::blocks::has_code;
+use crate::completion::Completion;
+use crate::composer::Composer;
+use crate::dialog::Dialog;
 use crate::help;
-use crate::link::{Call, News};
-use crate::run::Mode;
-use crate::theme::Theme;
+use crate::highlight::Syntaxes;
+use crate::link::{Call, CallError, News, Reply};
+use crate::pager::Pager;
+use crate::picker::{Picker, Scope};
+use crate::run::{Mode, SessionChoice};
+use crate::settings::Settings;
+use crate::theme::{Theme, ThemeName};
 
 /// How long a notice is shown.
 const NOTICE_MS: u64 = 8000;
-/// Within which time Ctrl+C must come again to leave.
-const TWICE_MS: u64 = 2000;
 
 /// The state of the screen.
 pub(crate) struct App {
     pub(crate) theme: Theme,
+    pub(crate) settings: Settings,
     pub(crate) mode: Mode,
     pub(crate) view: View,
     pub(crate) composer: Composer,
     pub(crate) dialog: Option<Dialog>,
+    pub(crate) completion: Option<Completion>,
+    /// The word whose completion was closed: where it begins.
+    pub(crate) closed_completion: Option<usize>,
+    /// The number of the last question for files.
+    pub(crate) files_asked: u64,
+    pub(crate) picker: Option<Picker>,
+    pub(crate) pager: Option<Pager>,
     pub(crate) notice: Option<Notice>,
     /// Lines of ours that go into the scrollback.
     pub(crate) asides: Vec<Aside>,
+    /// What is finished and not in the scrollback yet: its code waits for its colours.
+    pub(crate) held: VecDeque<Block>,
+    pub(crate) syntaxes: Syntaxes,
+    /// What is to be done beside the calls.
+    pub(crate) chores: Vec<Chore>,
     /// Who we are on the connection of this moment.
     pub(crate) own: Option<ClientId>,
-    last_key: Timestamp,
+    pub(crate) focus: Focus,
+    /// What the daemon was told of it last, on which connection.
+    told_focus: Option<(ClientId, bool)>,
+    /// What the agent said last, as a whole.
+    pub(crate) last_message: Option<String>,
+    pub(crate) last_key: Timestamp,
     /// Until when another Ctrl+C leaves.
-    leaves_until: Timestamp,
+    pub(crate) leaves_until: Timestamp,
     /// Whether a turn was asked for that did not begin yet.
     is_starting: bool,
     /// Whether the running turn was asked to stop.
@@ -64,32 +88,68 @@ pub(crate) enum Tone {
     Bad,
 }
 
-/// What a command shows.
+/// What goes into the scrollback beside the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aside {
     Help,
+    Keys,
     Status,
+    Tip(&'static str),
 }
 
-/// What the owner is to do.
+/// What the owner is to do now.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     Call(Call),
     Leave,
+    /// Leaves this session for another one.
+    Switch(SessionChoice),
+    /// Lets the person write on in their editor.
+    Edit,
+    /// Stops this process as the shell does.
+    Suspend,
+    /// Draws everything anew.
+    Redraw,
+}
+
+/// What the owner is to do when it can.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chore {
+    /// Calls the person, and says why.
+    Ring(String),
+    /// Remembers what was sent.
+    Remember(String),
+    /// Finds files.
+    Find { number: u64, text: String },
+    /// Puts a text into the clipboard.
+    Copy(String),
 }
 
 impl App {
     /// A screen that knows nothing yet.
-    pub(crate) fn new(mode: Mode, theme: Theme) -> Self {
+    pub(crate) fn new(mode: Mode, theme: Theme, settings: Settings) -> Self {
+        let syntaxes = if theme.name == ThemeName::None { Syntaxes::Off } else { Syntaxes::Absent };
         Self {
             theme,
+            settings,
             mode,
             view: View::new(),
             composer: Composer::default(),
             dialog: None,
+            completion: None,
+            closed_completion: None,
+            files_asked: 0,
+            picker: None,
+            pager: None,
             notice: None,
             asides: Vec::new(),
+            held: VecDeque::new(),
+            syntaxes,
+            chores: Vec::new(),
             own: None,
+            focus: Focus::Unknown,
+            told_focus: None,
+            last_message: None,
             last_key: Timestamp(0),
             leaves_until: Timestamp(0),
             is_starting: false,
@@ -126,14 +186,27 @@ impl App {
         };
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let dialog = self.dialog.as_ref().and_then(|dialog| dialog.listens_at(now));
-        [clock, notice, dialog].into_iter().flatten().min()
+        let picker = self.picker.as_ref().and_then(|picker| picker.refresh_at);
+        [clock, notice, dialog, picker].into_iter().flatten().min()
     }
 
-    /// Forgets what is over by now.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
+    /// Forgets what is over by now, and asks for what is to be seen anew.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Option<Effect> {
         if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
             self.notice = None;
         }
+        let picker = self.picker.as_mut()?;
+        picker.refresh_at.take_if(|at| *at <= now)?;
+        let scope = picker.scope()?;
+        Some(self.list(scope))
+    }
+
+    /// Asks for sessions.
+    pub(crate) fn list(&self, scope: Scope) -> Effect {
+        Effect::Call(Call::Sessions(match scope {
+            Scope::ThisFolder => Some(self.cwd()),
+            Scope::Everywhere => None,
+        }))
     }
 
     /// Says something for a while.
@@ -143,6 +216,7 @@ impl App {
 
     /// Sends what a person said, as a turn or into the one that runs.
     pub(crate) fn say(&mut self, text: String) -> Effect {
+        self.chores.push(Chore::Remember(text.clone()));
         if self.is_busy() {
             return Effect::Call(Call::Steer(text));
         }
@@ -150,48 +224,47 @@ impl App {
         Effect::Call(Call::Start(text))
     }
 
-    /// Text was pasted.
-    pub(crate) fn paste(&mut self, text: &str, now: Timestamp) {
-        if self.mode == Mode::Watch {
-            return;
-        }
-        self.last_key = now;
-        self.writing().paste(text);
+    /// The terminal's window has the focus now, or lost it.
+    pub(crate) fn set_focus(&mut self, focus: Focus) -> Option<Effect> {
+        self.focus = focus;
+        self.tell_focus()
     }
 
-    /// A key was pressed.
-    pub(crate) fn key(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
-        let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if self.mode == Mode::Watch {
-            let is_leaving = match key.code {
-                KeyCode::Char('c' | 'd') => has_control,
-                KeyCode::Char('q') | KeyCode::Esc => true,
-                _ => false,
-            };
-            return is_leaving.then_some(Effect::Leave);
+    /// What the daemon is to be told of the focus, if it does not know.
+    fn tell_focus(&mut self) -> Option<Effect> {
+        let own = self.own?;
+        let is_focused = self.focus == Focus::Here;
+        // Until it is told of a client, it takes the focus to be elsewhere.
+        let known = self.told_focus.filter(|(client, _)| *client == own).is_some_and(|(_, told)| told);
+        if known == is_focused {
+            return None;
         }
-        match key.code {
-            KeyCode::Char('c') if has_control => return self.interrupt_or_leave(now),
-            KeyCode::Char('d') if has_control && self.writing().is_empty() => return Some(Effect::Leave),
-            _ => {}
+        self.told_focus = Some((own, is_focused));
+        Some(Effect::Call(Call::Focus(is_focused)))
+    }
+
+    /// Whether something on the screen waits for the definitions of code.
+    pub(crate) fn wants_syntaxes(&self) -> bool {
+        let is_shown = || {
+            self.held.iter().chain(self.view.live()).any(has_code)
+                || self.pager.as_ref().is_some_and(Pager::has_code)
+        };
+        matches!(self.syntaxes, Syntaxes::Absent) && is_shown()
+    }
+
+    /// The definitions of code are there.
+    pub(crate) fn set_syntaxes(&mut self, syntaxes: Syntaxes) {
+        self.syntaxes = syntaxes;
+        if let Some(pager) = &mut self.pager {
+            pager.redraw();
         }
-        if let Some(dialog) = &mut self.dialog
-            && dialog.reply.is_none()
-        {
-            if dialog.listens(now) {
-                let id = dialog.id();
-                return match dialog.key(key) {
-                    Verdict::Nothing => None,
-                    Verdict::Decide(decision) => {
-                        dialog.is_answered = true;
-                        Some(Effect::Call(Call::Answer(id, decision)))
-                    }
-                };
-            }
-            dialog.put_off(now);
+    }
+
+    /// Calls the person, unless they look.
+    fn ring(&mut self, text: String) {
+        if self.settings.has_notifications && self.focus != Focus::Here {
+            self.chores.push(Chore::Ring(text));
         }
-        self.last_key = now;
-        self.write(key, now)
     }
 
     /// News came.
@@ -199,15 +272,12 @@ impl App {
         match news {
             News::Update(update, own) => {
                 self.own = Some(own);
+                // After a new connection the feed is not there yet, and with it what can be told of it.
+                let is_attached = !matches!(update, Update::Lost | Update::Back(_));
                 self.update(update, now);
-                None
+                if is_attached { self.tell_focus() } else { None }
             }
-            News::Told(_, Ok(warnings)) => {
-                if !warnings.is_empty() {
-                    self.notify(Tone::Bad, warnings.join("; "), now);
-                }
-                None
-            }
+            News::Told(call, Ok(reply)) => self.answered(call, reply, now),
             News::Told(call, Err(error)) => {
                 self.refused(call, &error, now);
                 None
@@ -217,6 +287,46 @@ impl App {
                 Some(Effect::Leave)
             }
         }
+    }
+
+    fn answered(&mut self, call: Call, reply: Reply, now: Timestamp) -> Option<Effect> {
+        match (call, reply) {
+            (_, Reply::Warned(warnings)) => {
+                if !warnings.is_empty() {
+                    self.notify(Tone::Bad, warnings.join("; "), now);
+                }
+            }
+            (_, Reply::Sessions(sessions)) => {
+                let own = self.view.status().session;
+                if let Some(picker) = &mut self.picker {
+                    picker.set_sessions(sessions, own, now);
+                }
+            }
+            (_, Reply::Page(page)) => {
+                if let Some(pager) = &mut self.pager {
+                    pager.add(*page);
+                }
+            }
+            (Call::Export(file), Reply::Done) => {
+                self.notify(Tone::Calm, format!("written to {}", file.display()), now);
+            }
+            (Call::Archive, Reply::Done) => return Some(Effect::Leave),
+            (
+                Call::Start(_)
+                | Call::Steer(_)
+                | Call::Enqueue(_)
+                | Call::Interrupt(_)
+                | Call::Answer(..)
+                | Call::Change(_)
+                | Call::Rename(_)
+                | Call::Unqueue(..)
+                | Call::Focus(_)
+                | Call::Sessions(_)
+                | Call::Page(_),
+                Reply::Done,
+            ) => {}
+        }
+        None
     }
 
     /// The text that is being written: a reply to a question, or an input.
@@ -231,6 +341,10 @@ impl App {
         match update {
             Update::Snapshot(snapshot) => {
                 self.is_starting = false;
+                let items = snapshot.turns.iter().flat_map(|turn| &turn.items);
+                if let Some(text) = items.filter_map(message_of).next_back() {
+                    self.last_message = Some(text.to_owned());
+                }
                 self.view.snapshot(*snapshot);
             }
             Update::Entries(entries) => {
@@ -269,7 +383,34 @@ impl App {
         {
             self.notify(Tone::Calm, decided_elsewhere(&answered.answer), now);
         }
+        if let FeedEntry::Event(record) = &entry
+            && record.seq > self.view.seq()
+        {
+            self.heed(&record.event);
+        }
         self.view.apply(entry);
+    }
+
+    /// What is new: calls the person when it is their turn.
+    fn heed(&mut self, event: &Event) {
+        if let Event::QuestionAsked(asked) = event {
+            self.ring(words::asked(&asked.question.kind).to_owned());
+        } else if let Event::TurnEnded(ended) = event {
+            match &ended.outcome {
+                TurnOutcome::Interrupted { actor: Some(_), .. } => {}
+                TurnOutcome::Completed
+                | TurnOutcome::Failed { .. }
+                | TurnOutcome::Interrupted { actor: None, .. }
+                | TurnOutcome::LimitReached { .. }
+                | TurnOutcome::Unknown(_) => {
+                    self.ring(words::ending(&ended.outcome).unwrap_or_else(|| "The turn is done".to_owned()));
+                }
+            }
+        } else if let Event::ItemCompleted(change) = event
+            && let Some(text) = message_of(&change.item)
+        {
+            self.last_message = Some(text.to_owned());
+        }
     }
 
     /// The first question that waits is the dialog.
@@ -280,126 +421,11 @@ impl App {
         }
     }
 
-    fn interrupt_or_leave(&mut self, now: Timestamp) -> Option<Effect> {
-        if let Some(Dialog { reply: reply @ Some(_), .. }) = &mut self.dialog {
-            *reply = None;
-            return None;
-        }
-        if let Some(effect) = self.interrupt() {
-            return Some(effect);
-        }
-        if !self.composer.is_empty() {
-            self.composer.clear();
-            return None;
-        }
-        if now < self.leaves_until {
-            return Some(Effect::Leave);
-        }
-        self.leaves_until = Timestamp(now.0 + TWICE_MS);
-        let text = if self.is_busy() { "once more leaves; the turn goes on" } else { "once more leaves" };
-        self.notify(Tone::Calm, format!("Ctrl+C {text}"), now);
-        None
-    }
-
     /// Asks the running turn to stop, once.
-    fn interrupt(&mut self) -> Option<Effect> {
+    pub(crate) fn interrupt(&mut self) -> Option<Effect> {
         let turn = self.view.status().activity.turn().filter(|_| !self.is_stopping)?;
         self.is_stopping = true;
         Some(Effect::Call(Call::Interrupt(turn)))
-    }
-
-    /// A key for the text that is being written.
-    fn write(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
-        let (control, alt) = (KeyModifiers::CONTROL, KeyModifiers::ALT);
-        let has = |modifier| key.modifiers.contains(modifier);
-        let writing = self.writing();
-        match key.code {
-            KeyCode::Enter if has(alt) || has(KeyModifiers::SHIFT) => writing.insert("\n"),
-            KeyCode::Enter => return self.enter(now),
-            KeyCode::Tab => return self.enqueue(now),
-            KeyCode::Esc => return self.escape(),
-            KeyCode::Char('j') if has(control) => writing.insert("\n"),
-            KeyCode::Char('a') if has(control) => writing.go(Motion::LineStart),
-            KeyCode::Char('e') if has(control) => writing.go(Motion::LineEnd),
-            KeyCode::Char('b') if has(control) => writing.go(Motion::Left),
-            KeyCode::Char('f') if has(control) => writing.go(Motion::Right),
-            KeyCode::Char('b') if has(alt) => writing.go(Motion::WordLeft),
-            KeyCode::Char('f') if has(alt) => writing.go(Motion::WordRight),
-            KeyCode::Char('d') if has(control) => writing.delete(),
-            KeyCode::Char('h') if has(control) => writing.backspace(),
-            KeyCode::Char('w') if has(control) => writing.remove_to(Motion::WordLeft),
-            KeyCode::Char('u') if has(control) => writing.remove_to(Motion::LineStart),
-            KeyCode::Char('k') if has(control) => writing.remove_to(Motion::LineEnd),
-            KeyCode::Char(letter) if !has(control) && !has(alt) => {
-                writing.insert(letter.encode_utf8(&mut [0; 4]));
-            }
-            KeyCode::Backspace if has(alt) || has(control) => writing.remove_to(Motion::WordLeft),
-            KeyCode::Backspace => writing.backspace(),
-            KeyCode::Delete => writing.delete(),
-            KeyCode::Left if has(alt) || has(control) => writing.go(Motion::WordLeft),
-            KeyCode::Right if has(alt) || has(control) => writing.go(Motion::WordRight),
-            KeyCode::Left => writing.go(Motion::Left),
-            KeyCode::Right => writing.go(Motion::Right),
-            KeyCode::Home => writing.go(Motion::LineStart),
-            KeyCode::End => writing.go(Motion::LineEnd),
-            KeyCode::Up => writing.up(),
-            KeyCode::Down => writing.down(),
-            _ => {}
-        }
-        None
-    }
-
-    fn enter(&mut self, now: Timestamp) -> Option<Effect> {
-        if let Some(dialog) = &mut self.dialog
-            && let Some(reply) = dialog.reply.take()
-        {
-            let message = Some(reply.text()).filter(|text| !text.trim().is_empty());
-            dialog.is_answered = true;
-            return Some(Effect::Call(Call::Answer(dialog.id(), Decision::Deny { message })));
-        }
-        if self.composer.text().trim().is_empty() {
-            return None;
-        }
-        let text = self.composer.send();
-        match command::parse(&text) {
-            None => Some(self.say(text)),
-            Some(Command::Help) => {
-                self.asides.push(Aside::Help);
-                None
-            }
-            Some(Command::Status) => {
-                self.asides.push(Aside::Status);
-                None
-            }
-            Some(Command::Quit) => Some(Effect::Leave),
-            Some(Command::Change(overrides)) => Some(Effect::Call(Call::Change(overrides))),
-            Some(Command::Wrong(reason)) => {
-                self.composer.insert(&text);
-                self.notify(Tone::Bad, reason, now);
-                None
-            }
-        }
-    }
-
-    fn enqueue(&mut self, now: Timestamp) -> Option<Effect> {
-        let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
-        if is_replying || self.composer.text().trim().is_empty() {
-            return None;
-        }
-        if !self.is_busy() {
-            self.notify(Tone::Calm, "nothing runs: Enter sends", now);
-            return None;
-        }
-        Some(Effect::Call(Call::Enqueue(self.composer.send())))
-    }
-
-    fn escape(&mut self) -> Option<Effect> {
-        if let Some(Dialog { reply: reply @ Some(_), .. }) = &mut self.dialog {
-            *reply = None;
-            return None;
-        }
-        self.notice = None;
-        self.interrupt()
     }
 
     /// A call could not even be handed over.
@@ -408,8 +434,9 @@ impl App {
         self.notify(Tone::Bad, "Not sent: what was asked before still waits for the daemon", now);
     }
 
-    fn refused(&mut self, call: Call, error: &ClientError, now: Timestamp) {
+    fn refused(&mut self, call: Call, error: &CallError, now: Timestamp) {
         self.undo(call);
+        let CallError::Client(error) = error else { return self.notify(Tone::Bad, error.to_string(), now) };
         let detail = error.refusal().and_then(|refusal| refusal.detail.as_deref());
         let text = match detail {
             Some(ErrorDetail::AlreadyAnswered { answer, .. }) => decided_elsewhere(answer),
@@ -432,7 +459,23 @@ impl App {
                     dialog.is_answered = false;
                 }
             }
-            Call::Change(_) => {}
+            // It has begun, or somebody else took it out.
+            Call::Unqueue(_, text) => {
+                if self.composer.text() == text {
+                    self.composer.clear();
+                }
+            }
+            Call::Page(_) => {
+                if let Some(pager) = &mut self.pager {
+                    pager.fail();
+                }
+            }
+            Call::Change(_)
+            | Call::Rename(_)
+            | Call::Archive
+            | Call::Focus(_)
+            | Call::Sessions(_)
+            | Call::Export(_) => {}
         }
     }
 
@@ -440,8 +483,25 @@ impl App {
     pub(crate) fn aside(&self, aside: Aside, width: u16) -> Vec<Line<'static>> {
         match aside {
             Aside::Help => help::help(width, &self.theme),
+            Aside::Keys => help::keys(&self.settings.keymap, width, &self.theme),
+            Aside::Tip(tip) => help::tip(tip, width, &self.theme),
             Aside::Status => help::status(self.view.status(), self.own, width, &self.theme),
         }
+    }
+}
+
+fn message_of(item: &Item) -> Option<&str> {
+    match &item.body {
+        ItemBody::AgentMessage(message) if !message.text.trim().is_empty() => Some(&message.text),
+        ItemBody::AgentMessage(_)
+        | ItemBody::UserMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Command(_)
+        | ItemBody::FileChange(_)
+        | ItemBody::ToolCall(_)
+        | ItemBody::Plan(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => None,
     }
 }
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use protocol::item::{
-    ChangedFile, Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall,
-    Reasoning, UserMessage,
+    ChangedFile, Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall, Plan,
+    PlanStepStatus, Reasoning, UserMessage,
 };
 use protocol::question::{Answer, Decision};
 use protocol::turn::{InputPart, TurnOutcome};
@@ -13,6 +13,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use view::{Block, BlockBody, Message, MessageEnd, escape, fold, words};
 
+use crate::diff::{self, DiffLine};
+use crate::highlight::Syntaxes;
 use crate::markdown;
 use crate::theme::Theme;
 use crate::wrap::{Break, wrap};
@@ -37,11 +39,34 @@ const LONG_MS: u64 = 1000;
 pub(crate) struct Pen<'a> {
     pub(crate) theme: &'a Theme,
     pub(crate) width: u16,
+    pub(crate) detail: Detail,
+    pub(crate) syntaxes: &'a Syntaxes,
     /// The session's folder, to which paths are relative.
     pub(crate) cwd: &'a Path,
 }
 
+/// How much of long things is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Head and tail, and how much lies between.
+    Folded,
+    /// All that is known.
+    Full,
+}
+
 impl Pen<'_> {
+    /// So many lines, or all of them.
+    fn most(&self, folded: usize) -> usize {
+        match self.detail {
+            Detail::Folded => folded,
+            Detail::Full => usize::MAX / 4,
+        }
+    }
+
+    fn fold<'t>(&self, text: &'t str, head: usize, tail: usize) -> fold::Folded<'t> {
+        fold::lines(text, self.most(head), self.most(tail))
+    }
+
     /// A block, with the blank line before it; nothing if there is nothing to show.
     pub(crate) fn block(&self, block: &Block) -> Vec<Line<'static>> {
         let theme = self.theme;
@@ -145,7 +170,7 @@ impl Pen<'_> {
             None => &message.text,
         };
         let is_first = message.from_bytes == 0;
-        let rendered = markdown::lines(text, self.width.saturating_sub(2), self.theme);
+        let rendered = markdown::lines(text, self.width.saturating_sub(2), self.theme, self.syntaxes);
         let mut lines = Vec::with_capacity(rendered.len() + 1);
         if !rendered.is_empty() && message.fence.is_none() {
             lines.push(Line::default());
@@ -168,12 +193,13 @@ impl Pen<'_> {
         match &item.body {
             ItemBody::UserMessage(said) => self.said(said),
             ItemBody::AgentMessage(message) => {
-                markdown::lines(&message.text, self.width.saturating_sub(2), theme)
+                markdown::lines(&message.text, self.width.saturating_sub(2), theme, self.syntaxes)
             }
             ItemBody::Reasoning(reasoning) => self.reasoning(item, reasoning),
             ItemBody::Command(command) => self.command(item, command, answer),
             ItemBody::FileChange(change) => self.change(item, change),
             ItemBody::ToolCall(call) => self.tool(item, call),
+            ItemBody::Plan(plan) => self.plan(item, plan),
             ItemBody::Notice(Notice { level, text }) => match level {
                 NoticeLevel::Information => self.text("·", theme.dim, theme.dim, text),
                 NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
@@ -197,7 +223,7 @@ impl Pen<'_> {
             }
             text.push('\n');
         }
-        let folded = fold::lines(&text, SAID_LINES / 2, SAID_LINES / 2);
+        let folded = self.fold(&text, SAID_LINES / 2, SAID_LINES / 2);
         let mut shown: Vec<String> = folded.head.iter().map(|line| (*line).to_owned()).collect();
         if folded.left_out > 0 {
             shown.push(format!("… {} lines …", folded.left_out));
@@ -220,7 +246,7 @@ impl Pen<'_> {
             let is_shown = is_growing.then(|| self.text("∴", theme.dim, theme.dim, "thinking"));
             return is_shown.unwrap_or_default();
         }
-        let left_out = summary.len().saturating_sub(THOUGHT_LINES);
+        let left_out = summary.len().saturating_sub(self.most(THOUGHT_LINES));
         let shown = if is_growing { &summary[left_out..] } else { &summary[..summary.len() - left_out] };
         let mut text = shown.join("\n");
         if left_out > 0 && !is_growing {
@@ -231,7 +257,7 @@ impl Pen<'_> {
 
     fn command(&self, item: &Item, command: &Command, answer: Option<&Answer>) -> Vec<Line<'static>> {
         let theme = self.theme;
-        let folded = fold::lines(&command.command, COMMAND_LINES / 2, COMMAND_LINES / 2);
+        let folded = self.fold(&command.command, COMMAND_LINES / 2, COMMAND_LINES / 2);
         let mut lines = Vec::new();
         for line in folded.head {
             let mark = if lines.is_empty() { "$" } else { " " };
@@ -250,16 +276,14 @@ impl Pen<'_> {
             Some(outcome) => {
                 let output = &outcome.output;
                 if output.omitted_bytes > 0 {
-                    let head = fold::lines(&output.head, OUTPUT_HEAD, 0);
-                    lines.extend(
-                        head.head.iter().take(OUTPUT_HEAD).flat_map(|line| self.output(line, theme.dim)),
-                    );
+                    let head = output.head.trim_end().lines().take(self.most(OUTPUT_HEAD));
+                    lines.extend(head.flat_map(|line| self.output(line, theme.dim)));
                     let bytes = words::thousands(output.total_bytes);
                     lines.extend(self.output(&format!("… of {bytes} bytes …"), theme.dim));
-                    let tail = fold::tail(&output.tail, OUTPUT_TAIL);
+                    let tail = fold::tail(&output.tail, self.most(OUTPUT_TAIL));
                     lines.extend(tail.iter().flat_map(|line| self.output(line, theme.dim)));
                 } else {
-                    let all = fold::lines(&output.head, OUTPUT_HEAD, OUTPUT_TAIL);
+                    let all = self.fold(&output.head, OUTPUT_HEAD, OUTPUT_TAIL);
                     lines.extend(self.folded(&all, theme.dim));
                 }
                 end.extend(words::exit(&outcome.exit));
@@ -268,14 +292,14 @@ impl Pen<'_> {
                 }
             }
             None if item.status == ItemStatus::InProgress => {
-                let tail = fold::tail(&command.output_so_far, OUTPUT_LIVE);
+                let tail = fold::tail(&command.output_so_far, self.most(OUTPUT_LIVE));
                 lines.extend(tail.iter().flat_map(|line| self.output(line, theme.dim)));
             }
             // Who declined it, and in which words, stands below.
             None if item.status == ItemStatus::Declined && answer.is_some() => {}
             None => {
                 let message = command.message.as_deref().unwrap_or_default();
-                lines.extend(self.folded(&fold::lines(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
+                lines.extend(self.folded(&self.fold(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
                 end.extend(status_text(&item.status).map(str::to_owned));
             }
         }
@@ -295,7 +319,7 @@ impl Pen<'_> {
         if item.status != ItemStatus::Completed {
             let mut lines = self.text("±", theme.bad, theme.bad, "patch not applied");
             let message = change.message.as_deref().unwrap_or("The files were not changed");
-            lines.extend(self.folded(&fold::lines(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
+            lines.extend(self.folded(&self.fold(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
             return lines;
         }
         change.changes.iter().flat_map(|file| self.file(file)).collect()
@@ -303,23 +327,35 @@ impl Pen<'_> {
 
     fn file(&self, file: &ChangedFile) -> Vec<Line<'static>> {
         let theme = self.theme;
-        let is_header = |line: &&str| line.starts_with("--- ") || line.starts_with("+++ ");
-        let diff: Vec<&str> = file.diff.lines().filter(|line| !is_header(line)).collect();
-        let count = |sign| diff.iter().filter(|line| line.starts_with(sign)).count();
+        let diff = diff::lines(&file.diff);
+        let count = |sign| diff.iter().filter(|line| line.text.starts_with(sign)).count();
         let headline = [
             Span::styled(words::changed(file, self.cwd), theme.strong),
             Span::styled(format!("  +{}", count('+')), theme.good),
             Span::styled(format!(" -{}", count('-')), theme.bad),
         ];
         let mut lines = self.line("±", theme.accent, &headline, Break::Letters);
-        for line in diff.iter().take(DIFF_LINES) {
-            lines.extend(self.output(line, diff_style(line, theme)));
+        let shown = &diff[..diff.len().min(self.most(DIFF_LINES))];
+        let column =
+            shown.iter().filter_map(|line| line.number).max().map_or(0, |most| most.to_string().len());
+        for line in shown {
+            lines.extend(self.diff_line(line, column));
         }
-        let more = diff.len().saturating_sub(DIFF_LINES);
+        let more = diff.len() - shown.len();
         if more > 0 {
             lines.extend(self.output(&format!("… {more} lines more"), theme.dim));
         }
         lines
+    }
+
+    /// A line of a diff behind its number. The number is ours, so it stands where we write.
+    fn diff_line(&self, line: &DiffLine<'_>, column: usize) -> Vec<Line<'static>> {
+        let number = line.number.map(|number| number.to_string()).unwrap_or_default();
+        let style = diff::style(line.text, self.theme);
+        let text = escape::prose(&escape::shortened(line.text, LINE_LETTERS)).into_owned();
+        let first = [Span::styled(format!("  {number:>column$} "), self.theme.dim)];
+        let rest = [Span::raw(" ".repeat(column + 3))];
+        wrap(&[Span::styled(text, style)], self.width, &first, &rest, Break::Letters)
     }
 
     fn tool(&self, item: &Item, call: &OtherToolCall) -> Vec<Line<'static>> {
@@ -332,7 +368,32 @@ impl Pen<'_> {
         let mut lines = self.line("⚙", theme.accent, &headline, Break::Letters);
         if !matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress) {
             let output = call.output.as_deref().unwrap_or("failed");
-            lines.extend(self.folded(&fold::lines(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.bad));
+            lines.extend(self.folded(&self.fold(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.bad));
+        } else if self.detail == Detail::Full {
+            let output = call.output.as_deref().unwrap_or_default();
+            lines.extend(self.folded(&self.fold(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
+        }
+        lines
+    }
+
+    /// A check list. Of one that was not taken, why.
+    fn plan(&self, item: &Item, plan: &Plan) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let title = plan.explanation.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or("the plan");
+        let mut lines = self.text("☰", theme.accent, theme.strong, title);
+        for step in &plan.steps {
+            let (mark, of_mark, of_text) = match &step.status {
+                PlanStepStatus::Completed => ("[x] ", theme.good, theme.dim),
+                PlanStepStatus::InProgress => ("[>] ", theme.accent, theme.strong),
+                PlanStepStatus::Pending | PlanStepStatus::Unknown(_) => ("[ ] ", theme.dim, theme.text),
+            };
+            let first = [Span::raw("  "), Span::styled(mark, of_mark)];
+            let text = Span::styled(escape::line(&step.text).into_owned(), of_text);
+            lines.extend(wrap(&[text], self.width, &first, &[Span::raw("      ")], Break::Words));
+        }
+        if !matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress) {
+            let message = plan.message.as_deref().unwrap_or("The plan was not taken");
+            lines.extend(self.text(" ", theme.bad, theme.bad, message));
         }
         lines
     }
@@ -341,7 +402,14 @@ impl Pen<'_> {
         let theme = self.theme;
         let (style, message) = match &answer.decision {
             Decision::Allow { .. } => (theme.dim, None),
-            Decision::Deny { message } => (theme.warning, message.as_deref()),
+            Decision::Reply { answers } => {
+                let given: Vec<&str> = answers.values().flatten().map(String::as_str).collect();
+                (theme.dim, Some(given.join(", ")))
+            }
+            Decision::Content { value } => {
+                (theme.dim, Some(escape::shortened(&value.to_string(), 200).into_owned()))
+            }
+            Decision::Deny { message } => (theme.warning, message.clone()),
             Decision::Unknown(_) => (theme.warning, None),
         };
         let message = message.map(|message| format!(": {message}")).unwrap_or_default();
@@ -350,13 +418,23 @@ impl Pen<'_> {
     }
 }
 
-/// What a line of a diff looks like.
-pub(crate) fn diff_style(line: &str, theme: &Theme) -> Style {
-    match line.as_bytes().first() {
-        Some(b'+') => theme.good,
-        Some(b'-') => theme.bad,
-        Some(b'@' | b'*') => theme.accent,
-        Some(_) | None => theme.text,
+/// Whether a block shows code in a language that it names.
+pub(crate) fn has_code(block: &Block) -> bool {
+    let names = |line: &str| {
+        let line = line.trim_start();
+        ["```", "~~~"].iter().any(|fence| line.starts_with(fence) && line.len() > fence.len())
+    };
+    match &block.body {
+        BlockBody::Message(message) => {
+            message.fence.as_deref().is_some_and(names) || message.text.lines().any(names)
+        }
+        BlockBody::Earlier { .. }
+        | BlockBody::Item(_)
+        | BlockBody::Retried(_)
+        | BlockBody::Updated { .. }
+        | BlockBody::Suspended
+        | BlockBody::Resumed { .. }
+        | BlockBody::Ended(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@
 //! pasted text can't hold such letters.
 
 use std::mem;
+use std::sync::Arc;
 
 use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 use unicode_width::UnicodeWidthStr;
@@ -17,13 +18,38 @@ const LAST_CHIP: char = '\u{ffffd}';
 const CHIP_LINES: usize = 8;
 const CHIP_BYTES: usize = 1000;
 /// Inputs that are remembered.
-const HISTORY: usize = 100;
+const HISTORY: usize = 1000;
+/// Changes that can be taken back.
+const UNDO: usize = 100;
 
 /// What was written, with its pastes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Draft {
     text: String,
-    pastes: Vec<String>,
+    pastes: Vec<Paste>,
+}
+
+/// A long paste.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Paste {
+    text: Arc<str>,
+    /// What is shown for it.
+    chip: Arc<str>,
+}
+
+/// A state to go back to.
+#[derive(Clone, Debug)]
+struct Moment {
+    draft: Draft,
+    cursor: usize,
+}
+
+/// What kind of change the last one was: letters that are typed one after the other are taken back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Typed,
+    Removed,
+    Other,
 }
 
 /// The text that a person is writing.
@@ -32,9 +58,15 @@ pub(crate) struct Composer {
     draft: Draft,
     /// In bytes. Invariant: between two letters.
     cursor: usize,
-    history: Vec<Draft>,
+    history: Vec<String>,
     /// Which of them is shown, and what was written before it was.
     recalled: Option<(usize, Draft)>,
+    before: Vec<Moment>,
+    /// What was taken back, the last one last.
+    after: Vec<Moment>,
+    last_change: Option<Change>,
+    /// What was removed last, to be put somewhere else.
+    removed: String,
 }
 
 /// What was written, in rows.
@@ -68,7 +100,7 @@ impl Composer {
         let mut text = String::with_capacity(self.draft.text.len());
         for letter in self.draft.text.chars() {
             match self.paste_of(letter) {
-                Some(paste) => text.push_str(paste),
+                Some(paste) => text.push_str(&paste.text),
                 None => text.push(letter),
             }
         }
@@ -78,31 +110,107 @@ impl Composer {
     /// Takes what was written, and remembers it.
     pub(crate) fn send(&mut self) -> String {
         let text = self.text();
-        let draft = mem::take(&mut self.draft);
+        self.draft = Draft::default();
         self.cursor = 0;
+        self.forget_changes();
+        self.remember(&text);
+        text
+    }
+
+    /// Adds a text to what was sent before.
+    pub(crate) fn remember(&mut self, text: &str) {
         self.recalled = None;
-        if !text.trim().is_empty() && self.history.last() != Some(&draft) {
-            self.history.push(draft);
+        if !text.trim().is_empty() && self.history.last().is_none_or(|last| last != text) {
+            self.history.push(text.to_owned());
             if self.history.len() > HISTORY {
                 self.history.remove(0);
             }
         }
-        text
     }
 
-    /// Throws away what was written.
-    pub(crate) fn clear(&mut self) {
-        self.replace(Draft::default());
+    /// What was sent before this composer was there comes before what was sent since.
+    pub(crate) fn precede_history(&mut self, mut earlier: Vec<String>) {
+        earlier.append(&mut self.history);
+        earlier.drain(..earlier.len().saturating_sub(HISTORY));
+        self.history = earlier;
         self.recalled = None;
+    }
+
+    /// What was sent before, the oldest first.
+    pub(crate) fn history(&self) -> &[String] {
+        &self.history
+    }
+
+    /// Throws away what was written; it can be taken back.
+    pub(crate) fn clear(&mut self) {
+        self.set_text("");
+    }
+
+    /// Writes something else instead.
+    pub(crate) fn set_text(&mut self, text: &str) {
+        self.note(Change::Other);
+        self.recalled = None;
+        self.draft = Draft::default();
+        self.cursor = 0;
+        self.put(text);
+    }
+
+    /// Takes the last change back.
+    pub(crate) fn undo(&mut self) {
+        if let Some(moment) = self.before.pop() {
+            let now = self.restore(moment);
+            self.after.push(now);
+        }
+    }
+
+    /// Makes the last change again that was taken back.
+    pub(crate) fn redo(&mut self) {
+        if let Some(moment) = self.after.pop() {
+            let now = self.restore(moment);
+            self.before.push(now);
+        }
+    }
+
+    /// Puts what was removed last to where the cursor is.
+    pub(crate) fn put_removed(&mut self) {
+        self.note(Change::Other);
+        let removed = self.removed.clone();
+        self.put_text(&removed);
+    }
+
+    /// The word that ends at the cursor, and where it begins.
+    pub(crate) fn word(&self) -> (usize, &str) {
+        let before = &self.draft.text[..self.cursor];
+        let from = before.rfind(char::is_whitespace).map_or(0, |at| {
+            let blank = before[at..].chars().next().map_or(1, char::len_utf8);
+            at + blank
+        });
+        (from, &before[from..])
+    }
+
+    /// Whether the cursor stands behind all text.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.cursor == self.draft.text.len()
+    }
+
+    /// Writes something else instead of the text between a place before the cursor, and the cursor.
+    pub(crate) fn replace_from(&mut self, from: usize, text: &str) {
+        if from <= self.cursor && self.draft.text.is_char_boundary(from) {
+            self.note(Change::Other);
+            self.draft.text.replace_range(from..self.cursor, "");
+            self.cursor = from;
+            self.put_text(text);
+        }
     }
 
     /// Puts a text back that could not be sent, before what was written since.
     pub(crate) fn give_back(&mut self, text: &str) {
+        self.note(Change::Other);
         let mut rest = mem::take(&mut self.draft);
         self.cursor = 0;
-        self.paste(text);
+        self.put(text);
         if !rest.text.is_empty() {
-            self.insert("\n");
+            self.put_text("\n");
         }
         // The chips of the rest count on from those before.
         let before = u32::try_from(self.draft.pastes.len()).unwrap_or(u32::MAX);
@@ -122,45 +230,66 @@ impl Composer {
 
     /// Types text.
     pub(crate) fn insert(&mut self, text: &str) {
+        let is_letter = text.chars().count() == 1 && text != "\n" && text != " ";
+        self.note(if is_letter { Change::Typed } else { Change::Other });
+        self.put_text(text);
+    }
+
+    /// Pastes text, as one piece if it is long.
+    pub(crate) fn paste(&mut self, text: &str) {
+        self.note(Change::Other);
+        self.put(text);
+    }
+
+    fn put(&mut self, text: &str) {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let lines = text.lines().count();
+        if text.len() <= CHIP_BYTES && lines <= CHIP_LINES {
+            return self.put_text(&text);
+        }
+        let number = u32::try_from(self.draft.pastes.len()).unwrap_or(u32::MAX);
+        let letter = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
+        let Some(letter) = letter.filter(|letter| is_chip(*letter)) else { return self.put_text(&text) };
+        let chip = match lines {
+            0 | 1 => format!("[pasted {} letters]", words::thousands(text.chars().count() as u64)),
+            lines => format!("[pasted {} lines]", words::thousands(lines as u64)),
+        };
+        self.draft.pastes.push(Paste { text: text.into(), chip: chip.into() });
+        self.draft.text.insert(self.cursor, letter);
+        self.cursor += letter.len_utf8();
+    }
+
+    fn put_text(&mut self, text: &str) {
         let text: String = text.chars().filter(|letter| !is_chip(*letter)).collect();
         self.draft.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
         self.mend_cursor();
     }
 
-    /// Pastes text, as one piece if it is long.
-    pub(crate) fn paste(&mut self, text: &str) {
-        let text = text.replace("\r\n", "\n").replace('\r', "\n");
-        if text.len() <= CHIP_BYTES && text.lines().count() <= CHIP_LINES {
-            return self.insert(&text);
-        }
-        let number = u32::try_from(self.draft.pastes.len()).unwrap_or(u32::MAX);
-        let chip = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
-        let Some(chip) = chip.filter(|chip| is_chip(*chip)) else { return self.insert(&text) };
-        self.draft.pastes.push(text);
-        self.draft.text.insert(self.cursor, chip);
-        self.cursor += chip.len_utf8();
-    }
-
     /// Removes the letter before the cursor.
     pub(crate) fn backspace(&mut self) {
-        let from = self.before(self.cursor);
+        let from = self.letter_before(self.cursor);
         self.remove(from, self.cursor);
     }
 
     /// Removes the letter after the cursor.
     pub(crate) fn delete(&mut self) {
-        self.remove(self.cursor, self.after(self.cursor));
+        self.remove(self.cursor, self.letter_after(self.cursor));
     }
 
     /// Removes what a motion would pass over.
     pub(crate) fn remove_to(&mut self, motion: Motion) {
         let to = self.target(motion);
-        self.remove(to.min(self.cursor), to.max(self.cursor));
+        let (from, to) = (to.min(self.cursor), to.max(self.cursor));
+        if from < to {
+            self.removed = self.draft.text[from..to].chars().filter(|letter| !is_chip(*letter)).collect();
+        }
+        self.remove(from, to);
     }
 
     /// Moves the cursor.
     pub(crate) fn go(&mut self, motion: Motion) {
+        self.last_change = None;
         self.cursor = self.target(motion);
     }
 
@@ -227,23 +356,54 @@ impl Composer {
     fn shown(&self, letter: &str) -> String {
         let paste = letter.chars().next().and_then(|letter| self.paste_of(letter));
         match paste {
-            Some(paste) => match paste.lines().count() {
-                1 => format!("[pasted {} letters]", words::thousands(paste.chars().count() as u64)),
-                lines => format!("[pasted {} lines]", words::thousands(lines as u64)),
-            },
+            Some(paste) => paste.chip.to_string(),
             None if letter == "\t" => "    ".to_owned(),
             None => escape::prose(letter).into_owned(),
         }
     }
 
-    fn paste_of(&self, letter: char) -> Option<&str> {
+    fn paste_of(&self, letter: char) -> Option<&Paste> {
         let number = u32::from(letter).checked_sub(u32::from(FIRST_CHIP))?;
-        self.draft.pastes.get(usize::try_from(number).ok()?).map(String::as_str)
+        self.draft.pastes.get(usize::try_from(number).ok()?)
+    }
+
+    /// Before a change: it can be taken back.
+    fn note(&mut self, change: Change) {
+        self.after.clear();
+        let goes_on = change != Change::Other && self.last_change == Some(change);
+        self.last_change = Some(change);
+        if !goes_on {
+            self.before.push(Moment { draft: self.draft.clone(), cursor: self.cursor });
+            if self.before.len() > UNDO {
+                self.before.remove(0);
+            }
+        }
+    }
+
+    fn forget_changes(&mut self) {
+        self.before.clear();
+        self.after.clear();
+        self.last_change = None;
+    }
+
+    /// Goes to a moment, and returns the one that was.
+    fn restore(&mut self, moment: Moment) -> Moment {
+        self.last_change = None;
+        let draft = mem::replace(&mut self.draft, moment.draft);
+        let cursor = mem::replace(&mut self.cursor, moment.cursor);
+        Moment { draft, cursor }
     }
 
     fn replace(&mut self, draft: Draft) {
+        self.forget_changes();
         self.cursor = draft.text.len();
         self.draft = draft;
+    }
+
+    fn show_sent(&mut self, at: usize) {
+        let text = self.history.get(at).cloned().unwrap_or_default();
+        self.replace(Draft::default());
+        self.put(&text);
     }
 
     fn recall_older(&mut self) {
@@ -252,30 +412,31 @@ impl Composer {
             None => self.history.len(),
         };
         let Some(older) = at.checked_sub(1) else { return };
-        let Some(draft) = self.history.get(older).cloned() else { return };
         let written = match self.recalled.take() {
             Some((_, written)) => written,
             None => mem::take(&mut self.draft),
         };
         self.recalled = Some((older, written));
-        self.replace(draft);
+        self.show_sent(older);
     }
 
     fn recall_newer(&mut self) {
         let Some((at, written)) = self.recalled.take() else { return };
-        match self.history.get(at + 1).cloned() {
-            Some(draft) => {
-                self.recalled = Some((at + 1, written));
-                self.replace(draft);
-            }
-            None => self.replace(written),
+        if at + 1 < self.history.len() {
+            self.recalled = Some((at + 1, written));
+            self.show_sent(at + 1);
+        } else {
+            self.replace(written);
         }
     }
 
     fn remove(&mut self, from: usize, to: usize) {
-        self.draft.text.replace_range(from..to, "");
-        self.cursor = from;
-        self.mend_cursor();
+        if from < to {
+            self.note(Change::Removed);
+            self.draft.text.replace_range(from..to, "");
+            self.cursor = from;
+            self.mend_cursor();
+        }
     }
 
     /// Letters may have joined around the cursor.
@@ -283,11 +444,11 @@ impl Composer {
         let text = &self.draft.text;
         let mut letters = GraphemeCursor::new(self.cursor, text.len(), true);
         if !letters.is_boundary(text, 0).unwrap_or(true) {
-            self.cursor = self.after(self.cursor);
+            self.cursor = self.letter_after(self.cursor);
         }
     }
 
-    fn before(&self, at: usize) -> usize {
+    fn letter_before(&self, at: usize) -> usize {
         GraphemeCursor::new(at, self.draft.text.len(), true)
             .prev_boundary(&self.draft.text, 0)
             .ok()
@@ -295,7 +456,7 @@ impl Composer {
             .unwrap_or(0)
     }
 
-    fn after(&self, at: usize) -> usize {
+    fn letter_after(&self, at: usize) -> usize {
         let end = self.draft.text.len();
         GraphemeCursor::new(at, end, true).next_boundary(&self.draft.text, 0).ok().flatten().unwrap_or(end)
     }
@@ -313,8 +474,8 @@ impl Composer {
         let text = &self.draft.text;
         let is_word = |word: &&str| !word.trim().is_empty();
         match motion {
-            Motion::Left => self.before(self.cursor),
-            Motion::Right => self.after(self.cursor),
+            Motion::Left => self.letter_before(self.cursor),
+            Motion::Right => self.letter_after(self.cursor),
             Motion::LineStart => self.line_start(),
             Motion::LineEnd => self.line_end(),
             Motion::WordLeft => {
@@ -344,121 +505,4 @@ fn is_chip(letter: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::{any, prop_assert, proptest};
-
-    use super::*;
-
-    fn typed(text: &str) -> Composer {
-        let mut composer = Composer::default();
-        composer.insert(text);
-        composer
-    }
-
-    #[test]
-    fn a_long_paste_is_one_letter_and_is_sent_whole() {
-        let paste = "line\r\n".repeat(120);
-        let mut composer = typed("see ");
-        composer.paste(&paste);
-        composer.insert(" there");
-        assert_eq!(composer.layout(40).rows, ["see [pasted 120 lines] there"]);
-        assert_eq!(composer.text(), format!("see {} there", "line\n".repeat(120)));
-        for _ in 0..7 {
-            composer.backspace();
-        }
-        assert_eq!(composer.send(), "see ");
-    }
-
-    #[test]
-    fn a_short_paste_is_text_and_nothing_pasted_is_a_chip() {
-        let mut composer = Composer::default();
-        composer.paste("a\u{f0000}\rb");
-        assert_eq!(composer.text(), "a\nb");
-    }
-
-    #[test]
-    fn the_cursor_moves_by_letters_as_people_see_them() {
-        let mut composer = typed("a👩\u{200d}💻e\u{301}");
-        composer.go(Motion::Left);
-        composer.backspace();
-        assert_eq!(composer.text(), "ae\u{301}");
-        composer.delete();
-        assert_eq!(composer.text(), "a");
-    }
-
-    #[test]
-    fn words_are_passed_and_removed() {
-        let mut composer = typed("one two  three");
-        composer.remove_to(Motion::WordLeft);
-        assert_eq!(composer.text(), "one two  ");
-        composer.go(Motion::WordLeft);
-        composer.remove_to(Motion::LineStart);
-        assert_eq!(composer.text(), "two  ");
-        composer.go(Motion::WordRight);
-        composer.remove_to(Motion::LineEnd);
-        assert_eq!(composer.text(), "two");
-    }
-
-    #[test]
-    fn up_and_down_go_through_lines_and_then_through_what_was_sent() {
-        let mut composer = typed("first");
-        composer.send();
-        composer.insert("second");
-        composer.send();
-        composer.insert("ab\ncd");
-        composer.up();
-        assert_eq!(composer.layout(10).cursor, (0, 2));
-        composer.up();
-        assert_eq!(composer.text(), "second");
-        composer.up();
-        composer.up();
-        assert_eq!(composer.text(), "first");
-        composer.down();
-        composer.down();
-        assert_eq!(composer.text(), "ab\ncd");
-    }
-
-    #[test]
-    fn what_could_not_be_sent_comes_back_before_what_was_written_since() {
-        let mut composer = typed("new ");
-        composer.paste(&"x\n".repeat(20));
-        composer.give_back(&"y\n".repeat(20));
-        assert_eq!(composer.text(), format!("{}\nnew {}", "y\n".repeat(20), "x\n".repeat(20)));
-    }
-
-    #[test]
-    fn rows_are_as_wide_as_the_screen_and_the_cursor_is_on_one() {
-        assert_eq!(typed("abcd").layout(4).rows, ["abcd", ""]);
-        assert_eq!(typed("日本語").layout(4).rows, ["日本", "語"]);
-        assert_eq!(
-            typed("a\n\nb").layout(4),
-            Layout { rows: vec!["a".to_owned(), String::new(), "b".to_owned()], cursor: (2, 1) }
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_order_of_edits_breaks_it(edits in proptest::collection::vec((0..14_u8, any::<char>()), 0..60)) {
-            let mut composer = Composer::default();
-            for (edit, letter) in edits {
-                match edit {
-                    0 => composer.backspace(),
-                    1 => composer.delete(),
-                    2 => composer.up(),
-                    3 => composer.down(),
-                    4 => composer.go(Motion::Left),
-                    5 => composer.go(Motion::WordLeft),
-                    6 => composer.remove_to(Motion::WordRight),
-                    7 => composer.paste(&format!("{letter}\n").repeat(20)),
-                    8 => composer.insert("\u{301}"),
-                    9 => composer.give_back("back"),
-                    10 => drop(composer.send()),
-                    11 => composer.insert("\n"),
-                    _ => composer.insert(letter.encode_utf8(&mut [0; 4])),
-                }
-                let layout = composer.layout(7);
-                prop_assert!(layout.cursor.0 < layout.rows.len() && layout.cursor.1 < 7);
-            }
-        }
-    }
-}
+mod tests;

@@ -4,12 +4,15 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use protocol::ids::{QuestionId, Timestamp};
+use protocol::item::RefusedOperation;
+use protocol::profile::{Access, NetworkProtocol};
 use protocol::question::{Decision, GrantScope, Question, QuestionKind};
 use ratatui::text::{Line, Span};
 use view::{escape, words};
 
-use crate::blocks::diff_style;
 use crate::composer::Composer;
+use crate::diff;
+use crate::form::{Form, Given};
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
@@ -33,6 +36,10 @@ pub(crate) struct Dialog {
     pub(crate) reply: Option<Composer>,
     /// Whether an answer is under way.
     pub(crate) is_answered: bool,
+    /// What it wants to know, if that is more than a yes or a no.
+    form: Option<Form>,
+    /// Whether the row that the form points at must be on the screen.
+    follows_pointer: bool,
     /// The content in lines, for a width.
     content: Option<(u16, Vec<Line<'static>>)>,
 }
@@ -49,7 +56,17 @@ impl Dialog {
     /// Shows a question now; keys count a little later.
     pub(crate) fn new(question: Question, now: Timestamp, last_key: Timestamp) -> Self {
         let listens_at = Timestamp((now.0 + SEEN_MS).max(last_key.0 + QUIET_MS));
-        Self { question, listens_at, scroll: 0, reply: None, is_answered: false, content: None }
+        let form = Form::of(&question.kind);
+        Self {
+            question,
+            listens_at,
+            scroll: 0,
+            reply: None,
+            is_answered: false,
+            form,
+            follows_pointer: true,
+            content: None,
+        }
     }
 
     pub(crate) fn id(&self) -> QuestionId {
@@ -71,8 +88,34 @@ impl Dialog {
         self.listens_at = Timestamp(now.0 + QUIET_MS);
     }
 
+    /// Text was pasted while it listens, and no reply is written; whether it was meant for it.
+    pub(crate) fn paste(&mut self, text: &str) -> bool {
+        self.content = None;
+        self.form.as_mut().is_some_and(|form| {
+            form.paste(text);
+            form.field().is_some_and(|field| field.takes_text)
+        })
+    }
+
     /// A key that is meant for it, while no reply is written.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Verdict {
+        if let Some(form) = &mut self.form {
+            match key.code {
+                KeyCode::PageUp => return self.scroll_by(-8),
+                KeyCode::PageDown => return self.scroll_by(8),
+                _ => {}
+            }
+            self.content = None;
+            self.follows_pointer = true;
+            return match form.key(key) {
+                Given::Nothing => Verdict::Nothing,
+                Given::Declined => {
+                    self.reply = Some(Composer::default());
+                    Verdict::Nothing
+                }
+                Given::All(decision) => Verdict::Decide(decision),
+            };
+        }
         if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
             return Verdict::Nothing;
         }
@@ -98,6 +141,7 @@ impl Dialog {
 
     fn scroll_by(&mut self, lines: isize) -> Verdict {
         self.scroll = self.scroll.saturating_add_signed(lines);
+        self.follows_pointer = false;
         Verdict::Nothing
     }
 
@@ -116,7 +160,11 @@ impl Dialog {
         let headline = [Span::styled(headline, theme.warning.patch(theme.strong))];
         let mut lines = wrap(&headline, width, &[bar("┏ ")], &[bar("┃ ")], Break::Words);
         if self.content.as_ref().is_none_or(|(of, _)| *of != width) {
-            self.content = Some((width, content(&self.question, width, theme)));
+            let mut lines = content(&self.question, width, theme);
+            if let Some(form) = &self.form {
+                lines.extend(form_lines(form, width, theme));
+            }
+            self.content = Some((width, lines));
         }
         let content = self.content.as_ref().map_or(&[][..], |(_, lines)| lines);
         let room = most.saturating_sub(lines.len() + keys.len()).max(1);
@@ -125,6 +173,14 @@ impl Dialog {
             lines.extend_from_slice(content);
         } else {
             let shown = room.saturating_sub(1).max(1);
+            let is_pointer =
+                |line: &Line<'_>| line.spans.get(1).is_some_and(|span| span.content.starts_with('▸'));
+            if self.form.is_some()
+                && self.follows_pointer
+                && let Some(at) = content.iter().rposition(is_pointer)
+            {
+                self.scroll = self.scroll.clamp((at + 1).saturating_sub(shown), at);
+            }
             self.scroll = self.scroll.min(content.len() - shown);
             lines.extend_from_slice(&content[self.scroll..self.scroll + shown]);
             let (from, to) = (self.scroll + 1, self.scroll + shown);
@@ -149,6 +205,8 @@ impl Dialog {
             "your answer is on its way"
         } else if self.reply.is_some() {
             "no: write what to do instead; Enter sends it, Esc goes back"
+        } else if let Some(form) = &self.form {
+            form_keys(form)
         } else if is_known && usize::from(width) > width_of(ANSWERS) + 2 {
             ANSWERS
         } else if is_known {
@@ -175,7 +233,7 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
         [Span::styled(label, theme.dim), Span::styled(escape::line(value).into_owned(), theme.text)]
     };
     match &question.kind {
-        QuestionKind::Command { command, argv, cwd, justification, .. } => {
+        QuestionKind::Command { command, argv, cwd, justification, refusals, proposed_rule, .. } => {
             // A line end at the end is as good as none.
             for (at, line) in command.trim_end_matches('\n').split('\n').enumerate() {
                 let line = Span::styled(escape::line(line).into_owned(), theme.strong);
@@ -189,17 +247,133 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
             if let Some(justification) = justification {
                 put("", &field("it says: ", justification), Break::Words);
             }
+            for refusal in refusals {
+                let what = format!("{} {}", tried(&refusal.operation), refusal.target);
+                put("", &field("the sandbox stopped: ", &what), Break::Letters);
+            }
+            if let Some(rule) = proposed_rule {
+                put("", &field("always writes: ", rule), Break::Letters);
+            }
         }
         QuestionKind::FileChange { patch } => {
             for line in patch.trim_end_matches('\n').split('\n') {
-                let style = diff_style(line, theme);
+                let style = diff::style(line, theme);
                 put("  ", &[Span::styled(escape::line(line).into_owned(), style)], Break::Letters);
             }
         }
+        QuestionKind::Network { protocol, host, port } => {
+            let how = match protocol {
+                NetworkProtocol::Http => "http",
+                NetworkProtocol::Https => "https",
+                NetworkProtocol::Socks5Tcp => "tcp",
+            };
+            put("  ", &[Span::styled(escape::line(host).into_owned(), theme.strong)], Break::Letters);
+            put("", &field("port ", &format!("{port}, {how}")), Break::Words);
+        }
+        QuestionKind::Permissions { paths, hosts, justification } => {
+            for rule in paths {
+                let access = match rule.access {
+                    Access::Hidden => "hide ",
+                    Access::Read => "read ",
+                    Access::Write => "write ",
+                };
+                put("  ", &field(access, &rule.path.to_string_lossy()), Break::Letters);
+            }
+            for host in hosts {
+                put("  ", &field("reach ", host), Break::Letters);
+            }
+            if let Some(justification) = justification {
+                put("", &field("it says: ", justification), Break::Words);
+            }
+        }
+        QuestionKind::Tool { server, tool, arguments } => {
+            put("⚙ ", &[Span::styled(escape::line(tool).into_owned(), theme.strong)], Break::Letters);
+            if let Some(server) = server {
+                put("", &field("of the MCP server ", server), Break::Letters);
+            }
+            for line in arguments.trim_end_matches('\n').split('\n') {
+                put("  ", &[Span::styled(escape::line(line).into_owned(), theme.text)], Break::Letters);
+            }
+        }
+        QuestionKind::Elicitation { server, message, .. } => {
+            put("", &field("the server ", server), Break::Letters);
+            for line in message.trim_end_matches('\n').split('\n') {
+                put("  ", &[Span::styled(escape::line(line).into_owned(), theme.text)], Break::Words);
+            }
+        }
+        // What it asks is in the form below.
+        QuestionKind::UserInput { .. } => return lines,
         QuestionKind::Unknown(_) => {}
     }
     put("", &field("why it is asked: ", &question.reason), Break::Words);
     lines
+}
+
+fn tried(operation: &RefusedOperation) -> &str {
+    match operation {
+        RefusedOperation::Read => "to read",
+        RefusedOperation::Write => "to write",
+        RefusedOperation::Connect => "to connect to",
+        RefusedOperation::Execute => "to execute",
+        RefusedOperation::Unknown(operation) => operation,
+    }
+}
+
+/// The field that is asked now: numbers and marks of ours, what a model or a server wrote behind them.
+fn form_lines(form: &Form, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let bar = Span::styled("┃ ", theme.warning);
+    let mut lines = Vec::new();
+    let mut put = |first: String, spans: &[Span<'static>]| {
+        let first = [bar.clone(), Span::styled(first, theme.accent)];
+        lines.extend(wrap(spans, width, &first, &[bar.clone(), Span::raw("      ")], Break::Words));
+    };
+    let (number, of) = form.place();
+    let Some(field) = form.field() else { return lines };
+    let written = |text: &str, style| Span::styled(escape::line(text).into_owned(), style);
+    let place = if of > 1 { format!("{number} of {of}  ") } else { String::new() };
+    put(place, &[written(&field.header, theme.strong)]);
+    for line in field.question.lines() {
+        put("  ".to_owned(), &[written(line, theme.text)]);
+    }
+    for (at, option) in field.options.iter().enumerate() {
+        let pointer = if at == field.cursor { "▸" } else { " " };
+        let chosen = match (field.takes_several(), option.is_chosen) {
+            (true, true) => "[x] ",
+            (true, false) => "[ ] ",
+            (false, _) => "",
+        };
+        let style = if at == field.cursor { theme.strong } else { theme.text };
+        let mut spans = vec![written(&option.label, style)];
+        if !option.description.is_empty() {
+            spans.push(Span::styled("  ", theme.dim));
+            spans.push(written(&option.description, theme.dim));
+        }
+        put(format!("{pointer}{:>2} {chosen}", at + 1), &spans);
+    }
+    if field.takes_text {
+        let is_here = field.cursor == field.options.len();
+        let pointer = if is_here { "▸ › " } else { "  › " };
+        let text =
+            [written(&field.text, theme.strong), Span::styled(if is_here { "▏" } else { "" }, theme.accent)];
+        put(pointer.to_owned(), &text);
+    }
+    if let Some(complaint) = form.complaint {
+        put("! ".to_owned(), &[Span::styled(complaint, theme.bad)]);
+    }
+    lines
+}
+
+fn form_keys(form: &Form) -> &'static str {
+    match form.field() {
+        None => "Enter yes · Esc no, and say what instead",
+        Some(field) if field.takes_several() => {
+            "↑ ↓ move · Space chooses · Enter goes on · Shift+Tab back · Esc no, and say what instead"
+        }
+        Some(field) if field.options.is_empty() => {
+            "write · Enter goes on · Shift+Tab back · Esc no, and say what instead"
+        }
+        Some(_) => "↑ ↓ or a number chooses · Enter goes on · Shift+Tab back · Esc no, and say what instead",
+    }
 }
 
 #[cfg(test)]

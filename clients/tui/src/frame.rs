@@ -11,9 +11,11 @@ use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
 use crate::app::{App, Tone};
-use crate::blocks::Pen;
+use crate::blocks::{Detail, Pen, has_code};
+use crate::completion::{Completion, Kind};
 use crate::help::doing;
 use crate::run::Mode;
+use crate::theme::Theme;
 use crate::wrap::{Break, fit, width_of, wrap};
 
 /// Most rows of the composer, of what is under way, and of the queue.
@@ -21,6 +23,9 @@ const COMPOSER_ROWS: usize = 8;
 const LIVE_ROWS: usize = 14;
 const QUEUE_ROWS: usize = 3;
 const NOTICE_ROWS: usize = 3;
+/// Most rows of what completes a word, and of a list to choose from.
+const COMPLETION_ROWS: usize = 8;
+const PICKER_ROWS: usize = 14;
 
 /// What the screen shows next.
 #[derive(Debug)]
@@ -38,19 +43,30 @@ impl App {
         let (width, rows) = (size.width.max(1), usize::from(size.height.max(1)));
         let cwd = self.cwd();
         let mut finished = Vec::new();
-        for block in self.view.take_finished() {
-            finished.extend(Pen { theme: &self.theme, width, cwd: &cwd }.block(&block));
+        self.held.extend(self.view.take_finished());
+        let detail = Detail::Folded;
+        let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
+        // What has gone into the scrollback can't change its colours any more.
+        let is_coming = self.syntaxes.is_coming();
+        while let Some(block) = self.held.pop_front_if(|block| !(is_coming && has_code(block))) {
+            finished.extend(pen.block(&block));
         }
         for aside in std::mem::take(&mut self.asides) {
             finished.extend(self.aside(aside, width));
         }
 
-        let (mut below, composer_row, column) = self.composer_lines(width, rows);
+        let (mut below, mut composer_row, mut column) = self.composer_lines(width, rows);
         below.push(self.status_line(width, now));
         let mut middle = self.queue_lines(width);
         middle.extend(self.notice_lines(width));
         let room = rows.saturating_sub(below.len() + middle.len() + 1);
-        if let Some(dialog) = &mut self.dialog {
+        if let Some(picker) = &self.picker {
+            // The cursor is where something is looked for, so that comes last.
+            middle.append(&mut below);
+            below = picker.lines(width, room.clamp(1, PICKER_ROWS), &self.theme);
+            composer_row = below.len().saturating_sub(if room > 3 { 2 } else { 1 });
+            column = u16::try_from(below.get(composer_row).map_or(0, Line::width)).unwrap_or(u16::MAX);
+        } else if let Some(dialog) = &mut self.dialog {
             let can_answer = self.mode == Mode::Drive;
             let mut lines = dialog.lines(width, room, can_answer, now, &self.theme);
             lines.append(&mut middle);
@@ -58,8 +74,9 @@ impl App {
         }
         let room = rows.saturating_sub(below.len() + middle.len() + 1).min(LIVE_ROWS);
         let mut live = Vec::new();
-        for block in self.view.live() {
-            live.extend(Pen { theme: &self.theme, width, cwd: &cwd }.block(block));
+        let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
+        for block in self.held.iter().chain(self.view.live()) {
+            live.extend(pen.block(block));
         }
         live.drain(..live.len().saturating_sub(room));
 
@@ -109,6 +126,10 @@ impl App {
             line.spans.push(Span::styled(fit(hint, room), theme.dim));
         }
         let column = u16::try_from(indent + layout.cursor.1).unwrap_or(u16::MAX);
+        if let Some(completion) = &self.completion {
+            let room = rows.saturating_sub(lines.len() + 1);
+            lines.extend(completion_lines(completion, width, room.min(COMPLETION_ROWS), &self.theme));
+        }
         (lines, layout.cursor.0 - from, column)
     }
 
@@ -215,6 +236,20 @@ impl App {
         }
         (!names.is_empty()).then(|| format!("also here: {}", names.join(", ")))
     }
+}
+
+fn completion_lines(completion: &Completion, width: u16, most: usize, theme: &Theme) -> Vec<Line<'static>> {
+    if most == 0 {
+        return Vec::new();
+    }
+    if completion.list.is_empty() {
+        let text = match completion.kind {
+            Kind::Files { is_complete: false, .. } => "  looking for files",
+            Kind::Files { is_complete: true, .. } | Kind::Commands(_) => "  nothing fits",
+        };
+        return vec![Line::from(Span::styled(fit(text, usize::from(width)), theme.dim))];
+    }
+    completion.list.lines(width, most, theme)
 }
 
 #[cfg(test)]

@@ -1,32 +1,59 @@
-//! What `/help` and `/status` show. Knows nothing of when.
+//! What `/help`, `/keys` and `/status` show, and tips. Knows nothing of when.
 
 use protocol::ids::ClientId;
 use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
 use crate::command::COMMANDS;
+use crate::keymap::Keymap;
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
-/// The keys, with what they do.
-const KEYS: [(&str, &str); 9] = [
+/// The keys that matter most, with what they do.
+const KEYS: [(&str, &str); 12] = [
     ("Enter", "sends; while a turn runs, says it into the turn"),
-    ("Tab", "while a turn runs, puts it into the queue"),
+    ("Tab", "while a turn runs, puts it into the queue; Up takes it out again"),
     ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
     ("Esc, Ctrl+C", "stops the turn"),
     ("Ctrl+C twice", "leaves, when nothing runs; throws away what is written first"),
     ("Ctrl+D", "leaves, when nothing is written; a turn goes on"),
-    ("Up, Down", "what was sent before"),
-    ("Ctrl+A, E, W, U, K", "line start and end; removes a word, to the start, to the end"),
+    ("Up, Ctrl+R", "what was sent before; looks for something in it"),
+    ("@", "mentions a file, by a few letters of its path"),
+    ("Ctrl+T", "the whole session, nothing folded"),
+    ("Ctrl+O", "another session"),
+    ("Ctrl+G", "writes on in your editor"),
     ("y t s a n i", "answer a question: once, turn, session, always, no, no and say what instead"),
 ];
 
 /// The commands and the keys.
 pub(crate) fn help(width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
-    for (name, meaning) in COMMANDS.iter().chain(&KEYS) {
+    for entry in COMMANDS {
+        let name = format!("/{} {}", entry.name, entry.argument);
+        lines.extend(row(name.trim_end(), entry.meaning, width, theme));
+    }
+    for (name, meaning) in KEYS {
         lines.extend(row(name, meaning, width, theme));
     }
+    lines
+}
+
+/// Every key, and what it is called in the settings.
+pub(crate) fn keys(keymap: &Keymap, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    for (name, keys, meaning) in keymap.described() {
+        let keys = if keys.is_empty() { "no key" } else { &keys };
+        lines.extend(row(name, &format!("{keys} · {meaning}"), width, theme));
+    }
+    lines
+}
+
+/// A tip.
+pub(crate) fn tip(tip: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let first = [Span::styled("· ", theme.dim)];
+    let text = [Span::styled(tip.replace('`', ""), theme.dim)];
+    let mut lines = vec![Line::default()];
+    lines.extend(wrap(&text, width, &first, &[Span::raw("  ")], Break::Words));
     lines
 }
 

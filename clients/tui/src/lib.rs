@@ -7,20 +7,40 @@
 //! are in `styles.md`.
 
 mod app;
+mod attention;
 mod blocks;
 mod command;
+mod completion;
 mod composer;
 mod dialog;
+mod diff;
+mod editor;
 mod error;
+mod export;
+mod files;
+mod form;
 mod frame;
 mod help;
+mod highlight;
+mod keymap;
+mod keys;
 mod link;
+mod list;
 mod markdown;
+mod memory;
+mod obey;
+mod pager;
+mod pane;
+mod picker;
+mod probe;
 mod run;
 mod screen;
+mod settings;
 mod terminal;
 mod theme;
+mod tips;
 mod wrap;
 
+pub use attention::Bell;
 pub use error::TuiError;
 pub use run::{Mode, SessionChoice, TuiOptions, run};

@@ -1,18 +1,35 @@
 //! The session's other end: follows it, and makes the calls that the screen asks for, one after the other. Knows
 //! nothing of the screen.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use client::{Attached, ClientError, Update};
 use protocol::api::question::QuestionClient;
+use protocol::api::queue::QueueClient;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
-use protocol::ids::{ClientId, QuestionId, RequestId, SessionId, TurnId};
+use protocol::ids::{ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
 use protocol::question::{Decision, QuestionAnswerParams};
-use protocol::session::{SessionUpdateParams, SettingsOverrides};
+use protocol::queue::QueueCancelParams;
+use protocol::session::{
+    SessionFocusParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot, SessionSummary,
+    SessionUpdateParams, SettingsOverrides,
+};
 use protocol::turn::{
     InputPart, InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams,
     TurnSteerParams,
 };
+use tokio::fs::OpenOptions;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::export;
+
+/// Sessions of a list, and turns of a page.
+const MAX_LIST: u32 = 500;
+const PAGE_TURNS: u32 = 20;
 
 /// What the screen asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +46,39 @@ pub(crate) enum Call {
     Answer(QuestionId, Decision),
     /// Changes settings.
     Change(Box<SettingsOverrides>),
+    /// Calls the session something else.
+    Rename(String),
+    /// Puts the session away.
+    Archive,
+    /// Takes an input out of the queue; this is what it says.
+    Unqueue(QueuedId, String),
+    /// Tells whether the terminal has the focus.
+    Focus(bool),
+    /// Lists sessions: those of a folder, or all.
+    Sessions(Option<PathBuf>),
+    /// Reads turns, so many from the end left out.
+    Page(u32),
+    /// Writes the session into a file that is not there yet, as markdown.
+    Export(PathBuf),
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Done,
+    /// Settings that were understood in part only.
+    Warned(Vec<String>),
+    Sessions(Vec<SessionSummary>),
+    Page(Box<SessionSnapshot>),
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("`{}` can't be written: {source}", file.display())]
+    Write { file: PathBuf, source: io::Error },
 }
 
 /// What happened at the other end.
@@ -36,8 +86,8 @@ pub(crate) enum Call {
 pub(crate) enum News {
     /// The session went on, or the connection did; and who we are on it now.
     Update(Update, ClientId),
-    /// A call was answered; settings may have been understood in part only.
-    Told(Call, Result<Vec<String>, ClientError>),
+    /// A call was answered.
+    Told(Call, Result<Reply, CallError>),
     /// The session can't be followed any more.
     Ended(ClientError),
 }
@@ -71,11 +121,7 @@ pub(crate) async fn follow(
     }
 }
 
-async fn make(
-    attached: &mut Attached,
-    session_id: SessionId,
-    call: &Call,
-) -> Result<Vec<String>, ClientError> {
+async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Result<Reply, CallError> {
     let request_id = Some(RequestId::generate());
     let input = |text: &String| vec![InputPart::Text { text: text.clone() }];
     match call {
@@ -122,8 +168,75 @@ async fn make(
                 request_id,
             };
             let updated = attached.call(async |rpc| SessionClient::update(rpc, params.clone()).await).await?;
-            return Ok(updated.warnings.into_iter().map(|warning| warning.message).collect());
+            return Ok(Reply::Warned(updated.warnings.into_iter().map(|warning| warning.message).collect()));
+        }
+        Call::Rename(title) => {
+            let params = SessionUpdateParams {
+                session_id,
+                title: Some(title.clone()),
+                overrides: SettingsOverrides::default(),
+                unarchive: false,
+                request_id,
+            };
+            attached.call(async |rpc| SessionClient::update(rpc, params.clone()).await).await?;
+        }
+        Call::Archive => {
+            let params = SessionRef::new(session_id);
+            attached.call(async |rpc| rpc.archive(params.clone()).await).await?;
+        }
+        Call::Unqueue(queued_id, _) => {
+            let params = QueueCancelParams { session_id, queued_id: *queued_id, request_id };
+            attached.call(async |rpc| rpc.cancel(params.clone()).await).await?;
+        }
+        Call::Focus(is_focused) => {
+            let params = SessionFocusParams { session_id, is_focused: *is_focused };
+            // Made once: after another connection it is told anew. A daemon that is older does not know it.
+            if let Err(error) = attached.connection().rpc().focus(params).await {
+                debug!(%error, "can't tell of the focus");
+            }
+        }
+        Call::Sessions(cwd) => {
+            let params = SessionListParams { cwd: cwd.clone(), limit: Some(MAX_LIST), ..Default::default() };
+            let listed = attached.call(async |rpc| SessionClient::list(rpc, params.clone()).await).await?;
+            return Ok(Reply::Sessions(listed.sessions));
+        }
+        Call::Page(skip_turns) => {
+            return Ok(Reply::Page(Box::new(page(attached, session_id, *skip_turns).await?)));
+        }
+        Call::Export(file) => return export(attached, session_id, file).await,
+    }
+    Ok(Reply::Done)
+}
+
+async fn page(
+    attached: &mut Attached,
+    session_id: SessionId,
+    skip_turns: u32,
+) -> Result<SessionSnapshot, ClientError> {
+    let params = SessionReadParams { session_id, skip_turns, limit: Some(PAGE_TURNS) };
+    attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await
+}
+
+/// Reads all turns and writes them, page by page from the end; as long as it takes the feed waits.
+async fn export(attached: &mut Attached, session_id: SessionId, file: &Path) -> Result<Reply, CallError> {
+    let mut pages = Vec::new();
+    let mut skip = 0;
+    loop {
+        let read = page(attached, session_id, skip).await?;
+        skip += u32::try_from(read.turns.len()).unwrap_or(u32::MAX);
+        let is_last = read.earlier_turns == 0 || read.turns.is_empty();
+        pages.push(read);
+        if is_last {
+            break;
         }
     }
-    Ok(Vec::new())
+    pages.reverse();
+    let text = export::markdown(&pages);
+    let written = async {
+        let mut open = OpenOptions::new().write(true).create_new(true).open(file).await?;
+        open.write_all(text.as_bytes()).await?;
+        open.flush().await
+    };
+    written.await.map_err(|source| CallError::Write { file: file.to_owned(), source })?;
+    Ok(Reply::Done)
 }

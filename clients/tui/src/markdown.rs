@@ -1,19 +1,20 @@
 //! What a model says, as lines: headings, paragraphs, lists, code, quotes, tables, links. Unfinished markdown is
-//! shown as far as it is. Code is not highlighted yet: it has one style.
+//! shown as far as it is. The colours of code are `highlight`'s business.
 
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use view::escape;
 
+use crate::highlight::{Code, Syntaxes};
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
 /// Renders markdown; the text is made harmless first.
-pub(crate) fn lines(text: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+pub(crate) fn lines(text: &str, width: u16, theme: &Theme, syntaxes: &Syntaxes) -> Vec<Line<'static>> {
     let text = escape::prose(text);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let mut writer = Writer::new(width, theme);
+    let mut writer = Writer::new(width, theme, syntaxes);
     for event in Parser::new_ext(&text, options) {
         writer.event(event);
     }
@@ -35,6 +36,7 @@ struct Table {
 struct Writer<'a> {
     width: u16,
     theme: &'a Theme,
+    syntaxes: &'a Syntaxes,
     lines: Vec<Line<'static>>,
     /// The line of text that is being put together.
     spans: Vec<Span<'static>>,
@@ -47,15 +49,18 @@ struct Writer<'a> {
     links: Vec<(String, usize)>,
     table: Option<Table>,
     is_code: bool,
+    /// The code block that is open, if its language is known.
+    code: Option<Code>,
     /// Whether a blank line stands before the next block.
     is_apart: bool,
 }
 
 impl<'a> Writer<'a> {
-    fn new(width: u16, theme: &'a Theme) -> Self {
+    fn new(width: u16, theme: &'a Theme, syntaxes: &'a Syntaxes) -> Self {
         Self {
             width,
             theme,
+            syntaxes,
             lines: Vec::new(),
             spans: Vec::new(),
             styles: vec![theme.text],
@@ -65,6 +70,7 @@ impl<'a> Writer<'a> {
             links: Vec::new(),
             table: None,
             is_code: false,
+            code: None,
             is_apart: false,
         }
     }
@@ -115,9 +121,13 @@ impl<'a> Writer<'a> {
                 self.begin();
                 self.indents.push(Span::styled("│ ", self.theme.dim));
             }
-            Tag::CodeBlock(_) => {
+            Tag::CodeBlock(kind) => {
                 self.begin();
                 self.is_code = true;
+                self.code = match &kind {
+                    CodeBlockKind::Fenced(language) => self.syntaxes.begin(language),
+                    CodeBlockKind::Indented => None,
+                };
                 self.indents.push(Span::raw("  "));
             }
             Tag::List(number) => {
@@ -182,6 +192,7 @@ impl<'a> Writer<'a> {
                 self.is_apart = true;
             }
             TagEnd::CodeBlock => {
+                self.code = None;
                 self.indents.pop();
                 self.is_code = false;
                 self.is_apart = true;
@@ -261,7 +272,10 @@ impl<'a> Writer<'a> {
 
     fn code(&mut self, text: &str) {
         for line in text.lines() {
-            self.spans.push(Span::styled(line.to_owned(), self.theme.code));
+            match &mut self.code {
+                Some(code) => self.spans.extend(code.line(line, self.theme)),
+                None => self.spans.push(Span::styled(line.to_owned(), self.theme.code)),
+            }
             self.flush_always(Break::Letters);
         }
     }
@@ -309,7 +323,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, wanted: &[&str]) {
-        let lines: Vec<String> = lines(text, 40, &Theme::plain())
+        let lines: Vec<String> = lines(text, 40, &Theme::plain(), &Syntaxes::Off)
             .iter()
             .map(|line| line.to_string().trim_end().to_owned())
             .collect();
@@ -367,14 +381,14 @@ mod tests {
             "# T\n\n- **a** `b`\n  1. c\n\n```sh\nx\n```\n> q\n\n| a | b |\n|--|--|\n| 1 | 2 |\n<b>é日</b>";
         for (at, _) in text.char_indices() {
             for width in [1, 7, 80] {
-                lines(&text[..at], width, &Theme::plain());
+                lines(&text[..at], width, &Theme::plain(), &Syntaxes::Off);
             }
         }
     }
 
     #[test]
     fn emphasis_is_a_style() {
-        let lines = lines("a **b**", 40, &Theme::plain());
+        let lines = lines("a **b**", 40, &Theme::plain(), &Syntaxes::Off);
         assert!(lines[0].spans[1].style.add_modifier.contains(Modifier::BOLD));
     }
 

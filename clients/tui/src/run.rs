@@ -1,27 +1,39 @@
 //! From the first frame to the last: the terminal, the session and the clock on one thread. Draws when something
 //! changed, at most once in 16 ms, and sleeps otherwise.
 
-use std::io::{self, Stdout};
+use std::io::{self, Stdout, Write};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
 use client::{Attached, ConnectOptions, Connection};
-use crossterm::event::{Event, KeyEventKind};
+use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use protocol::api::session::SessionClient;
 use protocol::ids::{SessionId, Timestamp};
 use protocol::session::SessionCreateParams;
 use ratatui::layout::{Position, Size};
 use ratatui::text::Line;
+use syntect::parsing::SyntaxSet;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::app::{App, Effect, Tone};
-use crate::blocks::Pen;
+use crate::app::{App, Aside, Chore, Effect, Tone};
+use crate::attention::{Bell, Focus};
+use crate::blocks::{Detail, Pen};
+use crate::editor;
 use crate::error::TuiError;
-use crate::link::{Call, follow};
+use crate::files::{Finder, Found};
+use crate::highlight::Syntaxes;
+use crate::link::{Call, News, follow};
+use crate::memory::Memory;
+use crate::pane::Pane;
 use crate::screen::Screen;
-use crate::terminal::Terminal;
+use crate::settings::Settings;
+use crate::terminal::{self, Terminal};
 use crate::theme::Theme;
+use crate::tips;
 
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(16);
@@ -46,7 +58,7 @@ pub struct TuiOptions {
 }
 
 /// Which session is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SessionChoice {
     /// A new one.
     New(Box<SessionCreateParams>),
@@ -64,6 +76,7 @@ pub enum Mode {
 }
 
 /// Milliseconds since 1970 that never go back.
+#[derive(Clone, Copy)]
 struct Clock {
     begun: Instant,
     begun_at: u64,
@@ -86,8 +99,8 @@ impl Clock {
     }
 }
 
-/// Shows a session until the person leaves. Leaving stops nothing: a turn goes on in the daemon. The future runs on a
-/// current-thread runtime; dropping it makes the terminal what it was.
+/// Shows a session, and others that the person goes to, until the person leaves. Leaving stops nothing: a turn goes on
+/// in the daemon. The future runs on a current-thread runtime; dropping it makes the terminal what it was.
 ///
 /// # Errors
 /// When there is no terminal, or the session can't be reached or followed any more.
@@ -95,10 +108,402 @@ pub async fn run(options: TuiOptions) -> Result<(), TuiError> {
     if !Terminal::is_there() {
         return Err(TuiError::NoTerminal);
     }
-    let mut connection = Connection::open(options.connect).await?;
-    let mut app = App::new(options.mode, Theme::for_process());
+    let connection = Connection::open(options.connect.clone()).await?;
+    let (settings, wrong) = Settings::read(&connection.folders().config_file());
     let clock = Clock::start();
-    let session = match options.session {
+    let stage = Stage::set(settings, options.mode, Memory::of_home(&connection.folders().state))?;
+    Box::pin(stage.play(options, connection, clock, wrong)).await
+}
+
+/// What outlives a session on the screen: the terminal, and what is known of it.
+struct Stage {
+    terminal: Terminal,
+    screen: Screen<Stdout>,
+    pane: Option<Pane<Stdout>>,
+    settings: Settings,
+    mode: Mode,
+    theme: Theme,
+    bell: Bell,
+    focus: Focus,
+    memory: Memory,
+    syntaxes: Syntaxes,
+    /// Keys that were typed before the first frame.
+    typed: Vec<KeyEvent>,
+}
+
+/// A session on the screen.
+struct Scene {
+    app: App,
+    clock: Clock,
+    session: SessionId,
+    calls: mpsc::Sender<Call>,
+    news: mpsc::Receiver<News>,
+    finder: Option<Finder>,
+    loading: Option<JoinHandle<Arc<SyntaxSet>>>,
+    /// The clipboard sequence, the bell, and what else is written beside frames.
+    beside: String,
+    is_resized: bool,
+    is_changed: bool,
+    drawn: Option<Instant>,
+}
+
+/// Why a session is not shown any more.
+enum Parting {
+    Leave,
+    Switch(SessionChoice),
+}
+
+impl Stage {
+    fn set(settings: Settings, mode: Mode, memory: Memory) -> Result<Self, TuiError> {
+        let (terminal, answers) = Terminal::enter().map_err(TuiError::Terminal)?;
+        let size = Terminal::size().map_err(TuiError::Terminal)?;
+        let row = answers.cursor.map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
+        Ok(Self {
+            terminal,
+            screen: Screen::new(io::stdout(), size, row),
+            pane: None,
+            theme: Theme::for_process(settings.theme, answers.background),
+            settings,
+            mode,
+            bell: Bell::of_environment(),
+            // A terminal that can tell of its focus has it when somebody starts a program in it.
+            focus: if answers.reports_focus { Focus::Here } else { Focus::Unknown },
+            memory,
+            syntaxes: Syntaxes::Absent,
+            typed: answers.typed,
+        })
+    }
+
+    async fn play(
+        mut self,
+        options: TuiOptions,
+        connection: Connection,
+        clock: Clock,
+        mut wrong: Vec<String>,
+    ) -> Result<(), TuiError> {
+        let mut connection = Some(connection);
+        let mut choice = options.session;
+        let mut prompt = options.prompt;
+        let mut is_first = true;
+        loop {
+            let connection = match connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(options.connect.clone()).await?,
+            };
+            let mut app = App::new(self.mode, self.theme.clone(), self.settings.clone());
+            app.focus = self.focus;
+            if !matches!(app.syntaxes, Syntaxes::Off) {
+                app.syntaxes = self.syntaxes.clone();
+            }
+            if is_first && self.settings.has_tips && self.mode == Mode::Drive {
+                let tips = tips::all();
+                let tip = tips.get(self.memory.next_tip(tips.len()));
+                app.asides.extend(tip.map(|tip| Aside::Tip(tip)));
+            }
+            is_first = false;
+            let opened = open(&mut app, connection, choice, self.mode, &clock).await?;
+            if !wrong.is_empty() {
+                app.notify(Tone::Bad, std::mem::take(&mut wrong).join("; "), clock.now());
+            }
+            let parting = Box::pin(self.show(app, clock, opened, prompt.take())).await?;
+            match parting {
+                Parting::Leave => return Ok(()),
+                Parting::Switch(next) => choice = next,
+            }
+        }
+    }
+
+    async fn show(
+        &mut self,
+        mut app: App,
+        clock: Clock,
+        (attached, session): (Attached, SessionId),
+        mut prompt: Option<String>,
+    ) -> Result<Parting, TuiError> {
+        let (calls, waiting) = mpsc::channel(WAITING_CALLS);
+        let (tell, news) = mpsc::channel(WAITING_NEWS);
+        let mut link = pin!(follow(attached, session, waiting, tell));
+        let mut is_linked = true;
+        let mut gone = pin!(told_to_go());
+        if let Some(draft) = self.memory.draft(session) {
+            app.composer.set_text(&draft);
+        }
+        let mut scene = Scene {
+            app,
+            clock,
+            session,
+            calls,
+            news,
+            finder: None,
+            loading: None,
+            beside: String::new(),
+            is_resized: false,
+            is_changed: true,
+            drawn: None,
+        };
+        let mut has_history = false;
+        let parting = loop {
+            let frame_at = scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
+            if scene.is_changed && frame_at <= Instant::now() {
+                self.draw(&mut scene)?;
+                if !has_history && self.settings.has_history {
+                    // After the first frame, which does not need it.
+                    scene.app.composer.precede_history(self.memory.history());
+                    has_history = true;
+                }
+                for key in std::mem::take(&mut self.typed) {
+                    let effect = scene.app.key(key, scene.clock.now());
+                    scene.is_changed = true;
+                    if let Some(Effect::Call(call)) = effect {
+                        scene.hand_over(call);
+                    }
+                }
+            }
+            let wake = if scene.is_changed {
+                Some(scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME))
+            } else {
+                scene.app.wakes_at(clock.now()).map(|at| clock.instant(at))
+            };
+            let effect = tokio::select! {
+                biased;
+                event = self.terminal.next() => match event {
+                    Some(Ok(event)) => {
+                        scene.is_resized |= matches!(event, Event::Resize(..));
+                        scene.is_changed = true;
+                        input(&mut scene.app, event, clock.now())
+                    }
+                    // The terminal is gone, and with it the person.
+                    Some(Err(_)) | None => Some(Effect::Leave),
+                },
+                () = &mut gone => Some(Effect::Leave),
+                () = &mut link, if is_linked => {
+                    is_linked = false;
+                    None
+                }
+                Some(news) = scene.news.recv() => {
+                    scene.is_changed = true;
+                    let effect = scene.app.news(news, clock.now());
+                    match prompt.take_if(|_| scene.app.view.status().session.is_some()) {
+                        Some(prompt) => {
+                            if let Some(Effect::Call(call)) = effect {
+                                scene.hand_over(call);
+                            }
+                            Some(scene.app.say(prompt))
+                        }
+                        None => effect,
+                    }
+                }
+                Some(found) = next_found(&mut scene.finder) => {
+                    scene.is_changed = true;
+                    scene.app.found(found);
+                    None
+                }
+                Some(loaded) = next_loaded(&mut scene.loading) => {
+                    scene.is_changed = true;
+                    scene.app.set_syntaxes(loaded);
+                    self.syntaxes = scene.app.syntaxes.clone();
+                    None
+                }
+                () = until(wake) => {
+                    scene.is_changed = true;
+                    scene.app.tick(clock.now())
+                }
+            };
+            self.do_chores(&mut scene);
+            match effect {
+                None => {}
+                Some(Effect::Call(call)) => scene.hand_over(call),
+                Some(Effect::Leave) => break Parting::Leave,
+                Some(Effect::Switch(choice)) => break Parting::Switch(choice),
+                Some(Effect::Redraw) => self.redraw(&mut scene)?,
+                Some(Effect::Suspend) => {
+                    self.give_away()?;
+                    terminal::suspend();
+                    self.come_back(&mut scene)?;
+                }
+                Some(Effect::Edit) => {
+                    self.give_away()?;
+                    let text = scene.app.writing().text();
+                    let mut edited = pin!(editor::edit(&text));
+                    let edited = loop {
+                        // The session goes on meanwhile, unseen.
+                        tokio::select! {
+                            edited = &mut edited => break edited,
+                            () = &mut link, if is_linked => is_linked = false,
+                            Some(news) = scene.news.recv() => {
+                                if let Some(Effect::Call(call)) = scene.app.news(news, clock.now()) {
+                                    scene.hand_over(call);
+                                }
+                            }
+                        }
+                    };
+                    self.come_back(&mut scene)?;
+                    match edited {
+                        Ok(text) => scene.app.edited(&text),
+                        Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
+                    }
+                }
+            }
+        };
+        self.focus = scene.app.focus;
+        self.theme = scene.app.theme.clone();
+        self.memory.keep_draft(session, &scene.app.composer.text());
+        self.pane = None;
+        let farewell = scene.farewell(self.screen.size(), &parting);
+        // The terminal may be gone; then nobody reads this.
+        let _gone = take_leave(&mut self.screen, &farewell);
+        if matches!(parting, Parting::Leave) {
+            self.terminal.give_away();
+        }
+        let Scene { app, calls, mut news, .. } = scene;
+        drop(calls);
+        if is_linked {
+            let rest = async { while news.recv().await.is_some() {} };
+            let parting = async { tokio::join!(link, rest) };
+            // What takes longer is done by the daemon, or was never asked for.
+            let _parted = tokio::time::timeout(PARTING_LIMIT, parting).await;
+        }
+        match app.into_error() {
+            Some(error) => Err(error.into()),
+            None => Ok(parting),
+        }
+    }
+
+    fn draw(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        if scene.app.pager.is_some() {
+            let size = Terminal::size().map_err(TuiError::Terminal)?;
+            let pane = match &mut self.pane {
+                Some(pane) => pane,
+                None => self.pane.insert(Pane::enter(io::stdout()).map_err(TuiError::Terminal)?),
+            };
+            let App { pager, theme, syntaxes, .. } = &mut scene.app;
+            if let Some(pager) = pager {
+                let lines = pager.screen(size, theme, syntaxes);
+                pane.draw(&lines, size, None).map_err(TuiError::Terminal)?;
+            }
+        } else {
+            self.pane = None;
+            if std::mem::take(&mut scene.is_resized) {
+                let size = Terminal::size().map_err(TuiError::Terminal)?;
+                self.screen.resize(size, self.terminal.cursor().map(|cursor| cursor.y));
+            }
+            let frame = scene.app.frame(self.screen.size(), scene.clock.now());
+            self.screen.draw(&frame.finished, &frame.viewport, frame.cursor).map_err(TuiError::Terminal)?;
+        }
+        if !scene.beside.is_empty() {
+            let mut out = io::stdout();
+            let beside = std::mem::take(&mut scene.beside);
+            out.write_all(beside.as_bytes()).and_then(|()| out.flush()).map_err(TuiError::Terminal)?;
+        }
+        if scene.loading.is_none() && scene.app.wants_syntaxes() {
+            scene.app.syntaxes = Syntaxes::Loading;
+            scene.loading = Some(tokio::task::spawn_blocking(Syntaxes::load));
+        }
+        (scene.is_changed, scene.drawn) = (false, Some(Instant::now()));
+        Ok(())
+    }
+
+    fn do_chores(&self, scene: &mut Scene) {
+        for chore in std::mem::take(&mut scene.app.chores) {
+            match chore {
+                // What is already to be written says as much.
+                Chore::Ring(text) => {
+                    if !scene.beside.contains('\x07') {
+                        scene.beside.push_str(&self.bell.sequence(&text));
+                    }
+                }
+                Chore::Remember(text) => {
+                    scene.app.composer.remember(&text);
+                    if self.settings.has_history {
+                        self.memory.remember(&text, scene.clock.now());
+                    }
+                }
+                Chore::Find { number, text } => {
+                    let folder = scene.app.cwd();
+                    scene.finder.get_or_insert_with(|| Finder::of(folder)).ask(number, &text);
+                }
+                // OSC 52; understood by most terminals, also through SSH. There is no answer.
+                Chore::Copy(text) => {
+                    let text = base64::engine::general_purpose::STANDARD.encode(text);
+                    scene.beside.push_str(&format!("\x1b]52;c;{text}\x07"));
+                }
+            }
+        }
+    }
+
+    /// Draws everything that is on the screen anew.
+    fn redraw(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        self.pane = None;
+        self.screen.forget().map_err(TuiError::Terminal)?;
+        scene.is_changed = true;
+        Ok(())
+    }
+
+    /// Lets somebody else have the terminal, with the viewport gone from it.
+    fn give_away(&mut self) -> Result<(), TuiError> {
+        self.pane = None;
+        take_leave(&mut self.screen, &[]).map_err(TuiError::Terminal)?;
+        self.terminal.give_away();
+        Ok(())
+    }
+
+    fn come_back(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        self.terminal.come_back().map_err(TuiError::Terminal)?;
+        let size = Terminal::size().map_err(TuiError::Terminal)?;
+        let row = self.terminal.cursor().map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
+        self.screen = Screen::new(io::stdout(), size, row);
+        scene.is_changed = true;
+        Ok(())
+    }
+}
+
+impl Scene {
+    fn hand_over(&mut self, call: Call) {
+        if let Err(mpsc::error::TrySendError::Full(call) | mpsc::error::TrySendError::Closed(call)) =
+            self.calls.try_send(call)
+        {
+            self.app.not_sent(call, self.clock.now());
+        }
+    }
+
+    /// What stays on the terminal: all that was shown, and how to come back.
+    fn farewell(&mut self, size: Size, parting: &Parting) -> Vec<Line<'static>> {
+        let app = &mut self.app;
+        app.picker = None;
+        // What waits for its colours goes without them.
+        if app.syntaxes.is_coming() {
+            app.syntaxes = Syntaxes::Off;
+        }
+        let mut lines = app.frame(size, self.clock.now()).finished;
+        let cwd = app.cwd();
+        let (width, detail) = (size.width.max(1), Detail::Folded);
+        let pen = Pen { theme: &app.theme, width, detail, syntaxes: &app.syntaxes, cwd: &cwd };
+        for block in app.view.live() {
+            lines.extend(pen.block(block));
+        }
+        let style = app.theme.dim;
+        lines.push(Line::default());
+        if app.is_busy() {
+            lines.extend(pen.text("·", style, style, "the turn goes on without you"));
+        }
+        let text = match parting {
+            Parting::Leave => format!("come back with: skein attach {}", self.session),
+            Parting::Switch(_) => format!("left the session {}", self.session),
+        };
+        lines.extend(pen.text("·", style, style, &text));
+        lines
+    }
+}
+
+/// The session that was chosen, followed.
+async fn open(
+    app: &mut App,
+    mut connection: Connection,
+    choice: SessionChoice,
+    mode: Mode,
+    clock: &Clock,
+) -> Result<(Attached, SessionId), TuiError> {
+    let session = match choice {
         SessionChoice::Existing(session) => session,
         SessionChoice::New(params) => {
             // Named here, so that the call can come twice.
@@ -112,94 +517,26 @@ pub async fn run(options: TuiOptions) -> Result<(), TuiError> {
             created.summary.id
         }
     };
-    let attached = match options.mode {
+    let attached = match mode {
         Mode::Drive => Attached::open(connection, session, None, true).await?,
         Mode::Watch => Attached::watch(connection, session, None).await?,
     };
-    Box::pin(show(app, clock, attached, session, options.prompt)).await
+    Ok((attached, session))
 }
 
-async fn show(
-    mut app: App,
-    clock: Clock,
-    attached: Attached,
-    session: SessionId,
-    mut prompt: Option<String>,
-) -> Result<(), TuiError> {
-    let (calls, waiting) = mpsc::channel(WAITING_CALLS);
-    let (tell, mut news) = mpsc::channel(WAITING_NEWS);
-    let mut link = pin!(follow(attached, session, waiting, tell));
-    let mut is_linked = true;
-    let mut gone = pin!(told_to_go());
+/// What was found next; absent, and for ever, as long as nothing is looked for.
+async fn next_found(finder: &mut Option<Finder>) -> Option<Found> {
+    match finder {
+        Some(finder) => finder.found.recv().await,
+        None => std::future::pending().await,
+    }
+}
 
-    let mut terminal = Terminal::enter().map_err(TuiError::Terminal)?;
-    let size = Terminal::size().map_err(TuiError::Terminal)?;
-    let row = terminal.cursor().map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
-    let mut screen = Screen::new(io::stdout(), size, row);
-    let mut is_resized = false;
-    let mut is_changed = true;
-    let mut drawn = None;
-    loop {
-        let frame_at = drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
-        if is_changed && frame_at <= Instant::now() {
-            if std::mem::take(&mut is_resized) {
-                let size = Terminal::size().map_err(TuiError::Terminal)?;
-                screen.resize(size, terminal.cursor().map(|cursor| cursor.y));
-            }
-            let frame = app.frame(screen.size(), clock.now());
-            screen.draw(&frame.finished, &frame.viewport, frame.cursor).map_err(TuiError::Terminal)?;
-            (is_changed, drawn) = (false, Some(Instant::now()));
-        }
-        let wake =
-            if is_changed { Some(frame_at) } else { app.wakes_at(clock.now()).map(|at| clock.instant(at)) };
-        let effect = tokio::select! {
-            biased;
-            event = terminal.next() => match event {
-                Some(Ok(event)) => {
-                    is_resized |= matches!(event, Event::Resize(..));
-                    is_changed = true;
-                    input(&mut app, event, clock.now())
-                }
-                // The terminal is gone, and with it the person.
-                Some(Err(_)) | None => Some(Effect::Leave),
-            },
-            () = &mut gone => Some(Effect::Leave),
-            () = &mut link, if is_linked => {
-                is_linked = false;
-                None
-            }
-            Some(news) = news.recv() => {
-                is_changed = true;
-                let effect = app.news(news, clock.now());
-                match prompt.take_if(|_| app.view.status().session.is_some()) {
-                    Some(prompt) => Some(app.say(prompt)),
-                    None => effect,
-                }
-            }
-            () = until(wake) => {
-                app.tick(clock.now());
-                is_changed = true;
-                None
-            }
-        };
-        match effect {
-            None => {}
-            Some(Effect::Call(call)) => hand_over(&mut app, &calls, call, clock.now()),
-            Some(Effect::Leave) => break,
-        }
-    }
-    let farewell = farewell(&mut app, screen.size(), session, clock.now());
-    // The terminal may be gone; then nobody reads this.
-    let _gone = take_leave(&mut screen, &farewell);
-    drop(terminal);
-    drop(calls);
-    if is_linked {
-        let rest = async { while news.recv().await.is_some() {} };
-        let parting = async { tokio::join!(link, rest) };
-        // What takes longer is done by the daemon, or was never asked for.
-        let _parted = tokio::time::timeout(PARTING_LIMIT, parting).await;
-    }
-    app.into_error().map_or(Ok(()), |error| Err(error.into()))
+async fn next_loaded(loading: &mut Option<JoinHandle<Arc<SyntaxSet>>>) -> Option<Syntaxes> {
+    let Some(handle) = loading else { return std::future::pending().await };
+    let loaded = handle.await;
+    *loading = None;
+    Some(loaded.map_or(Syntaxes::Off, Syntaxes::Ready))
 }
 
 fn input(app: &mut App, event: Event, now: Timestamp) -> Option<Effect> {
@@ -209,33 +546,10 @@ fn input(app: &mut App, event: Event, now: Timestamp) -> Option<Effect> {
             app.paste(&text, now);
             None
         }
-        Event::Key(_) | Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+        Event::FocusGained => app.set_focus(Focus::Here),
+        Event::FocusLost => app.set_focus(Focus::Elsewhere),
+        Event::Key(_) | Event::Resize(..) | Event::Mouse(_) => None,
     }
-}
-
-fn hand_over(app: &mut App, calls: &mpsc::Sender<Call>, call: Call, now: Timestamp) {
-    if let Err(mpsc::error::TrySendError::Full(call) | mpsc::error::TrySendError::Closed(call)) =
-        calls.try_send(call)
-    {
-        app.not_sent(call, now);
-    }
-}
-
-/// What stays on the terminal: all that was shown, and how to come back.
-fn farewell(app: &mut App, size: Size, session: SessionId, now: Timestamp) -> Vec<Line<'static>> {
-    let mut lines = app.frame(size, now).finished;
-    let cwd = app.cwd();
-    let pen = Pen { theme: &app.theme, width: size.width.max(1), cwd: &cwd };
-    for block in app.view.live() {
-        lines.extend(pen.block(block));
-    }
-    let style = app.theme.dim;
-    lines.push(Line::default());
-    if app.is_busy() {
-        lines.extend(pen.text("·", style, style, "the turn goes on without you"));
-    }
-    lines.extend(pen.text("·", style, style, &format!("come back with: skein attach {session}")));
-    lines
 }
 
 fn take_leave(screen: &mut Screen<Stdout>, farewell: &[Line<'static>]) -> io::Result<()> {

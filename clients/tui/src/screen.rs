@@ -59,6 +59,16 @@ impl<W: Write> Screen<W> {
         self.is_stale = true;
     }
 
+    /// The terminal may show anything now: clears it, and begins at its top.
+    ///
+    /// # Errors
+    /// When the terminal can't be written.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        queue!(self.out, MoveTo(0, 0), Clear(ClearType::All))?;
+        (self.top, self.is_stale) = (0, true);
+        self.out.flush()
+    }
+
     /// Shows a frame: `finished` goes above the viewport for good, `viewport` is what it shows now, with the cursor
     /// in it. Writes nothing if nothing changed.
     ///
@@ -132,7 +142,7 @@ fn at_least_a_cell(size: Size) -> Size {
     Size::new(size.width.max(1), size.height.max(1))
 }
 
-fn buffer_of(lines: &[Line<'static>], size: Size) -> Buffer {
+pub(crate) fn buffer_of(lines: &[Line<'static>], size: Size) -> Buffer {
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(size.height);
     let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, height));
     for (y, line) in (0..height).zip(lines) {
@@ -141,7 +151,7 @@ fn buffer_of(lines: &[Line<'static>], size: Size) -> Buffer {
     buffer
 }
 
-fn put(bytes: &mut Vec<u8>, top: u16, cells: Vec<(u16, u16, &Cell)>) -> io::Result<()> {
+pub(crate) fn put(bytes: &mut Vec<u8>, top: u16, cells: Vec<(u16, u16, &Cell)>) -> io::Result<()> {
     if cells.is_empty() {
         return Ok(());
     }

@@ -3,14 +3,26 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, EventStream, KeyboardEnhancementFlags,
-    PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
+    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange, Event, EventStream,
+    KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
 };
+use crossterm::terminal::LeaveAlternateScreen;
 use crossterm::{cursor, execute, terminal};
 use futures_util::StreamExt;
 use ratatui::layout::{Position, Size};
+
+use crate::probe::{self, Answers};
+
+/// Whether the alternate screen is shown: a panic must leave it, and only then.
+static IS_ALTERNATE: AtomicBool = AtomicBool::new(false);
+
+/// Notes that the alternate screen was entered or left.
+pub(crate) fn note_alternate(is_shown: bool) {
+    IS_ALTERNATE.store(is_shown, Ordering::Relaxed);
+}
 
 /// A terminal in raw mode.
 pub(crate) struct Terminal {
@@ -25,22 +37,38 @@ impl Terminal {
         io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
     }
 
-    /// Makes it raw.
+    /// Makes it raw, and asks it what it is.
     ///
     /// # Errors
     /// When the terminal refuses.
-    pub(crate) fn enter() -> io::Result<Self> {
-        terminal::enable_raw_mode()?;
-        let entered = Self { events: None };
+    pub(crate) fn enter() -> io::Result<(Self, Answers)> {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             restore();
             before(panic);
         }));
-        // Terminals that do not know the second one ignore it: then Shift+Enter is Enter.
+        let mut entered = Self { events: None };
+        terminal::enable_raw_mode()?;
+        let answers = probe::ask();
+        entered.come_back()?;
+        Ok((entered, answers))
+    }
+
+    /// Gives the terminal to somebody else for a while, as it was before.
+    pub(crate) fn give_away(&mut self) {
+        self.events = None;
+        restore();
+    }
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub(crate) fn come_back(&mut self) -> io::Result<()> {
+        terminal::enable_raw_mode()?;
+        // Terminals that do not know the last one ignore it: then Shift+Enter is Enter.
         let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
-        execute!(io::stdout(), EnableBracketedPaste, PushKeyboardEnhancementFlags(flags))?;
-        Ok(entered)
+        execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange, PushKeyboardEnhancementFlags(flags))
     }
 
     /// How large it is.
@@ -67,15 +95,27 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.events = None;
-        restore();
+        self.give_away();
+    }
+}
+
+/// Stops this process as Ctrl+Z does, with all that the shell started beside it; returns when it goes on.
+pub(crate) fn suspend() {
+    #[cfg(unix)]
+    {
+        // Where it can't be stopped, it goes on.
+        let _running = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
     }
 }
 
 /// Makes the terminal what it was. A terminal that is gone can't be, and needs not.
 fn restore() {
     let mut out = io::stdout();
-    let _gone = execute!(out, PopKeyboardEnhancementFlags, DisableBracketedPaste, cursor::Show);
+    if IS_ALTERNATE.swap(false, Ordering::Relaxed) {
+        let _gone = execute!(out, LeaveAlternateScreen);
+    }
+    let _gone =
+        execute!(out, PopKeyboardEnhancementFlags, DisableFocusChange, DisableBracketedPaste, cursor::Show);
     let _gone = terminal::disable_raw_mode();
     let _gone = out.flush();
 }

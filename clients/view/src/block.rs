@@ -114,6 +114,7 @@ impl Block {
                     | ItemBody::AgentMessage(_)
                     | ItemBody::FileChange(_)
                     | ItemBody::ToolCall(_)
+                    | ItemBody::Plan(_)
                     | ItemBody::Notice(_)
                     | ItemBody::Unknown(_) => {}
                 }
@@ -171,6 +172,7 @@ impl Block {
                 | ItemBody::AgentMessage(_)
                 | ItemBody::FileChange(_)
                 | ItemBody::ToolCall(_)
+                | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
                 | ItemBody::Unknown(_) => return,
             },

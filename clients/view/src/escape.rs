@@ -38,6 +38,15 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head} … {} letters more … {tail}", count - 2 * half))
 }
 
+/// How many letters of a text act on a terminal or are never seen, where line ends, tabs and emoji are none of them.
+#[must_use]
+pub fn unseen(text: &str) -> usize {
+    let is_line_end = |letter| matches!(letter, '\n' | '\t' | '\r');
+    text.chars()
+        .filter(|letter| !is_line_end(*letter) && !is_joiner(*letter) && is_dangerous(*letter))
+        .count()
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strictness {
     Prose,
@@ -148,6 +157,12 @@ mod tests {
             assert_eq!(line(text), shown);
         }
         assert_eq!(prose("a\tb\r\nc\n"), "a\tb\nc\n");
+    }
+
+    #[test]
+    fn what_hides_in_a_text_is_counted() {
+        assert_eq!(unseen("plain\ttext\r\n👩\u{200d}💻"), 0);
+        assert_eq!(unseen("a\u{200b}b\u{202e}\u{1b}[m\u{e0041}"), 4);
     }
 
     #[test]

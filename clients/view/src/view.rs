@@ -206,7 +206,7 @@ impl View {
                 self.push(BlockBody::Resumed { was_handed_over: resumed.was_handed_over });
             }
             Event::TurnEnded(ended) => self.end_turn(ended),
-            Event::Unknown(_) => {}
+            Event::ConnectionAttempted(_) | Event::BudgetWarned(_) | Event::Unknown(_) => {}
         }
     }
 

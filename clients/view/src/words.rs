@@ -57,6 +57,7 @@ pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
             | ProviderFailureKind::Failed
             | ProviderFailureKind::Cut
             | ProviderFailureKind::Stalled
+            | ProviderFailureKind::Blocked
             | ProviderFailureKind::Malformed
             | ProviderFailureKind::Unknown(_) => None,
         },
@@ -93,6 +94,7 @@ pub fn provider(failure: &ProviderFailure) -> String {
         ProviderFailureKind::Unauthorized => ("does not accept the key", true),
         ProviderFailureKind::Cut => ("ended its answer in the middle", true),
         ProviderFailureKind::Stalled => ("fell silent", true),
+        ProviderFailureKind::Blocked => ("refused for reasons of safety", false),
         ProviderFailureKind::Malformed => ("sent an answer that can't be read", true),
         ProviderFailureKind::RateLimited => ("takes no more requests now", false),
         ProviderFailureKind::Rejected => ("refused the request", false),
@@ -125,6 +127,11 @@ pub fn asked(kind: &QuestionKind) -> &'static str {
         }
         QuestionKind::Command { is_escalated: false, .. } => "The agent asks to run a command",
         QuestionKind::FileChange { .. } => "The agent asks to change files",
+        QuestionKind::Network { .. } => "A command wants to reach a host",
+        QuestionKind::Permissions { .. } => "The agent asks for more permissions",
+        QuestionKind::UserInput { .. } => "The agent asks you something",
+        QuestionKind::Tool { .. } => "The agent asks to call a tool",
+        QuestionKind::Elicitation { .. } => "An MCP server asks you something",
         QuestionKind::Unknown(_) => "The agent asks something that this client does not know",
     }
 }
@@ -141,6 +148,7 @@ pub fn decided(decision: &Decision) -> &'static str {
             GrantScope::Unknown(_) => "allowed",
         },
         Decision::Deny { .. } => "declined",
+        Decision::Reply { .. } | Decision::Content { .. } => "answered",
         Decision::Unknown(_) => "decided in a way that is not known here",
     }
 }
@@ -154,6 +162,7 @@ pub fn exit(exit: &CommandExit) -> Option<String> {
         CommandExit::Signal { signal } => Some(format!("ended by signal {signal}")),
         CommandExit::TimedOut { after_ms } => Some(format!("ended after {}", span(*after_ms))),
         CommandExit::Interrupted => Some("interrupted".to_owned()),
+        CommandExit::GoesOn => Some("goes on in the background".to_owned()),
         CommandExit::Unknown(exit) => Some(format!("ended: {exit}")),
     }
 }

@@ -81,6 +81,9 @@ pub(crate) struct ExecFlags {
     /// JSON Schema that the last message must follow
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) output_schema: Option<PathBuf>,
+    /// Record what the provider answers in a file that the replay provider plays
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Work in this folder
     #[arg(short = 'C', long = "cd", global = true, value_name = "DIR")]
     pub(crate) cd: Option<PathBuf>,
@@ -179,9 +182,16 @@ impl From<ApprovalChoice> for ApprovalPolicy {
 impl ExecFlags {
     /// What differs from the settings on disk.
     pub(crate) fn overrides(&self) -> SettingsOverrides {
+        // The daemon has another working folder.
+        let record =
+            self.record.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        let record = record.map(|path| SettingOverride {
+            key: "record".to_owned(),
+            value: serde_json::Value::from(path.to_string_lossy()).to_string(),
+        });
         SettingsOverrides {
             profile: self.profile.clone(),
-            values: self.config.clone(),
+            values: self.config.iter().cloned().chain(record).collect(),
             model: self.model.clone(),
             sandbox: self.sandbox.map(Into::into),
             approval: self.approval.map(Into::into),

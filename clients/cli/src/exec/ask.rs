@@ -4,16 +4,14 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, IsTerminal};
 
 use protocol::ids::QuestionId;
-use protocol::question::{Decision, GrantScope, Question, QuestionKind};
+use protocol::question::{Decision, GrantScope, Question};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use view::escape;
 
-use crate::exec::human::folded;
-use crate::exec::outcome::asked_text;
 use crate::output::Output;
-
-/// Lines of a patch that are shown.
-const PATCH_LINES: usize = 60;
+use crate::question::{details, headline};
+use crate::reply;
 
 /// The person at the terminal.
 pub(crate) struct Asker {
@@ -22,13 +20,15 @@ pub(crate) struct Asker {
     lines: Option<mpsc::Receiver<String>>,
     /// Questions that wait; the first one is on the screen.
     waiting: VecDeque<Question>,
+    /// What was filled in of the first one, if it has blanks.
+    filled: Vec<(String, Value)>,
 }
 
 impl Asker {
     /// Somebody who sees standard error and types into standard input; `None` if nobody is there.
     pub(crate) fn at_terminal(output: Output) -> Option<Self> {
         let is_here = output.is_err_terminal && io::stdin().is_terminal();
-        is_here.then(|| Self { output, lines: None, waiting: VecDeque::new() })
+        is_here.then(|| Self { output, lines: None, waiting: VecDeque::new(), filled: Vec::new() })
     }
 
     /// Asks, now or when the questions before it are answered.
@@ -57,8 +57,12 @@ impl Asker {
             };
             let id = question.id;
             // The end of the input is a no: nobody can say yes any more.
-            let line = lines.recv().await.unwrap_or_else(|| "n".to_owned());
-            match decision(&line) {
+            let line = lines.recv().await;
+            let decided = match line {
+                Some(line) => self.understand(&line),
+                None => Some(Decision::Deny { message: None }),
+            };
+            match decided {
                 Some(decision) => {
                     self.waiting.pop_front();
                     self.show();
@@ -69,24 +73,32 @@ impl Asker {
         }
     }
 
+    /// The decision, once it is complete.
+    fn understand(&mut self, line: &str) -> Option<Decision> {
+        let question = self.waiting.front()?;
+        let blanks = reply::blanks(&question.kind);
+        if blanks.is_empty() {
+            return decision(line);
+        }
+        if line.trim() == "/no" {
+            return Some(Decision::Deny { message: None });
+        }
+        let blank = blanks.get(self.filled.len())?;
+        match reply::fill(blank, line) {
+            Ok(value) => self.filled.push((blank.name.clone(), value)),
+            Err(error) => self.output.note(escape::line(&error)),
+        }
+        let is_full = self.filled.len() == blanks.len();
+        is_full.then(|| reply::decision(&question.kind, std::mem::take(&mut self.filled)))
+    }
+
     fn show(&mut self) {
+        self.filled.clear();
         let Some(question) = self.waiting.front() else { return };
         let style = self.output.err;
-        let mut text = format!("\n{}", style.yellow(asked_text(&question.kind)));
-        match &question.kind {
-            QuestionKind::Command { cwd, justification, .. } => {
-                text.push_str(&format!("\n  in {}", escape::line(&cwd.to_string_lossy())));
-                if let Some(justification) = justification {
-                    text.push_str(&format!("\n  it says: {}", escape::short_line(justification, 600)));
-                }
-            }
-            QuestionKind::FileChange { patch } => {
-                for line in folded(patch, PATCH_LINES) {
-                    text.push_str("\n  ");
-                    text.push_str(&line);
-                }
-            }
-            QuestionKind::Unknown(_) => {}
+        let mut text = format!("\n{}", style.yellow(headline(&question.kind)));
+        for line in details(&question.kind) {
+            text.push_str(&format!("\n  {line}"));
         }
         text.push_str(&format!("\n  why it is asked: {}", escape::line(&question.reason)));
         self.output.note(text);
@@ -99,6 +111,11 @@ impl Asker {
     }
 
     fn prompt(&self) {
+        let blanks = self.waiting.front().map(|question| reply::blanks(&question.kind)).unwrap_or_default();
+        if let Some(blank) = blanks.get(self.filled.len()) {
+            let text = escape::short_line(&blank.text, 400);
+            return self.output.note_part(&format!("{text} [`/no` declines]: "));
+        }
         self.output.note_part("Allow it? [y] yes, once  [s] for this session  [a] always  [n] no: ");
     }
 }

@@ -20,10 +20,11 @@ use crate::bell::Bell;
 use crate::connect::back;
 use crate::error::CliError;
 use crate::exec::ask::Asker;
-use crate::exec::outcome::{Ending, asked_text};
+use crate::exec::outcome::Ending;
 use crate::exec::report::Reporter;
 use crate::exec::signals::{Signal, Signals};
 use crate::output::Output;
+use crate::question::headline;
 
 /// How long the daemon may take to end a turn that is stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -176,7 +177,7 @@ impl Follow<'_> {
                 if let Some(asker) = &mut self.asker {
                     asker.ask(question.clone());
                 }
-                self.bell.ring(&asked_text(&question.kind), self.output);
+                self.bell.ring(&headline(&question.kind), self.output);
             }
             Event::QuestionAnswered(answered) => self.close(answered.question_id),
             Event::QuestionWithdrawn(withdrawn) => self.close(withdrawn.question_id),
@@ -204,6 +205,8 @@ impl Follow<'_> {
             | Event::QuestionAsked(_)
             | Event::TurnEnded(_)
             | Event::TurnSuspended(_)
+            | Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::Unknown(_) => {}
         }

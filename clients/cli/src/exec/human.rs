@@ -8,7 +8,8 @@ use protocol::delta::Delta;
 use protocol::event::{Event, TurnEnded};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{
-    Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall, UserMessage,
+    Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall, Plan,
+    PlanStepStatus, UserMessage,
 };
 use protocol::profile::SandboxMode;
 use protocol::question::{Answer, Decision, GrantScope, Question};
@@ -17,8 +18,9 @@ use protocol::turn::{InputPart, Turn};
 use view::{escape, fold, words};
 
 use crate::exec::json::output_text;
-use crate::exec::outcome::{Ending, asked_text};
+use crate::exec::outcome::Ending;
 use crate::output::Output;
+use crate::question::headline;
 use crate::send::shown;
 
 /// Lines of output that are shown of one command.
@@ -149,6 +151,8 @@ impl Human {
             | Event::QuestionWithdrawn(_)
             | Event::TurnEnded(_)
             | Event::TurnSuspended(_)
+            | Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::Unknown(_) => Ok(()),
         }
@@ -206,7 +210,7 @@ impl Human {
 
     /// Shows that somebody is asked.
     pub(crate) fn question(&mut self, question: &Question) -> io::Result<()> {
-        let text = format!("{}: {}", asked_text(&question.kind), escape::line(&question.reason));
+        let text = format!("{}: {}", headline(&question.kind), escape::line(&question.reason));
         self.aside(&self.output.err.yellow(text))?;
         let id = question.id;
         let answer = format!("answer with `skein questions answer {id} yes|no`");
@@ -227,6 +231,11 @@ impl Human {
             Decision::Deny { message: Some(message) } => {
                 format!("no: {}", escape::short_line(message, LINE_LETTERS))
             }
+            Decision::Reply { answers } => {
+                let answers: Vec<&str> = answers.values().flatten().map(String::as_str).collect();
+                escape::short_line(&answers.join(", "), LINE_LETTERS)
+            }
+            Decision::Content { value } => escape::short_line(&value.to_string(), LINE_LETTERS),
             Decision::Unknown(_) => "something that this client does not know".to_owned(),
         };
         let by = escape::line(&answer.actor.name).into_owned();
@@ -272,6 +281,7 @@ impl Human {
             | ItemBody::Reasoning(_)
             | ItemBody::FileChange(_)
             | ItemBody::ToolCall(_)
+            | ItemBody::Plan(_)
             | ItemBody::Notice(_)
             | ItemBody::Unknown(_) => Ok(()),
         }
@@ -287,6 +297,7 @@ impl Human {
             ItemBody::Command(command) => self.command(item, command),
             ItemBody::FileChange(change) => self.change(item, change),
             ItemBody::ToolCall(call) => self.tool(item, call),
+            ItemBody::Plan(plan) => self.plan(plan),
             ItemBody::Notice(Notice { level, text }) => {
                 let text = escape::prose(text);
                 self.aside(&match level {
@@ -430,6 +441,21 @@ impl Human {
             for line in folded(call.output.as_deref().unwrap_or("failed"), OUTPUT_LINES) {
                 self.output.aside(format_args!("  {}", style.red(line)))?;
             }
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, plan: &Plan) -> io::Result<()> {
+        let style = self.output.err;
+        self.aside(&style.cyan("plan"))?;
+        for step in &plan.steps {
+            let text = escape::line(&step.text);
+            let line = match step.status {
+                PlanStepStatus::Completed => style.dim(format!("[x] {text}")),
+                PlanStepStatus::InProgress => style.bold(format!("[>] {text}")),
+                PlanStepStatus::Pending | PlanStepStatus::Unknown(_) => style.dim(format!("[ ] {text}")),
+            };
+            self.output.aside(format_args!("  {line}"))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use protocol::event::{Event, EventRecord, TurnEnded};
 use protocol::ids::{ItemId, SessionId, TurnId};
 use protocol::item::{
     ChangeKind, ChangedFile, Command, CommandExit, CommandOutput, FileChange, Item, ItemBody, ItemStatus,
-    NoticeLevel, OtherToolCall,
+    NoticeLevel, OtherToolCall, Plan, PlanStep, PlanStepStatus,
 };
 use protocol::model::Usage;
 use protocol::turn::TurnOutcome;
@@ -84,16 +84,25 @@ enum LineBody {
         status: &'static str,
     },
     McpToolCall {
-        server: &'static str,
+        server: String,
         tool: String,
         arguments: Value,
         result: Value,
         error: Value,
         status: &'static str,
     },
+    TodoList {
+        items: Vec<LineTodo>,
+    },
     Error {
         message: String,
     },
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct LineTodo {
+    text: String,
+    completed: bool,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -150,6 +159,8 @@ impl Lines {
             | Event::QuestionWithdrawn(_)
             | Event::TurnEnded(_)
             | Event::TurnSuspended(_)
+            | Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::Unknown(_) => None,
         }
@@ -183,6 +194,7 @@ impl Lines {
             ItemBody::UserMessage(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::Reasoning(_)
+            | ItemBody::Plan(_)
             | ItemBody::Notice(_)
             | ItemBody::Unknown(_) => None,
         }
@@ -217,6 +229,7 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::Command(command) => Some(command_body(command, status)),
         ItemBody::FileChange(change) => Some(change_body(change, status)),
         ItemBody::ToolCall(call) => Some(tool_body(call, status)),
+        ItemBody::Plan(plan) => Some(todo_body(plan)),
         ItemBody::Notice(notice) => match notice.level {
             NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
                 Some(LineBody::Error { message: notice.text.clone() })
@@ -230,6 +243,14 @@ fn body(item: &Item) -> Option<LineBody> {
     }
 }
 
+fn todo_body(plan: &Plan) -> LineBody {
+    let todo = |step: &PlanStep| LineTodo {
+        text: step.text.clone(),
+        completed: step.status == PlanStepStatus::Completed,
+    };
+    LineBody::TodoList { items: plan.steps.iter().map(todo).collect() }
+}
+
 fn command_body(command: &Command, status: &ItemStatus) -> LineBody {
     let aggregated_output = match (&command.outcome, &command.message) {
         (Some(outcome), _) => output_text(&outcome.output),
@@ -241,6 +262,7 @@ fn command_body(command: &Command, status: &ItemStatus) -> LineBody {
         CommandExit::Signal { .. }
         | CommandExit::TimedOut { .. }
         | CommandExit::Interrupted
+        | CommandExit::GoesOn
         | CommandExit::Unknown(_) => None,
     });
     LineBody::CommandExecution {
@@ -277,11 +299,11 @@ fn tool_body(call: &OtherToolCall, status: &ItemStatus) -> LineBody {
     let status = plain_status(status);
     let output = call.output.as_deref().unwrap_or_default();
     LineBody::McpToolCall {
-        server: "skein",
+        server: call.server.clone().unwrap_or_else(|| "skein".to_owned()),
         tool: call.call.name.clone(),
         arguments: serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         result: if status == "completed" {
-            json!({"content": [{"type": "text", "text": output}], "structured_content": null})
+            json!({"content": [{"type": "text", "text": output}], "structured_content": call.structured})
         } else {
             Value::Null
         },

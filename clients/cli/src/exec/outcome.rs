@@ -9,6 +9,7 @@ use view::{escape, words};
 
 use crate::error::{CliError, EXIT_FAILED, EXIT_OUTPUT_CLOSED, EXIT_UNREACHABLE, EXIT_USAGE};
 use crate::exec::signals::Signal;
+use crate::question::headline;
 
 /// A question waited and nobody could answer.
 const EXIT_UNANSWERED: u8 = 3;
@@ -141,31 +142,24 @@ fn codes(outcome: &TurnOutcome) -> (u8, &'static str) {
 }
 
 fn unanswered(question: &Question) -> Verdict {
-    let asked = asked_text(&question.kind);
+    let asked = headline(&question.kind);
     let why = match &question.kind {
         QuestionKind::Command { justification: Some(justification), .. } => {
             format!("it says `{}`", escape::short_line(justification, 400))
         }
-        QuestionKind::Command { .. } | QuestionKind::FileChange { .. } | QuestionKind::Unknown(_) => {
-            question.reason.clone()
-        }
+        QuestionKind::Command { .. }
+        | QuestionKind::FileChange { .. }
+        | QuestionKind::Network { .. }
+        | QuestionKind::Permissions { .. }
+        | QuestionKind::UserInput { .. }
+        | QuestionKind::Tool { .. }
+        | QuestionKind::Elicitation { .. }
+        | QuestionKind::Unknown(_) => question.reason.clone(),
     };
     let message = format!("{asked}, and nobody is here to answer ({why})");
     let hint = "Start it with `--detach` and answer with `skein questions answer`; or have it never ask: \
                 `-a never` refuses such things, and `-s` chooses what is allowed without a question";
     Verdict { hint: Some(hint.to_owned()), ..Verdict::new(EXIT_UNANSWERED, "unanswered", message) }
-}
-
-/// What was asked, as the beginning of a sentence.
-pub(crate) fn asked_text(kind: &QuestionKind) -> String {
-    match kind {
-        QuestionKind::Command { command, is_escalated, .. } => {
-            let command = escape::short_line(command, 400);
-            let place = if *is_escalated { " outside the sandbox" } else { "" };
-            format!("The agent asks to run `{command}`{place}")
-        }
-        QuestionKind::FileChange { .. } | QuestionKind::Unknown(_) => words::asked(kind).to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -186,7 +180,13 @@ mod tests {
     #[test]
     fn each_way_to_end_has_its_exit_code() {
         let interrupted = |reason| ended(TurnOutcome::Interrupted { reason, actor: None });
-        let limit = |limit| ended(TurnOutcome::LimitReached { limit, message: "spent".to_owned() });
+        let limit = |limit| {
+            ended(TurnOutcome::LimitReached {
+                limit,
+                level: protocol::turn::BudgetLevel::Turn,
+                message: "spent".to_owned(),
+            })
+        };
         let looping = TurnFailure::Loop { repetitions: 5, tool: "shell".to_owned() };
         for (ending, exit, code) in [
             (ended(TurnOutcome::Completed), 0, "completed"),
@@ -246,6 +246,8 @@ mod tests {
                 cwd: PathBuf::from("/"),
                 is_escalated: true,
                 justification: None,
+                refusals: Vec::new(),
+                proposed_rule: None,
             },
             reason: "it needs the network".to_owned(),
         };

@@ -1,14 +1,20 @@
 //! Keys and news, and what they ask for.
 
-use client::ClientError;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::{any, prop_assert, proptest};
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::ids::ItemId;
-use protocol::question::GrantScope;
+use protocol::event::{EventRecord, InputQueued, TurnEnded};
+use protocol::ids::{ItemId, QueuedId};
+use protocol::model::Usage;
+use protocol::question::{Decision, GrantScope};
+use protocol::session::QueuedInput;
+use protocol::turn::{Actor, InputPart};
 use ratatui::layout::Size;
 
 use super::*;
+use crate::command::Choice;
+use crate::files::Found;
 use crate::frame::tests::{app, idle, question, session};
 use crate::screen::Screen;
 
@@ -28,8 +34,8 @@ fn write(app: &mut App, text: &str) {
     }
 }
 
-fn refusal() -> ClientError {
-    ClientError::from(ProtocolError::new(ErrorCode::Conflict, "A turn runs already"))
+fn refusal() -> CallError {
+    CallError::Client(ProtocolError::new(ErrorCode::Conflict, "A turn runs already").into())
 }
 
 #[test]
@@ -38,7 +44,7 @@ fn enter_starts_a_turn_and_steers_one_that_runs_or_is_about_to() {
     write(&mut app, "go");
     assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Start("go".to_owned()))));
     // The call was answered, and the turn's first event is still on its way.
-    app.news(News::Told(Call::Start("go".to_owned()), Ok(Vec::new())), NOW);
+    app.news(News::Told(Call::Start("go".to_owned()), Ok(Reply::Done)), NOW);
     write(&mut app, "left");
     assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("left".to_owned()))));
     let mut app = self::app(Mode::Drive, "x");
@@ -233,12 +239,137 @@ fn happen(app: &mut App, choice: u8, letter: char, now: Timestamp) {
             app.composer.insert("/help");
             None
         }
+        27 => {
+            let all = [Choice::Session, Choice::History, Choice::Theme, Choice::Permissions];
+            app.choose(all[usize::from(letter.is_ascii()) + usize::from(letter.is_alphabetic())], now);
+            None
+        }
+        28 => Some(app.open_pager()),
         _ => app.key(KeyEvent::from(KeyCode::Char('i')), now),
     };
     if let Some(Effect::Call(call)) = effect {
-        let result = if letter.is_ascii() { Ok(Vec::new()) } else { Err(refusal()) };
+        let result = match &call {
+            Call::Page(_) => Ok(Reply::Page(Box::new(session("page")))),
+            _ if letter.is_ascii() => Ok(Reply::Done),
+            _ => Err(refusal()),
+        };
         app.news(News::Told(call, result), now);
     }
+}
+
+fn chores(app: &mut App) -> Vec<Chore> {
+    std::mem::take(&mut app.chores)
+}
+
+fn happened(app: &mut App, event: Event) -> Option<Effect> {
+    let seq = app.view.seq().next();
+    let record = EventRecord { seq, at: Timestamp(0), request_id: None, event };
+    let own = app.own.unwrap();
+    app.news(News::Update(Update::Entries(vec![FeedEntry::Event(record)]), own), NOW)
+}
+
+fn turn_ended(app: &App) -> Event {
+    let turn_id = app.view.status().activity.turn().unwrap();
+    let (outcome, usage) = (TurnOutcome::Completed, Usage::default());
+    Event::TurnEnded(TurnEnded { turn_id, outcome, usage, cost: None, duration_ms: 1 })
+}
+
+#[test]
+fn a_person_who_looks_elsewhere_is_called_and_one_who_looks_is_not() {
+    for (focus, is_called) in [(Focus::Here, false), (Focus::Elsewhere, true), (Focus::Unknown, true)] {
+        let mut app = app(Mode::Drive, "x");
+        app.set_focus(focus);
+        let ended = turn_ended(&app);
+        happened(&mut app, ended);
+        let is_ring = |chore: &Chore| matches!(chore, Chore::Ring(_));
+        assert_eq!(chores(&mut app).iter().any(is_ring), is_called, "{focus:?}");
+    }
+    let mut app = app(Mode::Drive, "x");
+    app.settings.has_notifications = false;
+    let ended = turn_ended(&app);
+    happened(&mut app, ended);
+    assert_eq!(chores(&mut app), []);
+}
+
+#[test]
+fn the_daemon_hears_of_the_focus_once_and_again_after_another_connection() {
+    let mut app = app(Mode::Drive, "x");
+    assert_eq!(app.set_focus(Focus::Elsewhere), None, "it takes it for that");
+    assert_eq!(app.set_focus(Focus::Here), Some(Effect::Call(Call::Focus(true))));
+    assert_eq!(app.set_focus(Focus::Here), None);
+    let other = ClientId::generate();
+    let back = News::Update(Update::Back(DaemonChange::Restarted), other);
+    assert_eq!(app.news(back, NOW), None, "the feed is not there yet");
+    let there = News::Update(Update::Presence(Default::default()), other);
+    assert_eq!(app.news(there, NOW), Some(Effect::Call(Call::Focus(true))));
+    assert_eq!(app.set_focus(Focus::Elsewhere), Some(Effect::Call(Call::Focus(false))));
+}
+
+#[test]
+fn what_is_queued_comes_back_to_be_changed() {
+    let mut app = app(Mode::Drive, "x");
+    let id = QueuedId::generate();
+    let input = vec![InputPart::Text { text: "later".to_owned() }];
+    let actor = Actor { client_id: ClientId::generate(), name: "x".to_owned() };
+    let queued = QueuedInput { id, input, actor, queued_at: Timestamp(0) };
+    happened(&mut app, Event::InputQueued(InputQueued { queued }));
+    let Some(Effect::Call(call)) = key(&mut app, KeyCode::Up) else { panic!("no call") };
+    assert_eq!(call, Call::Unqueue(id, "later".to_owned()));
+    assert_eq!(app.composer.text(), "later");
+    app.news(News::Told(call, Err(refusal())), NOW);
+    assert!(app.composer.is_empty(), "it has begun");
+}
+
+#[test]
+fn a_command_is_completed_and_carried_out() {
+    let mut app = idle();
+    write(&mut app, "/resu");
+    assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Sessions(Some(_))))));
+    assert!(app.picker.is_some() && app.completion.is_none());
+    key(&mut app, KeyCode::Esc);
+    write(&mut app, "/mod");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert_eq!(app.composer.text(), "/model ");
+    write(&mut app, "m-2");
+    let Some(Effect::Call(Call::Change(change))) = key(&mut app, KeyCode::Enter) else { panic!("no change") };
+    assert_eq!(change.model.as_deref(), Some("m-2"));
+}
+
+#[test]
+fn a_file_is_mentioned_by_a_few_letters() {
+    let mut app = idle();
+    write(&mut app, "see @ma");
+    let number = app.files_asked;
+    assert_eq!(chores(&mut app).pop(), Some(Chore::Find { number, text: "ma".to_owned() }));
+    let found = |number| Found { number, paths: vec!["src/main.rs".to_owned()], is_complete: true };
+    app.found(found(number - 1));
+    assert!(app.completion.as_ref().unwrap().list.is_empty(), "that was another question");
+    app.found(found(number));
+    key(&mut app, KeyCode::Tab);
+    assert_eq!(app.composer.text(), "see src/main.rs ");
+    write(&mut app, "@x");
+    key(&mut app, KeyCode::Esc);
+    write(&mut app, "y");
+    assert!(app.completion.is_none(), "it was closed");
+}
+
+#[test]
+fn keys_that_were_meant_for_a_list_do_not_answer_a_question() {
+    let mut app = app(Mode::Drive, "x");
+    app.choose(Choice::History, NOW);
+    question(&mut app, NOW);
+    let later = Timestamp(NOW.0 + 5000);
+    assert_eq!(app.key(KeyEvent::from(KeyCode::Char('y')), later), None);
+    assert_eq!(app.key(KeyEvent::from(KeyCode::Esc), later), None);
+    assert_eq!(app.key(KeyEvent::from(KeyCode::Char('y')), later), None);
+    assert_eq!(app.composer.text(), "y");
+}
+
+#[test]
+fn a_paste_says_what_is_not_seen_in_it() {
+    let mut app = idle();
+    app.paste("rm \u{202e}x", NOW);
+    assert!(app.notice.as_ref().unwrap().text.contains("1 letters that are not seen"));
 }
 
 proptest! {
@@ -246,7 +377,7 @@ proptest! {
     fn no_order_of_keys_and_news_breaks_the_screen(
         happenings in proptest::collection::vec((0..30_u8, any::<char>(), 1..90_u16, 1..30_u16, 0..2000_u64), 0..60)
     ) {
-        let mut app = App::new(Mode::Drive, Theme::sixteen());
+        let mut app = App::new(Mode::Drive, Theme::sixteen(), Settings::default());
         let mut screen = Screen::new(Vec::new(), Size::new(80, 24), 3);
         let mut now = NOW;
         for (choice, letter, width, height, pause) in happenings {
@@ -257,6 +388,10 @@ proptest! {
                 screen.resize(Size::new(width, height), Some(height));
             }
             let size = screen.size();
+            if let Some(pager) = &mut app.pager {
+                let lines = pager.screen(size, &app.theme, &app.syntaxes);
+                prop_assert!(lines.len() <= usize::from(size.height));
+            }
             let frame = app.frame(size, now);
             prop_assert!(frame.viewport.len() <= usize::from(size.height));
             prop_assert!(usize::from(frame.cursor.y) < frame.viewport.len() && frame.cursor.x < size.width);

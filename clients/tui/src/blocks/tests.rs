@@ -23,6 +23,7 @@ fn command(text: &str, outcome: Option<(CommandExit, u64, &str)>) -> ItemBody {
         exit,
         duration_ms,
         output: CommandOutput { head: output.to_owned(), ..CommandOutput::default() },
+        refusals: Vec::new(),
     });
     ItemBody::Command(Command {
         call: call("shell"),
@@ -31,6 +32,8 @@ fn command(text: &str, outcome: Option<(CommandExit, u64, &str)>) -> ItemBody {
         cwd: PathBuf::from("/repo"),
         is_escalated: false,
         justification: None,
+        has_terminal: false,
+        process_id: None,
         timeout_ms: None,
         output_so_far: String::new(),
         outcome,
@@ -55,7 +58,13 @@ fn check(event: Event, wanted: &[&str]) {
     let mut view = View::new();
     let record = EventRecord { seq: view.seq().next(), at: Timestamp(0), request_id: None, event };
     view.apply(FeedEntry::Event(record));
-    let pen = Pen { theme: &Theme::plain(), width: 60, cwd: Path::new("/repo") };
+    let pen = Pen {
+        theme: &Theme::plain(),
+        width: 60,
+        detail: Detail::Folded,
+        syntaxes: &Syntaxes::Off,
+        cwd: Path::new("/repo"),
+    };
     let shown: Vec<String> = view
         .take_finished()
         .iter()
@@ -115,7 +124,7 @@ fn changed_files_are_shown_as_a_diff() {
     };
     check(
         item(ItemStatus::Completed, ItemBody::FileChange(change)),
-        &["", "± edited src/a.rs  +2 -1", "  @@ -1 +1,2 @@", "  -old", "  +new", "  +more"],
+        &["", "± edited src/a.rs  +2 -1", "    @@ -1 +1,2 @@", "  1 -old", "  1 +new", "  2 +more"],
     );
 }
 
@@ -140,7 +149,13 @@ fn an_answer_that_broke_off_says_so() {
 
 #[test]
 fn another_tool_shows_its_name_and_what_it_was_asked() {
-    let call = OtherToolCall { call: call("look\u{1b}"), output: Some("no such tool".to_owned()) };
+    let call = OtherToolCall {
+        call: call("look\u{1b}"),
+        server: None,
+        output: Some("no such tool".to_owned()),
+        content: Vec::new(),
+        structured: None,
+    };
     check(
         item(ItemStatus::Failed, ItemBody::ToolCall(call)),
         &["", "⚙ look\\e  {\"a\":1}", "  no such tool"],
@@ -178,5 +193,25 @@ fn the_end_of_a_turn_says_why_what_to_do_and_what_it_took() {
             "  `model_providers.local` names",
             "  1.5 s · 1,234 tokens in, 5 out · $0.0123",
         ],
+    );
+}
+
+#[test]
+fn a_plan_is_a_check_list_and_no_step_looks_like_another_line() {
+    use protocol::item::PlanStep;
+    let step = |text: &str, status| PlanStep { text: text.to_owned(), status };
+    let plan = Plan {
+        call: call("update_plan"),
+        explanation: None,
+        steps: vec![
+            step("look", PlanStepStatus::Completed),
+            step("mend\n┏ The agent asks", PlanStepStatus::InProgress),
+            step("test", PlanStepStatus::Pending),
+        ],
+        message: None,
+    };
+    check(
+        item(ItemStatus::Completed, ItemBody::Plan(plan)),
+        &["", "☰ the plan", "  [x] look", "  [>] mend\\n┏ The agent asks", "  [ ] test"],
     );
 }

@@ -30,6 +30,8 @@ fn command(text: &str) -> QuestionKind {
         cwd: PathBuf::from(format!("/{text}")),
         is_escalated: true,
         justification: Some(text.to_owned()),
+        refusals: Vec::new(),
+        proposed_rule: None,
     }
 }
 
@@ -167,7 +169,9 @@ fn what_is_executed_is_shown_where_it_is_not_what_was_written() {
         panic!()
     };
     let argv = vec!["rm".to_owned(), "a b".to_owned()];
-    let kind = QuestionKind::Command { command, argv, cwd, is_escalated, justification };
+    let (refusals, proposed_rule) = (Vec::new(), None);
+    let kind =
+        QuestionKind::Command { command, argv, cwd, is_escalated, justification, refusals, proposed_rule };
     let rows = rows(&mut dialog(kind, "x"), 80, 20);
     assert!(rows.contains(&"┃ executed as: \"rm\" \"a b\"".to_owned()), "{rows:#?}");
 }

@@ -18,7 +18,7 @@ use protocol::turn::{Actor, InputPart, Turn, TurnLimits};
 
 use super::*;
 use crate::link::News;
-use crate::theme::Theme;
+use crate::settings::Settings;
 
 const NOW: Timestamp = Timestamp(12_000);
 
@@ -61,6 +61,8 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
                 network: NetworkAccess::Off,
                 approval: ApprovalPolicy::OnRequest,
                 is_tmp_writable: true,
+                permissions: None,
+                budget: protocol::turn::Budget::default(),
                 limits: TurnLimits::default(),
                 price: None,
                 is_ephemeral: false,
@@ -89,7 +91,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
 }
 
 pub(crate) fn app(mode: Mode, text: &str) -> App {
-    let mut app = App::new(mode, Theme::plain());
+    let mut app = App::new(mode, Theme::plain(), Settings::default());
     let update = Update::Snapshot(Box::new(session(text)));
     app.news(News::Update(update, ClientId::generate()), NOW);
     app
@@ -97,7 +99,7 @@ pub(crate) fn app(mode: Mode, text: &str) -> App {
 
 /// With nothing going on.
 pub(crate) fn idle() -> App {
-    let mut app = App::new(Mode::Drive, Theme::plain());
+    let mut app = App::new(Mode::Drive, Theme::plain(), Settings::default());
     let mut snapshot = session("x");
     snapshot.turns.clear();
     snapshot.summary.status = SessionStatus::Idle;
@@ -116,7 +118,7 @@ pub(crate) fn question(app: &mut App, now: Timestamp) -> QuestionId {
         reason: "you want to see it".to_owned(),
     };
     let id = question.id;
-    let event = Event::QuestionAsked(QuestionAsked { question });
+    let event = Event::QuestionAsked(QuestionAsked { question, has_begun: false });
     let seq = app.view.seq().next();
     let record = EventRecord { seq, at: Timestamp(0), request_id: None, event };
     let update = Update::Entries(vec![FeedEntry::Event(record)]);
@@ -175,7 +177,7 @@ fn a_question_stands_above_the_composer() {
 
 #[test]
 fn the_danger_of_no_sandbox_is_seen() {
-    let mut app = App::new(Mode::Drive, Theme::sixteen());
+    let mut app = App::new(Mode::Drive, Theme::sixteen(), Settings::default());
     let mut snapshot = session("x");
     snapshot.summary.settings.sandbox = SandboxMode::DangerFullAccess;
     app.news(News::Update(Update::Snapshot(Box::new(snapshot)), ClientId::generate()), NOW);

@@ -48,6 +48,8 @@ fn settings(model: &str) -> SessionSettings {
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
         is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
@@ -165,6 +167,7 @@ impl Daemon {
                 exit: CommandExit::Code { code: 0 },
                 duration_ms: 1,
                 output: CommandOutput::default(),
+                refusals: Vec::new(),
             });
         }
         let item = item.clone();
@@ -184,7 +187,7 @@ impl Daemon {
         };
         self.session.summary.status = SessionStatus::Waiting { turn_id: question.turn_id };
         self.session.questions.push(question.clone());
-        self.emit(Event::QuestionAsked(QuestionAsked { question }));
+        self.emit(Event::QuestionAsked(QuestionAsked { question, has_begun: false }));
     }
 
     fn answer(&mut self) {
@@ -280,6 +283,8 @@ fn command() -> ItemBody {
         cwd: PathBuf::from("/"),
         is_escalated: false,
         justification: None,
+        has_terminal: false,
+        process_id: None,
         timeout_ms: None,
         output_so_far: String::new(),
         outcome: None,

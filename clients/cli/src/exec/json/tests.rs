@@ -62,6 +62,8 @@ fn command(outcome: Option<CommandOutcome>, message: Option<&str>) -> ItemBody {
         cwd: PathBuf::from("/repo"),
         is_escalated: false,
         justification: None,
+        has_terminal: false,
+        process_id: None,
         timeout_ms: None,
         output_so_far: String::new(),
         outcome,
@@ -78,7 +80,7 @@ fn outcome(exit: CommandExit, head: &str, tail: &str, omitted_bytes: u64) -> Opt
         total_bytes,
         blob: None,
     };
-    Some(CommandOutcome { exit, duration_ms: 5, output })
+    Some(CommandOutcome { exit, duration_ms: 5, output, refusals: Vec::new() })
 }
 
 #[test]
@@ -209,7 +211,10 @@ fn a_call_of_another_tool_has_the_shape_of_mcp() {
     let body = |output: Option<&str>| {
         ItemBody::ToolCall(OtherToolCall {
             call: call("look", CallInput::Json("{\"a\":1}".to_owned())),
+            server: None,
             output: output.map(str::to_owned),
+            content: Vec::new(),
+            structured: None,
         })
     };
     let mut recorder = Recorder::new();

@@ -1,0 +1,117 @@
+//! What a question says, line by line, for a terminal; nothing in it can imitate Skein's own words. Knows nothing of
+//! how it is answered.
+
+use protocol::item::{Refusal, RefusedOperation};
+use protocol::profile::Access;
+use protocol::question::{Prompt, QuestionKind};
+use view::escape;
+use view::words;
+
+use crate::exec::human::folded;
+
+/// Lines of a patch that are shown.
+const PATCH_LINES: usize = 60;
+/// Characters of a model's or a server's text.
+const TEXT: usize = 600;
+
+/// What was asked, as the beginning of a sentence.
+pub(crate) fn headline(kind: &QuestionKind) -> String {
+    match kind {
+        QuestionKind::Command { command, is_escalated, .. } => {
+            let command = escape::short_line(command, 400);
+            let place = if *is_escalated { " outside the sandbox" } else { "" };
+            format!("The agent asks to run `{command}`{place}")
+        }
+        QuestionKind::Network { host, port, .. } => {
+            format!("A command wants to reach `{}`", escape::short_line(&format!("{host}:{port}"), 400))
+        }
+        QuestionKind::Tool { server, tool, .. } => {
+            let tool = escape::short_line(tool, 80);
+            match server {
+                Some(server) => {
+                    format!("The agent asks to call `{tool}` of `{}`", escape::short_line(server, 80))
+                }
+                None => format!("The agent asks to call `{tool}`"),
+            }
+        }
+        QuestionKind::Elicitation { server, .. } => {
+            format!("The MCP server `{}` asks you something", escape::short_line(server, 80))
+        }
+        QuestionKind::FileChange { .. }
+        | QuestionKind::Permissions { .. }
+        | QuestionKind::UserInput { .. }
+        | QuestionKind::Unknown(_) => words::asked(kind).to_owned(),
+    }
+}
+
+/// All that a person needs to decide, below the headline.
+pub(crate) fn details(kind: &QuestionKind) -> Vec<String> {
+    let mut lines = Vec::new();
+    let says = |text: &Option<String>| {
+        text.as_ref().map(|text| format!("it says: {}", escape::short_line(text, TEXT)))
+    };
+    match kind {
+        QuestionKind::Command { cwd, justification, refusals, proposed_rule, .. } => {
+            lines.push(format!("in {}", escape::line(&cwd.to_string_lossy())));
+            lines.extend(says(justification));
+            lines.extend(refusals.iter().map(refused));
+            if let Some(rule) = proposed_rule {
+                lines.push(format!("`always` writes the rule: {}", escape::short_line(rule, TEXT)));
+            }
+        }
+        QuestionKind::FileChange { patch } => lines.extend(folded(patch, PATCH_LINES)),
+        QuestionKind::Permissions { paths, hosts, justification } => {
+            lines.extend(paths.iter().map(|rule| {
+                let verb = match rule.access {
+                    Access::Write => "write",
+                    Access::Read => "read",
+                    Access::Hidden => "hide",
+                };
+                format!("{verb} {}", escape::line(&rule.path.to_string_lossy()))
+            }));
+            lines.extend(hosts.iter().map(|host| format!("reach {}", escape::short_line(host, 400))));
+            lines.extend(says(justification));
+        }
+        QuestionKind::UserInput { prompts } => lines.extend(prompts.iter().flat_map(prompt)),
+        QuestionKind::Tool { arguments, .. } => {
+            lines.push(format!("with {}", escape::short_line(arguments, TEXT)));
+        }
+        QuestionKind::Elicitation { message, schema, .. } => {
+            lines.push(escape::short_line(message, TEXT));
+            let fields = schema.get("properties").and_then(serde_json::Value::as_object);
+            let names = fields.into_iter().flat_map(serde_json::Map::keys);
+            lines.extend(names.map(|name| format!("field {}", escape::short_line(name, 80))));
+        }
+        QuestionKind::Network { .. } | QuestionKind::Unknown(_) => {}
+    }
+    lines
+}
+
+fn prompt(prompt: &Prompt) -> Vec<String> {
+    let mut lines = vec![escape::short_line(&prompt.text, TEXT)];
+    for (number, option) in (1..).zip(&prompt.options) {
+        let label = escape::short_line(&option.label, 80);
+        let description = escape::short_line(&option.description, TEXT);
+        lines.push(if description.is_empty() {
+            format!("  {number}. {label}")
+        } else {
+            format!("  {number}. {label} — {description}")
+        });
+    }
+    lines
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let verb = match &refusal.operation {
+        RefusedOperation::Read => "read",
+        RefusedOperation::Write => "write",
+        RefusedOperation::Connect => "connect to",
+        RefusedOperation::Execute => "execute",
+        RefusedOperation::Unknown(operation) => operation,
+    };
+    format!(
+        "the sandbox stopped it: {} {}",
+        escape::short_line(verb, 40),
+        escape::short_line(&refusal.target, 400)
+    )
+}

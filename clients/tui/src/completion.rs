@@ -1,0 +1,95 @@
+//! What completes the word that is being written: a command after `/`, a file after `@`. Knows nothing of keys.
+
+use crate::command::{COMMANDS, Entry};
+use crate::composer::Composer;
+use crate::list::{List, Row};
+
+/// What can complete a word.
+#[derive(Clone, Debug)]
+pub(crate) struct Completion {
+    /// Where the word begins.
+    pub(crate) from: usize,
+    pub(crate) list: List,
+    pub(crate) kind: Kind,
+}
+
+/// What it is completed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// These commands.
+    Commands(Vec<Entry>),
+    /// Files, as the answer to a question.
+    Files { number: u64, is_complete: bool },
+}
+
+/// What a word asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wanted<'a> {
+    Nothing,
+    Commands(&'a str),
+    Files(&'a str),
+}
+
+/// What the word at the cursor asks for, and where it begins.
+pub(crate) fn wanted(composer: &Composer) -> (usize, Wanted<'_>) {
+    let (from, word) = composer.word();
+    let wanted = match (word.strip_prefix('/'), word.strip_prefix('@')) {
+        (Some(name), _) if from == 0 && composer.is_at_end() && !name.contains('/') => Wanted::Commands(name),
+        (_, Some(path)) => Wanted::Files(path),
+        _ => Wanted::Nothing,
+    };
+    (from, wanted)
+}
+
+/// The commands that begin so, then those that hold the letters; absent if there is none.
+pub(crate) fn commands(from: usize, name: &str) -> Option<Completion> {
+    let begins = COMMANDS.into_iter().filter(|entry| entry.name.starts_with(name));
+    let holds =
+        COMMANDS.into_iter().filter(|entry| !entry.name.starts_with(name) && entry.name.contains(name));
+    let entries: Vec<Entry> = begins.chain(holds).collect();
+    let row =
+        |entry: &Entry| Row::new(format!("/{} {}", entry.name, entry.argument).trim_end(), entry.meaning);
+    let list = List::new(entries.iter().map(row).collect());
+    (!entries.is_empty()).then_some(Completion { from, list, kind: Kind::Commands(entries) })
+}
+
+/// The text of a path in an input: one with blanks is quoted.
+pub(crate) fn mention(path: &str) -> String {
+    if path.contains(char::is_whitespace) { format!("\"{path}\" ") } else { format!("{path} ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Composer {
+        let mut composer = Composer::default();
+        composer.insert(text);
+        composer
+    }
+
+    #[test]
+    fn words_ask_for_commands_or_files() {
+        assert_eq!(wanted(&of("/mo")), (0, Wanted::Commands("mo")));
+        assert_eq!(wanted(&of("/")), (0, Wanted::Commands("")));
+        assert_eq!(wanted(&of("see @src/m")), (4, Wanted::Files("src/m")));
+        for text in ["", "mo", "see /mo", "/usr/bin", "a@b", "@a b", "/model x"] {
+            assert_eq!(wanted(&of(text)).1, Wanted::Nothing, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_commands_that_begin_so_come_first() {
+        let Some(Completion { kind: Kind::Commands(entries), .. }) = commands(0, "re") else {
+            panic!("none")
+        };
+        assert_eq!(entries[0].name, "resume");
+        assert!(commands(0, "xyz").is_none());
+    }
+
+    #[test]
+    fn a_path_with_blanks_stays_one() {
+        assert_eq!(mention("a b.rs"), "\"a b.rs\" ");
+        assert_eq!(mention("a.rs"), "a.rs ");
+    }
+}

@@ -1,0 +1,372 @@
+//! What keys and pastes do: to the text that is being written, or to what lies over it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::ids::{QueuedId, Timestamp};
+use protocol::question::Decision;
+use protocol::turn::InputPart;
+use view::escape;
+
+use crate::app::{App, Chore, Effect, Tone};
+use crate::command;
+use crate::completion::{self, Completion, Kind, Wanted};
+use crate::composer::Motion;
+use crate::dialog::{Dialog, Verdict};
+use crate::files::Found;
+use crate::keymap::Action;
+use crate::link::Call;
+use crate::list::{List, Row};
+use crate::pager::Turned;
+use crate::picker::Picked;
+use crate::run::{Mode, SessionChoice};
+
+/// Within which time Ctrl+C must come again to leave.
+const TWICE_MS: u64 = 2000;
+
+impl App {
+    /// Text was pasted.
+    pub(crate) fn paste(&mut self, text: &str, now: Timestamp) {
+        if self.mode == Mode::Watch || self.pager.is_some() || self.picker.is_some() {
+            return;
+        }
+        self.last_key = now;
+        if let Some(dialog) = self.dialog.as_mut().filter(|dialog| dialog.reply.is_none())
+            && dialog.listens(now)
+            && dialog.paste(text)
+        {
+            return;
+        }
+        let unseen = escape::unseen(text);
+        if unseen > 0 {
+            let text = format!("Pasted text holds {unseen} letters that are not seen, or act on a terminal");
+            self.notify(Tone::Bad, text, now);
+        }
+        self.writing().paste(text);
+        self.complete();
+    }
+
+    /// A key was pressed.
+    pub(crate) fn key(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
+        if let Some(pager) = &mut self.pager {
+            return match pager.key(key) {
+                Turned::Nothing => None,
+                Turned::Close => {
+                    self.pager = None;
+                    self.put_off_dialog(now);
+                    None
+                }
+                Turned::Older(skip) => Some(Effect::Call(Call::Page(skip))),
+            };
+        }
+        let action = self.settings.keymap.action(key);
+        if self.mode == Mode::Watch {
+            return match (action, key.code) {
+                (Some(Action::Transcript), _) => Some(self.open_pager()),
+                (Some(Action::Suspend), _) => Some(Effect::Suspend),
+                (Some(Action::Redraw), _) => Some(Effect::Redraw),
+                (Some(Action::Cancel | Action::DeleteOrLeave | Action::Stop), _)
+                | (None, KeyCode::Char('q')) => Some(Effect::Leave),
+                _ => None,
+            };
+        }
+        if self.picker.is_some() {
+            return self.pick(key, now);
+        }
+        match action {
+            Some(Action::Cancel) => return self.interrupt_or_leave(now),
+            Some(Action::DeleteOrLeave) if self.writing().is_empty() => return Some(Effect::Leave),
+            Some(Action::Suspend) => return Some(Effect::Suspend),
+            Some(Action::Redraw) => return Some(Effect::Redraw),
+            Some(Action::Transcript) => return Some(self.open_pager()),
+            Some(_) | None => {}
+        }
+        if let Some(dialog) = &mut self.dialog
+            && dialog.reply.is_none()
+        {
+            if dialog.listens(now) {
+                let id = dialog.id();
+                return match dialog.key(key) {
+                    Verdict::Nothing => None,
+                    Verdict::Decide(decision) => {
+                        dialog.is_answered = true;
+                        Some(Effect::Call(Call::Answer(id, decision)))
+                    }
+                };
+            }
+            dialog.put_off(now);
+        }
+        self.last_key = now;
+        if self.completion.is_some()
+            && let Some(effect) = self.complete_by(key, now)
+        {
+            return effect;
+        }
+        let effect = self.write(action, key, now);
+        self.complete();
+        effect
+    }
+
+    /// What the editor made of the text.
+    pub(crate) fn edited(&mut self, text: &str) {
+        self.writing().set_text(text.trim_end());
+    }
+
+    /// Files were found.
+    pub(crate) fn found(&mut self, found: Found) {
+        let asked = self.files_asked;
+        if let Some(completion) = &mut self.completion
+            && let Kind::Files { number, is_complete } = &mut completion.kind
+            && found.number == asked
+        {
+            (*number, *is_complete) = (found.number, found.is_complete);
+            completion.list = List::new(found.paths.into_iter().map(|path| Row::new(path, "")).collect());
+        }
+    }
+
+    pub(crate) fn open_pager(&mut self) -> Effect {
+        self.pager = Some(crate::pager::Pager::new());
+        Effect::Call(Call::Page(0))
+    }
+
+    /// Keys that were meant for what lay over a question are not meant for it.
+    fn put_off_dialog(&mut self, now: Timestamp) {
+        if let Some(dialog) = &mut self.dialog {
+            dialog.put_off(now);
+        }
+    }
+
+    fn pick(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
+        let picked = self.picker.as_mut()?.key(key);
+        match picked {
+            Picked::Nothing => return None,
+            Picked::List(scope) => return Some(self.list(scope)),
+            Picked::Close | Picked::Change(_) | Picked::Theme(_) | Picked::Text(_) | Picked::Session(_) => {}
+        }
+        self.picker = None;
+        self.put_off_dialog(now);
+        match picked {
+            Picked::Change(overrides) => Some(Effect::Call(Call::Change(overrides))),
+            Picked::Session(session) if Some(session) != self.view.status().session => {
+                Some(Effect::Switch(SessionChoice::Existing(session)))
+            }
+            Picked::Theme(theme) => {
+                self.set_theme(theme);
+                None
+            }
+            Picked::Text(text) => {
+                self.composer.set_text(&text);
+                None
+            }
+            Picked::Nothing | Picked::Close | Picked::List(_) | Picked::Session(_) => None,
+        }
+    }
+
+    /// Shows what can complete the word at the cursor.
+    fn complete(&mut self) {
+        let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
+        let (from, wanted) = completion::wanted(&self.composer);
+        if is_replying || wanted == Wanted::Nothing {
+            (self.completion, self.closed_completion) = (None, None);
+            return;
+        }
+        if self.closed_completion == Some(from) {
+            return;
+        }
+        match wanted {
+            Wanted::Nothing => {}
+            Wanted::Commands(name) => self.completion = completion::commands(from, name),
+            Wanted::Files(path) => {
+                self.files_asked += 1;
+                self.chores.push(Chore::Find { number: self.files_asked, text: path.to_owned() });
+                let is_open = self
+                    .completion
+                    .as_ref()
+                    .is_some_and(|open| open.from == from && matches!(open.kind, Kind::Files { .. }));
+                if !is_open {
+                    let kind = Kind::Files { number: self.files_asked, is_complete: false };
+                    self.completion = Some(Completion { from, list: List::default(), kind });
+                }
+            }
+        }
+    }
+
+    /// A key while something completes the word; absent if it is not meant for that.
+    fn complete_by(&mut self, key: KeyEvent, now: Timestamp) -> Option<Option<Effect>> {
+        let completion = self.completion.as_mut()?;
+        let is_plain = key.modifiers.is_empty();
+        match key.code {
+            KeyCode::Esc if is_plain => {
+                self.closed_completion = Some(completion.from);
+                self.completion = None;
+                Some(None)
+            }
+            KeyCode::Up if is_plain && !completion.list.is_empty() => {
+                completion.list.go(-1);
+                Some(None)
+            }
+            KeyCode::Down if is_plain && !completion.list.is_empty() => {
+                completion.list.go(1);
+                Some(None)
+            }
+            KeyCode::Enter | KeyCode::Tab if is_plain => {
+                let (from, chosen) = (completion.from, completion.list.chosen());
+                let (text, is_whole) = match (&completion.kind, chosen) {
+                    (Kind::Commands(entries), Some(chosen)) => {
+                        let entry = entries.get(chosen)?;
+                        (
+                            format!("/{} ", entry.name),
+                            entry.argument.is_empty() || entry.argument.starts_with('['),
+                        )
+                    }
+                    (Kind::Files { .. }, Some(_)) => {
+                        (completion::mention(&completion.list.chosen_row()?.label), false)
+                    }
+                    (Kind::Commands(_) | Kind::Files { .. }, None) => return None,
+                };
+                self.composer.replace_from(from, &text);
+                self.completion = None;
+                self.complete();
+                // A command that needs nothing more is carried out.
+                Some(if is_whole && key.code == KeyCode::Enter { self.enter(now) } else { None })
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn interrupt_or_leave(&mut self, now: Timestamp) -> Option<Effect> {
+        if let Some(Dialog { reply: reply @ Some(_), .. }) = &mut self.dialog {
+            *reply = None;
+            return None;
+        }
+        if let Some(effect) = self.interrupt() {
+            return Some(effect);
+        }
+        if !self.composer.is_empty() {
+            self.composer.clear();
+            self.complete();
+            return None;
+        }
+        if now < self.leaves_until {
+            return Some(Effect::Leave);
+        }
+        self.leaves_until = Timestamp(now.0 + TWICE_MS);
+        let text = if self.is_busy() { "once more leaves; the turn goes on" } else { "once more leaves" };
+        self.notify(Tone::Calm, format!("Ctrl+C {text}"), now);
+        None
+    }
+
+    /// A key for the text that is being written.
+    fn write(&mut self, action: Option<Action>, key: KeyEvent, now: Timestamp) -> Option<Effect> {
+        let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
+        let writing = match &mut self.dialog {
+            Some(Dialog { reply: Some(reply), .. }) => reply,
+            Some(_) | None => &mut self.composer,
+        };
+        let Some(action) = action else {
+            if let KeyCode::Char(letter) = key.code
+                && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+            {
+                writing.insert(letter.encode_utf8(&mut [0; 4]));
+            }
+            return None;
+        };
+        match action {
+            Action::Send => return self.enter(now),
+            Action::Queue => return self.enqueue(now),
+            Action::Stop => return self.escape(),
+            Action::BreakLine => writing.insert("\n"),
+            Action::Left => writing.go(Motion::Left),
+            Action::Right => writing.go(Motion::Right),
+            Action::WordLeft => writing.go(Motion::WordLeft),
+            Action::WordRight => writing.go(Motion::WordRight),
+            Action::LineStart => writing.go(Motion::LineStart),
+            Action::LineEnd => writing.go(Motion::LineEnd),
+            Action::Up if !is_replying && writing.is_empty() => return self.up(),
+            Action::Up => writing.up(),
+            Action::Down => writing.down(),
+            Action::Backspace => writing.backspace(),
+            Action::Delete | Action::DeleteOrLeave => writing.delete(),
+            Action::RemoveWord => writing.remove_to(Motion::WordLeft),
+            Action::RemoveToStart => writing.remove_to(Motion::LineStart),
+            Action::RemoveToEnd => writing.remove_to(Motion::LineEnd),
+            Action::PutRemoved => writing.put_removed(),
+            Action::Undo => writing.undo(),
+            Action::Redo => writing.redo(),
+            Action::Editor => return Some(Effect::Edit),
+            Action::SearchHistory => self.choose(command::Choice::History, now),
+            Action::Sessions => return self.choose_session(now),
+            Action::Cancel | Action::Transcript | Action::Suspend | Action::Redraw => {}
+        }
+        None
+    }
+
+    /// With nothing written: what was queued last comes back to be changed; else what was sent before.
+    fn up(&mut self) -> Option<Effect> {
+        let queued = self.view.status().queue.last().map(|queued| (queued.id, words_of(&queued.input)));
+        match queued {
+            Some((id, Some(text))) => Some(self.unqueue(id, text)),
+            Some((_, None)) | None => {
+                self.composer.up();
+                None
+            }
+        }
+    }
+
+    fn unqueue(&mut self, id: QueuedId, text: String) -> Effect {
+        self.composer.set_text(&text);
+        Effect::Call(Call::Unqueue(id, text))
+    }
+
+    pub(crate) fn enter(&mut self, now: Timestamp) -> Option<Effect> {
+        if let Some(dialog) = &mut self.dialog
+            && let Some(reply) = dialog.reply.take()
+        {
+            let message = Some(reply.text()).filter(|text| !text.trim().is_empty());
+            dialog.is_answered = true;
+            return Some(Effect::Call(Call::Answer(dialog.id(), Decision::Deny { message })));
+        }
+        if self.composer.text().trim().is_empty() {
+            return None;
+        }
+        let text = self.composer.send();
+        self.completion = None;
+        match command::parse(&text) {
+            None => Some(self.say(text)),
+            Some(command) => self.obey(command, &text, now),
+        }
+    }
+
+    fn enqueue(&mut self, now: Timestamp) -> Option<Effect> {
+        let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
+        if is_replying || self.composer.text().trim().is_empty() {
+            return None;
+        }
+        if !self.is_busy() {
+            self.notify(Tone::Calm, "nothing runs: Enter sends", now);
+            return None;
+        }
+        let text = self.composer.send();
+        self.chores.push(Chore::Remember(text.clone()));
+        Some(Effect::Call(Call::Enqueue(text)))
+    }
+
+    fn escape(&mut self) -> Option<Effect> {
+        if let Some(Dialog { reply: reply @ Some(_), .. }) = &mut self.dialog {
+            *reply = None;
+            return None;
+        }
+        self.notice = None;
+        self.interrupt()
+    }
+}
+
+/// What an input says, if it is text and nothing else.
+fn words_of(input: &[InputPart]) -> Option<String> {
+    let parts: Option<Vec<&str>> = input
+        .iter()
+        .map(|part| match part {
+            InputPart::Text { text } => Some(text.as_str()),
+            InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+        })
+        .collect();
+    parts.map(|parts| parts.join("\n"))
+}
