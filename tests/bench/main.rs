@@ -10,10 +10,12 @@ mod fanout;
 mod log;
 mod measure;
 mod probe;
+mod rungs;
 mod shell;
 mod stage;
 mod store;
 mod table;
+mod tools;
 mod turn;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ const PARTS: &[(&str, Part)] = &[
     ("cold", turn::cold),
     ("deltas", turn::deltas),
     ("shell", shell::overhead),
+    ("rungs", rungs::cost_of_true),
     ("latency", daemon::latency),
     ("memory", daemon::memory),
     ("attach", daemon::attach),
@@ -44,6 +47,9 @@ const PARTS: &[(&str, Part)] = &[
     ("appends", store::appends),
     ("restart", store::restart),
     ("replay", store::replay),
+    ("searches", self::tools::searches),
+    ("patch", self::tools::patch),
+    ("definitions", self::tools::definitions),
 ];
 
 fn main() -> ExitCode {

@@ -75,7 +75,7 @@ pub(crate) fn cost(invocation: Invocation, what: &str) -> Result<(Cost, Output),
 }
 
 /// Processor time of all children that have ended.
-fn children() -> Result<Duration, Failure> {
+pub(crate) fn children() -> Result<Duration, Failure> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::of)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Duration::from_micros(micros.unsigned_abs()))

@@ -9,7 +9,7 @@ use policy::profile::{Surroundings, resolve};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, Profile, SandboxMode};
 use protocol::session::{AfterCrash, SessionSettings};
 use protocol::turn::TurnLimits;
-use sandbox::{CommandRequest, Launcher, Limits, Output, Stdin};
+use sandbox::{CommandRequest, Interception, Launcher, Output, Proxy, Stdin};
 use serde_json::json;
 use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
@@ -101,7 +101,8 @@ impl Backend {
             profile: profile(env, mode),
             stdin: Stdin::Null,
             output: Output::Piped,
-            limits: Limits::default(),
+            proxy: Proxy::None,
+            interception: Interception::Off,
         };
         Ok(Self { launcher, runtime, request })
     }
@@ -132,6 +133,8 @@ fn profile(env: &TestEnv, mode: SandboxMode) -> Profile {
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
         is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
         limits: TurnLimits::default(),
         price: None,
         is_ephemeral: false,
@@ -143,6 +146,7 @@ fn profile(env: &TestEnv, mode: SandboxMode) -> Profile {
         git_directories: Vec::new(),
         temporary: vec!["/tmp".into(), env.temporary()],
         own_folders: vec![home.clone(), home.join("state"), home.join("run")],
+        ..Surroundings::default()
     };
     resolve(&settings, &surroundings)
 }

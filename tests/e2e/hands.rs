@@ -97,7 +97,7 @@ async fn a_viewer_sees_all_and_may_do_nothing() {
     watching.until(SOON, |seen| seen.snapshot.is_some()).await.unwrap();
     let before = driver.read(session).await.unwrap();
     let rpc = viewer.rpc();
-    let reference = SessionRef { session_id: session };
+    let reference = SessionRef { session_id: session, request_id: None };
     let update = SessionUpdateParams {
         session_id: session,
         title: Some("mine".to_owned()),
@@ -148,7 +148,7 @@ async fn one_client_can_be_the_only_driver_until_it_leaves() {
     up(&env);
     let (one, other) = (client(&env, "one").await, client(&env, "other").await);
     let session = one.create(&env).await.unwrap();
-    let reference = || SessionRef { session_id: session };
+    let reference = || SessionRef { session_id: session, request_id: None };
     let error = refusal(one.rpc().take_over(reference()).await);
     assert_eq!(error.code, ErrorCode::Conflict, "it does not follow: {error:?}");
     let followed = one.follow(session).await.unwrap();

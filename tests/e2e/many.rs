@@ -273,7 +273,8 @@ async fn a_frozen_client_costs_little_and_catches_up_heavy() {
     const MOST: u64 = 32 << 20;
     let (_model, env) = scene([
         Reply::text("Hello."),
-        Answer::new().text("some word ".repeat(DELTAS)).in_pieces(DELTAS).into(),
+        // A minute of them.
+        Answer::new().text("some word ".repeat(DELTAS)).in_pieces(DELTAS).pace(Duration::from_millis(1)).into(),
         Reply::text("THE END"),
     ]);
     up(&env);
@@ -290,7 +291,7 @@ async fn a_frozen_client_costs_little_and_catches_up_heavy() {
     client.start(session, "a lot").await.unwrap();
     let mut count = 0;
     follower
-        .until(SOON * 2, |seen| {
+        .until(SOON * 4, |seen| {
             count += 1;
             if count % 100 == 0 {
                 most = most.max(resident(pid));

@@ -236,3 +236,27 @@ fn the_weaker_rung_holds_what_it_says() {
     expect_none_left(&env, "sleep 661");
     model.verify().unwrap();
 }
+
+#[test]
+fn the_rung_of_bwrap_holds_the_same() {
+    if !std::path::Path::new("/usr/bin/bwrap").exists() {
+        return skein_tests::skip::skipped("bwrap is not installed").unwrap();
+    }
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let text = format!(
+        "touch inside; touch {}; touch .git/planted; mkdir .skein/x; setsid sleep 671 & echo end",
+        canary.display()
+    );
+    let (model, env) = scene([script(&text), Reply::text("Done.")]);
+    env.append_settings("[sandbox]\nbackend = \"bwrap\"").unwrap();
+    let doctor = env.run(["doctor"]).unwrap().stdout;
+    assert!(doctor.contains("bubblewrap"), "{doctor}");
+    let lines = good_turn(&env, &["go"]);
+    let output = lines.only("command_execution")["aggregated_output"].as_str().unwrap().to_owned();
+    assert!(env.repository().join("inside").exists() && !canary.exists(), "{output}");
+    assert!(!env.repository().join(".git/planted").exists(), "{output}");
+    assert!(!env.repository().join(".skein").exists() && output.contains("end"), "{output}");
+    expect_none_left(&env, "sleep 671");
+    model.verify().unwrap();
+}

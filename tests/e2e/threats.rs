@@ -364,7 +364,7 @@ fn what_was_allowed_for_good_can_be_read_and_taken_back() {
     assert_eq!(answered.code(), Some(0), "{answered:?}");
     let follower = env.spawn(["attach", &session]).unwrap();
     follower.wait_for_stdout("Done.", SOON).unwrap();
-    let rules = env.skein_home().join("rules").join("always.toml");
+    let rules = env.skein_home().join("rules").join("default.rules");
     assert!(fs::read_to_string(&rules).unwrap().contains("\"touch\", \"made\""));
     good_turn(&env, &["-a", "untrusted", "again"]);
     fs::remove_file(rules).unwrap();

@@ -5,10 +5,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jsonrpsee::server::{Extensions, RpcModule, Server, serve_with_graceful_shutdown, stop_channel};
+use jsonrpsee::types::{ErrorObjectOwned, Params};
+use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::Event;
 use protocol::ids::SessionId;
+use protocol::initialize::InitializeParams;
 use protocol::item::{CommandExit, ItemBody, ItemStatus};
 use protocol::turn::TurnOutcome;
+use protocol::version::{ProtocolVersion, VersionRange};
+use rustix::fs::{Mode, chmod};
 use serde_json::Value;
 use skein_tests::environment::executable::skein_exe;
 use skein_tests::environment::process::Invocation;
@@ -20,8 +26,13 @@ use skein_tests::scripted_model::server::Options;
 use skein_tests::skip::skipped;
 use skein_tests::{ScriptedModel, TestEnv};
 use tempfile::TempDir;
+use tokio::net::UnixListener;
 
 use crate::scene::{Lines, SOON, client, good_turn, scene, script, socket, up, wait_for_file};
+
+/// The version as it stands in the executable, and one as long that takes its place.
+const VERSION: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
+const NEXT_VERSION: &[u8] = b"0.9.9";
 
 /// An executable that can be replaced.
 struct Installed {
@@ -39,14 +50,19 @@ impl Installed {
         self.folder.path().join("skein")
     }
 
-    /// Puts another build in its place, at once, as installers do.
+    /// Puts a build of the next version in its place, at once, as installers do.
     fn upgrade(&self) {
         let next = self.folder.path().join("next");
         fs::copy(self.path(), &next).unwrap();
-        // Bytes after its end change nothing but which build it is.
-        let mut bytes = fs::OpenOptions::new().append(true).open(&next).unwrap();
-        std::io::Write::write_all(&mut bytes, b"another build").unwrap();
-        drop(bytes);
+        let mut bytes = fs::read(&next).unwrap();
+        let places: Vec<_> = bytes.windows(VERSION.len()).enumerate().filter(|(_, text)| *text == VERSION).collect();
+        let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
+        for place in places {
+            bytes[place..place + VERSION.len()].copy_from_slice(NEXT_VERSION);
+        }
+        fs::write(&next, bytes).unwrap();
+        let told = Invocation::new(&next, ["--version"], "/").run().unwrap();
+        assert_eq!(told.stdout.as_bytes(), [b"skein ", NEXT_VERSION, b"\n"].concat());
         fs::rename(next, self.path()).unwrap();
     }
 }
@@ -146,6 +162,8 @@ async fn a_client_of_a_new_build_brings_the_new_daemon_and_running_turns_go_on()
     assert_eq!(told.count(), 1, "one line says so: {ps:?}");
     let new = status(&env);
     assert_ne!(new["build"], old["build"]);
+    assert_ne!(new["version"], old["version"]);
+    assert_eq!(new["version"].as_str().unwrap().as_bytes(), NEXT_VERSION);
     assert_eq!(new["build"], new["installedBuild"], "{new}");
     assert_ne!(env.daemon_pid().unwrap(), pid);
     let mut slept: Vec<_> = env.read_file("slept").unwrap().lines().map(str::to_owned).collect();
@@ -221,6 +239,50 @@ fn a_stop_is_no_hand_over() {
     assert_eq!(lines.last()["type"], "turn.failed", "{:?}", lines.0);
     assert_eq!(model.requests().len(), 1, "it does not go on by itself");
     good_turn(&env, &["resume", lines.session(), "and now?"]);
+}
+
+/// A daemon that speaks other versions of the protocol than this build, and refuses it as daemons do.
+fn strange_daemon(env: &TestEnv, range: VersionRange) -> tokio::task::JoinHandle<()> {
+    let socket = socket(env);
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    chmod(socket.parent().unwrap(), Mode::RWXU).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    chmod(&socket, Mode::RUSR | Mode::WUSR).unwrap();
+    let mut methods = RpcModule::new(());
+    let refuse = move |params: Params<'_>, _: &(), _: &Extensions| {
+        let theirs = params.one::<InitializeParams>().unwrap().protocol;
+        let daemon_build = "of another time".to_owned();
+        let detail = ErrorDetail::VersionMismatch { client: theirs, daemon: range, daemon_build };
+        let error = ProtocolError::new(ErrorCode::InvalidRequest, "No version fits").with_detail(detail);
+        Err::<(), _>(ErrorObjectOwned::from(error))
+    };
+    methods.register_method("initialize", refuse).unwrap();
+    tokio::spawn(async move {
+        let (stop, _server) = stop_channel();
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = Server::builder().to_service_builder().build(methods.clone(), stop.clone());
+            tokio::spawn(serve_with_graceful_shutdown(stream, service, stop.clone().shutdown()));
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_of_another_protocol_is_named_and_can_be_replaced() {
+    for (versions, word) in [(7..=9, "newer"), (0..=0, "older")] {
+        let env = TestEnv::with_base_url("http://127.0.0.1:1/v1").unwrap();
+        let (min, max) = (ProtocolVersion(*versions.start()), ProtocolVersion(*versions.end()));
+        let daemon = strange_daemon(&env, VersionRange { min, max });
+        let run = |arguments: &[&str]| tokio::task::block_in_place(|| env.run(arguments).unwrap());
+        let output = run(&["ps"]);
+        assert_eq!(output.code(), Some(5), "{output:?}");
+        assert!(output.stderr.contains(word) && output.stderr.contains("skein daemon restart"), "{output:?}");
+        assert!(env.daemon_pid().is_none(), "nothing is done unasked");
+        // What answers there is gone by the time that somebody restarts it.
+        daemon.abort();
+        assert_eq!(run(&["daemon", "restart"]).code(), Some(0));
+        let output = run(&["ps"]);
+        assert_eq!(output.code(), Some(0), "{output:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 use skein_tests::TestEnv;
+use skein_tests::environment::process::Output;
 use skein_tests::environment::test_env::{KEY, KEY_VARIABLE};
 
 /// What the model does: it runs a command, changes a file, and says so.
@@ -80,11 +81,35 @@ fn run(wire_api: &str, path: &str, bodies: Vec<String>) -> (TestEnv, Vec<Receive
          env_key = \"{KEY_VARIABLE}\"\nwire_api = \"{wire_api}\"\n"
     ))
     .unwrap();
-    let output = env.run(["exec", "do it"]).unwrap();
+    let output = env.run(["exec", "--record", "seen.jsonl", "do it"]).unwrap();
+    assert_done(&env, &output);
+    let received = serving.join().unwrap();
+    assert_plays_again(&env);
+    (env, received)
+}
+
+fn assert_done(env: &TestEnv, output: &Output) {
     assert_eq!((output.code(), output.stdout.trim()), (Some(0), WORDS), "{output:?}");
     assert_eq!(env.read_file("seen.txt").unwrap(), "seen\n");
     assert_eq!(env.read_file("new.txt").unwrap(), "new\n");
-    (env, serving.join().unwrap())
+}
+
+/// What was recorded does the same without a server, and holds no key.
+fn assert_plays_again(env: &TestEnv) {
+    let recording = env.repository().join("seen.jsonl");
+    let text = std::fs::read_to_string(&recording).unwrap();
+    assert!(!text.contains(KEY), "the key is in the recording");
+    assert_eq!(text.lines().count(), 4, "{text}");
+    for made in ["seen.txt", "new.txt"] {
+        std::fs::remove_file(env.repository().join(made)).unwrap();
+    }
+    env.write_settings(&format!(
+        "model = \"m\"\nmodel_provider = \"again\"\n[model_providers.again]\nwire_api = \"replay\"\n\
+         script = {}\n",
+        json!(recording.to_str().unwrap())
+    ))
+    .unwrap();
+    assert_done(env, &env.run(["exec", "do it"]).unwrap());
 }
 
 fn patch_as_function() -> String {

@@ -33,7 +33,7 @@ impl Client {
                 let wish = if self.dice.percent(50) { Wish::TakeOver } else { Wish::Release };
                 self.universe.count("take-overs");
                 // Another one may have taken over before, or the session is out of memory.
-                let _ = self.bounded(place.handle.drive(place.actor.clone(), wish)).await;
+                let _ = self.bounded(place.handle.drive(place.actor.clone(), None, wish)).await;
             }
             5..=7 => {
                 let limit = u32::try_from(self.dice.between(0..=40)).unwrap();

@@ -1,17 +1,18 @@
-//! One person's client: attaches, reads or does not read, acts, vanishes, and comes back where it stopped. What it
-//! knows outlives the daemon and its own connections.
+//! One person's client: attaches, reads or does not read, acts, vanishes, and comes back where it stopped. It is sent
+//! what the real subscription sends, and takes it as the real client library does. What it knows outlives the daemon
+//! and its own connections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use protocol::delta::FeedEntry;
+use client::{Cursor, Taken, Update};
+use protocol::delta::{FeedEntry, SessionFeed};
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{ClientId, Seq, SessionId};
 use protocol::session::{Attachment, ClientRole, Presence};
 use protocol::turn::Actor;
-use session::handle::{Feed, FeedStart, SessionHandle, Wish};
-use session::outbox::End;
+use session::handle::{SessionHandle, Wish};
 use session::sessions::Sessions;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -22,12 +23,13 @@ use crate::disk::SimDisk;
 use crate::requests::{Done, Sent};
 use crate::universe::Universe;
 use crate::view::View;
+use crate::wire::Wire;
 
 /// Longer than anything may take, in virtual time.
 pub(crate) const FOREVER: Duration = Duration::from_secs(4 * 3600);
-/// Entries that may wait for a client.
-const MAX_ENTRIES: usize = 1024;
-/// Bytes of deltas that may wait for a client.
+/// Entries of one message.
+const MAX_ENTRIES: usize = 512;
+/// Bytes of deltas of one message.
 const MAX_DELTA_BYTES: usize = 1024 * 1024;
 
 /// A client.
@@ -44,6 +46,7 @@ pub(crate) struct Client {
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) view: Option<View>,
+    cursor: Cursor,
     /// Requests that it does not know the outcome of.
     pub(crate) unsure: VecDeque<Sent>,
     /// Requests that were answered.
@@ -96,9 +99,9 @@ impl Client {
         pause(self.dice.between(0..=300)).await;
         loop {
             let over = match self.connect(&sessions, session).await {
-                Ok((handle, actor, mut feed)) => {
+                Ok((handle, actor, mut wire)) => {
                     let place = Place { handle: &handle, actor: &actor };
-                    self.follow(&place, &mut feed, &mut settled, &mut busy).await
+                    self.follow(&place, &mut wire, &mut settled, &mut busy).await
                 }
                 Err(error) => {
                     self.refused(&error);
@@ -133,7 +136,7 @@ impl Client {
         &self,
         sessions: &Arc<Sessions>,
         session: SessionId,
-    ) -> Result<(SessionHandle, Actor, Feed), ProtocolError> {
+    ) -> Result<(SessionHandle, Actor, Wire), ProtocolError> {
         let opening = sessions.open(session);
         let handle = if self.dice.percent(12) {
             // It goes away before the session is there, and comes again.
@@ -144,7 +147,8 @@ impl Client {
             self.bounded(opening).await?
         };
         let actor = Actor { client_id: ClientId(self.dice.uuid()), name: self.name.clone() };
-        let since = self.memory().view.as_ref().map(View::seq).filter(|_| self.dice.percent(80));
+        let since = self.memory().cursor.since().filter(|_| self.dice.percent(80));
+        self.memory().cursor = Cursor::new(since);
         self.universe.note(|| format!("{}       attaches since {since:?}", self.name));
         let attachment = Attachment {
             actor: actor.clone(),
@@ -152,36 +156,22 @@ impl Client {
             role: self.role.clone(),
             can_answer: true,
             attached_at: self.universe.clock.now(),
+            is_focused: false,
         };
-        let mut feed = self.bounded(handle.attach(attachment, since)).await?;
-        let first = std::mem::replace(&mut feed.first, FeedStart::Events(Vec::new()));
-        self.complain(self.begin(first, &actor));
-        Ok((handle, actor, feed))
-    }
-
-    /// Takes what a feed begins with.
-    fn begin(&self, first: FeedStart, actor: &Actor) -> Result<(), String> {
-        match first {
-            FeedStart::Snapshot(snapshot) => {
-                let view = View::of_snapshot(&self.disk, &snapshot)?;
-                self.memory().view = Some(view);
-                check_presence(&snapshot.presence, actor)
-            }
-            FeedStart::Events(records) => {
-                let mut memory = self.memory();
-                let view = memory.view.as_mut().ok_or("events for a client that knows nothing")?;
-                view.catch_up();
-                records.iter().try_for_each(|record| view.event(&self.disk, record))?;
-                view.caught_up();
-                Ok(())
-            }
+        let feed = self.bounded(handle.attach(attachment, since)).await?;
+        let wire = Wire::of(feed, &self.universe);
+        if since.is_some() {
+            let mut memory = self.memory();
+            let view = memory.view.as_mut();
+            self.complain(view.map(|view| view.come_back(wire.missed)).ok_or("nothing is known".to_owned()));
         }
+        Ok((handle, actor, wire))
     }
 
     async fn follow(
         &self,
         place: &Place<'_>,
-        feed: &mut Feed,
+        wire: &mut Wire,
         settled: &mut watch::Receiver<Option<Seq>>,
         busy: &mut Option<mpsc::Sender<()>>,
     ) -> Over {
@@ -190,7 +180,7 @@ impl Client {
             let is_active = self.memory().actions_left > 0;
             if !is_active && busy.is_some() {
                 // Else nobody else could end what it leaves; it is no error if it had not taken over.
-                let _ = self.bounded(place.handle.drive(place.actor.clone(), Wish::Release)).await;
+                let _ = self.bounded(place.handle.drive(place.actor.clone(), None, Wish::Release)).await;
                 *busy = None;
             }
             let last = *settled.borrow_and_update();
@@ -199,16 +189,14 @@ impl Client {
             }
             tokio::select! {
                 biased;
-                next = feed.next() => match next {
-                    Ok(entries) => {
-                        self.complain(self.see(&entries, place.actor));
-                        self.universe.fuse.point().await;
+                next = wire.next() => {
+                    let Some(message) = next else { return Over::Ended };
+                    match self.take(message, place.actor) {
+                        Ok(true) => self.universe.fuse.point().await,
+                        Ok(false) => return Over::Ended,
+                        Err(wrong) => self.complain(Err(wrong)),
                     }
-                    Err(end) => {
-                        self.complain(self.end(&end));
-                        return Over::Ended;
-                    }
-                },
+                }
                 _ = settled.changed() => {}
                 () = pause(self.dice.between(0..=1500)), if is_active => {
                     self.memory().actions_left -= 1;
@@ -226,16 +214,56 @@ impl Client {
         }
     }
 
-    fn see(&self, entries: &[FeedEntry], actor: &Actor) -> Result<(), String> {
+    /// Takes a message; says whether the feed goes on.
+    fn take(&self, message: SessionFeed, actor: &Actor) -> Result<bool, String> {
+        let sent = match &message {
+            SessionFeed::Batch(batch) => events_of(&batch.entries),
+            SessionFeed::Snapshot(_)
+            | SessionFeed::Lagged(_)
+            | SessionFeed::Closed(_)
+            | SessionFeed::Unknown(_) => 0,
+        };
+        if let SessionFeed::Lagged(lagged) = &message {
+            self.universe.count("lagged");
+            let next = self.memory().view.as_ref().map(|view| view.seq().next());
+            if next != Some(lagged.from) {
+                return Err(format!("{lagged:?} after {next:?}"));
+            }
+        }
+        let taken = self.memory().cursor.take(message);
+        let updates = match taken {
+            Taken::New(updates) => updates,
+            Taken::AttachAgain(_) => return Ok(false),
+            Taken::Over(error) => return Err(format!("the feed ended: {error:?}")),
+        };
+        let new: usize = updates.iter().map(|update| if let Update::Entries(entries) = update { events_of(entries) } else { 0 }).sum();
+        if new != sent {
+            return Err(format!("of {sent} events that were sent {new} were new"));
+        }
+        updates.into_iter().try_for_each(|update| self.see(update, actor))?;
+        Ok(true)
+    }
+
+    fn see(&self, update: Update, actor: &Actor) -> Result<(), String> {
+        let entries = match update {
+            Update::Snapshot(snapshot) => {
+                let view = View::of_snapshot(&self.disk, &snapshot)?;
+                self.memory().view = Some(view);
+                return check_presence(&snapshot.presence, actor);
+            }
+            Update::Presence(presence) => return check_presence(&presence, actor),
+            Update::Entries(entries) => entries,
+            Update::Lost | Update::Back(_) => return Err("a message holds no connection".to_owned()),
+        };
         let bytes =
             |entry: &FeedEntry| if let FeedEntry::Delta(delta) = entry { delta.text.len() } else { 0 };
         if entries.len() > MAX_ENTRIES || entries.iter().map(bytes).sum::<usize>() > MAX_DELTA_BYTES {
-            return Err(format!("{} entries waited", entries.len()));
+            return Err(format!("{} entries came at once", entries.len()));
         }
         let mut memory = self.memory();
         let view = memory.view.as_mut().ok_or("entries for a client that knows nothing")?;
         view.batch(entries.len());
-        for entry in entries {
+        for entry in &entries {
             match entry {
                 FeedEntry::Event(record) => {
                     self.universe.note(|| format!("{}       sees {}", self.name, record.seq));
@@ -245,24 +273,11 @@ impl Client {
                     self.universe.note(|| format!("{}       sees {delta:?}", self.name));
                     view.delta(delta)?;
                 }
-                FeedEntry::Presence(presence) => check_presence(presence, actor)?,
+                FeedEntry::Presence(_) => return Err("who is there comes by itself".to_owned()),
                 FeedEntry::Unknown(value) => return Err(format!("an unknown entry {value}")),
             }
         }
         Ok(())
-    }
-
-    fn end(&self, end: &End) -> Result<(), String> {
-        self.universe.note(|| format!("{}       feed ends {end:?}", self.name));
-        match end {
-            End::Lagged(lagged) => {
-                self.universe.count("lagged");
-                let next = self.memory().view.as_ref().map(|view| view.seq().next());
-                if next == Some(lagged.from) { Ok(()) } else { Err(format!("{lagged:?} after {next:?}")) }
-            }
-            End::Closed(Some(error)) if error.code == ErrorCode::Unavailable => Ok(()),
-            End::Closed(other) => Err(format!("the feed ended: {other:?}")),
-        }
     }
 
     /// What may be refused to a client that connects: there is no session yet, or the daemon can't load it now.
@@ -286,6 +301,11 @@ impl Client {
             Err(ProtocolError::new(ErrorCode::Unavailable, "Nobody answered"))
         })
     }
+}
+
+/// How many of them are events.
+fn events_of(entries: &[FeedEntry]) -> usize {
+    entries.iter().filter(|entry| matches!(entry, FeedEntry::Event(_))).count()
 }
 
 /// Who is attached sees itself.

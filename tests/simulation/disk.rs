@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::BoxFuture;
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{BlobId, Seq, SessionId};
+use protocol::ids::{BlobId, RequestId, Seq, SessionId};
 use protocol::item::ItemStatus;
 use protocol::session::{SessionListParams, SessionStatus, SessionSummary};
+use protocol::usage::Spending;
 use protocol::tool::ToolCall;
 use session::log::{Log, Outcome};
 use store::{Append, Checkpoint, StoreError};
@@ -114,7 +115,7 @@ impl SimDisk {
     }
 
     fn append(&self, append: &Append) -> Result<(), StoreError> {
-        let Append { session, records, summary } = append;
+        let Append { session, records, summary, spent: _ } = append;
         let mut ledgers = self.ledgers();
         let mut expected = ledgers.get(session).map_or(Seq::ZERO, |ledger| ledger.state.seq).next();
         for record in records {
@@ -269,6 +270,23 @@ impl Log for Mount {
         self.write(Change::Delete(session))
     }
 
+    fn delete_once(&self, session: SessionId, _: RequestId) -> Outcome<'_, ()> {
+        self.write(Change::Delete(session))
+    }
+
+    fn was_deleted_by(&self, _: SessionId, _: RequestId) -> Outcome<'_, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError> {
+        self.disk.universe.violation(&format!("a log makes no sense: {reason}"));
+        Box::pin(async move { StoreError::Damaged { session, reason } })
+    }
+
+    fn spent_on(&self, _: u64) -> Outcome<'_, Spending> {
+        Box::pin(async { Ok(Spending::default()) })
+    }
+
     fn blob<'a>(&'a self, _: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>> {
         self.read(|_| None)
     }
@@ -284,5 +302,9 @@ struct NoSpools;
 impl Spools for NoSpools {
     fn open(&self) -> BoxFuture<'_, io::Result<Box<dyn Spool>>> {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+
+    fn read<'a>(&'a self, _: &'a BlobId) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+        Box::pin(async { Ok(None) })
     }
 }

@@ -109,6 +109,7 @@ fn attachment(number: u128) -> Attachment {
         role: ClientRole::Driver,
         can_answer: true,
         attached_at: Timestamp(0),
+        is_focused: false,
     }
 }
 
@@ -168,7 +169,7 @@ async fn what_was_carried_out_is_answered_again_whoever_took_over() {
     let session = sessions.create(new_session()).await.unwrap();
     let first = asked(&session, 1, 1, Request::Archive).await;
     let _feed = session.attach(attachment(2), None).await.unwrap();
-    session.drive(person(2), Wish::TakeOver).await.unwrap();
+    session.drive(person(2), None, Wish::TakeOver).await.unwrap();
     assert_eq!(asked(&session, 1, 1, Request::Archive).await, first);
 }
 

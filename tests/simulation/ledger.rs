@@ -110,7 +110,7 @@ impl Ledger {
             Event::ItemCompleted(completed) => self.check_completed(&completed.item),
             Event::QuestionAsked(asked) => {
                 let item_id = asked.question.item_id;
-                if state.questions.iter().any(|open| open.item_id == item_id) {
+                if !asked.has_begun && state.waits_for_leave(item_id) {
                     return Err(format!("two questions about item `{item_id}`"));
                 }
                 is_new(self.questions.insert(asked.question.id), "question")
@@ -124,6 +124,8 @@ impl Ledger {
             | Event::ModelRetried(_)
             | Event::ModelResponded(_)
             | Event::TurnSuspended(_)
+            | Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::TurnEnded(_)
             | Event::Unknown(_) => Ok(()),
@@ -252,7 +254,9 @@ fn turn_of(event: &Event) -> Option<TurnId> {
         Event::TurnSuspended(event) => Some(event.turn_id),
         Event::TurnResumed(event) => Some(event.turn_id),
         Event::TurnEnded(event) => Some(event.turn_id),
-        Event::SessionCreated(_)
+        Event::BudgetWarned(event) => Some(event.turn_id),
+        Event::ConnectionAttempted(_)
+        | Event::SessionCreated(_)
         | Event::SessionUpdated(_)
         | Event::SessionArchived(_)
         | Event::SessionUnarchived(_)

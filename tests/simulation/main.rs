@@ -29,4 +29,5 @@ mod tool;
 mod trace;
 mod universe;
 mod view;
+mod wire;
 mod world;

@@ -95,6 +95,8 @@ fn settings(dice: &Dice) -> SessionSettings {
             ])
             .unwrap(),
         is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
         limits,
         price: None,
         is_ephemeral: false,

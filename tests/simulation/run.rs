@@ -297,6 +297,7 @@ fn observer_attached() -> Attachment {
         role: ClientRole::Driver,
         can_answer: true,
         attached_at: Timestamp(0),
+        is_focused: false,
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use protocol::item::{
     Command, CommandExit, CommandOutcome, CommandOutput, FileChange, ItemBody, ItemStatus, OtherToolCall,
 };
+use protocol::question::{Decision, QuestionKind};
 use protocol::tool::{ToolCall, ToolInput, ToolSpecification};
 use tools::registry::Registry;
 use tools::tool::{CallError, RunContext, RunOutcome, Tool};
@@ -17,8 +18,10 @@ use crate::disk::SimDisk;
 use crate::universe::Universe;
 
 /// What a call can be asked to do.
-pub(crate) const BEHAVIOURS: &[&str] =
-    &["work", "work", "work", "print", "print", "fail", "panic", "hang", "escalate", "escalate", "escalate"];
+pub(crate) const BEHAVIOURS: &[&str] = &[
+    "work", "work", "work", "print", "print", "fail", "panic", "hang", "ask", "ask", "escalate", "escalate",
+    "escalate",
+];
 /// After so long a tool gives up by itself.
 const TIMEOUT_MS: u64 = 600_000;
 
@@ -56,13 +59,21 @@ impl Tool for SimTool {
                 is_escalated: text.starts_with("escalate"),
                 command: text,
                 justification: None,
+                has_terminal: false,
+                process_id: None,
                 timeout_ms: None,
                 output_so_far: String::new(),
                 outcome: None,
                 message: None,
             }),
             "change" => ItemBody::FileChange(FileChange { call, changes: Vec::new(), message: None }),
-            _ => ItemBody::ToolCall(OtherToolCall { call, output: None }),
+            _ => ItemBody::ToolCall(OtherToolCall {
+                call,
+                server: None,
+                output: None,
+                content: Vec::new(),
+                structured: None,
+            }),
         })
     }
 
@@ -99,6 +110,21 @@ impl Tool for SimTool {
                 // As a panic, without its noise.
                 "panic" => std::panic::resume_unwind(Box::new("by chance")),
                 "fail" => ItemStatus::Failed,
+                "ask" => {
+                    let kind = QuestionKind::Tool {
+                        server: None,
+                        tool: "sim".into(),
+                        arguments: call.call_id.clone(),
+                    };
+                    tokio::select! {
+                        biased;
+                        decision = context.asker.ask(kind, "by chance".into()) => match decision {
+                            Decision::Allow { .. } => ItemStatus::Completed,
+                            _ => ItemStatus::Failed,
+                        },
+                        () = pause(TIMEOUT_MS) => ItemStatus::Failed,
+                    }
+                }
                 "hang" => {
                     tokio::select! {
                         biased;
@@ -121,7 +147,7 @@ fn ended(body: ItemBody, printed: String) -> ItemBody {
             let total_bytes = printed.len() as u64;
             let output = CommandOutput { head: printed, total_bytes, ..CommandOutput::default() };
             let exit = CommandExit::Code { code: 0 };
-            command.outcome = Some(CommandOutcome { exit, duration_ms: 0, output });
+            command.outcome = Some(CommandOutcome { exit, duration_ms: 0, output, refusals: Vec::new() });
             ItemBody::Command(command)
         }
         ItemBody::ToolCall(mut call) => {
@@ -132,6 +158,7 @@ fn ended(body: ItemBody, printed: String) -> ItemBody {
         | ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_)) => other,
     }

@@ -23,6 +23,10 @@ pub(crate) struct View {
     /// Whether deltas may be missing among what comes now: they are not repeated to who comes back, and left out for
     /// who is slow.
     is_behind: bool,
+    /// Events that it missed and that have not come yet.
+    missed: usize,
+    /// Whether the message before held many.
+    was_many: bool,
 }
 
 #[derive(Default)]
@@ -48,21 +52,30 @@ impl View {
                 (item.id, Text { text, has_hole: false })
             })
             .collect();
-        Ok(Self { state: fold, texts, is_behind: false })
+        Ok(Self { state: fold, texts, is_behind: false, missed: 0, was_many: false })
     }
 
-    /// What a client missed is about to come.
-    pub(crate) fn catch_up(&mut self) {
+    /// So many events that were missed are about to come.
+    pub(crate) fn come_back(&mut self, missed: usize) {
+        self.missed = missed;
+        self.was_many = false;
         self.be_behind(true);
+        if missed == 0 {
+            self.catch_up();
+        }
     }
 
-    /// So many entries come at once.
+    /// So many entries come at once; if they are many, they may have been cut into two messages.
     pub(crate) fn batch(&mut self, entries: usize) {
-        self.be_behind(entries > MANY_ENTRIES);
+        if self.missed == 0 {
+            let are_many = entries > MANY_ENTRIES;
+            self.be_behind(are_many || self.was_many);
+            self.was_many = are_many;
+        }
     }
 
     /// All that was missed came: texts are complete again.
-    pub(crate) fn caught_up(&mut self) {
+    fn catch_up(&mut self) {
         self.is_behind = false;
         self.texts.values_mut().for_each(|text| text.has_hole = false);
     }
@@ -74,6 +87,17 @@ impl View {
             return Err(format!("a client sees {record:?}, and on disk is {durable:?}"));
         }
         self.state.apply(record).map_err(|error| format!("a client sees a gap or a repetition: {error}"))?;
+        self.fold(record)?;
+        if self.missed > 0 {
+            self.missed -= 1;
+            if self.missed == 0 {
+                self.catch_up();
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, record: &EventRecord) -> Result<(), String> {
         match &record.event {
             Event::ItemStarted(started) => {
                 let has_hole = self.is_behind;
@@ -169,6 +193,7 @@ fn text_of(item: &Item) -> Option<&str> {
         ItemBody::UserMessage(_)
         | ItemBody::FileChange(_)
         | ItemBody::ToolCall(_)
+        | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => None,
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use model::client::ModelClient;
+use policy::rules::{OutsideRule, Rule, RulePlace};
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::Profile;
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
 use session::moment::Rules;
-use session::state::grant_key;
 use session::world::{CommandEnvironment, World};
 
 use crate::universe::Universe;
@@ -44,7 +44,10 @@ impl World for SimWorld {
         if self.universe.dice.percent(20) {
             return Err(ProtocolError::new(ErrorCode::Unavailable, "The rule can't be written"));
         }
-        Arc::make_mut(&mut *self.universe.rules.lock().unwrap()).extend(grant_key(kind));
+        let QuestionKind::Command { argv, cwd, .. } = kind else { return Ok(()) };
+        let pattern = argv.iter().map(|word| vec![word.clone()]).collect();
+        let rule = OutsideRule::new(pattern, Some(cwd.clone()), None, RulePlace::default()).unwrap();
+        Arc::make_mut(&mut *self.universe.rules.lock().unwrap()).add(Rule::Outside(rule));
         Ok(())
     }
 

@@ -1,0 +1,119 @@
+//! Work that has to go on inside.
+
+use crate::suite::is_there;
+use crate::yard::{Run, User, Yard};
+
+/// A job, and who can do it: some programs of this machine may be the tests' own user's alone.
+const JOBS: &[(&str, &str)] = &[
+    ("files", "mkdir -p a/b && echo x > a/b/c && mv a/b/c a/d && cp a/d a/e && rm a/d && ln -s e a/f && ln a/e a/g && chmod 700 a/e && touch -d 2001-01-01 a/e"),
+    ("temporary files", "f=$(mktemp) && echo x > $f && rm $f"),
+    ("git status", "git status --short"),
+    ("git diff", "echo y >> kept; git diff --no-index /dev/null kept | grep -q kept"),
+    ("git log", "git log --oneline 2>&1 | grep -q 'does not have any commits'"),
+    ("a repository of one's own below the workspace", "mkdir sub && cd sub && mkdir objects && git hash-object --stdin < ../kept"),
+    ("compile and run", "echo 'int main(void){return 0;}' > a.c && cc -o a a.c && ./a"),
+    ("make -j", "printf 'all: a b c d\\na b c d:\\n\\tsleep 0.01; touch $@\\n' > Makefile && make -s -j4 && test -e d"),
+    ("many processes of python", "$PYTHON -c '
+import multiprocessing
+if __name__ == \"__main__\":
+    with multiprocessing.Pool(3) as pool: assert pool.map(abs, [-1, -2]) == [1, 2]'"),
+    ("queues and locks of python", "$PYTHON -c '
+import multiprocessing as m
+q, l = m.Queue(), m.Lock()
+p = m.Process(target=q.put, args=(1,)); p.start(); assert q.get() == 1; p.join()
+with l: pass'"),
+    ("temporary folders of python", "$PYTHON -c '
+import tempfile
+with tempfile.TemporaryDirectory() as d: open(d + \"/x\", \"w\").write(\"x\")
+tempfile.TemporaryFile().write(b\"x\")'"),
+    ("shared memory", "$PYTHON -c '
+from multiprocessing import shared_memory
+s = shared_memory.SharedMemory(create=True, size=10); s.buf[0] = 1; s.close(); s.unlink()'"),
+    ("a terminal", "$PYTHON -c '
+import os, pty
+assert os.waitstatus_to_exitcode(pty.spawn([\"sh\", \"-c\", \"test -t 0 && tty && stty size\"])) == 0'"),
+    ("sqlite", "$PYTHON -c '
+import sqlite3
+d = sqlite3.connect(\"d.db\"); d.execute(\"pragma journal_mode=wal\"); d.execute(\"create table t(x)\"); d.execute(\"insert into t values(1)\"); d.commit()
+assert d.execute(\"select x from t\").fetchone() == (1,)'"),
+    ("a server on loopback", "$PYTHON -c '
+import socket
+s = socket.socket(); s.bind((\"127.0.0.1\", 0)); s.listen()
+c = socket.create_connection(s.getsockname()); p, _ = s.accept(); c.send(b\"x\"); assert p.recv(1) == b\"x\"'"),
+    ("a server on loopback by name", "$PYTHON -m http.server --bind 127.0.0.1 8123 > /dev/null 2>&1 & for _ in 1 2 3 4 5 6 7 8 9 10; do curl -sf http://localhost:8123/kept && break; $PYTHON -c 'import time; time.sleep(0.2)'; done | grep -q kept && kill $!"),
+    ("a pair of sockets", "$PYTHON -c '
+import socket
+a, b = socket.socketpair(); a.send(b\"x\"); assert b.recv(1) == b\"x\"'"),
+    ("a local socket in the workspace", "$PYTHON -c '
+import socket
+s = socket.socket(socket.AF_UNIX); s.bind(\"s\"); s.listen()
+c = socket.socket(socket.AF_UNIX); c.connect(\"s\"); p, _ = s.accept(); c.send(b\"x\"); assert p.recv(1) == b\"x\"'"),
+    ("trace one's own child", "strace -f -o trace true && grep -q exited trace"),
+    ("debug one's own child", "gdb -batch -ex run -ex quit /bin/true 2>&1 | grep -q 'exited normally'"),
+    ("pipes and jobs", "mkfifo p; (echo x > p) & read y < p; wait; test $y = x; seq 100 | xargs -P4 -n1 echo | sort | wc -l | grep -q 100"),
+    ("locks of files", "flock l true && $PYTHON -c 'import fcntl; fcntl.lockf(open(\"l\", \"w\"), fcntl.LOCK_EX)'"),
+    ("archives", "tar czf a.tgz kept && mkdir x && tar xzf a.tgz -C x && test -e x/kept"),
+    ("a signal to one's own child", "sleep 50 & kill $! && ! wait $!"),
+    ("threads", "$PYTHON -c '
+import threading
+t = [threading.Thread(target=print) for _ in range(20)]; [x.start() for x in t]; [x.join() for x in t]'"),
+];
+
+/// Jobs with programs that may be the own user's alone.
+const JOBS_OF_THE_OWN_USER: &[(&str, &str)] = &[
+    ("cargo build", "mkdir -p c/src && printf '[package]\\nname=\"c\"\\nedition=\"2024\"\\n[workspace]\\n' > c/Cargo.toml && echo 'fn main(){}' > c/src/main.rs && cd c && CARGO_HOME=$PWD/h cargo build -q --offline && target/debug/c"),
+    ("npm install, offline", "mkdir d && echo '{\"name\":\"d\",\"version\":\"1.0.0\"}' > d/package.json && echo '{\"name\":\"w\",\"version\":\"1.0.0\",\"dependencies\":{\"d\":\"file:./d\"}}' > package.json && npm install --offline --no-audit --no-fund --cache $PWD/cache > /dev/null && test -e node_modules/d/package.json"),
+    ("pip install, offline", "$PYTHON -c '
+import zipfile
+z = zipfile.ZipFile(\"d-1-py3-none-any.whl\", \"w\")
+z.writestr(\"d.py\", \"x = 1\"); i = \"d-1.dist-info/\"
+z.writestr(i + \"METADATA\", \"Metadata-Version: 2.1\\nName: d\\nVersion: 1\\n\")
+z.writestr(i + \"WHEEL\", \"Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n\")
+z.writestr(i + \"RECORD\", \"d.py,,\\nd-1.dist-info/METADATA,,\\nd-1.dist-info/WHEEL,,\\nd-1.dist-info/RECORD,,\\n\"); z.close()' && pip install -q --no-index --no-cache-dir --target site ./d-1-py3-none-any.whl; test -e site/d.py"),
+];
+
+fn work(user: User, rung: &str) {
+    if !is_there(user, rung) {
+        return;
+    }
+    let mut failed = Vec::new();
+    let own = if user == User::Own { JOBS_OF_THE_OWN_USER } else { &[] };
+    for (name, script) in JOBS.iter().chain(own) {
+        let yard = Yard::new(user);
+        let rustup: Vec<_> = ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN"]
+            .iter()
+            .filter_map(|&name| Some((name, std::env::var_os(name)?)))
+            .collect();
+        let rustup = if rustup.iter().any(|(name, _)| *name == "RUSTUP_HOME") {
+            rustup
+        } else {
+            let home = std::env::home_dir().unwrap().join(".rustup");
+            rustup.into_iter().chain([("RUSTUP_HOME", home.into_os_string())]).collect()
+        };
+        let output = yard.run(Run::Confined { rung, policy: "workspace-write" }, script, &rustup);
+        if output.code() != Some(0) {
+            failed.push(format!("{name}: {:?} {}{}", output.code(), output.stdout, output.stderr));
+        }
+    }
+    assert!(failed.is_empty(), "{rung}, {user:?}: {} jobs fail\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn honest_work_goes_on_in_namespaces() {
+    work(User::Own, "namespaces");
+}
+
+#[test]
+fn honest_work_of_an_ordinary_user_goes_on_in_namespaces() {
+    work(User::Ordinary, "namespaces");
+}
+
+#[test]
+fn honest_work_goes_on_in_bubblewrap() {
+    work(User::Own, "bwrap");
+}
+
+#[test]
+fn honest_work_of_an_ordinary_user_goes_on_in_bubblewrap() {
+    work(User::Ordinary, "bwrap");
+}
