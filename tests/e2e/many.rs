@@ -274,7 +274,11 @@ async fn a_frozen_client_costs_little_and_catches_up_heavy() {
     let (_model, env) = scene([
         Reply::text("Hello."),
         // A minute of them.
-        Answer::new().text("some word ".repeat(DELTAS)).in_pieces(DELTAS).pace(Duration::from_millis(1)).into(),
+        Answer::new()
+            .text("some word ".repeat(DELTAS))
+            .in_pieces(DELTAS)
+            .pace(Duration::from_millis(1))
+            .into(),
         Reply::text("THE END"),
     ]);
     up(&env);

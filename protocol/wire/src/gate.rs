@@ -18,6 +18,7 @@ pub struct Gate<S> {
     io: S,
     limit: Duration,
     state: State,
+    /// Whoever waits to read: for the peer, or for a pending write.
     reader: Option<Waker>,
 }
 
@@ -36,6 +37,13 @@ impl<S> Gate<S> {
         Self { io, limit, state: State::Open, reader: None }
     }
 
+    fn keep_reader(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.reader = Some(cx.waker().clone()),
+        }
+    }
+
     fn wake_reader(&mut self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();
@@ -45,8 +53,10 @@ impl<S> Gate<S> {
     /// Notes what a write or flush said, and fails the connection when the peer was too slow.
     fn settle<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
-            self.state = State::Open;
-            self.wake_reader();
+            if let State::Blocked(_) = self.state {
+                self.state = State::Open;
+                self.wake_reader();
+            }
             return result;
         }
         if let State::Open = self.state {
@@ -70,9 +80,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.state {
-            State::Open => Pin::new(&mut self.io).poll_read(cx, buffer),
+            State::Open => {
+                let result = Pin::new(&mut self.io).poll_read(cx, buffer);
+                if result.is_pending() {
+                    // The peer may never say anything more, and the connection fail meanwhile.
+                    self.keep_reader(cx);
+                }
+                result
+            }
             State::Blocked(_) => {
-                self.reader = Some(cx.waker().clone());
+                self.keep_reader(cx);
                 Poll::Pending
             }
             State::Dead => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
@@ -118,6 +135,17 @@ mod tests {
         let reading = reader.read_exact(&mut buffer).await;
         assert_eq!(reading.expect_err("read fails").kind(), io::ErrorKind::TimedOut);
         assert_eq!(writing.await.expect("task").expect_err("write fails").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_silent_peer_hears_that_it_was_cut_off() {
+        let (near, _far) = tokio::io::duplex(16);
+        let (mut reader, mut writer) = tokio::io::split(Gate::new(near, Duration::from_secs(5)));
+        let reading = tokio::spawn(async move { reader.read_u8().await });
+        tokio::task::yield_now().await;
+        assert!(writer.write_all(&[0; 64]).await.is_err());
+        let heard = tokio::time::timeout(Duration::from_secs(5), reading).await.expect("it is woken");
+        assert_eq!(heard.expect("task").expect_err("read fails").kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
