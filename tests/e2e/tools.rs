@@ -137,13 +137,15 @@ fn a_process_is_ended_by_signal() {
 
 #[test]
 fn too_many_processes_end_the_one_that_was_not_looked_at_for_longest() {
-    let begin = |_| call("exec_command", &json!({"cmd": "sleep 600", "yield_time_ms": 100}));
+    // Not the same one again and again: that would be taken for a loop.
+    let begin =
+        |number| call("exec_command", &json!({"cmd": format!("sleep 60{number}"), "yield_time_ms": 100}));
     let mut calls: Vec<Reply> = (0..8).map(begin).collect();
     calls.push(call("write_stdin", &json!({"process_id": 1, "yield_time_ms": 100})));
     calls.push(begin(9));
     calls.push(call("write_stdin", &json!({"process_id": 2, "yield_time_ms": 100})));
     let (_env, outputs) = turn(calls, |_| {});
-    assert!(outputs[9].contains("Process 2 (`sleep 600`) was ended to make room"), "{}", outputs[9]);
+    assert!(outputs[9].contains("Process 2 (`sleep 601`) was ended to make room"), "{}", outputs[9]);
     assert!(outputs[10].contains("There is no process 2"), "{}", outputs[10]);
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
         },
         stdin: match request.stdin {
             Stdin::Null => plan::Stdin::Null,
-            Stdin::Inherit => plan::Stdin::Passed,
+            Stdin::Inherit | Stdin::Piped => plan::Stdin::Passed,
         },
         limits: plan::Limits {
             max_processes: limits.max_processes,

@@ -33,6 +33,7 @@ pub struct Process {
     helper: Child,
     channel: Channel,
     output: Option<pipe::Receiver>,
+    input: Option<pipe::Sender>,
     state: State,
     entry: Option<Entry>,
     proxy: Option<TcpListener>,
@@ -60,10 +61,11 @@ impl Process {
         helper: Child,
         channel: Channel,
         output: Option<pipe::Receiver>,
+        input: Option<pipe::Sender>,
         entry: Option<Entry>,
         proxy: Option<TcpListener>,
     ) -> Self {
-        Self { helper, channel, output, state: State::Running, entry, proxy, refusals: Vec::new() }
+        Self { helper, channel, output, input, state: State::Running, entry, proxy, refusals: Vec::new() }
     }
 
     /// The helper's process id, for logs; none once it was seen to have ended.
@@ -76,6 +78,11 @@ impl Process {
     /// Empty where the output was not piped, or was taken before.
     pub fn take_output(&mut self) -> impl AsyncRead + Send + Unpin + use<> {
         PipedOutput(self.output.take())
+    }
+
+    /// The other end of a piped standard input; once. Dropping it is the end of the input.
+    pub fn take_input(&mut self) -> Option<pipe::Sender> {
+        self.input.take()
     }
 
     /// The listener that the command finds as its proxy, non-blocking; once, and only where one was asked for. It is in

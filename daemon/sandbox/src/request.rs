@@ -34,6 +34,8 @@ pub enum Stdin {
     Null,
     /// The caller's own; for commands that a person runs by hand.
     Inherit,
+    /// A pipe, whose other end is taken with [`Process::take_input`](crate::Process::take_input).
+    Piped,
 }
 
 /// Where standard output and standard error go.

@@ -86,11 +86,17 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)));
+    let mut input = None;
     let (stdin, output, error) = match streams {
         Streams::Asked(stdin, output) => {
             let stdin = match stdin {
                 Stdin::Null => None,
                 Stdin::Inherit => Some(io::stdin().as_fd().try_clone_to_owned()?),
+                Stdin::Piped => {
+                    let (writer, reader) = pipe::pipe()?;
+                    input = Some(writer);
+                    Some(reader.into_blocking_fd()?)
+                }
             };
             (stdin, Err(output), None)
         }
@@ -138,7 +144,7 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
             if let Some(listener) = &proxy {
                 listener.set_nonblocking(true)?;
             }
-            Ok(Process::new(child, channel, output, entry, proxy))
+            Ok(Process::new(child, channel, output, input, entry, proxy))
         }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
         Ok(Ok(Report::Executes(_) | Report::Ended { .. })) => {

@@ -20,6 +20,7 @@ use crate::network;
 use crate::output::Room;
 use crate::processes::{Handle, Keeper, OnCancel, Signal, Stage, Visit, Visited};
 use crate::shell;
+use crate::stopped;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
 /// The tool's name.
@@ -120,7 +121,7 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
         cwd: command.cwd.clone(),
         environment: context.environment.to_vec(),
         profile: context.profile.as_ref().clone(),
-        stdin: Stdin::Null,
+        stdin: Stdin::Piped,
         output: Output::Piped,
         proxy: network::proxy(&context.profile),
         interception: Interception::Off,
@@ -223,6 +224,7 @@ pub(crate) async fn visit(
         processes.forget(call.id);
     }
     let duration_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+    stopped::tell(&mut command, &refusals);
     command.outcome = Some(CommandOutcome { exit, duration_ms, output, refusals });
     RunOutcome { status, body: ItemBody::Command(command) }
 }

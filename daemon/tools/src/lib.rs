@@ -44,6 +44,7 @@ mod request_user_input;
 mod seen;
 pub mod shell;
 pub mod standard;
+mod stopped;
 pub mod tool;
 mod update_plan;
 mod view_image;

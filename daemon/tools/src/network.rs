@@ -146,7 +146,7 @@ impl Gate for RuleGate {
             match self.ask(&target, asked).await {
                 Answered::Yes => allowed(is_listed, "a person allowed it".to_owned()),
                 Answered::No { message } => {
-                    let message = message.map_or_else(|| "nobody allowed it".to_owned(), |said| said);
+                    let message = message.unwrap_or_else(|| "nobody allowed it".to_owned());
                     Verdict::Deny { reason: format!("{question}: {message}; {HOW_TO_OPEN}") }
                 }
             }

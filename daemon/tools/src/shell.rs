@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use crate::apply_patch;
 use crate::network;
 use crate::output::{Collector, Room};
+use crate::stopped;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
 /// The tool's name.
@@ -161,6 +162,7 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
                 | CommandExit::GoesOn
                 | CommandExit::Unknown(_) => ItemStatus::Failed,
             };
+            stopped::tell(&mut command, &refusals);
             let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             (status, Some(CommandOutcome { exit, duration_ms, output, refusals }))
         }

@@ -1,4 +1,4 @@
-//! Mount points for protected paths that do not exist: an empty folder on disk for as long as a command that
+//! Mount points for protected paths that do not exist: an empty folder (or a file, see [`COMMON_FOLDER`]) on disk for as long as a command that
 //! needs it runs. Knows nothing of mounts or rules.
 //!
 //! Only what exists can be mounted over, and only what is mounted over can't be created. So a protected path
@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use helper_protocol::report::Failure;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::failure::Step;
@@ -20,6 +20,11 @@ use crate::failure::Step;
 /// Read and entered by all, written by the owner, sticky: nobody makes such a folder and leaves it empty.
 const MARKED: Mode = Mode::from_raw_mode(0o1755);
 const ORDINARY: Mode = Mode::from_raw_mode(0o755);
+/// The same for a file.
+const MARKED_FILE: Mode = Mode::from_raw_mode(0o1644);
+
+/// Git dies of a folder of this name. It must be a file, and this content changes nothing for git.
+const COMMON_FOLDER: (&str, &[u8]) = ("commondir", b".\n");
 
 /// How often to start over when others make and remove the same folder.
 const ATTEMPTS: u32 = 1000;
@@ -27,7 +32,7 @@ const ATTEMPTS: u32 = 1000;
 /// A held one.
 pub(crate) struct Placeholder {
     path: PathBuf,
-    folder: OwnedFd,
+    entry: OwnedFd,
 }
 
 /// What came of [`take`].
@@ -44,23 +49,23 @@ pub(crate) enum Taken {
 pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
     let step = || format!("keep `{}` from being created", path.display());
     for _ in 0..ATTEMPTS {
-        match rustix::fs::mkdir(path, MARKED) {
+        match make(path) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(Taken::Impossible),
             Err(errno) => return Err(errno).step(&step()),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(folder) => folder,
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let entry = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(entry) => entry,
             Err(Errno::NOENT) => continue,
-            Err(Errno::NOTDIR | Errno::LOOP) => return Ok(Taken::Occupied),
+            Err(Errno::LOOP | Errno::NXIO) => return Ok(Taken::Occupied),
             Err(errno) => return Err(errno).step(&step()),
         };
-        let stat = rustix::fs::fstat(&folder).step(&step())?;
-        if !is_marked(&stat) || !is_empty(path) {
+        let stat = rustix::fs::fstat(&entry).step(&step())?;
+        if !is_marked(&stat) || !is_untouched(&stat, path) {
             return Ok(Taken::Occupied);
         }
-        match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockShared) {
+        match rustix::fs::flock(&entry, FlockOperation::NonBlockingLockShared) {
             Ok(()) => {}
             // Somebody is removing it.
             Err(Errno::AGAIN) => {
@@ -70,13 +75,32 @@ pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
             Err(errno) => return Err(errno).step(&step()),
         }
         if is_at(&stat, path) {
-            return Ok(Taken::Held(Placeholder { path: path.to_owned(), folder }));
+            return Ok(Taken::Held(Placeholder { path: path.to_owned(), entry }));
         }
     }
     Err(Errno::AGAIN).step(&step())
 }
 
-/// Whether a folder may be one of ours.
+/// Makes the entry. A file gets its name when it is whole, so nobody meets one without its content.
+fn make(path: &Path) -> Result<(), Errno> {
+    if !is_file(path) {
+        return rustix::fs::mkdir(path, MARKED);
+    }
+    let folder = path.parent().unwrap_or(path);
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = rustix::fs::open(folder, flags, MARKED_FILE)?;
+    rustix::fs::fchmod(&file, MARKED_FILE)?;
+    rustix::io::write(&file, COMMON_FOLDER.1)?;
+    let own = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    rustix::fs::linkat(rustix::fs::CWD, own, rustix::fs::CWD, path, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Whether the placeholder of a path is a file.
+pub(crate) fn is_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == COMMON_FOLDER.0)
+}
+
+/// Whether an entry may be one of ours.
 pub(crate) fn is_marked(stat: &Stat) -> bool {
     let special = Mode::from_raw_mode(stat.st_mode) & (Mode::SUID | Mode::SGID | Mode::SVTX);
     special == Mode::SVTX && stat.st_uid == rustix::process::geteuid().as_raw()
@@ -85,13 +109,20 @@ pub(crate) fn is_marked(stat: &Stat) -> bool {
 impl Placeholder {
     /// Removes it unless others hold it.
     pub(crate) fn release(self) {
-        if rustix::fs::flock(&self.folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if rustix::fs::flock(&self.entry, FlockOperation::NonBlockingLockExclusive).is_err() {
             return;
         }
-        let Ok(stat) = rustix::fs::fstat(&self.folder) else { return };
+        let Ok(stat) = rustix::fs::fstat(&self.entry) else { return };
+        if is_file(&self.path) {
+            if is_at(&stat, &self.path) && is_untouched(&stat, &self.path) {
+                // If that fails, the next command that meets it tries again.
+                let _ = rustix::fs::unlink(&self.path);
+            }
+            return;
+        }
         if is_at(&stat, &self.path) && rustix::fs::rmdir(&self.path) == Err(Errno::NOTEMPTY) {
             // If that fails it keeps the sticky bit, which does no harm to a folder that is not empty.
-            let _ = rustix::fs::fchmod(&self.folder, ORDINARY);
+            let _ = rustix::fs::fchmod(&self.entry, ORDINARY);
         }
     }
 }
@@ -102,8 +133,19 @@ fn is_at(stat: &Stat, path: &Path) -> bool {
         .is_ok_and(|now| (now.st_dev, now.st_ino) == (stat.st_dev, stat.st_ino))
 }
 
-fn is_empty(path: &Path) -> bool {
-    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+/// Whether nobody put anything into it.
+fn is_untouched(stat: &Stat, path: &Path) -> bool {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory if !is_file(path) => {
+            fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+        }
+        FileType::RegularFile if is_file(path) => {
+            let length = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+            length == COMMON_FOLDER.1.len() as u64
+                && fs::read(path).is_ok_and(|content| content == COMMON_FOLDER.1)
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +168,25 @@ mod tests {
         assert!(path.is_dir());
         second.release();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn gits_common_folder_is_a_file_that_changes_nothing() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let path = scratch.path().join("commondir");
+        drop(held(&path));
+        let (first, second) = (held(&path), held(&path));
+        assert_eq!(fs::read(&path).expect("file"), b".\n");
+        first.release();
+        assert!(path.is_file());
+        second.release();
+        assert!(!path.exists());
+
+        let placeholder = held(&path);
+        fs::write(&path, "theirs").expect("write");
+        placeholder.release();
+        assert_eq!(fs::read(&path).expect("file"), b"theirs");
+        assert!(matches!(take(&path), Ok(Taken::Occupied)));
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Resolver {
                 }
                 self.place(path, Access::Read, Kind::Link);
             }
-            Kind::Folder if access != Access::Write && placeholder::is_marked(&stat) => {
+            Kind::Folder | Kind::File if access != Access::Write && placeholder::is_marked(&stat) => {
                 return self.add_absent(path, access).map(Some);
             }
             kind @ (Kind::Folder | Kind::File | Kind::Absent | Kind::Own) => self.place(path, access, kind),
@@ -211,9 +211,15 @@ impl Resolver {
         if self.layout.places.contains_key(&missing) {
             return Ok(missing);
         }
+        let mut kind_held = Kind::Absent;
         if self.absence == Absence::Hold {
             match placeholder::take(&missing)? {
-                Taken::Held(placeholder) => self.layout.placeholders.push(placeholder),
+                Taken::Held(placeholder) => {
+                    if placeholder::is_file(&missing) {
+                        kind_held = Kind::File;
+                    }
+                    self.layout.placeholders.push(placeholder);
+                }
                 Taken::Impossible => return Ok(missing),
                 Taken::Occupied => {
                     let kind = open_real(&missing).and_then(rustix::fs::fstat).map(|stat| kind(&stat));
@@ -227,7 +233,7 @@ impl Resolver {
                 }
             }
         }
-        self.place(&missing, access, Kind::Absent);
+        self.place(&missing, access, kind_held);
         Ok(missing)
     }
 

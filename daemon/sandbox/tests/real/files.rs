@@ -102,6 +102,19 @@ async fn commands_at_the_same_time_protect_the_same_absent_path() {
 }
 
 #[tokio::test]
+async fn an_absent_common_folder_of_git_can_neither_be_made_nor_does_it_stop_git() {
+    for site in Site::on(&NAMESPACES).await {
+        site.write("work/.git/config", "kept");
+        let rules = [("work", Write), ("work/.git/commondir", Read)];
+        let script = "cat .git/commondir; echo /evil > .git/commondir; rm -f .git/commondir; \
+            mv .git/config .git/commondir; cat .git/commondir; true";
+        let ran = site.run(&rules, script).await;
+        assert!(ran.output.starts_with(".\n") && ran.output.ends_with(".\n"), "{:?} {ran:?}", site.rung);
+        assert_eq!(site.names("work/.git"), ["config"], "{:?} {ran:?}", site.rung);
+    }
+}
+
+#[tokio::test]
 async fn carve_outs_nest() {
     for site in Site::on(&RUNGS).await {
         for folder in ["work/ro/rw/ro/rw", "work/ro/rw/plain"] {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use protocol::profile::{Access::Write, SandboxRung};
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::{Exit, Process, SandboxError};
+use sandbox::{Exit, Process, SandboxError, Stdin};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::site::{NAMESPACES, RUNGS, Site, helper};
@@ -218,5 +218,27 @@ async fn the_death_of_the_helper_takes_the_whole_tree() {
         assert_eq!(site.names("work"), [".git", "src"]);
         site.run(&rules, "true").await;
         assert_eq!(site.names("work"), ["src"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_to_a_piped_input_is_read_and_so_is_its_end() {
+    for site in everywhere().await {
+        let mut request = site.request(&[], "read -r line; echo \"got $line\"; cat; echo end");
+        request.stdin = Stdin::Piped;
+        let mut process = site.spawn(request).await;
+        let mut input = process.take_input().expect("input");
+        assert!(process.take_input().is_none(), "it is taken once");
+        let mut output = BufReader::new(process.take_output());
+        let mut line = String::new();
+        input.write_all(b"one\n").await.expect("write");
+        output.read_line(&mut line).await.expect("line");
+        assert_eq!(line, "got one\n", "{:?}", site.rung);
+        input.write_all(b"two\n").await.expect("write");
+        drop(input);
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).await.expect("output");
+        assert_eq!(rest, "two\nend\n", "{:?}", site.rung);
+        assert_eq!(process.wait().await.expect("exit"), Exit::Code(0));
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Keeper {
     collector: Collector,
     /// Input that the process has not read yet.
     waiting: Vec<u8>,
+    /// Whether the input ends after that.
+    closes: bool,
     started: Instant,
     visit: Option<Visit>,
     /// Once it was killed: when its output is given up.
@@ -120,8 +122,7 @@ impl Keeper {
     /// Keeps a process that has begun.
     pub(crate) fn new(mut process: Process, has_terminal: bool, spools: Arc<dyn Spools>) -> Self {
         let output: Reader = Box::new(process.take_output());
-        // Commands have no standard input yet; what would be typed is refused, and said so.
-        let input: Option<Writer> = None;
+        let input = process.take_input().map(|pipe| Box::new(pipe) as Writer);
         let collector = Collector::new(Arc::clone(&spools), Room::DEFAULT);
         Self {
             process,
@@ -131,6 +132,7 @@ impl Keeper {
             spools,
             collector,
             waiting: Vec::new(),
+            closes: false,
             started: Instant::now(),
             visit: None,
             give_up_at: None,
@@ -178,6 +180,7 @@ impl Keeper {
                 Happened::OutputEnded | Happened::GivenUp => self.output = None,
                 Happened::Typed(count) => {
                     self.waiting.drain(..count);
+                    self.close_if_done();
                 }
                 Happened::InputClosed => {
                     self.waiting.clear();
@@ -250,14 +253,13 @@ impl Keeper {
         if closes {
             typed.pop();
         }
-        let is_refused =
-            !typed.is_empty() && (self.input.is_none() || self.waiting.len() + typed.len() > MAX_INPUT_BYTES);
+        let is_refused = !typed.is_empty()
+            && (self.input.is_none() || self.closes || self.waiting.len() + typed.len() > MAX_INPUT_BYTES);
         if !is_refused {
             self.waiting.extend_from_slice(&typed);
         }
-        if closes && self.waiting.is_empty() {
-            self.input = None;
-        }
+        self.closes |= closes;
+        self.close_if_done();
         match visit.signal {
             Some(Signal::Terminate) => self.process.terminate(),
             Some(Signal::Kill) => self.kill(),
@@ -266,6 +268,12 @@ impl Keeper {
         self.collector.resize(visit.room);
         self.visit = Some(visit);
         is_refused
+    }
+
+    fn close_if_done(&mut self) {
+        if self.closes && self.waiting.is_empty() {
+            self.input = None;
+        }
     }
 
     fn kill(&mut self) {
