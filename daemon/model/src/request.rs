@@ -89,10 +89,12 @@ pub enum InputContent {
 /// All text of these parts, each on lines of its own.
 #[must_use]
 pub fn text_of(content: &[InputContent]) -> Cow<'_, str> {
-    let text = |part| match part {
-        &InputContent::Text(ref text) => Some(text.as_str()),
-        &InputContent::Image { .. } => None,
-    };
+    fn text(part: &InputContent) -> Option<&str> {
+        match part {
+            InputContent::Text(text) => Some(text),
+            InputContent::Image { .. } => None,
+        }
+    }
     if let [InputContent::Text(text)] = content {
         return Cow::Borrowed(text);
     }

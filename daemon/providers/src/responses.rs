@@ -39,7 +39,7 @@ impl WireApi for Responses {
     }
 
     fn message(&self, request: &ModelRequest, options: &RequestOptions) -> Option<Result<Bytes, Failure>> {
-        Some(json(&request::Body::of(request, options, self).as_message()))
+        Some(json(&request::Body::of(request, options, self).into_message()))
     }
 
     fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool {

@@ -160,7 +160,7 @@ impl<'a> Body<'a> {
     }
 
     /// The same as the message that asks for an answer over a WebSocket (OpenAI, "WebSocket mode").
-    pub(crate) fn as_message(self) -> Self {
+    pub(crate) fn into_message(self) -> Self {
         Self { kind: Some("response.create"), stream: None, ..self }
     }
 }
@@ -426,7 +426,7 @@ mod tests {
     fn a_message_of_a_websocket_is_the_same_but_for_its_frame() {
         let (api, options) = (Responses::new("p"), RequestOptions::default());
         let request = request(conversation());
-        let message = serde_json::to_string(&Body::of(&request, &options, &api).as_message()).unwrap();
+        let message = serde_json::to_string(&Body::of(&request, &options, &api).into_message()).unwrap();
         let wanted = text(&request).replacen('{', "{\"type\":\"response.create\",", 1);
         assert_eq!(message, wanted.replacen("\"store\":false,\"stream\":true", "\"store\":false", 1));
     }

@@ -247,19 +247,19 @@ impl Decoder {
         let Some(item) = output_item(item, &self.wire_api)? else { return Ok(()) };
         if let Some((index, call)) = self.broken.take() {
             // Something comes behind it, so the model itself wrote that.
-            self.complete(index, OutputItem::ToolCall(call), events);
+            self.complete(index, &OutputItem::ToolCall(call), events);
         }
         match item {
             OutputItem::ToolCall(call) if breaks_off(&call) => self.broken = Some((index, call)),
             item @ (OutputItem::ToolCall(_) | OutputItem::Message(_) | OutputItem::Reasoning { .. }) => {
-                self.complete(index, item, events);
+                self.complete(index, &item, events);
             }
         }
         Ok(())
     }
 
-    fn complete(&mut self, mut index: u32, item: OutputItem, events: &mut VecDeque<ModelEvent>) {
-        let (kind, whole) = match &item {
+    fn complete(&mut self, mut index: u32, item: &OutputItem, events: &mut VecDeque<ModelEvent>) {
+        let (kind, whole) = match item {
             OutputItem::Message(text) => (Some(Kind::Message), text.as_str()),
             OutputItem::Reasoning { summary, .. } => (Some(Kind::Reasoning), summary.as_str()),
             OutputItem::ToolCall(_) => (None, ""),

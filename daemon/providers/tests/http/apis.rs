@@ -10,35 +10,13 @@ pub(crate) struct Api {
     pub(crate) make: Make,
     /// An answer as the data of its events.
     pub(crate) say: fn(&Answer) -> Vec<String>,
-    /// A whole answer as bytes, as it was recorded.
-    pub(crate) recorded: &'static str,
 }
 
 pub(crate) const APIS: [Api; 4] = [
-    Api {
-        name: "responses",
-        make: providers::responses,
-        say: responses,
-        recorded: include_str!("../../src/responses/stream/recorded.txt"),
-    },
-    Api {
-        name: "chat",
-        make: providers::chat_completions,
-        say: chat,
-        recorded: include_str!("../../src/chat/stream/recorded.txt"),
-    },
-    Api {
-        name: "messages",
-        make: providers::messages,
-        say: messages,
-        recorded: include_str!("../../src/messages/stream/recorded.txt"),
-    },
-    Api {
-        name: "gemini",
-        make: providers::gemini,
-        say: gemini,
-        recorded: include_str!("../../src/gemini/stream/recorded.txt"),
-    },
+    Api { name: "responses", make: providers::responses, say: responses },
+    Api { name: "chat", make: providers::chat_completions, say: chat },
+    Api { name: "messages", make: providers::messages, say: messages },
+    Api { name: "gemini", make: providers::gemini, say: gemini },
 ];
 
 /// What a model says.
