@@ -303,6 +303,9 @@ pub struct SettingsOverrides {
     /// When a person is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalPolicy>,
+    /// `[permissions.<name>]` of the settings; stands in place of a sandbox mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
 }
 
 /// One `KEY=VALUE`.

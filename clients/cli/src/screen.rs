@@ -41,6 +41,9 @@ pub(crate) struct ScreenArgs {
     /// What commands may touch
     #[arg(short, long, value_name = "MODE")]
     sandbox: Option<SandboxChoice>,
+    /// What commands may touch, as `[permissions.NAME]` of the configuration says
+    #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
+    permissions: Option<String>,
     /// When a person is asked
     #[arg(short = 'a', long = "ask-for-approval", value_name = "POLICY")]
     approval: Option<ApprovalChoice>,
@@ -62,6 +65,7 @@ pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError
         model: args.model,
         sandbox: args.sandbox.map(Into::into),
         approval: args.approval.map(Into::into),
+        permissions: args.permissions,
     };
     let session = if args.goes_on {
         if overrides != SettingsOverrides::default() {

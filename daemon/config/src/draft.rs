@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use protocol::session::ModelPrice;
 
+use crate::permissions::PermissionProfile;
 use crate::settings::{LOCAL, Settings, WireApi};
 use crate::value::{Place, nearest};
 
@@ -17,7 +18,56 @@ pub(crate) struct Draft<'a> {
     pub(crate) provider_place: Option<Place<'a>>,
     /// Where each provider was first described.
     pub(crate) provider_places: BTreeMap<String, Place<'a>>,
+    /// What commands may touch.
+    pub(crate) permissions: PermissionsDraft<'a>,
     prices: BTreeMap<String, PriceDraft<'a>>,
+}
+
+/// The permissions that are described, and which of them were chosen.
+#[derive(Clone, Default)]
+pub(crate) struct PermissionsDraft<'a> {
+    /// All of them, by their names.
+    pub(crate) described: BTreeMap<String, PermissionProfile>,
+    chosen: Option<(String, Place<'a>)>,
+    /// Those that a sandbox mode of a later layer stands in place of, and where that was chosen.
+    replaced: Option<(String, Place<'a>)>,
+}
+
+impl<'a> PermissionsDraft<'a> {
+    /// Chooses them by name, in place of what was chosen before.
+    pub(crate) fn choose(&mut self, name: String, place: &Place<'a>) {
+        self.chosen = Some((name, place.clone()));
+        self.replaced = None;
+    }
+
+    /// Takes note of a sandbox mode, which stands in place of what was chosen before.
+    pub(crate) fn replace_by_mode(&mut self, place: &Place<'a>) {
+        if let Some((name, _)) = self.chosen.take() {
+            self.replaced = Some((name, place.clone()));
+        }
+    }
+
+    /// Complains if the chosen ones do not exist, unless `base` chose them already.
+    pub(crate) fn check_beyond(&self, base: &Self) {
+        let name = |draft: &Self| draft.chosen.as_ref().map(|(name, _)| name.clone());
+        if self.chosen.is_some() && name(self) != name(base) {
+            self.found();
+        }
+    }
+
+    /// Those that hold; complains if they do not exist, and warns if they were replaced.
+    fn found(&self) -> Option<&PermissionProfile> {
+        if let Some((name, place)) = &self.replaced {
+            place.warn(format!("`sandbox_mode` is used in place of the permissions `{name}`"), None);
+        }
+        let (name, place) = self.chosen.as_ref()?;
+        let found = self.described.get(name);
+        if found.is_none() {
+            let meant = nearest(name, self.described.keys().map(String::as_str));
+            place.error(format!("There are no permissions `{name}`"), meant);
+        }
+        found
+    }
 }
 
 /// A price on its way.
@@ -69,7 +119,15 @@ impl<'a> Draft<'a> {
                 place.error(format!("`{}` has no `{missing}`", place.key()), None);
             }
         }
+        let permissions = self.permissions.found().cloned();
         let mut settings = self.settings;
+        if let Some(permissions) = permissions {
+            settings.sandbox_mode = permissions.base;
+            if let Some(environment) = &permissions.environment {
+                settings.shell_environment_policy = environment.clone();
+            }
+            settings.permissions = Some(permissions);
+        }
         for (model, draft) in self.prices {
             let (Some(input), Some(output)) = (draft.input, draft.output) else {
                 draft.place.error(format!("`{}` needs both `input` and `output`", draft.place.key()), None);

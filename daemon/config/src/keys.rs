@@ -11,6 +11,7 @@ use protocol::turn::{Budget, TurnLimits};
 use serde_json::{Value as Json, from_value};
 
 use crate::draft::Draft;
+use crate::permissions;
 use crate::section::Section;
 use crate::settings::{
     AuthCommand, DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
@@ -47,10 +48,23 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         draft.provider_place = Some(value.place().clone());
     }
     section.set("approval_policy", &mut settings.approval_policy, approval_policy);
-    section.set("sandbox_mode", &mut settings.sandbox_mode, |value| {
+    let mode = section.get("sandbox_mode");
+    if let Some(value) = &mode {
         let modes = [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess];
-        value.word(&modes.map(|mode| (mode.as_str(), mode)))
-    });
+        if let Some(mode) = value.word(&modes.map(|mode| (mode.as_str(), mode))) {
+            settings.sandbox_mode = mode;
+            draft.permissions.replace_by_mode(value.place());
+        }
+    }
+    if let Some(value) = section.get("default_permissions")
+        && let Some(name) = value.text()
+    {
+        if let Some(mode) = mode {
+            let message = "`sandbox_mode` has no effect beside `default_permissions`".to_owned();
+            mode.place().warn(message, None);
+        }
+        draft.permissions.choose(name, value.place());
+    }
     section.within("sandbox_workspace_write", |section| {
         workspace_write(section, &mut settings.sandbox_workspace_write);
     });
@@ -143,12 +157,13 @@ pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) 
             ])
         });
     });
+    draft.permissions.described = permissions::read(&section.entries("permissions"));
     section.entries("profiles")
 }
 
 /// Warns of keys that an override can't set.
 pub(crate) fn refuse_those_of_the_file(section: &mut Section<'_>) {
-    for key in ["daemon", "sandbox", "notify", "profiles", "tui"] {
+    for key in ["daemon", "sandbox", "notify", "permissions", "profiles", "tui"] {
         if let Some(value) = section.get(key) {
             let message = format!("`{key}` can be set in `config.toml` only and is ignored here");
             value.place().warn(message, None);

@@ -16,6 +16,7 @@ mod draft;
 mod duration;
 mod keys;
 mod overrides;
+mod permissions;
 mod section;
 mod settings;
 mod source;
@@ -29,6 +30,7 @@ use protocol::config::ConfigCheckResult;
 use protocol::error::ConfigurationProblem;
 use protocol::session::SettingsOverrides;
 
+pub use permissions::{PermissionProfile, pattern_below};
 pub use settings::{
     AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,
     ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
@@ -130,6 +132,7 @@ fn apply_profiles<'a>(profiles: &[(&'a str, Value<'a>)], chosen: Option<&Value<'
             *draft = with_profile;
         } else {
             with_profile.check_choice();
+            with_profile.permissions.check_beyond(&base.permissions);
         }
     }
     if let (Some(value), Some(name)) = (chosen, name)

@@ -12,6 +12,7 @@ pub(crate) fn all(overrides: &SettingsOverrides) -> Vec<SettingOverride> {
         ("profile", overrides.profile.as_deref()),
         ("model", overrides.model.as_deref()),
         ("sandbox_mode", overrides.sandbox.map(|mode| mode.as_str())),
+        ("default_permissions", overrides.permissions.as_deref()),
         ("approval_policy", overrides.approval.map(|policy| policy.as_str())),
     ];
     let typed = typed

@@ -11,6 +11,8 @@ use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice};
 use protocol::turn::{Budget, TurnLimits};
 
+use crate::permissions::PermissionProfile;
+
 /// The id of the built-in provider.
 pub const OPENAI: &str = "openai";
 /// The id of the provider whose users sign in with their account.
@@ -35,6 +37,8 @@ pub struct Settings {
     pub approval_policy: ApprovalPolicy,
     /// What commands may touch.
     pub sandbox_mode: SandboxMode,
+    /// What commands may touch in its place, as a person described it.
+    pub permissions: Option<PermissionProfile>,
     /// What `workspace-write` means in detail.
     pub sandbox_workspace_write: WorkspaceWrite,
     /// How hard the model should think; absent: the provider's default.
@@ -412,6 +416,7 @@ impl Default for Settings {
             ]),
             approval_policy: ApprovalPolicy::default(),
             sandbox_mode: SandboxMode::default(),
+            permissions: None,
             sandbox_workspace_write: WorkspaceWrite::default(),
             model_reasoning_effort: None,
             model_reasoning_summary: None,

@@ -144,6 +144,11 @@ impl<'a> Value<'a> {
         matches!(self.node, DeValue::String(found) if found == text)
     }
 
+    /// Whether it is text at all.
+    pub(crate) fn is_some_text(&self) -> bool {
+        matches!(self.node, DeValue::String(_))
+    }
+
     /// Text that is not empty.
     pub(crate) fn text(&self) -> Option<String> {
         match self.any_text()? {

@@ -183,7 +183,11 @@ fn push_output(text: &mut String, output: &CommandOutput) {
     text.push_str("Output:\n");
     text.push_str(&output.head);
     if output.omitted_bytes > 0 {
-        let _ = write!(text, "\n[… {} of {} bytes left out …]\n", output.omitted_bytes, output.total_bytes);
+        let _ = write!(text, "\n[… {} of {} bytes left out", output.omitted_bytes, output.total_bytes);
+        if let Some(blob) = &output.blob {
+            let _ = write!(text, "; `read_file` of `blob:{}` pages through the whole", blob.0);
+        }
+        text.push_str(" …]\n");
         text.push_str(&output.tail);
     }
 }

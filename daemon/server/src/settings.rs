@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use config::{Loaded, Settings, WireApi};
+use config::{Loaded, PermissionProfile, Settings, WireApi};
 use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
-use protocol::profile::NetworkAccess;
+use protocol::profile::{NetworkAccess, Permissions};
 use protocol::session::{AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
 
 /// The name of the model that a script plays.
@@ -99,7 +99,17 @@ pub(crate) fn of_updated_session(
     if names(&["model_reasoning_summary"]) || with.reasoning_summary != without.reasoning_summary {
         updated.reasoning_summary = with.reasoning_summary;
     }
-    if overrides.sandbox.is_some() || names(&["sandbox_mode"]) || with.sandbox != without.sandbox {
+    let are_permissions_named = overrides.permissions.is_some() || names(&["default_permissions"]);
+    let is_mode_named = overrides.sandbox.is_some() || names(&["sandbox_mode"]);
+    // Permissions hold as they were resolved, whatever became of the file, until something else is chosen.
+    if are_permissions_named
+        || with.permissions != without.permissions
+        || (is_mode_named && updated.permissions.is_some())
+    {
+        updated.sandbox = with.sandbox;
+        updated.network = with.network;
+        updated.permissions = with.permissions;
+    } else if is_mode_named || with.sandbox != without.sandbox {
         updated.sandbox = with.sandbox;
     }
     if overrides.approval.is_some() || names(&["approval_policy"]) || with.approval != without.approval {
@@ -118,7 +128,8 @@ pub(crate) fn of_updated_session(
         updated.question_timeout_ms = with.question_timeout_ms;
     }
     let is_workspace_named = names(&["sandbox_workspace_write"]);
-    if is_workspace_named || with.network != without.network {
+    // Those of permissions are part of what was resolved.
+    if updated.permissions.is_none() && (is_workspace_named || with.network != without.network) {
         updated.network = with.network;
     }
     if is_workspace_named || with.is_tmp_writable != without.is_tmp_writable {
@@ -136,8 +147,13 @@ pub(crate) fn merged(earlier: &SettingsOverrides, later: &SettingsOverrides) -> 
         profile: later.profile.clone().or_else(|| earlier.profile.clone()),
         values: earlier.values.iter().chain(&later.values).cloned().collect(),
         model: later.model.clone().or_else(|| earlier.model.clone()),
-        sandbox: later.sandbox.or(earlier.sandbox),
+        // Of a mode and permissions the later one holds.
+        sandbox: later.sandbox.or(earlier.sandbox.filter(|_| later.permissions.is_none())),
         approval: later.approval.or(earlier.approval),
+        permissions: later
+            .permissions
+            .clone()
+            .or_else(|| earlier.permissions.clone().filter(|_| later.sandbox.is_none())),
     }
 }
 
@@ -164,6 +180,9 @@ fn resolve(
         additional_roots.push(tmpdir);
     }
     let price = settings.model_prices.get(&model).copied();
+    let network = if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off };
+    let network = settings.permissions.as_ref().and_then(|profile| profile.network).unwrap_or(network);
+    let permissions = settings.permissions.as_ref().map(|profile| permissions(profile, &cwd, environment));
     let mut resolved = SessionSettings {
         cwd,
         additional_roots: Vec::new(),
@@ -172,10 +191,10 @@ fn resolve(
         reasoning_effort: settings.model_reasoning_effort.clone(),
         reasoning_summary: settings.model_reasoning_summary.clone(),
         sandbox: settings.sandbox_mode,
-        network: if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off },
+        network,
         approval: settings.approval_policy,
         is_tmp_writable,
-        permissions: None,
+        permissions: permissions.transpose()?,
         limits: settings.limits.clone(),
         budget: settings.budget.clone(),
         price,
@@ -184,6 +203,39 @@ fn resolve(
         question_timeout_ms: settings.question_timeout_ms,
     };
     add_roots(&mut resolved, additional_roots);
+    Ok(resolved)
+}
+
+/// Permissions for a folder, with real paths: a name that leads elsewhere closes what it leads to.
+fn permissions(
+    profile: &PermissionProfile,
+    cwd: &Path,
+    environment: &Environment,
+) -> Result<Permissions, ProtocolError> {
+    let refused = |reason: String| {
+        let message = format!("The permissions `{}` can't be used: {reason}", profile.name);
+        ProtocolError::new(ErrorCode::InvalidRequest, message)
+    };
+    let home = environment.get("HOME").map(Path::new).filter(|home| home.is_absolute());
+    let home =
+        home.map(workspace::path::resolve).transpose().map_err(|error| refused(format!("`~`: {error}")))?;
+    let mut resolved = profile
+        .resolve(cwd, home.as_deref())
+        .ok_or_else(|| refused("they name `~`, and `HOME` is not an absolute path".to_owned()))?;
+    let rules = resolved.paths.iter_mut().map(|rule| &mut rule.path);
+    for path in rules.chain(&mut resolved.unix_sockets) {
+        *path = workspace::path::resolve(path)
+            .map_err(|error| refused(format!("`{}`: {error}", path.display())))?;
+    }
+    for rule in &mut resolved.globs {
+        // What stands before the first sign of a pattern is a folder.
+        let is_plain = |part: &&str| !part.contains(['*', '?', '[', ']', '{', '}', '\\']);
+        let length: usize = rule.pattern.split('/').take_while(is_plain).map(|part| part.len() + 1).sum();
+        let (folder, rest) = rule.pattern.split_at(length.min(rule.pattern.len()));
+        let real = workspace::path::resolve(Path::new(folder))
+            .map_err(|error| refused(format!("`{}`: {error}", rule.pattern)))?;
+        rule.pattern = config::pattern_below(&real, rest);
+    }
     Ok(resolved)
 }
 
@@ -248,7 +300,7 @@ fn folder(path: &Path, what: &str) -> Result<PathBuf, ProtocolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::{ApprovalPolicy, SandboxMode};
+    use protocol::profile::{Access, ApprovalPolicy, PathRule, SandboxMode};
     use protocol::session::SettingOverride;
 
     fn params(cwd: &Path) -> SessionCreateParams {
@@ -372,6 +424,94 @@ mod tests {
         let overrides = SettingsOverrides { values: vec![value], ..SettingsOverrides::default() };
         assert_eq!(update(&overrides).model, "other");
         assert_eq!(update(&overrides).sandbox, SandboxMode::ReadOnly);
+    }
+
+    /// The settings of a file with permissions `p` that only say these paths, in a folder.
+    fn write_permissions(file: &Path, paths: &str) {
+        let text = format!(
+            "model = 'm'\n[permissions.p]\nextends = 'read-only'\nnetwork = 'rules'\npaths = {paths}\n"
+        );
+        std::fs::write(file, text).expect("file");
+    }
+
+    #[test]
+    fn permissions_are_resolved_once_and_a_later_edit_does_not_widen_them() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let (file, folder) = (scratch.path().join("config.toml"), scratch.path().join("folder"));
+        std::fs::create_dir(&folder).expect("folder");
+        write_permissions(&file, "{ 'a' = 'none', '~/x' = 'read' }");
+        let environment = Environment::from([("HOME".to_owned(), "/nowhere/me".to_owned())]);
+        let chosen = SettingsOverrides { permissions: Some("p".to_owned()), ..SettingsOverrides::default() };
+        let settings = load(&file, &chosen).expect("settings").settings;
+        let created = of_new_session(&settings, &params(&folder), &environment).expect("created");
+        let real = std::fs::canonicalize(&folder).expect("real");
+        let rule = |path: PathBuf, access| PathRule { path, access };
+        let expected = [rule(real.join("a"), Access::Hidden), rule("/nowhere/me/x".into(), Access::Read)];
+        let permissions = created.permissions.clone().expect("permissions");
+        assert_eq!(permissions.paths, expected);
+        assert_eq!((created.sandbox, created.network), (SandboxMode::ReadOnly, NetworkAccess::Rules));
+
+        write_permissions(&file, "{ '/' = 'write' }");
+        let update = |overrides: &SettingsOverrides| {
+            of_updated_session(&file, &created, overrides, &environment).expect("updated").0
+        };
+        let other = SettingsOverrides { model: Some("n".to_owned()), ..SettingsOverrides::default() };
+        assert_eq!(update(&other).permissions, Some(permissions));
+        let open = SettingOverride {
+            key: "sandbox_workspace_write.network_access".to_owned(),
+            value: "true".to_owned(),
+        };
+        let open = SettingsOverrides { values: vec![open], ..SettingsOverrides::default() };
+        assert_eq!(update(&open), created);
+        let mode =
+            SettingsOverrides { sandbox: Some(SandboxMode::WorkspaceWrite), ..SettingsOverrides::default() };
+        let updated = update(&mode);
+        assert_eq!((updated.sandbox, updated.network), (SandboxMode::WorkspaceWrite, NetworkAccess::Off));
+        assert_eq!(updated.permissions, None);
+        let again = update(&chosen).permissions.expect("permissions");
+        assert_eq!(again.paths, [rule("/".into(), Access::Write)]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_hold_for_what_a_link_leads_to() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let real = std::fs::canonicalize(scratch.path()).expect("real");
+        rustix::fs::symlink(real.join("target"), real.join("link")).expect("link");
+        let file = real.join("config.toml");
+        write_permissions(&file, "{ 'link/below' = 'none', '~/*.key' = 'none', 'link/*.pem' = 'none' }");
+        let chosen = SettingsOverrides { permissions: Some("p".to_owned()), ..SettingsOverrides::default() };
+        let settings = load(&file, &chosen).expect("settings").settings;
+        let home = real.join("link").to_string_lossy().into_owned();
+        let environment = Environment::from([("HOME".to_owned(), home)]);
+        let created = of_new_session(&settings, &params(&real), &environment).expect("created");
+        let permissions = created.permissions.expect("permissions");
+        assert_eq!(permissions.paths[0].path, real.join("target/below"));
+        for name in ["a.key", "a.pem"] {
+            let path = real.join("target").join(name);
+            assert!(permissions.globs.iter().any(|rule| rule.matches(&path)), "{name}: {permissions:?}");
+        }
+    }
+
+    #[test]
+    fn a_home_that_permissions_need_must_be_known() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let file = scratch.path().join("config.toml");
+        write_permissions(&file, "{ '~/.ssh' = 'none' }");
+        let chosen = SettingsOverrides { permissions: Some("p".to_owned()), ..SettingsOverrides::default() };
+        let settings = load(&file, &chosen).expect("settings").settings;
+        let error = of_new_session(&settings, &params(scratch.path()), &Environment::new());
+        assert!(error.expect_err("refused").message.contains("`HOME`"));
+    }
+
+    #[test]
+    fn of_a_mode_and_permissions_the_later_one_is_kept() {
+        let permissions =
+            SettingsOverrides { permissions: Some("p".to_owned()), ..SettingsOverrides::default() };
+        let mode = SettingsOverrides { sandbox: Some(SandboxMode::ReadOnly), ..SettingsOverrides::default() };
+        assert_eq!(merged(&permissions, &mode), mode);
+        assert_eq!(merged(&mode, &permissions), permissions);
+        assert_eq!(merged(&permissions, &SettingsOverrides::default()), permissions);
     }
 
     #[test]

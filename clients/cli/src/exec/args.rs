@@ -102,6 +102,9 @@ pub(crate) struct ExecFlags {
     /// What commands may touch
     #[arg(short, long, global = true, value_name = "MODE")]
     pub(crate) sandbox: Option<SandboxChoice>,
+    /// What commands may touch, as `[permissions.NAME]` of the configuration says
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "sandbox")]
+    pub(crate) permissions: Option<String>,
     /// When a person is asked
     #[arg(short = 'a', long = "ask-for-approval", global = true, value_name = "POLICY")]
     pub(crate) approval: Option<ApprovalChoice>,
@@ -195,6 +198,7 @@ impl ExecFlags {
             model: self.model.clone(),
             sandbox: self.sandbox.map(Into::into),
             approval: self.approval.map(Into::into),
+            permissions: self.permissions.clone(),
         }
     }
 
@@ -345,5 +349,13 @@ mod tests {
         ] {
             assert!(Exec::try_parse_from([&["exec"], line].concat()).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn permissions_stand_in_place_of_a_sandbox_mode() {
+        let overrides = parse(&["--permissions", "careful", "go"]).flags.overrides();
+        assert_eq!(overrides.permissions.as_deref(), Some("careful"));
+        assert_eq!(overrides.sandbox, None);
+        assert!(Exec::try_parse_from(["exec", "--permissions", "a", "-s", "read-only", "go"]).is_err());
     }
 }

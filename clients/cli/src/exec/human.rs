@@ -69,7 +69,11 @@ impl Human {
         let settings = &summary.settings;
         self.cwd.clone_from(&settings.cwd);
         let style = self.output.err;
-        let sandbox = settings.sandbox.as_str();
+        let mode = settings.sandbox.as_str();
+        let sandbox = match &settings.permissions {
+            Some(permissions) => format!("{} ({mode})", escape::line(&permissions.name)),
+            None => mode.to_owned(),
+        };
         let sandbox = match settings.sandbox {
             SandboxMode::DangerFullAccess => style.red(sandbox),
             SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => style.dim(sandbox),

@@ -31,6 +31,7 @@ pub(super) fn samples() -> Vec<Sample> {
                 additional_roots: vec!["/data".into()],
                 title: Some("Mend the test".to_owned()),
                 overrides: SettingsOverrides {
+                    permissions: None,
                     profile: Some("careful".to_owned()),
                     values: vec![SettingOverride {
                         key: "sandbox_workspace_write.network_access".to_owned(),

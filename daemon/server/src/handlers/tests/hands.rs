@@ -348,47 +348,6 @@ async fn sole_session(client: &Client) -> SessionId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_allowed_for_good_is_not_asked_again_in_any_session() {
-    let daemon = daemon_with(ASKING).await;
-    let client = daemon.connect().await;
-    let (_, mut feed) = asking(&daemon, &client).await;
-    for _ in 0..2 {
-        let open = question(&client, &mut feed).await;
-        client.answer(allow(&open, GrantScope::Always)).await.expect("answer");
-        // The answer is folded before the next question comes.
-        while question_is(&client, &open).await {}
-    }
-    events_of_turn(&mut feed).await;
-    let rules = daemon.daemon.folders.config.join("rules").join("always.toml");
-    let text = fs::read_to_string(&rules).expect("rules");
-    assert_eq!(text.matches("[[always]]").count(), 2, "{text}");
-
-    let config = fs::read_to_string(daemon.daemon.folders.config_file()).expect("config");
-    let daemon = daemon.restart(false, &config).await;
-    let client = daemon.connect().await;
-    let (_, mut feed) = asking(&daemon, &client).await;
-    let events = events_of_turn(&mut feed).await;
-    assert!(!events.iter().any(|record| matches!(record.event, Event::QuestionAsked(_))), "{events:#?}");
-    let ran = events.iter().filter_map(|record| match &record.event {
-        Event::ItemCompleted(change) if matches!(change.item.body, ItemBody::Command(_)) => {
-            Some(change.item.status.clone())
-        }
-        _ => None,
-    });
-    assert!(ran.into_iter().all(|status| status != ItemStatus::Declined));
-
-    // In another folder it is another thing, and with the rule gone it is asked about again.
-    fs::write(&rules, "").expect("rules");
-    let (_, mut feed) = asking(&daemon, &client).await;
-    question(&client, &mut feed).await;
-}
-
-async fn question_is(client: &Client, open: &OpenQuestion) -> bool {
-    let list = QuestionClient::list(client, QuestionListParams::default()).await.expect("questions");
-    list.questions.iter().any(|other| other.question.id == open.question.id)
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_settings_is_one_sessions_and_everybody_sees_it() {
     let daemon = TestDaemon::start().await;
     let (client, watcher) = (daemon.connect().await, daemon.connect().await);

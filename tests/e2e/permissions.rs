@@ -1,0 +1,118 @@
+//! Permissions that a person described in the settings, as commands, reading tools, patches and searches of a whole
+//! turn meet them.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use skein_tests::TestEnv;
+use skein_tests::scripted_model::reply::Reply;
+
+use crate::scene::{good_turn, outside, patches, scene, script, seen};
+
+/// A turn in which the model makes these calls under the permissions `p`; what it was told of each.
+fn turn(description: &str, calls: Vec<Reply>, prepare: impl FnOnce(&TestEnv)) -> (TestEnv, Vec<String>) {
+    let count = calls.len();
+    let (model, env) = scene(calls.into_iter().chain([Reply::text("Done.")]));
+    prepare(&env);
+    env.append_settings(description).unwrap();
+    good_turn(&env, &["-a", "never", "--permissions", "p", "go"]);
+    let outputs =
+        (1..=count).map(|number| model.requests()[number].last_output().unwrap().to_owned()).collect();
+    model.verify().unwrap();
+    (env, outputs)
+}
+
+fn call(name: &str, arguments: &Value) -> Reply {
+    Reply::call(name, arguments)
+}
+
+#[test]
+fn a_denied_pattern_holds_for_commands_tools_patches_and_searches() {
+    let calls = vec![
+        script("cat .env sub/.env; echo end; cat sub/kept"),
+        call("read_file", &json!({"path": "sub/.env"})),
+        call("grep", &json!({"pattern": "planted"})),
+        patches("*** Update File: sub/.env\n@@\n-planted-secret\n+changed"),
+        patches("*** Update File: sub/kept\n@@\n-planted word\n+changed"),
+    ];
+    let description = "[permissions.p.paths]\n\"**/.env\" = \"none\"";
+    let (env, outputs) = turn(description, calls, |env| {
+        for name in [".env", "sub/.env"] {
+            env.write_file(name, "planted-secret\n").unwrap();
+        }
+        env.write_file("sub/kept", "planted word\n").unwrap();
+    });
+    assert!(outputs[0].contains("end\nplanted word"), "{}", outputs[0]);
+    assert!(outputs[2].contains("sub/kept"), "{}", outputs[2]);
+    for output in &outputs {
+        assert!(!output.contains("planted-secret"), "{output}");
+    }
+    assert_eq!(env.read_file("sub/.env").unwrap(), "planted-secret\n");
+    assert_eq!(env.read_file("sub/kept").unwrap(), "changed\n");
+}
+
+#[test]
+fn a_path_outside_is_opened_by_name_and_nothing_beside_it() {
+    let outside = outside();
+    let real = outside.path().canonicalize().unwrap();
+    for name in ["open", "shut"] {
+        fs::create_dir(real.join(name)).unwrap();
+    }
+    let at = |name: &str| real.join(name).display().to_string();
+    let calls = vec![
+        script(&format!("echo 1 > {}; echo 1 > {}; true", at("open/command"), at("shut/command"))),
+        patches(&format!("*** Add File: {}\n+1", at("open/patch"))),
+        patches(&format!("*** Add File: {}\n+1", at("shut/patch"))),
+    ];
+    turn(&format!("[permissions.p.paths]\n\"{}\" = \"write\"", at("open")), calls, |_| {});
+    for name in ["command", "patch"] {
+        assert!(real.join("open").join(name).exists(), "{name}");
+        assert!(!real.join("shut").join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn carve_outs_nest() {
+    let calls = vec![
+        script("cat a/secret; touch a/new; echo 1 > a/b/command; cat a/b/told; touch top; echo end"),
+        call("read_file", &json!({"path": "a/secret"})),
+        call("read_file", &json!({"path": "a/b/told"})),
+        call("grep", &json!({"pattern": "planted"})),
+        patches("*** Add File: a/patch\n+1"),
+        patches("*** Add File: a/b/patch\n+1"),
+    ];
+    let description = "[permissions.p.paths]\n\".\" = \"write\"\n\"a\" = \"none\"\n\"a/b\" = \"write\"";
+    let (env, outputs) = turn(description, calls, |env| {
+        env.write_file("a/secret", "planted-secret\n").unwrap();
+        env.write_file("a/b/told", "planted word\n").unwrap();
+    });
+    for output in &outputs {
+        assert!(!output.contains("planted-secret"), "{output}");
+    }
+    assert!(outputs[0].contains("planted word\nend"), "{}", outputs[0]);
+    assert!(outputs[2].contains("planted word"), "{}", outputs[2]);
+    let is_there = |name: &str| env.repository().join(name).exists();
+    assert!(is_there("top") && is_there("a/b/command") && is_there("a/b/patch"), "{outputs:?}");
+    assert!(!is_there("a/new") && !is_there("a/patch"), "{outputs:?}");
+}
+
+#[test]
+fn commits_pass_where_they_are_allowed_and_hooks_and_configuration_stay_closed() {
+    let text = "echo 1 > file; git add file; git -c user.name=a -c user.email=a@b.c commit -qm allowed; \
+                echo x > .git/hooks/post-commit; echo x >> .git/config; echo end";
+    let (env, outputs) = turn("[permissions.p]\ngit_commit = true", vec![script(text)], |_| {});
+    assert!(outputs[0].contains("end"), "{}", outputs[0]);
+    assert_eq!(env.git(["log", "-1", "--format=%s"]).unwrap().trim(), "allowed", "{}", outputs[0]);
+    assert!(!env.repository().join(".git/hooks/post-commit").exists());
+    assert!(!env.read_file(".git/config").unwrap().contains("x\n"));
+}
+
+#[test]
+fn permissions_that_do_not_exist_stop_the_turn_with_the_name_that_was_meant() {
+    let (_model, env) = scene([Reply::text("Not asked.")]);
+    env.append_settings("[permissions.careful]").unwrap();
+    let output = env.run(["exec", "--permissions", "carefull", "go"]).unwrap();
+    assert_eq!(output.code(), Some(2), "{output:?}");
+    let seen = seen(&output);
+    assert!(seen.contains("There are no permissions `carefull`"), "{seen}");
+}
