@@ -260,3 +260,71 @@ fn the_rung_of_bwrap_holds_the_same() {
     expect_none_left(&env, "sleep 671");
     model.verify().unwrap();
 }
+
+#[test]
+fn a_command_by_hand_touches_what_its_flags_say() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let elsewhere = outside();
+    let place = elsewhere.path().to_str().unwrap();
+    std::fs::write(env.repository().join("secret"), "hidden-text").unwrap();
+    std::fs::write(env.repository().join("kept"), "kept").unwrap();
+    let text = format!("echo out > {place}/made; cat secret; echo x >> kept; echo end");
+    let flags = ["--allow-write", place, "--deny", "secret", "--allow-read", "kept"];
+    let command = ["--", "sh", "-c", &text];
+    let output = env.run(["sandbox"].iter().chain(&flags).chain(&command).copied()).unwrap();
+    assert_eq!((output.code(), output.stdout.as_str()), (Some(0), "end\n"), "{}", output.stderr);
+    assert!(elsewhere.path().join("made").exists());
+    assert_eq!(env.read_file("kept").unwrap(), "kept");
+}
+
+#[test]
+fn flags_that_can_not_hold_are_refused() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let own = env.skein_home().join("config.toml");
+    for flags in [
+        &["--allow-read", own.to_str().unwrap()][..],
+        &["--policy", "danger-full-access", "--deny", "kept"],
+        &["--policy", "danger-full-access", "--allow-host", "a.net"],
+        &["--network", "off", "--allow-host", "a.net"],
+    ] {
+        let output =
+            env.run(["sandbox"].iter().chain(flags).chain(&["--", "touch", "made"]).copied()).unwrap();
+        assert!(matches!(output.code(), Some(2 | 125)), "{flags:?}: {output:?}");
+        assert!(!env.repository().join("made").exists(), "{flags:?}");
+    }
+}
+
+#[test]
+fn what_a_command_could_touch_is_explained_without_running_any() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let explained = env.run(["sandbox", "--explain", "--deny", "kept"]).unwrap();
+    assert_eq!(explained.code(), Some(0), "{}", explained.stderr);
+    let kept = env.repository().canonicalize().unwrap().join("kept");
+    for line in [
+        "mode      workspace-write".to_owned(),
+        format!("none      {}", kept.display()),
+        "network   off".to_owned(),
+    ] {
+        assert!(explained.stdout.lines().any(|it| it == line), "`{line}` in {}", explained.stdout);
+    }
+    let output = env.run(["sandbox", "--explain", "--json", "--backend", "landlock"]).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["profile"]["mode"], "workspace-write");
+    assert!(told["sandbox"]["rungs"][0]["rung"] == "landlock", "{told}");
+    let danger = env.run(["sandbox", "--policy", "danger-full-access", "--", "true"]).unwrap();
+    assert!(danger.stderr.contains("nothing confines this command"), "{}", danger.stderr);
+}
+
+#[test]
+fn the_environment_of_the_daemon_is_out_of_reach() {
+    let text = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -e ^SKEIN_HOME= -e ^PATH= | sort -u; echo end";
+    let (env, open) = told(text, &["-s", "danger-full-access"]);
+    let home = format!("SKEIN_HOME={}", env.skein_home().display());
+    assert!(open.contains(&home), "the attempt can succeed: {open}");
+    for backend in ["namespaces", "landlock"] {
+        let setting = format!("sandbox.backend={backend}");
+        let (_env, told) = told(text, &["-c", &setting]);
+        assert!(told.contains("PATH=") && told.contains("end"), "{backend}: {told}");
+        assert!(!told.contains("SKEIN_HOME="), "{backend}: {told}");
+    }
+}

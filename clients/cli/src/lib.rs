@@ -44,7 +44,8 @@ use crate::args::{Cli, Command};
 use crate::daemon::DaemonCommand;
 use crate::error::{CliError, EXIT_USAGE};
 pub use crate::local::{
-    DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxRun, ToolListing,
+    Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
+    SandboxRun, Sandboxed, ToolListing,
 };
 use crate::output::Output;
 pub use client::ALREADY_RUNNING;
@@ -85,7 +86,7 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Sessions(command) => code(block_on(sessions::run(command, output)), output),
         Command::Questions(command) => code(block_on(questions::run(command, output)), output),
         Command::Usage(args) => code(block_on(usage::run(args, output)), output),
-        Command::Sandbox(args) => exit(sandbox::run(args, local), output),
+        Command::Sandbox(args) => exit(sandbox::run(args, local, output), output),
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
         Command::Tools(args) => code(tools::run(&args, local, output), output),

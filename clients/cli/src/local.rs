@@ -4,7 +4,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use protocol::profile::{NetworkAccess, SandboxMode, SandboxRung};
+use protocol::item::{CommandExit, Refusal};
+use protocol::profile::{
+    NetworkAccess, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode, SandboxReport, SandboxRung,
+};
 use protocol::tool::ToolSpecification;
 
 /// Implemented by the executable, over the daemon's crates.
@@ -15,11 +18,11 @@ pub trait Local {
     /// With the exit code `client::ALREADY_RUNNING` when another daemon has the home.
     fn run_daemon(&self, mode: DaemonMode) -> Result<(), LocalError>;
 
-    /// Runs a command as the agent would, on this terminal, and returns its exit code.
+    /// Makes a command ready to run as the agent would run it, on this terminal.
     ///
     /// # Errors
-    /// When it can't be confined or started.
-    fn sandbox(&self, run: SandboxRun) -> Result<u8, LocalError>;
+    /// When the configuration can't be read, or what is asked for can't hold.
+    fn sandbox(&self, run: SandboxRun) -> Result<Box<dyn Sandboxed>, LocalError>;
 
     /// Applies a patch in the agent's patch format, and returns what the model would be told.
     ///
@@ -38,6 +41,47 @@ pub trait Local {
     /// # Errors
     /// When the configuration can't be read.
     fn check_policy(&self, check: PolicyCheck) -> Result<PolicyVerdict, LocalError>;
+}
+
+/// A command that is ready to run in the sandbox.
+pub trait Sandboxed {
+    /// What it may touch.
+    fn profile(&self) -> &Profile;
+
+    /// What this machine can enforce, and what of that is used.
+    fn report(&self) -> SandboxReport;
+
+    /// Runs it to its end, with this process's standard streams.
+    ///
+    /// # Errors
+    /// When it can't be confined or started.
+    fn run(self: Box<Self>) -> Result<SandboxEnd, LocalError>;
+}
+
+/// How a command in the sandbox ended.
+#[derive(Clone, Debug)]
+pub struct SandboxEnd {
+    /// Its exit.
+    pub exit: CommandExit,
+    /// What was refused to it.
+    pub refusals: Vec<Refusal>,
+    /// Its connections, or the first of many.
+    pub connections: Vec<Connection>,
+}
+
+/// A connection that a command made or tried to make.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// How.
+    pub protocol: NetworkProtocol,
+    /// Whom it wanted to reach.
+    pub host: String,
+    /// Where there.
+    pub port: u16,
+    /// Whether it was let through.
+    pub is_allowed: bool,
+    /// What decided, for a person.
+    pub reason: String,
 }
 
 /// How the daemon runs.
@@ -65,15 +109,21 @@ pub struct ToolListing {
 pub struct SandboxRun {
     /// What it may touch; absent: what the settings say.
     pub policy: Option<SandboxMode>,
+    /// The permissions of the settings that it has; absent: what the settings say.
+    pub permissions: Option<String>,
     /// Where it runs, absolute.
     pub folder: PathBuf,
     /// Further folders that it may write, absolute.
     pub additional_roots: Vec<PathBuf>,
+    /// What it may touch besides, or may not, absolute and without links.
+    pub paths: Vec<PathRule>,
     /// What of the network is open to it; absent: what the settings say.
     pub network: Option<NetworkAccess>,
+    /// Hosts that are open to it, where the network is open by rule.
+    pub network_rules: Vec<NetworkRule>,
     /// The rung to use; absent: the strongest that holds.
     pub rung: Option<SandboxRung>,
-    /// Program and arguments.
+    /// Program and arguments; none if it is only to be explained.
     pub command: Vec<OsString>,
 }
 

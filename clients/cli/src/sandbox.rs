@@ -1,14 +1,22 @@
-//! `skein sandbox`: a command as the agent would run it, by hand.
+//! `skein sandbox`: a command as the agent would run it, by hand, and what it may touch, in words.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use protocol::profile::{NetworkAccess, SandboxRung};
+use protocol::item::CommandExit;
+use protocol::profile::{
+    Access, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode,
+    SandboxReport, SandboxRung,
+};
+use serde_json::{Value, json};
+use view::escape;
 
-use crate::error::CliError;
+use crate::error::{CliError, EXIT_FAILED};
 use crate::exec::args::SandboxChoice;
-use crate::local::{Local, SandboxRun};
+use crate::local::{Connection, Local, SandboxEnd, SandboxRun};
+use crate::output::Output;
 use crate::select::absolute_folder;
 
 const HELP_AFTER: &str = "\
@@ -16,9 +24,13 @@ Examples:
   skein sandbox -- touch here.txt
   skein sandbox --policy read-only -- sh -c 'echo > here.txt'     fails: nothing may be written
   skein sandbox -- curl https://example.com                       fails: no network
+  skein sandbox --allow-host example.com -- curl https://example.com
+  skein sandbox --deny .env --allow-write ~/cache -- make
   skein sandbox --backend landlock -- make
+  skein sandbox --explain                                         what a command could touch here
 
-The exit code is that of the command, or 125 if it could not be run.";
+The exit code is that of the command, or 125 if it could not be run. Standard output is the command's: with
+--json, what came of it is the last line of standard error.";
 
 /// Which command, and what it may touch.
 #[derive(Args, Debug)]
@@ -27,20 +39,41 @@ pub(crate) struct SandboxArgs {
     /// What the command may touch [default: what the configuration says]
     #[arg(short, long, visible_alias = "sandbox", short_alias = 's', value_name = "MODE")]
     policy: Option<SandboxChoice>,
+    /// The permissions of this name in the configuration: `[permissions.NAME]`
+    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
+    permissions: Option<String>,
     /// Run it in this folder
-    #[arg(short = 'C', long = "cd", value_name = "DIR")]
-    cd: Option<PathBuf>,
-    /// A further folder that it may write; may be repeated
+    #[arg(short = 'C', long, visible_alias = "cd", value_name = "DIR")]
+    cwd: Option<PathBuf>,
+    /// A further folder that is a workspace too; may be repeated
     #[arg(long = "add-dir", value_name = "DIR")]
     add_dirs: Vec<PathBuf>,
+    /// A path that it may read and not write; may be repeated
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
+    /// A path that it may write; may be repeated
+    #[arg(long, value_name = "PATH")]
+    allow_write: Vec<PathBuf>,
+    /// A path that it may neither read nor write; may be repeated
+    #[arg(long, value_name = "PATH")]
+    deny: Vec<PathBuf>,
+    /// A host that it may reach, such as `example.com`, `*.example.com` or `localhost:8080`; may be repeated
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host_rule)]
+    allow_host: Vec<NetworkRule>,
     /// What of the network is open to it; without a value: all of it
     #[arg(long, value_name = "NETWORK", num_args = 0..=1, default_missing_value = "full")]
     network: Option<NetworkChoice>,
     /// Confine it in this way, instead of the strongest that holds here; `skein doctor` lists them
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendChoice>,
+    /// Print what it may touch and how it is confined; runs nothing if there is no command
+    #[arg(long)]
+    explain: bool,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
     /// Program and arguments
-    #[arg(required = true, last = true, value_name = "COMMAND")]
+    #[arg(required_unless_present = "explain", last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -49,6 +82,8 @@ pub(crate) struct SandboxArgs {
 enum NetworkChoice {
     /// Nothing
     Off,
+    /// The hosts that the rules and `--allow-host` name
+    Rules,
     /// All of it
     Full,
 }
@@ -70,6 +105,7 @@ impl NetworkChoice {
     fn access(self) -> NetworkAccess {
         match self {
             Self::Off => NetworkAccess::Off,
+            Self::Rules => NetworkAccess::Rules,
             Self::Full => NetworkAccess::Full,
         }
     }
@@ -87,17 +123,319 @@ impl BackendChoice {
     }
 }
 
-/// Runs it, and returns its exit code.
-pub(crate) fn run(args: SandboxArgs, local: &dyn Local) -> Result<u8, CliError> {
+/// Explains it, if asked to, runs it, and returns its exit code.
+pub(crate) fn run(args: SandboxArgs, local: &dyn Local, output: Output) -> Result<u8, CliError> {
+    let SandboxArgs { explain, json, .. } = args;
+    let run = order(args)?;
+    let has_command = !run.command.is_empty();
+    let ready = local.sandbox(run)?;
+    let explained = explain.then(|| ready.report());
+    let profile = ready.profile().clone();
+    if !has_command {
+        let report = explained.unwrap_or_else(|| ready.report());
+        if json {
+            output.line(as_json(&profile, &report)).map_err(CliError::Output)?;
+        } else {
+            for line in in_words(&profile, &report, output.out) {
+                output.line(line).map_err(CliError::Output)?;
+            }
+        }
+        return Ok(0);
+    }
+    if !json {
+        // Standard output is the command's.
+        if let Some(report) = &explained {
+            in_words(&profile, report, output.err).iter().for_each(|line| output.note(line));
+        } else if profile.mode == SandboxMode::DangerFullAccess {
+            output.note(output.err.red(UNCONFINED));
+        }
+    }
+    let SandboxEnd { exit, refusals, connections } = ready.run()?;
+    if json {
+        let mut told = explained.map_or_else(|| json!({}), |report| as_json(&profile, &report));
+        told["exit"] = json!(exit);
+        told["refusals"] = json!(refusals);
+        told["connections"] = connections.iter().map(connection_json).collect();
+        output.note(told);
+    } else {
+        for Connection { host, port, reason, .. } in connections.iter().filter(|made| !made.is_allowed) {
+            let refused = format!("refused: {} ({})", address(host, Some(*port)), reason);
+            output.note(output.err.yellow(escape::prose(&refused)));
+        }
+    }
+    Ok(exit_code(&exit))
+}
+
+const UNCONFINED: &str = "danger-full-access: nothing confines this command";
+
+fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
     let additional_roots =
         args.add_dirs.iter().map(|dir| absolute_folder(Some(dir))).collect::<Result<_, _>>()?;
-    let run = SandboxRun {
+    let listed =
+        [(args.allow_read, Access::Read), (args.allow_write, Access::Write), (args.deny, Access::Hidden)];
+    let mut paths = Vec::new();
+    for (named, access) in listed {
+        for path in named {
+            paths.push(PathRule { path: without_links(&path)?, access });
+        }
+    }
+    let network = match (args.network, args.allow_host.is_empty()) {
+        (given, true) => given.map(NetworkChoice::access),
+        (None | Some(NetworkChoice::Rules), false) => Some(NetworkAccess::Rules),
+        (Some(NetworkChoice::Off | NetworkChoice::Full), false) => {
+            return Err(CliError::usage(
+                "`--allow-host` opens hosts where the network is open by rule",
+                "Leave `--network` away, or pass `--network rules`",
+            ));
+        }
+    };
+    Ok(SandboxRun {
         policy: args.policy.map(Into::into),
-        folder: absolute_folder(args.cd.as_deref())?,
+        permissions: args.permissions,
+        folder: absolute_folder(args.cwd.as_deref())?,
         additional_roots,
-        network: args.network.map(NetworkChoice::access),
+        paths,
+        network,
+        network_rules: args.allow_host,
         rung: args.backend.and_then(BackendChoice::rung),
         command: args.command,
+    })
+}
+
+/// A path that need not exist, but whose folder does.
+fn without_links(path: &Path) -> Result<PathBuf, CliError> {
+    let file = |source| CliError::File { action: "find", path: path.to_owned(), source };
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if error.kind() == std::io::ErrorKind::NotFound => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(parent.canonicalize().map_err(file)?.join(name))
+        }
+        (found, _, _) => found.map_err(file),
+    }
+}
+
+/// What `--allow-host` says.
+fn host_rule(text: &str) -> Result<NetworkRule, String> {
+    let malformed = || format!("`{text}` is no host; write `example.com`, `*.example.com:443` or `[::1]:80`");
+    let is_address = text.parse::<IpAddr>().is_ok();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !is_address && !text.ends_with(']') => {
+            let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(malformed)?;
+            (host, Some(port))
+        }
+        Some(_) | None => (text, None),
     };
-    Ok(local.sandbox(run)?)
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bracketed.unwrap_or(host);
+    let host =
+        host.strip_suffix('.').filter(|name| !name.ends_with('*')).unwrap_or(host).to_ascii_lowercase();
+    let is_ip = host.parse::<IpAddr>().is_ok();
+    let name = host.strip_prefix("*.").unwrap_or(&host);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    let is_name =
+        host == "*" || name.split('.').all(|label| !label.is_empty() && label.chars().all(is_plain));
+    if !(is_ip || (bracketed.is_none() && is_name)) {
+        return Err(malformed());
+    }
+    Ok(NetworkRule { host, port, protocol: None, decision: NetworkDecision::Allow })
+}
+
+/// The profile and the rung, for a person.
+fn in_words(profile: &Profile, report: &SandboxReport, style: crate::style::Style) -> Vec<String> {
+    if profile.mode == SandboxMode::DangerFullAccess {
+        return vec![style.red(UNCONFINED).into_owned()];
+    }
+    let mut lines = vec![format!("mode      {}", profile.mode.as_str())];
+    let mut add = |name: &str, text: &str| lines.push(format!("{name:<9} {}", escape::line(text)));
+    add("confined", rung_word(report.chosen));
+    for rung in &report.rungs {
+        let kind = if rung.is_available { "holds" } else { "does not hold" };
+        add("", &format!("{} {kind}: {}", rung_word(rung.rung), rung.reason));
+        if let Some(hint) = &rung.hint {
+            add("", hint);
+        }
+    }
+    add("else", access_word(profile.default_access));
+    let mut paths: Vec<_> = profile.paths.iter().map(|rule| &rule.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths {
+        add(access_word(profile.access(path)), &path.display().to_string());
+    }
+    for glob in &profile.globs {
+        add(access_word(glob.access), &glob.pattern);
+    }
+    let network = match profile.network {
+        NetworkAccess::Off => "off",
+        NetworkAccess::Rules => "what rules allow",
+        NetworkAccess::Full => "everything",
+    };
+    add("network", network);
+    for NetworkRule { host, port, protocol, decision } in &profile.network_rules {
+        let decision = match decision {
+            NetworkDecision::Allow => "allow",
+            NetworkDecision::Prompt => "prompt",
+            NetworkDecision::Deny => "deny",
+        };
+        let over = match protocol {
+            None => "",
+            Some(NetworkProtocol::Http) => " over http",
+            Some(NetworkProtocol::Https) => " over https",
+            Some(NetworkProtocol::Socks5Tcp) => " over socks5",
+        };
+        add("", &format!("{decision} {}{over}", address(host, *port)));
+    }
+    if profile.unix_sockets.is_empty() {
+        add("sockets", "its own alone");
+    }
+    for socket in &profile.unix_sockets {
+        add("socket", &socket.display().to_string());
+    }
+    let limits = profile.limits;
+    let known = [
+        ("processes", limits.max_processes),
+        ("bytes of memory", limits.max_memory_bytes),
+        ("bytes in a file", limits.max_file_bytes),
+    ];
+    if known.iter().all(|(_, most)| most.is_none()) {
+        add("limits", "none");
+    }
+    for (what, most) in known.into_iter().filter_map(|(what, most)| Some((what, most?))) {
+        add("limit", &format!("{most} {what}"));
+    }
+    if profile.has_own_tmp {
+        add("/tmp", "its own, gone when it ends");
+    }
+    lines
+}
+
+fn as_json(profile: &Profile, report: &SandboxReport) -> Value {
+    json!({ "profile": profile, "sandbox": report })
+}
+
+fn connection_json(made: &Connection) -> Value {
+    let Connection { protocol, host, port, is_allowed, reason } = made;
+    json!({ "protocol": protocol, "host": host, "port": port, "isAllowed": is_allowed, "reason": reason })
+}
+
+fn exit_code(exit: &CommandExit) -> u8 {
+    match exit {
+        CommandExit::Code { code } => u8::try_from(*code).unwrap_or(u8::MAX),
+        CommandExit::Signal { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        CommandExit::TimedOut { .. }
+        | CommandExit::Interrupted
+        | CommandExit::GoesOn
+        | CommandExit::Unknown(_) => EXIT_FAILED,
+    }
+}
+
+fn access_word(access: Access) -> &'static str {
+    match access {
+        Access::Hidden => "none",
+        Access::Read => "read",
+        Access::Write => "write",
+    }
+}
+
+fn rung_word(rung: SandboxRung) -> &'static str {
+    match rung {
+        SandboxRung::Namespaces => "namespaces",
+        SandboxRung::Bubblewrap => "bwrap",
+        SandboxRung::Landlock => "landlock",
+        SandboxRung::Refused => "not at all: commands are refused",
+    }
+}
+
+fn address(host: &str, port: Option<u16>) -> String {
+    match port {
+        None => host.to_owned(),
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::Style;
+    use protocol::profile::{GlobRule, RungReport};
+
+    #[test]
+    fn hosts_are_read_with_and_without_a_port() {
+        for (text, host, port) in [
+            ("Example.com", "example.com", None),
+            ("example.com:443", "example.com", Some(443)),
+            ("*.example.com", "*.example.com", None),
+            ("*", "*", None),
+            ("example.com.", "example.com", None),
+            ("127.0.0.1:80", "127.0.0.1", Some(80)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:80", "::1", Some(80)),
+        ] {
+            let rule = host_rule(text).expect(text);
+            assert_eq!((rule.host.as_str(), rule.port), (host, port), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:70000",
+            "a b",
+            "https://a.net",
+            "*a.net",
+            "a/b",
+            "[a]:1",
+            "*.",
+            "*..",
+            ".a",
+            "a..b",
+            "*.*",
+        ] {
+            host_rule(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn the_explanation_names_paths_globs_hosts_limits_and_why_a_rung_does_not_hold() {
+        let rule = |path: &str, access| PathRule { path: path.into(), access };
+        let paths = vec![
+            rule("/repo", Access::Write),
+            rule("/repo/.git", Access::Write),
+            rule("/repo/.git", Access::Read),
+        ];
+        let mut profile =
+            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Rules);
+        profile.globs = vec![GlobRule { pattern: "/repo/**/.env".to_owned(), access: Access::Hidden }];
+        profile.network_rules = vec![host_rule("a.net:443").expect("host")];
+        profile.limits.max_processes = Some(7);
+        let report = SandboxReport {
+            chosen: SandboxRung::Landlock,
+            rungs: vec![RungReport {
+                rung: SandboxRung::Namespaces,
+                is_available: false,
+                reason: "Not allowed".to_owned(),
+                hint: Some("Allow it".to_owned()),
+            }],
+        };
+        let words = in_words(&profile, &report, Style::for_stream(false));
+        assert_eq!(
+            words,
+            [
+                "mode      workspace-write",
+                "confined  landlock",
+                "          namespaces does not hold: Not allowed",
+                "          Allow it",
+                "else      read",
+                "write     /repo",
+                "read      /repo/.git",
+                "none      /repo/**/.env",
+                "network   what rules allow",
+                "          allow a.net:443",
+                "sockets   its own alone",
+                "limit     7 processes",
+            ]
+        );
+    }
 }

@@ -5,11 +5,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cli::{DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxRun, ToolListing};
-use protocol::profile::NetworkAccess;
-use protocol::session::{Environment, SettingOverride, SettingsOverrides};
+use cli::{
+    Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
+    SandboxRun, Sandboxed, ToolListing,
+};
+use protocol::profile::{Profile, SandboxReport};
+use protocol::session::{Environment, SettingsOverrides};
 use server::DaemonOptions;
-use server::local::{self, Decision, PatchMode, Place};
+use server::local::{self, Changes, Decision, PatchMode, Place};
 
 /// The exit code of `skein sandbox` when the command did not run, as other such programs have it.
 const NOT_RUN: u8 = 125;
@@ -34,14 +37,10 @@ impl Local for Here {
         })
     }
 
-    fn sandbox(&self, run: SandboxRun) -> Result<u8, LocalError> {
-        let network = run.network.map(|network| SettingOverride {
-            key: "sandbox_workspace_write.network_access".into(),
-            value: (network == NetworkAccess::Full).to_string(),
-        });
+    fn sandbox(&self, run: SandboxRun) -> Result<Box<dyn Sandboxed>, LocalError> {
         let overrides = SettingsOverrides {
             sandbox: run.policy,
-            values: network.into_iter().collect(),
+            permissions: run.permissions,
             ..SettingsOverrides::default()
         };
         let place = Place {
@@ -50,9 +49,13 @@ impl Local for Here {
             overrides,
             environment: environment(),
         };
-        let run = local::SandboxRun { helper: executable()?, place, rung: run.rung, argv: run.command };
-        let exit = local::sandbox(run).map_err(|error| failure(&error, error.hint(), NOT_RUN))?;
-        Ok(u8::try_from(exit).unwrap_or(u8::MAX))
+        let changes = Changes { paths: run.paths, network: run.network, network_rules: run.network_rules };
+        let run =
+            local::SandboxRun { helper: executable()?, place, rung: run.rung, changes, argv: run.command };
+        match local::Sandboxed::new(run) {
+            Ok(ready) => Ok(Box::new(Ready(ready))),
+            Err(error) => Err(failure(&error, error.hint(), NOT_RUN)),
+        }
     }
 
     fn tools(&self) -> Result<Vec<ToolListing>, LocalError> {
@@ -86,6 +89,32 @@ impl Local for Here {
             Decision::Forbid => PolicyDecision::Forbidden,
         };
         Ok(PolicyVerdict { decision, reason, details, report })
+    }
+}
+
+/// A command for the sandbox.
+struct Ready(local::Sandboxed);
+
+impl Sandboxed for Ready {
+    fn profile(&self) -> &Profile {
+        self.0.profile()
+    }
+
+    fn report(&self) -> SandboxReport {
+        self.0.report()
+    }
+
+    fn run(self: Box<Self>) -> Result<SandboxEnd, LocalError> {
+        let ended = self.0.run().map_err(|error| failure(&error, error.hint(), NOT_RUN))?;
+        let local::Ended { exit, refusals, connections } = ended;
+        let connections = connections.into_iter().map(|made| Connection {
+            protocol: made.target.protocol,
+            host: made.target.host,
+            port: made.target.port,
+            is_allowed: made.is_allowed,
+            reason: made.reason,
+        });
+        Ok(SandboxEnd { exit, refusals, connections: connections.collect() })
     }
 }
 

@@ -14,6 +14,7 @@
 //!
 //! `local` is what the command line does without a daemon, over the same parts.
 
+mod by_hand;
 mod circumstances;
 mod connection;
 mod daemon;

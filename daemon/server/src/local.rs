@@ -1,27 +1,31 @@
 //! What the command line does without a daemon, over the daemon's own parts: a command in the sandbox, a patch, a
 //! question to the policy. Takes plain data and returns what came of it; says nothing to anybody.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use policy::analysis::Word;
-use policy::rules::{RulesError, propose};
+use policy::rules::{NetworkRule, RulesError, propose};
 use policy::verdict::{Intent, Verdict, evaluate};
 use protocol::error::ProtocolError;
-use protocol::profile::{Profile, SandboxRung};
+use protocol::profile::{NetworkAccess, Profile};
 use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
 use rules::Reader;
-use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, Proxy, SandboxError, Stdin};
+use sandbox::{Launcher, SandboxError};
 use serde_json::json;
 use wire::error::WireError;
 use wire::folders::Folders;
 
+use crate::by_hand::change;
 use crate::rules::{MANAGED, RuleBook};
-use crate::{environment, settings, wiring};
+use crate::{settings, wiring};
 
+/// A command in the sandbox.
+pub use crate::by_hand::{Changes, Ended, SandboxRun, Sandboxed};
 /// What is done with a command.
 pub use policy::rules::Decision;
+/// A connection that a command made or tried to make.
+pub use sandbox::proxy::Attempt;
 /// What is done when a section of a patch can't be carried out.
 pub use tools::apply_patch::Mode as PatchMode;
 /// A tool as a person asks about it.
@@ -73,47 +77,6 @@ pub struct Place {
     pub environment: Environment,
 }
 
-/// A command to run by hand.
-#[derive(Clone, Debug)]
-pub struct SandboxRun {
-    /// This executable, absolute: it is the sandbox helper too.
-    pub helper: PathBuf,
-    /// Where.
-    pub place: Place,
-    /// How it is confined; absent: as the settings say, else the strongest way that holds.
-    pub rung: Option<SandboxRung>,
-    /// Program and arguments.
-    pub argv: Vec<OsString>,
-}
-
-/// Runs a command as an agent's would be, with this process's own standard input and output, and returns its exit
-/// code: 128 and the signal's number if a signal ended it. Blocks.
-///
-/// # Errors
-/// `LocalError`.
-pub fn sandbox(run: SandboxRun) -> Result<i32, LocalError> {
-    let SandboxRun { helper, place, rung, argv } = run;
-    let resolved = resolve(&Folders::resolve()?, &place)?;
-    let launcher = Launcher::new(helper, rung.or(resolved.loaded.sandbox_backend));
-    let request = CommandRequest {
-        argv,
-        cwd: resolved.session.cwd.clone(),
-        environment: environment::for_commands(&place.environment, &resolved.loaded).to_vec(),
-        profile: resolved.profile,
-        stdin: Stdin::Inherit,
-        output: Output::Inherit,
-        proxy: Proxy::None,
-        interception: Interception::Off,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(LocalError::Runtime)?;
-    let exit = runtime.block_on(async { launcher.spawn(request).await?.wait().await })?;
-    Ok(match exit {
-        Exit::Code(code) => code,
-        Exit::Signal(signal) => 128 + signal,
-    })
-}
-
 /// Applies a patch in the agent's format for a person, who may change any file, and returns what the model would be
 /// told. Relative paths start from `cwd`. Blocks.
 ///
@@ -162,7 +125,7 @@ pub struct PolicyVerdict {
 pub fn policy_check(check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
     let PolicyCheck { reader, place, argv, is_escalated } = check;
     let folders = Folders::resolve()?;
-    let Resolved { session, .. } = resolve(&folders, &place)?;
+    let Resolved { session, .. } = resolve(&folders, &place, &Changes::default(), &reader)?;
     let rules = RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader)).rules();
     let intent = Intent { argv: &argv, cwd: &session.cwd, is_escalated };
     let verdict = evaluate(&intent, &rules, session.approval, session.sandbox);
@@ -217,13 +180,21 @@ fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> P
     PolicyVerdict { decision, reason: reason.clone(), details, report }
 }
 
-struct Resolved {
-    session: SessionSettings,
-    loaded: config::Settings,
-    profile: Profile,
+/// What a session here would have.
+pub(crate) struct Resolved {
+    pub(crate) session: SessionSettings,
+    pub(crate) loaded: config::Settings,
+    pub(crate) profile: Profile,
 }
 
-fn resolve(folders: &Folders, place: &Place) -> Result<Resolved, LocalError> {
+/// Resolves the settings, with changes for one command, as a session would. Rules are read, by this executable, only
+/// where hosts are listed in them.
+pub(crate) fn resolve(
+    folders: &Folders,
+    place: &Place,
+    changes: &Changes,
+    reader: &Path,
+) -> Result<Resolved, LocalError> {
     let mut overrides = place.overrides.clone();
     // No model is asked, so none need be chosen.
     overrides.model.get_or_insert_with(|| "none".to_owned());
@@ -233,8 +204,14 @@ fn resolve(folders: &Folders, place: &Place) -> Result<Resolved, LocalError> {
         additional_roots: place.additional_roots.clone(),
         ..SessionCreateParams::default()
     };
-    let session = settings::of_new_session(&loaded.settings, &params, &place.environment)?;
-    let profile = wiring::profile(&session, &wiring::own_folders(folders), &wiring::temporary());
+    let mut session = settings::of_new_session(&loaded.settings, &params, &place.environment)?;
+    change(&mut session, changes);
+    let mut profile = wiring::profile(&session, &wiring::own_folders(folders), &wiring::temporary());
+    if profile.network == NetworkAccess::Rules {
+        let book = RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader.to_owned()));
+        let rules = book.rules();
+        profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
+    }
     Ok(Resolved { session, loaded: loaded.settings, profile })
 }
 
@@ -258,10 +235,12 @@ mod tests {
                         [model_providers.mine]\nname = \"Mine\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
         std::fs::write(folders.config_file(), settings).expect("settings");
         let mut place = Place { cwd: repo.clone(), ..Place::default() };
-        let resolved = resolve(&folders, &place).expect("no model need be chosen");
+        let none = Changes::default();
+        let reader = Path::new("/nowhere");
+        let resolved = resolve(&folders, &place, &none, reader).expect("no model need be chosen");
         assert_eq!(resolved.profile.access(&repo), Access::Read);
         place.overrides.sandbox = Some(SandboxMode::WorkspaceWrite);
-        let profile = resolve(&folders, &place).expect("resolved").profile;
+        let profile = resolve(&folders, &place, &none, reader).expect("resolved").profile;
         assert_eq!(profile.access(&repo), Access::Write);
         assert_eq!(profile.access(&repo.join(".git")), Access::Read);
         assert_eq!(profile.access(&state.join("skein.db")), Access::Hidden);

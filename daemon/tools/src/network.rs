@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use policy::network::{Ruling, display, ruling};
+use protocol::item::{Refusal, RefusedOperation};
 use protocol::profile::{NetworkAccess, NetworkDecision, Profile, SandboxMode};
 use protocol::question::{Decision, QuestionKind};
 use sandbox::Process;
@@ -17,12 +18,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::tool::{Asker, Report, RunContext};
 
+/// So many refused hosts are told of one command.
+const MAX_REFUSALS: usize = 64;
+
 /// So many answers are remembered for one command; after that people are asked anew.
 const MAX_ANSWERS: usize = 1024;
 
 /// What to do about a host that nobody opened.
 const HOW_TO_OPEN: &str =
-    "to open it, name the host in the network rules of the permissions in `config.toml`";
+    "to open it, add the host to `[permissions.<name>.hosts]` in `config.toml`, as `\"allow\"`";
 
 /// Whether a command with this profile gets a proxy.
 pub(crate) fn proxy(profile: &Profile) -> sandbox::Proxy {
@@ -32,8 +36,22 @@ pub(crate) fn proxy(profile: &Profile) -> sandbox::Proxy {
     }
 }
 
+/// The proxy of a command. It ends when this is dropped: a command in the background outlives the call that could
+/// cancel it.
+pub(crate) struct Served {
+    _task: AbortOnDropHandle<()>,
+    refused: Refused,
+}
+
+impl Served {
+    /// The hosts that were refused so far, each once; the first of many.
+    pub(crate) fn refusals(&self) -> Vec<Refusal> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Serves the proxy of a command until what is returned is dropped; nothing if it has none.
-pub(crate) fn serve(process: &mut Process, context: &RunContext) -> Option<AbortOnDropHandle<()>> {
+pub(crate) fn serve(process: &mut Process, context: &RunContext) -> Option<Served> {
     let listener = process.take_proxy_listener()?;
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -44,12 +62,14 @@ pub(crate) fn serve(process: &mut Process, context: &RunContext) -> Option<Abort
     };
     let gate =
         RuleGate::new(Arc::clone(&context.profile), Arc::clone(&context.asker), context.reports.clone());
+    let refused = Arc::clone(&gate.refused);
     let server = ProxyServer::new(Arc::new(gate));
-    // It ends with the handle: a command in the background outlives the call that could cancel it.
-    Some(AbortOnDropHandle::new(tokio::spawn(async move {
-        server.serve(listener, CancellationToken::new()).await;
-    })))
+    let task = tokio::spawn(async move { server.serve(listener, CancellationToken::new()).await });
+    Some(Served { _task: AbortOnDropHandle::new(task), refused })
 }
+
+/// What was refused to a command.
+type Refused = Arc<Mutex<Vec<Refusal>>>;
 
 /// Decides about the connections of one command.
 struct RuleGate {
@@ -57,6 +77,7 @@ struct RuleGate {
     asker: Arc<dyn Asker>,
     reports: mpsc::Sender<Report>,
     answers: Answers,
+    refused: Refused,
 }
 
 /// What people said of hosts for this command, and what they are being asked.
@@ -76,7 +97,15 @@ enum Answered {
 
 impl RuleGate {
     fn new(profile: Arc<Profile>, asker: Arc<dyn Asker>, reports: mpsc::Sender<Report>) -> Self {
-        Self { profile, asker, reports, answers: Arc::default() }
+        Self { profile, asker, reports, answers: Arc::default(), refused: Arc::default() }
+    }
+
+    fn refuse(&self, target: &Target) {
+        let refusal = Refusal { operation: RefusedOperation::Connect, target: target.to_string() };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < MAX_REFUSALS && !refused.contains(&refusal) {
+            refused.push(refusal);
+        }
     }
 
     /// Asks, once for all connections that wait for the same. Dropping every one of them withdraws the question.
@@ -154,6 +183,9 @@ impl Gate for RuleGate {
     }
 
     fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()> {
+        if !attempt.is_allowed {
+            self.refuse(&attempt.target);
+        }
         let Attempt { target: Target { protocol, host, port }, is_allowed, reason } = attempt;
         Box::pin(async move {
             let report = Report::Connection { protocol, host, port, is_allowed, reason };
@@ -250,6 +282,18 @@ mod tests {
         asker.go.notify_one();
         assert!(matches!(gate.decide(target("a.net")).await, Verdict::Anywhere { .. }));
         assert_eq!(asker.asked.lock().expect("asked").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn refused_hosts_are_told_once_each_and_allowed_ones_are_not() {
+        let (gate, _) = gate(&[], yes());
+        for (host, is_allowed) in [("a.net", false), ("a.net", false), ("b.net", true)] {
+            let target = target(host);
+            gate.attempted(Attempt { target, is_allowed, reason: "a rule".to_owned() }).await;
+        }
+        let refused = gate.refused.lock().expect("refused").clone();
+        let expected = Refusal { operation: RefusedOperation::Connect, target: "a.net:443".to_owned() };
+        assert_eq!(refused, [expected]);
     }
 
     #[tokio::test]

@@ -200,7 +200,7 @@ async fn execute(
             interception: Interception::Off,
         })
         .await?;
-    let _proxy = network::serve(&mut process, context);
+    let proxy = network::serve(&mut process, context);
     let mut collector = Collector::new(Arc::clone(&context.spools), Room::DEFAULT);
     let mut buffer = vec![0_u8; 64 * 1024];
     let mut ended_early = None;
@@ -243,7 +243,8 @@ async fn execute(
         Exit::Code(code) => CommandExit::Code { code },
         Exit::Signal(signal) => CommandExit::Signal { signal },
     };
-    let refusals = process.refusals().to_vec();
+    let mut refusals = process.refusals().to_vec();
+    refusals.extend(proxy.iter().flat_map(network::Served::refusals));
     Ok(Executed { exit: ended_early.unwrap_or(exit), output: collector.finish().await, refusals })
 }
 

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
+use crate::network::Served;
 use crate::output::{Collector, Room, Spools};
 
 /// Bytes that are read at a time.
@@ -44,7 +44,7 @@ pub(crate) struct Keeper {
     give_up_at: Option<Instant>,
     is_ended: Arc<AtomicBool>,
     /// Its way into the network, as long as it lives.
-    _proxy: Option<AbortOnDropHandle<()>>,
+    proxy: Option<Served>,
 }
 
 /// A call that comes to a process.
@@ -137,13 +137,13 @@ impl Keeper {
             visit: None,
             give_up_at: None,
             is_ended: Arc::default(),
-            _proxy: None,
+            proxy: None,
         }
     }
 
     /// Keeps this for as long as the process lives.
-    pub(crate) fn with_proxy(mut self, proxy: Option<AbortOnDropHandle<()>>) -> Self {
-        self._proxy = proxy;
+    pub(crate) fn with_proxy(mut self, proxy: Option<Served>) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -286,7 +286,8 @@ impl Keeper {
         let Some(visit) = self.visit.take() else { return };
         let fresh = Collector::new(Arc::clone(&self.spools), Room::DEFAULT);
         let output = std::mem::replace(&mut self.collector, fresh).finish().await;
-        let refusals = self.process.refusals().to_vec();
+        let mut refusals = self.process.refusals().to_vec();
+        refusals.extend(self.proxy.iter().flat_map(Served::refusals));
         let visited = Visited { stage, output, refusals, ran: self.started.elapsed(), is_input_refused };
         if visit.reply.send(visited).is_err() {
             tracing::debug!("the visitor of a process is gone");
