@@ -59,7 +59,8 @@ pub(crate) fn many_sessions(env: &TestEnv, count: u32) -> Result<(), Failure> {
         for _ in 0..count {
             summary.id = SessionId::generate();
             let records = with_new_ids(&records)?;
-            let append = Append { session: summary.id, records, summary: Some(summary.clone()), spent: Vec::new() };
+            let append =
+                Append { session: summary.id, records, summary: Some(summary.clone()), spent: Vec::new() };
             store.append(append).await.map_err(Failure::of)?;
         }
         store.close().await;
@@ -83,7 +84,8 @@ async fn repeat(env: &TestEnv, turns: u32) -> Result<(SessionId, Seq), Failure> 
         });
         let records = numbered.collect();
         summary.seq = next;
-        let append = Append { session: summary.id, records, summary: Some(summary.clone()), spent: Vec::new() };
+        let append =
+            Append { session: summary.id, records, summary: Some(summary.clone()), spent: Vec::new() };
         store.append(append).await.map_err(Failure::of)?;
     }
     store.close().await;

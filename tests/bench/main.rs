@@ -9,6 +9,7 @@ mod daemon;
 mod fanout;
 mod log;
 mod measure;
+mod policy;
 mod probe;
 mod rungs;
 mod shell;
@@ -47,6 +48,7 @@ const PARTS: &[(&str, Part)] = &[
     ("appends", store::appends),
     ("restart", store::restart),
     ("replay", store::replay),
+    ("policy", self::policy::check),
     ("searches", self::tools::searches),
     ("patch", self::tools::patch),
     ("definitions", self::tools::definitions),

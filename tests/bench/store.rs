@@ -64,7 +64,10 @@ async fn write(
         let record = EventRecord { seq: next, ..record.clone() };
         // The row in the list is written with the first event only, as it is for most events.
         let summary = (next == Seq(1)).then(|| summary.clone());
-        store.append(Append { session, records: vec![record], summary, spent: Vec::new() }).await.map_err(Failure::of)?;
+        store
+            .append(Append { session, records: vec![record], summary, spent: Vec::new() })
+            .await
+            .map_err(Failure::of)?;
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ impl Installed {
         let next = self.folder.path().join("next");
         fs::copy(self.path(), &next).unwrap();
         let mut bytes = fs::read(&next).unwrap();
-        let places: Vec<_> = bytes.windows(VERSION.len()).enumerate().filter(|(_, text)| *text == VERSION).collect();
+        let places: Vec<_> =
+            bytes.windows(VERSION.len()).enumerate().filter(|(_, text)| *text == VERSION).collect();
         let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
         for place in places {
             bytes[place..place + VERSION.len()].copy_from_slice(NEXT_VERSION);

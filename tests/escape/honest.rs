@@ -117,3 +117,32 @@ fn honest_work_goes_on_in_bubblewrap() {
 fn honest_work_of_an_ordinary_user_goes_on_in_bubblewrap() {
     work(User::Ordinary, "bwrap");
 }
+
+/// Commits, and tries what a commit does not need: each of these runs something later.
+const COMMIT: &str = "git add kept && git -c user.name=a -c user.email=a@b.c commit -q -m made && git log --oneline | grep -q made || exit 3
+touch .git/hooks/post-commit && exit 4
+echo '[core]' >> .git/config && exit 5
+mv .git away && exit 6
+exit 0";
+
+fn commit(user: User, rung: &str) {
+    if !is_there(user, rung) {
+        return;
+    }
+    let permitted = Yard::new(user).run(Run::Permitted { rung, permissions: "commit" }, COMMIT, &[]);
+    assert_eq!(permitted.code(), Some(0), "{rung}, {user:?}: {permitted:?}");
+    let usual = Yard::new(user).run(Run::Confined { rung, policy: "workspace-write" }, COMMIT, &[]);
+    assert_eq!(usual.code(), Some(3), "only where the settings say so: {usual:?}");
+}
+
+#[test]
+fn git_commits_by_policy_in_namespaces() {
+    commit(User::Own, "namespaces");
+    commit(User::Ordinary, "namespaces");
+}
+
+#[test]
+fn git_commits_by_policy_in_bubblewrap() {
+    commit(User::Own, "bwrap");
+    commit(User::Ordinary, "bwrap");
+}

@@ -2,7 +2,7 @@
 //! has to go on inside. Each on every rung that the machine has, as root and as an ordinary user. Knows the command
 //! line's `skein sandbox`, which runs what a session would; knows nothing of how it confines.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "all of this crate is tests, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "all of this crate is tests, its helpers too")]
 
 mod attempt;
 mod attempts;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::fd::OwnedFd;
+use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use skein_tests::environment::leftover;
 use skein_tests::environment::process::{Output, Running};
 
@@ -23,10 +23,10 @@ pub(crate) struct Witness<'a> {
     yard: &'a Yard,
     tcp: TcpListener,
     udp: UdpSocket,
-    stream: UnixListener,
-    datagram: UnixDatagram,
-    named: UnixListener,
-    fifo: File,
+    stream: OwnedFd,
+    datagram: OwnedFd,
+    named: OwnedFd,
+    fifo: OwnedFd,
     victim: Running,
     mark: String,
     before: BTreeMap<String, String>,
@@ -35,19 +35,17 @@ pub(crate) struct Witness<'a> {
 impl<'a> Witness<'a> {
     pub(crate) fn new(yard: &'a Yard) -> Self {
         let mark = yard.root().file_name().unwrap().to_str().unwrap().to_owned();
-        let stream = UnixListener::bind(yard.path("sockets/stream")).unwrap();
-        let datagram = UnixDatagram::bind(yard.path("sockets/datagram")).unwrap();
+        let place = |name: &str| SocketAddrUnix::new(yard.path(name)).unwrap();
+        let stream = local_socket(SocketType::STREAM, &place("sockets/stream"));
+        let datagram = local_socket(SocketType::DGRAM, &place("sockets/datagram"));
         for name in ["sockets/stream", "sockets/datagram"] {
-            fs::set_permissions(yard.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+            let mode = Mode::from_raw_mode(0o777);
+            rustix::fs::chmod(yard.path(name), mode).unwrap();
         }
         let victim =
             yard.invocation(["sleep", "900"].map(OsString::from).to_vec()).variable("VICTIM_SAYS", SECRET);
-        let fifo = File::options()
-            .read(true)
-            .write(true)
-            .custom_flags(i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap())
-            .open(yard.path("outside/fifo"))
-            .unwrap();
+        let fifo = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fifo = rustix::fs::open(yard.path("outside/fifo"), fifo, Mode::empty()).unwrap();
         let victim = victim.spawn().unwrap();
         // Until it is the program that it shall be.
         let name = format!("/proc/{}/comm", victim.pid());
@@ -60,7 +58,10 @@ impl<'a> Witness<'a> {
             udp: UdpSocket::bind("127.0.0.1:0").unwrap(),
             stream,
             datagram,
-            named: UnixListener::bind_addr(&SocketAddr::from_abstract_name(&mark).unwrap()).unwrap(),
+            named: local_socket(
+                SocketType::STREAM,
+                &SocketAddrUnix::new_abstract_name(mark.as_bytes()).unwrap(),
+            ),
             fifo,
             victim,
             mark,
@@ -68,9 +69,6 @@ impl<'a> Witness<'a> {
         };
         witness.tcp.set_nonblocking(true).unwrap();
         witness.udp.set_nonblocking(true).unwrap();
-        witness.stream.set_nonblocking(true).unwrap();
-        witness.datagram.set_nonblocking(true).unwrap();
-        witness.named.set_nonblocking(true).unwrap();
         witness.before = witness.state();
         witness
     }
@@ -91,7 +89,7 @@ impl<'a> Witness<'a> {
     }
 
     /// What of it happened. Empty if the attempt was held.
-    pub(crate) fn leaks(mut self, output: &Output) -> Vec<String> {
+    pub(crate) fn leaks(self, output: &Output) -> Vec<String> {
         let mut leaks = Vec::new();
         if output.stdout.contains(SECRET) || output.stderr.contains(SECRET) {
             let told = output.stdout.lines().chain(output.stderr.lines()).find(|line| line.contains(SECRET));
@@ -109,10 +107,10 @@ impl<'a> Witness<'a> {
         let reached = [
             ("TCP", self.tcp.accept().is_ok()),
             ("UDP", self.udp.recv(&mut [0]).is_ok()),
-            ("the local socket", self.stream.accept().is_ok()),
-            ("the local datagrams", self.datagram.recv(&mut [0]).is_ok()),
-            ("the abstract socket", self.named.accept().is_ok()),
-            ("the pipe", self.fifo.read(&mut [0]).is_ok()),
+            ("the local socket", rustix::net::accept(&self.stream).is_ok()),
+            ("the local datagrams", rustix::io::read(&self.datagram, &mut [0]).is_ok()),
+            ("the abstract socket", rustix::net::accept(&self.named).is_ok()),
+            ("the pipe", rustix::io::read(&self.fifo, &mut [0]).is_ok()),
         ];
         leaks.extend(
             reached.iter().filter(|(_, worked)| *worked).map(|(what, _)| format!("{what} was reached")),
@@ -162,7 +160,7 @@ impl<'a> Witness<'a> {
         }
         let shared = Path::new("/dev/shm").join(&self.mark);
         state.insert("shared memory".to_owned(), shared.exists().to_string());
-        let owner = fs::metadata(self.yard.path("work")).unwrap().uid().to_string();
+        let owner = fs::metadata(self.yard.path("work")).unwrap().st_uid().to_string();
         let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
         // Other tests have segments too, but none of this size.
         let mine = segments.lines().filter(|line| {
@@ -181,6 +179,17 @@ impl Drop for Witness<'_> {
     }
 }
 
+/// A local socket that waits for whoever comes, and does not block.
+fn local_socket(kind: SocketType, address: &SocketAddrUnix) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+    rustix::net::bind(&socket, address).unwrap();
+    if kind == SocketType::STREAM {
+        rustix::net::listen(&socket, 16).unwrap();
+    }
+    socket
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Exactness {
     /// Any change of a file, its mode and its links.
@@ -191,12 +200,12 @@ enum Exactness {
 
 fn look(path: &PathBuf, exactness: Exactness, state: &mut BTreeMap<String, String>) {
     let Ok(metadata) = fs::symlink_metadata(path) else { return };
-    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    let changed = (metadata.st_ctime(), metadata.st_ctime_nsec());
     let kind = metadata.file_type();
     let content = if kind.is_file() { fs::read(path).unwrap_or_default() } else { Vec::new() };
     let content = String::from_utf8_lossy(&content).into_owned();
     let exact = if exactness == Exactness::Changes {
-        format!(" {changed:?} {:o}", metadata.mode())
+        format!(" {changed:?} {:o}", metadata.st_mode())
     } else {
         String::new()
     };

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Gid, Uid};
 use skein_tests::environment::executable::skein_exe;
 use skein_tests::environment::process::{Invocation, Output};
 use tempfile::TempDir;
@@ -33,6 +33,8 @@ pub(crate) enum User {
 pub(crate) enum Run<'a> {
     /// In the sandbox, on this rung, with this policy.
     Confined { rung: &'a str, policy: &'a str },
+    /// In the sandbox, on this rung, with what the settings describe under this name.
+    Permitted { rung: &'a str, permissions: &'a str },
     /// As it is.
     Free,
 }
@@ -59,7 +61,8 @@ impl Yard {
             fs::create_dir_all(yard.path(folder)).unwrap();
         }
         let settings = format!(
-            "# {SECRET}\nmodel_provider = \"mine\"\n[model_providers.mine]\nbase_url = \"http://127.0.0.1:1/v1\"\n"
+            "# {SECRET}\nmodel_provider = \"mine\"\n[model_providers.mine]\nbase_url = \"http://127.0.0.1:1/v1\"\n\
+             [permissions.commit]\nextends = \"workspace-write\"\ngit_commit = true\n"
         );
         for (name, text) in [
             ("work/.git/HEAD", "ref: refs/heads/main\n"),
@@ -109,16 +112,21 @@ impl Yard {
     pub(crate) fn run(&self, how: Run<'_>, script: &str, variables: &[(&str, OsString)]) -> Output {
         let skein = skein_exe().unwrap();
         let mut argv: Vec<OsString> = Vec::new();
-        if let Run::Confined { rung, policy } = how {
+        let confined = match how {
+            Run::Confined { rung, policy } => Some([rung, "--policy", policy]),
+            Run::Permitted { rung, permissions } => Some([rung, "--permissions", permissions]),
+            Run::Free => None,
+        };
+        if let Some(flags) = confined {
             argv.push(skein.clone().into());
-            argv.extend(["sandbox", "--backend", rung, "--policy", policy, "--"].map(OsString::from));
+            argv.extend(["sandbox", "--backend"].into_iter().chain(flags).chain(["--"]).map(OsString::from));
         }
         argv.extend(["/bin/bash", "-c", script].map(OsString::from));
         let mut invocation = self
             .invocation(argv)
             .variable("HOME", self.path("home"))
             .variable("SKEIN_HOME", self.path("skein"))
-            .variable("SKEIN", skein.clone())
+            .variable("SKEIN", skein)
             .variable("OUT", self.path("outside"))
             .variable("SETTINGS", self.path("skein/config.toml"))
             .variable("PYTHON", "/usr/bin/python3");
@@ -141,5 +149,5 @@ fn give(path: &Path) {
             give(&entry.unwrap().path());
         }
     }
-    chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    rustix::fs::chown(path, Some(Uid::from_raw(ORDINARY)), Some(Gid::from_raw(ORDINARY))).unwrap();
 }

@@ -236,7 +236,10 @@ impl Client {
             Taken::AttachAgain(_) => return Ok(false),
             Taken::Over(error) => return Err(format!("the feed ended: {error:?}")),
         };
-        let new: usize = updates.iter().map(|update| if let Update::Entries(entries) = update { events_of(entries) } else { 0 }).sum();
+        let new: usize = updates
+            .iter()
+            .map(|update| if let Update::Entries(entries) = update { events_of(entries) } else { 0 })
+            .sum();
         if new != sent {
             return Err(format!("of {sent} events that were sent {new} were new"));
         }

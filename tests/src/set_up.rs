@@ -22,7 +22,11 @@ pub struct Need {
 pub const NEEDS: &[Need] = &[
     Need { program: "cc", package: "gcc", purpose: "building SQLite and ring" },
     Need { program: "git", package: "git", purpose: "scratch repositories" },
-    Need { program: "curl", package: "curl", purpose: "tests of the socket, and the benchmark" },
+    Need { program: "curl", package: "curl", purpose: "tests of the socket and the network, the benchmark" },
+    Need { program: "bwrap", package: "bubblewrap", purpose: "tests of that rung of the sandbox" },
+    Need { program: "python3", package: "python3", purpose: "attempts to leave the sandbox" },
+    Need { program: "make", package: "make", purpose: "work that goes on in the sandbox" },
+    Need { program: "gdb", package: "gdb", purpose: "work that goes on in the sandbox" },
     Need { program: "setpriv", package: "util-linux", purpose: "tests with another user" },
     Need { program: "strace", package: "strace", purpose: "tests that watch what files are made" },
     Need { program: "ss", package: "iproute2", purpose: "the look for listeners" },
