@@ -6,6 +6,7 @@
 mod apis;
 mod chat;
 mod conversions;
+mod faults;
 mod gemini;
 mod messages;
 mod responses;

@@ -46,6 +46,17 @@ impl Reply {
         Self { bytes, then: Then::Close }
     }
 
+    /// A stream of these bytes, one chunk, after which the connection breaks.
+    pub(crate) fn cut_body(body: &[u8]) -> Self {
+        let mut bytes = Self::broken_stream(&[]).bytes;
+        if !body.is_empty() {
+            bytes.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+            bytes.extend_from_slice(body);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        Self { bytes, then: Then::Close }
+    }
+
     /// A stream after these events of which nothing more comes.
     pub(crate) fn stalled_stream(events: &[&str]) -> Self {
         Self { then: Then::Stall, ..Self::broken_stream(events) }
