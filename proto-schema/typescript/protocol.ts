@@ -1640,6 +1640,8 @@ export interface SettingsOverrides {
   approval?: ApprovalPolicy;
   /** The model's name. */
   model?: string;
+  /** `[permissions.<name>]` of the settings; stands in place of a sandbox mode. */
+  permissions?: string;
   /** `[profiles.<name>]` of the settings. */
   profile?: string;
   /** What commands may touch. */

@@ -179,7 +179,8 @@ fn resolve(
     {
         additional_roots.push(tmpdir);
     }
-    let price = settings.model_prices.get(&model).copied();
+    let known = || model::catalogue::built_in().facts(&settings.model_provider, &model)?.price;
+    let price = settings.model_prices.get(&model).copied().or_else(known);
     let network = if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off };
     let network = settings.permissions.as_ref().and_then(|profile| profile.network).unwrap_or(network);
     let permissions = settings.permissions.as_ref().map(|profile| permissions(profile, &cwd, environment));

@@ -185,6 +185,14 @@ pub(crate) fn check_provider(settings: &Settings, id: &str) -> Result<(), Protoc
 }
 
 fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, ProtocolError> {
+    let unbuilt = |what: &str, hint: &str| {
+        let message = format!("{what}, which is not built yet in this version");
+        Err(ProtocolError::new(ErrorCode::InvalidRequest, message).with_hint(hint))
+    };
+    if id == config::LOCAL {
+        let hint = "Say which one it is: `model_provider = \"ollama\"` or `\"lmstudio\"`, with `-m MODEL`";
+        return unbuilt("`oss` finds a server of models on this machine by itself", hint);
+    }
     let provider = settings.model_providers.get(id).ok_or_else(|| {
         let known: Vec<_> = settings.model_providers.keys().map(|known| format!("`{known}`")).collect();
         ProtocolError::new(ErrorCode::InvalidRequest, format!("There is no provider `{id}` in the settings"))
@@ -196,6 +204,10 @@ fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, P
     if provider.wire_api == WireApi::Replay && provider.script.is_none() {
         let message = format!("The provider `{id}` has no script");
         return Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
+    }
+    if provider.auth.is_some() || provider.oauth.is_some() {
+        let hint = "Put a key into a variable, and name it with `env_key`";
+        return unbuilt(&format!("The provider `{id}` takes its key from a program or an account"), hint);
     }
     Ok(provider)
 }
