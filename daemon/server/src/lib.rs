@@ -37,7 +37,7 @@ mod stop;
 pub mod subscription;
 mod wiring;
 
+pub use ::rules::run_if_reader as run_if_rule_reader;
 pub use error::ServerError;
 pub use lifecycle::{DaemonOptions, run_daemon};
-pub use ::rules::run_if_reader as run_if_rule_reader;
 pub use logs::LogError;

@@ -240,14 +240,8 @@ pub(crate) fn profile(settings: &SessionSettings, own_folders: &[PathBuf], tempo
 /// What is there of sockets and folders of programs that can do more than a command may, and of keys and credentials
 /// of the user and of other agents. A person can open one by naming it in a profile of the settings.
 fn closed() -> Vec<PathBuf> {
-    const OF_THE_MACHINE: [&str; 6] = [
-        "/run/dbus",
-        "/run/docker.sock",
-        "/run/containerd",
-        "/run/podman",
-        "/run/crio",
-        "/run/libvirt",
-    ];
+    const OF_THE_MACHINE: [&str; 6] =
+        ["/run/dbus", "/run/docker.sock", "/run/containerd", "/run/podman", "/run/crio", "/run/libvirt"];
     const OF_THE_USER: [&str; 10] = [
         ".ssh",
         ".gnupg",

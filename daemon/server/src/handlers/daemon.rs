@@ -15,7 +15,8 @@ impl DaemonServer for Handlers {
         let daemon = &self.0;
         let counts = daemon.sessions.counts();
         let sandbox = if params.with_sandbox { Some(daemon.launcher.report().await) } else { None };
-        let storage = if params.with_storage { Some(daemon.store.check(::session::state::folds).await) } else { None };
+        let storage =
+            if params.with_storage { Some(daemon.store.check(::session::state::folds).await) } else { None };
         Ok(DaemonStatus {
             pid: std::process::id(),
             version: daemon.identity.version.to_owned(),
