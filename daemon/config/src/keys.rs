@@ -113,7 +113,12 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         if let Some(value) = section.get("price") {
             price(model, &value, draft);
         }
-        model_facts(&mut section, draft.settings.models.entry(model.to_owned()).or_default());
+        let facts = draft.settings.models.entry(model.to_owned()).or_default();
+        model_facts(&mut section, facts);
+        if *facts != ModelFacts::default() {
+            let message = format!("`{}`: only `price` has an effect in this version", value.place().key());
+            value.place().warn(message, None);
+        }
         section.finish();
     }
 }

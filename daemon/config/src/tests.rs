@@ -510,11 +510,13 @@ fn the_usual_providers_are_there_and_the_choice_is_remembered_as_one() {
 
 #[test]
 fn what_is_known_of_a_model_can_be_told() {
-    let settings = file(
+    let told = file(
         "[models.\"m:1\"]\ncontext_window = 32768\nmax_output_tokens = 4096\ntools = true\nimages = false\n\
          efforts = [\"low\"]\nprice = { input = 1, cached_input = 0.1, cache_write_input = 1.25, output = 2 }\n",
-    )
-    .settings();
+    );
+    let warned = told.problems();
+    assert!(warned.len() == 1 && warned[0].contains("only `price` has an effect"), "{warned:?}");
+    let settings = told.result.unwrap().settings;
     let facts = &settings.models["m:1"];
     assert_eq!((facts.context_window, facts.max_output_tokens), (Some(32768), Some(4096)));
     assert_eq!((facts.has_tools, facts.has_images, facts.has_reasoning), (Some(true), Some(false), None));
