@@ -85,7 +85,8 @@ pub(crate) async fn run(command: QuestionsCommand, output: Output) -> Result<(),
             let blanks = question.map(|question| reply::blanks(&question.kind)).unwrap_or_default();
             let decision = match question {
                 Some(question) if !blanks.is_empty() => filled(&question.kind, &blanks, &args)?,
-                Some(_) | None => decision(choice(&args.answers)?, args.message)?,
+                Some(question) => decision(offered(&question.kind, choice(&args.answers)?)?, args.message)?,
+                None => decision(choice(&args.answers)?, args.message)?,
             };
             let request_id = Some(RequestId::generate());
             let params = QuestionAnswerParams { question_id, decision, request_id };
@@ -129,6 +130,16 @@ fn choice(answers: &[String]) -> Result<Choice, CliError> {
             "Answer `yes`, `turn`, `session`, `always` or `no`",
         )
     })
+}
+
+/// The choice, if the question has it.
+fn offered(kind: &QuestionKind, choice: Choice) -> Result<Choice, CliError> {
+    match choice {
+        Choice::Always if !words::offers_always(kind) => {
+            Err(CliError::usage("There is no rule to write for it", "Answer `session`, `turn` or `yes`"))
+        }
+        Choice::Yes | Choice::Turn | Choice::Session | Choice::Always | Choice::No => Ok(choice),
+    }
 }
 
 /// The answer to what has blanks: `no` alone declines, where no blank could mean it.
@@ -231,5 +242,12 @@ mod tests {
         assert!(decision(Choice::Yes, message()).is_err());
         let always = Decision::Allow { scope: GrantScope::Always };
         assert_eq!(decision(Choice::Always, None).unwrap(), always);
+    }
+
+    #[test]
+    fn always_is_refused_where_no_rule_can_be_written() {
+        let change = QuestionKind::FileChange { patch: "+a".to_owned() };
+        assert!(offered(&change, Choice::Always).is_err());
+        assert!(offered(&change, Choice::Session).is_ok());
     }
 }

@@ -22,8 +22,15 @@ const SEEN_MS: u64 = 300;
 const QUIET_MS: u64 = 700;
 
 /// The keys of answers, and the same for a narrow screen.
-const ANSWERS: &str = "y once · t this turn · s this session · a always · n no · i no, and say what instead";
-const SHORT_ANSWERS: &str = "y once · t turn · s session · a always · n no · i instead";
+const ANSWERS: [&str; 2] = [
+    "y once · t this turn · s this session · a always · n no · i no, and say what instead",
+    "y once · t turn · s session · a always · n no · i instead",
+];
+/// The same where no rule can be written.
+const ANSWERS_FOR_NOW: [&str; 2] = [
+    "y once · t this turn · s this session · n no · i no, and say what instead",
+    "y once · t turn · s session · n no · i instead",
+];
 
 /// A question that is shown.
 #[derive(Debug)]
@@ -125,7 +132,7 @@ impl Dialog {
             KeyCode::Char('y') if is_known => allow(GrantScope::Once),
             KeyCode::Char('t') if is_known => allow(GrantScope::Turn),
             KeyCode::Char('s') if is_known => allow(GrantScope::Session),
-            KeyCode::Char('a') if is_known => allow(GrantScope::Always),
+            KeyCode::Char('a') if words::offers_always(&self.question.kind) => allow(GrantScope::Always),
             KeyCode::Char('n') => Verdict::Decide(Decision::Deny { message: None }),
             KeyCode::Char('i') => {
                 self.reply = Some(Composer::default());
@@ -199,6 +206,8 @@ impl Dialog {
 
     fn keys(&self, width: u16, can_answer: bool, now: Timestamp, theme: &Theme) -> Vec<Line<'static>> {
         let is_known = !matches!(self.question.kind, QuestionKind::Unknown(_));
+        let [answers, short] =
+            if words::offers_always(&self.question.kind) { ANSWERS } else { ANSWERS_FOR_NOW };
         let text = if !can_answer {
             "it waits for somebody who may answer"
         } else if self.is_answered {
@@ -207,10 +216,10 @@ impl Dialog {
             "no: write what to do instead; Enter sends it, Esc goes back"
         } else if let Some(form) = &self.form {
             form_keys(form)
-        } else if is_known && usize::from(width) > width_of(ANSWERS) + 2 {
-            ANSWERS
+        } else if is_known && usize::from(width) > width_of(answers) + 2 {
+            answers
         } else if is_known {
-            SHORT_ANSWERS
+            short
         } else {
             "n no · i no, and say what instead · or answer it where it is known"
         };

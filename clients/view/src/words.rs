@@ -69,6 +69,12 @@ pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
     }
 }
 
+/// Whether a yes for good can be given: a rule stands ready to be written.
+#[must_use]
+pub fn offers_always(kind: &QuestionKind) -> bool {
+    matches!(kind, QuestionKind::Command { proposed_rule: Some(_), .. })
+}
+
 fn failed(failure: &TurnFailure) -> String {
     match failure {
         TurnFailure::Provider(failure) => provider(failure),

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, IsTerminal};
 
 use protocol::ids::QuestionId;
-use protocol::question::{Decision, GrantScope, Question};
+use protocol::question::{Decision, GrantScope, Question, QuestionKind};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use view::escape;
+use view::{escape, words};
 
 use crate::output::Output;
 use crate::question::{details, headline};
@@ -78,7 +78,7 @@ impl Asker {
         let question = self.waiting.front()?;
         let blanks = reply::blanks(&question.kind);
         if blanks.is_empty() {
-            return decision(line);
+            return decision(line, &question.kind);
         }
         if line.trim() == "/no" {
             return Some(Decision::Deny { message: None });
@@ -116,15 +116,18 @@ impl Asker {
             let text = escape::short_line(&blank.text, 400);
             return self.output.note_part(&format!("{text} [`/no` declines]: "));
         }
-        self.output.note_part("Allow it? [y] yes, once  [s] for this session  [a] always  [n] no: ");
+        let is_for_good = self.waiting.front().is_some_and(|question| words::offers_always(&question.kind));
+        let always = if is_for_good { "[a] always  " } else { "" };
+        let text = format!("Allow it? [y] yes, once  [s] for this session  {always}[n] no: ");
+        self.output.note_part(&text);
     }
 }
 
-fn decision(line: &str) -> Option<Decision> {
+fn decision(line: &str, kind: &QuestionKind) -> Option<Decision> {
     match line.trim().to_lowercase().as_str() {
         "y" | "yes" => Some(Decision::Allow { scope: GrantScope::Once }),
         "s" | "session" => Some(Decision::Allow { scope: GrantScope::Session }),
-        "a" | "always" => Some(Decision::Allow { scope: GrantScope::Always }),
+        "a" | "always" if words::offers_always(kind) => Some(Decision::Allow { scope: GrantScope::Always }),
         "n" | "no" => Some(Decision::Deny { message: None }),
         _ => None,
     }
@@ -149,8 +152,21 @@ fn typed_lines() -> mpsc::Receiver<String> {
 mod tests {
     use super::*;
 
+    fn kind(proposed_rule: Option<&str>) -> QuestionKind {
+        QuestionKind::Command {
+            command: "ls".to_owned(),
+            argv: vec!["ls".to_owned()],
+            cwd: "/".into(),
+            is_escalated: false,
+            justification: None,
+            refusals: Vec::new(),
+            proposed_rule: proposed_rule.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn only_a_clear_word_is_an_answer() {
+        let decision = |line| super::decision(line, &kind(Some("prefix_rule(pattern=[\"ls\"])")));
         let allow = |scope| Some(Decision::Allow { scope });
         assert_eq!(decision(" Y\n"), allow(GrantScope::Once));
         assert_eq!(decision("session"), allow(GrantScope::Session));
@@ -159,5 +175,13 @@ mod tests {
         for line in ["", "yo", "ny", "\u{1b}[A"] {
             assert_eq!(decision(line), None);
         }
+    }
+
+    #[test]
+    fn always_is_no_answer_where_no_rule_can_be_written() {
+        for line in ["a", "always"] {
+            assert_eq!(decision(line, &kind(None)), None);
+        }
+        assert_eq!(decision("y", &kind(None)), Some(Decision::Allow { scope: GrantScope::Once }));
     }
 }

@@ -31,7 +31,7 @@ fn command(text: &str) -> QuestionKind {
         is_escalated: true,
         justification: Some(text.to_owned()),
         refusals: Vec::new(),
-        proposed_rule: None,
+        proposed_rule: Some(format!("prefix_rule(pattern=[{text:?}])")),
     }
 }
 
@@ -195,6 +195,27 @@ fn keys_are_answers() {
     let mut dialog = dialog(command("ls"), "x");
     assert_eq!(dialog.key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL)), Verdict::Nothing);
     assert!(rows(&mut dialog, 100, 20).iter().any(|row| row.starts_with(KEYS)));
+}
+
+#[test]
+fn nothing_is_allowed_for_good_where_no_rule_can_be_written() {
+    let QuestionKind::Command { command, argv, cwd, is_escalated, justification, refusals, .. } =
+        command("ls")
+    else {
+        panic!()
+    };
+    let proposed_rule = None;
+    let kind =
+        QuestionKind::Command { command, argv, cwd, is_escalated, justification, refusals, proposed_rule };
+    for kind in [kind, QuestionKind::FileChange { patch: "+a".to_owned() }] {
+        let mut dialog = dialog(kind, "x");
+        assert_eq!(dialog.key(KeyEvent::from(KeyCode::Char('a'))), Verdict::Nothing);
+        for width in [60, 100] {
+            let rows = rows(&mut dialog, width, 20);
+            let keys = rows.iter().find(|row| row.starts_with(KEYS)).unwrap();
+            assert!(!keys.contains("always"), "{keys}");
+        }
+    }
 }
 
 #[test]

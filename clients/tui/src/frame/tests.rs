@@ -168,7 +168,7 @@ fn a_question_stands_above_the_composer() {
             "┃   +a",
             "┃   -b",
             "┃ why it is asked: you want to see it",
-            "┗ y once · t this turn · s this session · a always · n no · i no, and say what instead",
+            "┗ y once · t this turn · s this session · n no · i no, and say what instead",
             "› the question above comes first",
             "  waiting for an answer · workspace-write · m-1 · on-request"
         ]

@@ -187,6 +187,7 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
         | QuestionKind::Tool { .. }
         | QuestionKind::Unknown(_) => (false, false),
     };
+    let lacks_rule = matches!(kind, QuestionKind::Command { proposed_rule: None, .. });
     match decision {
         Decision::Allow { scope: GrantScope::Unknown(word) } => invalid(
             &format!("`{word}` is no scope that this daemon knows"),
@@ -197,6 +198,10 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
             "Decisions are `allow`, `deny`, `reply` and `content`",
         ),
         Decision::Deny { .. } => Ok(()),
+        // Refused before it is in the log: nothing would be written.
+        Decision::Allow { scope: GrantScope::Always } if lacks_rule => {
+            invalid("There is no rule to write for it", "Answer with the scope `session`, `turn` or `once`")
+        }
         Decision::Allow { .. } if wants_reply || wants_content => invalid(
             "The question wants to know something; a yes does not answer it",
             "Answer with `reply` or `content`, or `deny` it",

@@ -33,6 +33,18 @@ fn a_question_waits_for_the_first_answer_and_later_ones_are_told_of_it() {
 }
 
 #[test]
+fn nothing_is_allowed_for_good_where_no_rule_can_be_written() {
+    let mut bench = Bench::new();
+    bench.start("go");
+    bench.calls_with(shell("rm -rf /", true));
+    assert_eq!(bench.completes(), "+modelResponded +questionAsked");
+    let question_id = bench.question();
+    let allow = |scope| Request::Answer { question_id, decision: Decision::Allow { scope } };
+    assert_eq!(bench.request(allow(GrantScope::Always)), "!InvalidRequest");
+    assert_eq!(bench.request(allow(GrantScope::Once)), "+questionAnswered =answered runTool");
+}
+
+#[test]
 fn a_declined_call_is_told_to_the_model_and_the_turn_goes_on() {
     let mut bench = Bench::new();
     bench.start("go");
