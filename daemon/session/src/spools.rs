@@ -22,7 +22,7 @@ impl Spools for SessionSpools {
     }
 
     fn read<'a>(&'a self, blob: &'a BlobId) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
-        Box::pin(async move { self.store.blobs().get(blob).await.map_err(io::Error::other) })
+        Box::pin(async move { self.store.blob_of(self.session, blob).await.map_err(io::Error::other) })
     }
 }
 

@@ -14,7 +14,8 @@ use tracing::warn;
 
 use crate::error::StoreError;
 use crate::platform;
-use crate::store::Durability;
+use crate::rows::id_bytes;
+use crate::store::{Durability, Store};
 use crate::writer::{Change, Inbox};
 
 /// How names of files begin that are not complete.
@@ -93,6 +94,24 @@ impl Blobs {
             kept: 0,
             omitted: 0,
         })
+    }
+}
+
+impl Store {
+    /// Reads a payload that was kept for this session; `None` if none of that name was.
+    ///
+    /// # Errors
+    /// `Io`, `Sql`, `Closed`.
+    pub async fn blob_of(&self, session: SessionId, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(key) = BlobKey::parse(id) else { return Ok(None) };
+        let kept: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM blob_ref WHERE session_id = ? AND blob = ?")
+                .bind(id_bytes(session))
+                .bind(key.as_bytes())
+                .fetch_optional(self.readers())
+                .await
+                .map_err(|source| self.sorted(source))?;
+        if kept.is_some() { self.blobs().get(id).await } else { Ok(None) }
     }
 }
 

@@ -111,3 +111,17 @@ async fn a_session_takes_only_its_own_payloads_with_it() {
     store.delete(other).await.expect("delete");
     assert_eq!((there(&shared).await, there(&foreign).await), (false, false));
 }
+
+#[tokio::test]
+async fn a_session_reads_only_what_was_kept_for_it() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let (session, other) = (SessionId::generate(), SessionId::generate());
+    let own = store.blobs().put(session, b"own".to_vec()).await.expect("put");
+    let foreign = store.blobs().put(other, b"foreign".to_vec()).await.expect("put");
+    let read = async |session, id| store.blob_of(session, id).await.expect("read");
+    assert_eq!(read(session, &own).await.as_deref(), Some(&b"own"[..]));
+    assert_eq!(read(session, &foreign).await, None);
+    assert_eq!(read(other, &foreign).await.as_deref(), Some(&b"foreign"[..]));
+    assert_eq!(read(session, &BlobId("sha256:../x".to_owned())).await, None);
+}
