@@ -12,7 +12,7 @@
 pub mod analysis;
 mod danger;
 pub mod decision;
-pub mod harmless;
+mod harmless;
 pub mod network;
 pub mod profile;
 pub mod rules;
