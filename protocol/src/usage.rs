@@ -27,9 +27,9 @@ pub struct Spending {
 
 impl AddAssign for Spending {
     fn add_assign(&mut self, other: Self) {
-        self.requests += other.requests;
-        self.unpriced_requests += other.unpriced_requests;
-        self.tool_calls += other.tool_calls;
+        self.requests = self.requests.saturating_add(other.requests);
+        self.unpriced_requests = self.unpriced_requests.saturating_add(other.unpriced_requests);
+        self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
         self.usage += other.usage;
         self.cost += other.cost;
     }
