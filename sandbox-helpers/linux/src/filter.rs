@@ -348,3 +348,6 @@ fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompil
 fn number(value: c_int) -> u64 {
     u64::from(value.cast_unsigned())
 }
+
+#[cfg(test)]
+mod tests;
