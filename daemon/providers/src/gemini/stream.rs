@@ -229,7 +229,7 @@ fn blocked(what: &str, reason: &str, message: Option<&str>, ratings: &[SafetyRat
     if !categories.is_empty() {
         text.push_str(&format!(" [{}]", categories.join(", ")));
     }
-    Failure::new(ProviderFailureKind::Rejected, Again::Never, text)
+    Failure::new(ProviderFailureKind::Blocked, Again::Never, text)
 }
 
 impl Tokens {

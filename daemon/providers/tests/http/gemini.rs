@@ -30,7 +30,7 @@ async fn the_model_is_in_the_url_and_the_key_in_a_header() {
 async fn a_prompt_that_is_blocked_is_not_asked_again() {
     let blocked = r#"{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}}"#;
     let failure = fails_at_once(providers::gemini, Reply::stream(&[blocked])).await;
-    assert_eq!(failure.kind, ProviderFailureKind::Rejected);
+    assert_eq!(failure.kind, ProviderFailureKind::Blocked);
     assert_eq!(failure.message, "The prompt was blocked: PROHIBITED_CONTENT");
 }
 

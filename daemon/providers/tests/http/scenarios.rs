@@ -279,7 +279,7 @@ async fn a_refusal_is_told() {
             "messages" => wanted.push("stopped refusal".to_owned()),
             "gemini" => {
                 wanted.pop();
-                wanted.push(format!("failed {:?}", ProviderFailureKind::Rejected));
+                wanted.push(format!("failed {:?}", ProviderFailureKind::Blocked));
             }
             _ => wanted.push("finished 7/2".to_owned()),
         }

@@ -113,7 +113,7 @@ fn what_is_blocked_fails_for_good_and_tells_why() {
         (r#"{"candidates":[{"finishReason":"SAFETY"}]}"#, "The answer was blocked: SAFETY"),
     ] {
         let failure = decode(decoder(), &[chunk]).unwrap_err();
-        assert_eq!((failure.kind, failure.again), (ProviderFailureKind::Rejected, Again::Never));
+        assert_eq!((failure.kind, failure.again), (ProviderFailureKind::Blocked, Again::Never));
         assert_eq!(failure.message, wanted);
     }
 }
