@@ -40,7 +40,7 @@ pub(crate) struct ListArgs {
 Examples:
   skein questions answer 0199a213 yes
   skein questions answer 0199a213 session              the same thing again need not be asked
-  skein questions answer 0199a213 always               nor in any other session
+  skein questions answer 0199a213 always               nor in any other session, where a rule was proposed
   skein questions answer 0199a213 no -m \"use the mirror\"
   skein questions answer 0199a213 2 \"a text\"           one answer for each thing that is asked")]
 pub(crate) struct AnswerArgs {
