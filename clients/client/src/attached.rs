@@ -2,7 +2,7 @@
 //! of the daemon.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jsonrpsee::core::client::{Error as RpcError, Subscription};
 use protocol::api::session::SessionClient;
@@ -18,6 +18,9 @@ use crate::error::ClientError;
 /// Feeds that end one after the other without a word.
 const EMPTY_FEEDS: u32 = 5;
 
+/// How long the daemon may be away before anybody is told of it. A restart is over by then, and one line says so.
+const UNSAID: Duration = Duration::from_secs(1);
+
 /// What happened.
 #[derive(Debug)]
 pub enum Update {
@@ -27,7 +30,8 @@ pub enum Update {
     Entries(Vec<FeedEntry>),
     /// Who is there now. What a snapshot says of it counts as well.
     Presence(Presence),
-    /// The connection broke; the next call looks for the daemon. Not told of a daemon that said that it goes.
+    /// The connection broke, and the daemon is not back at once; the next call looks on. Not told of a daemon that said
+    /// that it goes.
     Lost,
     /// The daemon was found again. Events go on where they stopped; deltas in between are missing.
     Back(DaemonChange),
@@ -46,7 +50,15 @@ pub struct Attached {
     /// Updates that are ready.
     ready: VecDeque<Update>,
     empty_feeds: u32,
-    lost_at: Option<Instant>,
+    lost: Option<Lost>,
+}
+
+/// A daemon that is looked for.
+#[derive(Clone, Copy)]
+struct Lost {
+    at: Instant,
+    /// When that is to be told, if it is.
+    told_at: Option<Instant>,
 }
 
 impl Attached {
@@ -94,7 +106,7 @@ impl Attached {
             feed: Some(feed),
             ready: VecDeque::new(),
             empty_feeds: 0,
-            lost_at: None,
+            lost: None,
         })
     }
 
@@ -121,7 +133,7 @@ impl Attached {
         let result = self.connection.call(call).await;
         if self.connection.welcome().client_id != before.client_id {
             self.feed = None;
-            self.lost_at = None;
+            self.lost = None;
             self.ready.push_back(Update::Back(self.connection.change_since(&before)));
         }
         result
@@ -142,19 +154,30 @@ impl Attached {
             if let Some(update) = self.ready.pop_front() {
                 return Ok(update);
             }
-            if let Some(lost_at) = self.lost_at {
-                let change = self.connection.reconnect(lost_at).await?;
-                self.lost_at = None;
-                return Ok(Update::Back(change));
+            if let Some(lost) = self.lost {
+                let telling = async {
+                    match lost.told_at {
+                        Some(at) => tokio::time::sleep_until(at.into()).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                return tokio::select! {
+                    change = self.connection.reconnect(lost.at) => {
+                        let change = change?;
+                        self.lost = None;
+                        Ok(Update::Back(change))
+                    }
+                    () = telling => {
+                        self.lost = Some(Lost { told_at: None, ..lost });
+                        Ok(Update::Lost)
+                    }
+                };
             }
             let Some(feed) = &mut self.feed else {
                 match self.attach().await {
                     Ok(feed) => self.feed = Some(feed),
-                    Err(error) if error.is_lost() => {
-                        self.lose(&error);
-                        return Ok(Update::Lost);
-                    }
-                    Err(error) if self.connection.is_gone(&error).await => self.lose(&error),
+                    Err(error) if error.is_lost() => self.lose(&error, Some(UNSAID)),
+                    Err(error) if self.connection.is_gone(&error).await => self.lose(&error, None),
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -178,7 +201,7 @@ impl Attached {
                     if let Some(error) = reason.map(ClientError::from)
                         && self.connection.is_gone(&error).await
                     {
-                        self.lose(&error);
+                        self.lose(&error, None);
                     }
                 }
                 Taken::Over(error) => return Err(error.into()),
@@ -205,10 +228,12 @@ impl Attached {
         Ok(feed)
     }
 
-    fn lose(&mut self, error: &ClientError) {
+    /// Looks for the daemon from now on, and tells of it after a while, if at all.
+    fn lose(&mut self, error: &ClientError, told_after: Option<Duration>) {
         debug!(%error, "lost the daemon");
         self.feed = None;
-        self.lost_at = Some(Instant::now());
+        let at = Instant::now();
+        self.lost = Some(Lost { at, told_at: told_after.map(|after| at + after) });
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::ids::{ClientId, QuestionId, Timestamp};
 use protocol::initialize::InitializeResult;
 use protocol::version::ProtocolVersion;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use wire::folders::{FolderEnvironment, Folders};
 use wire::listen::{HomeLock, Listener};
 
@@ -25,6 +26,8 @@ struct Played {
     attached: AtomicUsize,
     since: Mutex<Vec<Option<Seq>>>,
     hang_up: Notify,
+    /// Lets the daemon that follows answer.
+    comes_back: Notify,
 }
 
 fn events(seqs: impl IntoIterator<Item = u64>) -> SessionFeed {
@@ -92,22 +95,50 @@ fn methods(played: Arc<Played>) -> RpcModule<Arc<Played>> {
     module
 }
 
-/// Serves connections, one after the other; each is another daemon to its client.
+/// Serves connections; each is another daemon to its client. None is taken from the hang-up until it comes back.
 async fn serve(mut listener: Listener, played: Arc<Played>) {
+    let mut connections = JoinSet::new();
     loop {
-        let stream = listener.accept().await;
-        let (stop, server) = stop_channel();
-        let service =
-            ServerBuilder::default().to_service_builder().build(methods(Arc::clone(&played)), stop.clone());
-        let connection = tokio::spawn(serve_with_graceful_shutdown(stream, service, stop.shutdown()));
-        played.hang_up.notified().await;
-        drop(server);
-        connection.abort();
+        tokio::select! {
+            stream = listener.accept() => {
+                let (stop, server) = stop_channel();
+                let service = ServerBuilder::default()
+                    .to_service_builder()
+                    .build(methods(Arc::clone(&played)), stop.clone());
+                connections.spawn(async move {
+                    // Served by what the upgrade leaves behind, for as long as this is not dropped.
+                    let _server = server;
+                    serve_with_graceful_shutdown(stream, service, stop.shutdown()).await.unwrap();
+                    std::future::pending::<()>().await;
+                });
+            }
+            () = played.hang_up.notified() => {
+                connections.shutdown().await;
+                played.comes_back.notified().await;
+            }
+        }
     }
+}
+
+/// Whether the next daemon is there before anybody was told that the one before is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Return {
+    AtOnce,
+    Late,
 }
 
 #[tokio::test]
 async fn every_event_comes_once_over_lag_and_a_new_daemon() {
+    assert_eq!(turns_of_a_new_daemon(Return::Late).await, ["lost", "new daemon"]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_back_at_once_was_not_lost() {
+    assert_eq!(turns_of_a_new_daemon(Return::AtOnce).await, ["new daemon"]);
+}
+
+/// Follows a session over lag and a new daemon, and gives what was told of the daemon.
+async fn turns_of_a_new_daemon(returns: Return) -> Vec<&'static str> {
     let scratch = tempfile::tempdir().unwrap();
     let skein_home = Some(scratch.path().to_owned());
     let folders = Folders::resolve_from(&FolderEnvironment { skein_home, runtime_dir: None }).unwrap();
@@ -131,18 +162,24 @@ async fn every_event_comes_once_over_lag_and_a_new_daemon() {
                 }
                 if seen.last() == Some(&3) {
                     played.hang_up.notify_waiters();
+                    if returns == Return::AtOnce {
+                        played.comes_back.notify_one();
+                    }
                 }
             }
             Update::Snapshot(_) => panic!("no snapshot was asked for"),
-            Update::Lost => turns.push("lost"),
+            Update::Lost => {
+                turns.push("lost");
+                played.comes_back.notify_one();
+            }
             Update::Back(DaemonChange::Restarted) => turns.push("new daemon"),
             Update::Back(change) => panic!("{change:?}"),
             Update::Presence(presence) => shown.push((seen.last().copied(), presence)),
         }
     }
     assert_eq!(seen, [1, 2, 3, 4]);
-    assert_eq!(turns, ["lost", "new daemon"]);
     assert_eq!(shown, [(Some(2), Presence::default())]);
     assert_eq!(*played.since.lock().unwrap(), [Some(Seq(0)), Some(Seq(2)), Some(Seq(3))]);
     serving.abort();
+    turns
 }
