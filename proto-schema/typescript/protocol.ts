@@ -26,6 +26,77 @@ export type Access =
   /** May be read, written, created and removed. */
   | "write";
 
+/** What there is for one provider. */
+export interface Account {
+  /** What is used; absent: there is nothing. */
+  credential?: Credential;
+  /** Whether its users sign in with an account; else it takes a key. Default: `false`. */
+  hasSignIn?: boolean;
+  /** What people call it. */
+  name: string;
+  /** The provider's id. */
+  provider: string;
+}
+
+/** Parameters of `account/list`. */
+export type AccountListParams = Record<string, never>;
+
+/** Result of `account/list`. */
+export interface AccountListResult {
+  /** Of each provider that needs a credential, by their ids. */
+  accounts: Account[];
+}
+
+/** Parameters of `account/login`. */
+export interface AccountLoginParams {
+  /** How. Default: `"browser"`. */
+  method?: LoginMethod;
+  /** A provider that has accounts. */
+  provider: string;
+}
+
+/** Result of `account/login`. The sign-in goes on in the daemon; `account/awaitLogin` tells how it ends. */
+export interface AccountLoginResult {
+  /** When it is too late. */
+  expiresAt: Timestamp;
+  /** Names it. */
+  loginId: LoginId;
+  /** The page to open. */
+  url: string;
+  /** What to type there. */
+  userCode?: string;
+}
+
+/** Parameters of `account/logout`. */
+export interface AccountLogoutParams {
+  /** The provider's id. */
+  provider: string;
+}
+
+/** Result of `account/logout`. */
+export interface AccountLogoutResult {
+  /** What is left, which only its owner can remove. */
+  left?: Credential;
+  /** Whether there was something to remove. */
+  wasStored: boolean;
+}
+
+/** Parameters of `account/setKey`. */
+export interface AccountSetKeyParams {
+  /** The key. */
+  key: SecretText;
+  /** The provider's id. */
+  provider: string;
+}
+
+/** Result of `account/setKey`. */
+export interface AccountSetKeyResult {
+  /** A variable that goes before it, and is set. */
+  hiddenBy?: string;
+  /** Where it is kept now. */
+  place: CredentialPlace;
+}
+
 /** Who did something: a client, with the name that people see. */
 export interface Actor {
   /** The connection it came over. */
@@ -303,6 +374,56 @@ export interface ConnectionAttempted {
   reason: string;
 }
 
+/** Where a credential comes from. */
+export type Credential =
+  /** An environment variable of the client, or of the daemon. */
+  | {
+      type: "environment";
+      /** Its name. */
+      variable: string;
+    }
+  /** A key that was stored. */
+  | {
+      type: "stored";
+      /** Where. */
+      place: CredentialPlace;
+    }
+  /** A program of the settings prints it. */
+  | {
+      type: "command";
+      /** The program. */
+      program: string;
+    }
+  /** An account that somebody signed in with. */
+  | {
+      type: "signedIn";
+      /** Whose it is. */
+      email?: string;
+      /** When its token ends; it is renewed before. */
+      expiresAt?: Timestamp;
+      /** Where it is kept. */
+      place: CredentialPlace;
+      /** The plan, in the provider's word. */
+      plan?: string;
+    }
+  /** A credential of a newer protocol. */
+  | UnknownVariant;
+
+/** Where a credential is kept. */
+export type CredentialPlace =
+  /** In the keyring of the platform. */
+  | { type: "keyring" }
+  /** In a file that only its owner can read. */
+  | {
+      type: "file";
+      /** Which. */
+      path: string;
+      /** Why not in the keyring. */
+      reason?: string;
+    }
+  /** A place of a newer protocol. */
+  | UnknownVariant;
+
 /** Parameters of `daemon/shutdown`. The answer comes at once; running turns are brought to a durable point. */
 export interface DaemonShutdownParams {
   /** Whether another daemon follows at once: running turns rest and go on there. Else they end. Default: `false`. */
@@ -327,6 +448,8 @@ export interface DaemonStatus {
   loadedSessions: number;
   /** Its process id. */
   pid: number;
+  /** What providers said may still be asked of them, with their last answers. */
+  rateLimits?: RateLimit[];
   /** Resident memory of the process, where the system tells. */
   residentBytes?: number;
   /** Turns that run or wait. */
@@ -772,6 +895,136 @@ export type LimitKind =
   /** A ceiling of a newer protocol. */
   | (string & {});
 
+/** How a model lies on a server of this machine. */
+export interface LocalModel {
+  /** The form of its file, such as `gguf`. */
+  format?: string;
+  /** Whether it is in memory now. */
+  isLoaded: boolean;
+  /** The context that it was loaded with, in tokens. */
+  loadedContext?: number;
+  /** How many parameters it has, such as `7.6B`. */
+  parameters?: string;
+  /** How they are stored, such as `Q4_K_M`. */
+  quantization?: string;
+  /** Its size on disk. */
+  sizeBytes?: number;
+}
+
+/** A sign-in under way. */
+export type LoginId = string;
+
+/** How to sign in. */
+export type LoginMethod =
+  /** In a browser on this machine. */
+  | "browser"
+  /** By a code that is typed into a browser anywhere. */
+  | "device"
+  /** A method of a newer protocol. */
+  | (string & {});
+
+/** Names a sign-in, for `account/awaitLogin` and `account/cancelLogin`. */
+export interface LoginRef {
+  /** Which. */
+  loginId: LoginId;
+}
+
+/** How far a sign-in is. */
+export type LoginStatus =
+  /** Nobody has signed in yet. */
+  | { type: "pending" }
+  /** Somebody has. */
+  | {
+      type: "completed";
+      /** The account. */
+      account: Account;
+    }
+  /** It came to nothing. */
+  | {
+      type: "failed";
+      /** Why. */
+      message: string;
+    }
+  /** A status of a newer protocol. */
+  | UnknownVariant;
+
+/** A model of a provider. */
+export interface Model {
+  /** What is known of it. */
+  facts: ModelFacts;
+  /** How it lies on a server of this machine. */
+  local?: LocalModel;
+  /** The name that the provider knows it by. */
+  name: string;
+  /** What people call it, where that is something else. */
+  title?: string;
+}
+
+/** What a session gets whose client chooses nothing, and why. */
+export interface ModelChoice {
+  /** What to do where something is missing. */
+  hint?: string;
+  /** The model; absent: one must be chosen. */
+  model?: string;
+  /** The provider's id; absent: there is none that could be used. */
+  provider?: string;
+  /** Why, for a person. */
+  reason: string;
+}
+
+/** Parameters of `model/choice`. */
+export type ModelChoiceParams = Record<string, never>;
+
+/** What is known of a model; what is absent is not known. */
+export interface ModelFacts {
+  /** Tokens of input and output together, or of input alone where the provider counts so. */
+  contextWindow?: number;
+  /** How hard it may be asked to think; empty: not known. */
+  efforts?: ReasoningEffort[];
+  /** Whether it sees images. */
+  hasImages?: boolean;
+  /** Whether it thinks before it answers. */
+  hasReasoning?: boolean;
+  /** Whether its answer can be held to a schema. */
+  hasStructuredOutput?: boolean;
+  /** Whether it calls tools. */
+  hasTools?: boolean;
+  /** Tokens that one answer may have. */
+  maxOutputTokens?: number;
+  /** What it costs. */
+  price?: ModelPrice;
+}
+
+/** Parameters of `model/list`. */
+export interface ModelListParams {
+  /** Only this provider, which is then asked over the network. Without one, only servers of this machine are asked, and of the others the catalogue tells. */
+  provider?: string;
+}
+
+/** Result of `model/list`. */
+export interface ModelListResult {
+  /** What a session gets whose client chooses nothing. */
+  choice: ModelChoice;
+  /** The providers, by their ids. */
+  providers: ProviderModels[];
+}
+
+/** Parameters of `model/load`. */
+export interface ModelLoadParams {
+  /** The context that it is to have, in tokens; absent: as the settings or the server say. */
+  contextWindow?: number;
+  /** The model. */
+  model: string;
+  /** A provider that is a server of this machine. */
+  provider: string;
+}
+
+/** Result of `model/load`. */
+export interface ModelLoadResult {
+  /** Whether it is in memory; else it is still on its way. */
+  isLoaded: boolean;
+}
+
 /** US dollars per million tokens. */
 export interface ModelPrice {
   /** Input that is written to the cache; absent: as other input. */
@@ -782,6 +1035,14 @@ export interface ModelPrice {
   input: number;
   /** Output, reasoning included. */
   output: number;
+}
+
+/** Parameters of `model/pull`. */
+export interface ModelPullParams {
+  /** The model, as the server's own library calls it. */
+  model: string;
+  /** A provider that is a server of this machine; absent: the one that runs. */
+  provider?: string;
 }
 
 /** The model is asked. */
@@ -814,6 +1075,14 @@ export interface ModelRetried {
   maxAttempts: number;
   /** In this turn. */
   turnId: TurnId;
+}
+
+/** Parameters of `model/unload`. */
+export interface ModelUnloadParams {
+  /** The model. */
+  model: string;
+  /** A provider that is a server of this machine. */
+  provider: string;
 }
 
 /** What of the network is open to commands. */
@@ -1045,6 +1314,80 @@ export type ProviderFailureKind =
   /** A kind of a newer protocol. */
   | (string & {});
 
+/** A provider and its models. */
+export interface ProviderModels {
+  /** Its id in the settings. */
+  id: string;
+  /** Its models, by their names. */
+  models: Model[];
+  /** What people call it. */
+  name: string;
+  /** Whether it can be used. */
+  state: ProviderState;
+}
+
+/** Whether a provider can be used. */
+export type ProviderState =
+  /** It can. */
+  | {
+      type: "ready";
+      /** By what, for a person: where the key comes from, or the server's address and version. */
+      through: string;
+    }
+  /** There is no key and nobody is signed in. */
+  | {
+      type: "noCredential";
+      /** What to do. */
+      hint: string;
+    }
+  /** The server does not run. */
+  | {
+      type: "notRunning";
+      /** What to do. */
+      hint: string;
+      /** Where it was looked for, and what came of it. */
+      message: string;
+    }
+  /** It was asked and failed. */
+  | {
+      type: "failed";
+      /** What it said. */
+      message: string;
+    }
+  /** A state of a newer protocol. */
+  | UnknownVariant;
+
+/** How far a pull is. The subscription ends after `completed` and `failed`; ending it earlier cancels the pull, and the next one of the same model goes on where it stopped. */
+export type PullProgress =
+  /** It began. */
+  | {
+      type: "started";
+      /** The provider that fetches it. */
+      provider: string;
+    }
+  /** It goes on. */
+  | {
+      type: "fetching";
+      /** What is there. */
+      completedBytes?: number;
+      /** What the server does, in its words; bounded. */
+      status: string;
+      /** What it will be. */
+      totalBytes?: number;
+    }
+  /** It is there. */
+  | { type: "completed" }
+  /** It is not. */
+  | {
+      type: "failed";
+      /** What to do. */
+      hint?: string;
+      /** Why. */
+      message: string;
+    }
+  /** Progress of a newer protocol. */
+  | UnknownVariant;
+
 /** Something that waits for a person. */
 export interface Question {
   /** When it was asked. */
@@ -1260,6 +1603,22 @@ export interface QueuedInputChanged {
   queuedId: QueuedId;
 }
 
+/** One of a provider's limits, as its last answer told it. */
+export interface RateLimit {
+  /** What there is in all, where the provider says so. */
+  limit?: number;
+  /** What is limited, in the provider's word, such as `requests`. */
+  name: string;
+  /** The provider's id. */
+  provider: string;
+  /** What is left of it, where the provider counts. */
+  remaining?: number;
+  /** When it is whole again. */
+  resetsAt?: Timestamp;
+  /** What is used of 100, where the provider tells shares. */
+  usedPercent?: number;
+}
+
 /** What the model tells of its thinking. */
 export interface Reasoning {
   /** What the provider wants to see again, unchanged. */
@@ -1369,6 +1728,9 @@ export type SandboxRung =
   | "landlock"
   /** Nothing that was tried held; commands are refused unless the mode is `danger-full-access`. */
   | "refused";
+
+/** A secret on its way to the daemon. Never printed, never sent the other way, and gone from memory when it is dropped. */
+export type SecretText = string;
 
 /** The place of an event in its session's log: 1 for the first event, then without a gap. 0 stands for "before the first event". */
 export type Seq = number;
@@ -2083,6 +2445,30 @@ export interface Methods {
   "question/answer": { params: QuestionAnswerParams; result: QuestionAnswerResult };
   /** Sums up what was spent. */
   "usage/read": { params: UsageReadParams; result: UsageReadResult };
+  /** Tells what keys and accounts there are for each provider; never a secret. */
+  "account/list": { params: AccountListParams; result: AccountListResult };
+  /** Keeps a provider's key. */
+  "account/setKey": { params: AccountSetKeyParams; result: AccountSetKeyResult };
+  /** Begins to sign in. */
+  "account/login": { params: AccountLoginParams; result: AccountLoginResult };
+  /** Waits until a sign-in ends, at most 20 s. */
+  "account/awaitLogin": { params: LoginRef; result: LoginStatus };
+  /** Gives up a sign-in. */
+  "account/cancelLogin": { params: LoginRef; result: Done };
+  /** Forgets a provider's key or account. */
+  "account/logout": { params: AccountLogoutParams; result: AccountLogoutResult };
+  /** Lists providers and their models. */
+  "model/list": { params: ModelListParams; result: ModelListResult };
+  /** Tells what a session gets whose client chooses nothing, and why. */
+  "model/choice": { params: ModelChoiceParams; result: ModelChoice };
+  /** Brings a model of a server of this machine into memory; waits for it at most 20 s. */
+  "model/load": { params: ModelLoadParams; result: ModelLoadResult };
+  /** Takes a model of a server of this machine out of memory. */
+  "model/unload": { params: ModelUnloadParams; result: Done };
+  /** Fetches a model onto this machine and tells how far it is; ending the subscription cancels it. */
+  "model/pull": { params: ModelPullParams; result: number };
+  /** Ends a subscription of `model/pull`. */
+  "model/cancelPull": { params: number; result: boolean };
   /** Checks a configuration file and lists all that is wrong in it. */
   "config/check": { params: ConfigCheckParams; result: ConfigCheckResult };
   /** Tells how the daemon is. */
@@ -2095,4 +2481,6 @@ export interface Methods {
 export interface Notifications {
   /** After `session/attach`. */
   "session/feed": SessionFeed;
+  /** After `model/pull`. */
+  "model/progress": PullProgress;
 }

@@ -9,10 +9,16 @@ use uuid::Uuid;
 
 use crate::ids::Timestamp;
 
-/// A secret on its way to the daemon. Never printed, and never sent the other way.
+/// A secret on its way to the daemon. Never printed, never sent the other way, and gone from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SecretText(pub String);
+
+impl Drop for SecretText {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
 
 impl fmt::Debug for SecretText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,6 +52,9 @@ pub struct Account {
     pub provider: String,
     /// What people call it.
     pub name: String,
+    /// Whether its users sign in with an account; else it takes a key.
+    #[serde(default)]
+    pub has_sign_in: bool,
     /// What is used; absent: there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,

@@ -48,6 +48,31 @@ pub struct DaemonStatus {
     /// What is damaged of what is stored; absent if it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageReport>,
+    /// What providers said may still be asked of them, with their last answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rate_limits: Vec<RateLimit>,
+}
+
+/// One of a provider's limits, as its last answer told it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// The provider's id.
+    pub provider: String,
+    /// What is limited, in the provider's word, such as `requests`.
+    pub name: String,
+    /// What is left of it, where the provider counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
+    /// What there is in all, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// What is used of 100, where the provider tells shares.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::number::optional")]
+    pub used_percent: Option<f64>,
+    /// When it is whole again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Timestamp>,
 }
 
 /// What a look through the database found.

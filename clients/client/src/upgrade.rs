@@ -89,6 +89,7 @@ pub(crate) mod tests {
             sandbox: None,
             warnings: Vec::new(),
             storage: None,
+            rate_limits: Vec::new(),
         }
     }
 

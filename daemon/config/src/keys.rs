@@ -115,10 +115,6 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         }
         let facts = draft.settings.models.entry(model.to_owned()).or_default();
         model_facts(&mut section, facts);
-        if *facts != ModelFacts::default() {
-            let message = format!("`{}`: only `price` has an effect in this version", value.place().key());
-            value.place().warn(message, None);
-        }
         section.finish();
     }
 }

@@ -18,6 +18,41 @@ use crate::{environment, settings};
 /// Sessions that are remembered; the one that was not used for longest is forgotten first.
 const MAX_SESSIONS: usize = 512;
 
+/// What counts as the environment of a client: its own, and for what that lacks the daemon's. Empty variables count as
+/// absent.
+#[derive(Clone)]
+pub(crate) struct Variables {
+    client: Arc<Environment>,
+    own: Arc<Environment>,
+}
+
+impl Variables {
+    /// The value of the first of these variables that there is.
+    pub(crate) fn value(&self, names: &[&str]) -> Option<&str> {
+        self.find(names.iter().copied()).map(|(_, value)| value)
+    }
+
+    /// The first of these variables that there is.
+    pub(crate) fn name<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        self.find(names).map(|(name, _)| name)
+    }
+
+    /// What the client itself was started with.
+    pub(crate) fn of_client(&self) -> &Environment {
+        &self.client
+    }
+
+    fn find<'n>(&self, names: impl Iterator<Item = &'n str>) -> Option<(&'n str, &str)> {
+        let names: Vec<&str> = names.collect();
+        [&self.client, &self.own].into_iter().find_map(|environment| {
+            names.iter().find_map(|&name| {
+                let value = environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
+                Some((name, value?))
+            })
+        })
+    }
+}
+
 /// What is known of a session.
 pub(crate) struct Known {
     /// Of its client.
@@ -169,24 +204,26 @@ impl Circumstances {
         Ok(self.keep(session, Arc::clone(&self.own), overrides, loaded.settings))
     }
 
-    /// Whether this environment, with the daemon's own, holds what a provider needs. Of one that is not described there
-    /// is nothing to be said; then it does. Reads the settings.
-    pub(crate) fn suffices(&self, provider: &str, client: &Environment) -> bool {
+    /// Whether this environment, with the daemon's own, holds the key that a provider needs; whether one is stored is
+    /// not looked at here. Of a provider that is not described there is nothing to be said; then it does. Reads the
+    /// settings.
+    pub(crate) fn suffices(&self, provider: &str, client: &Arc<Environment>) -> bool {
         let Ok(loaded) = settings::load(&self.file, &SettingsOverrides::default()) else { return true };
         let Some(provider) = loaded.settings.model_providers.get(provider) else { return true };
-        let mut keys = provider.env_keys().peekable();
-        let has =
-            |environment: &Environment, key| environment.get(key).is_some_and(|value| !value.is_empty());
-        keys.peek().is_none() || keys.any(|key| has(client, key) || has(&self.own, key))
+        // A program or an account gives its key where no variable does.
+        let needs_variable =
+            provider.env_key.is_some() && provider.auth.is_none() && provider.oauth.is_none();
+        !needs_variable || self.variables(client).name(provider.env_keys()).is_some()
     }
 
-    /// A variable of the session's client, else of the daemon. Empty ones count as absent.
-    pub(crate) fn variable<'a>(&'a self, known: &'a Known, names: &[&str]) -> Option<&'a str> {
-        [&known.environment, &self.own].into_iter().find_map(|environment| {
-            names
-                .iter()
-                .find_map(|&name| environment.get(name).map(String::as_str).filter(|value| !value.is_empty()))
-        })
+    /// What counts as the environment of a client.
+    pub(crate) fn variables(&self, client: &Arc<Environment>) -> Variables {
+        Variables { client: Arc::clone(self.effective(client)), own: Arc::clone(&self.own) }
+    }
+
+    /// What counts as the environment of a session's client.
+    pub(crate) fn variables_of(&self, known: &Known) -> Variables {
+        Variables { client: Arc::clone(&known.environment), own: Arc::clone(&self.own) }
     }
 
     /// Forgets a session that was deleted.
@@ -259,7 +296,7 @@ mod tests {
 
     fn variable(circumstances: &Circumstances, session: SessionId, name: &str) -> Option<String> {
         let known = circumstances.of(session).expect("known");
-        circumstances.variable(&known, &[name]).map(str::to_owned)
+        circumstances.variables_of(&known).value(&[name]).map(str::to_owned)
     }
 
     #[test]

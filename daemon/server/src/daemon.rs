@@ -12,15 +12,18 @@ use rules::Reader;
 use sandbox::Launcher;
 use session::handle::SessionHandle;
 use session::sessions::Sessions;
+use session::world::World;
 use store::{Durability, Store, StoreOptions};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 use wire::folders::Folders;
 
+use crate::accounts::Accounts;
 use crate::circumstances::Circumstances;
 use crate::connection::{Connections, MAX_CONNECTIONS};
 use crate::error::ServerError;
+use crate::loads::Loads;
 use crate::notify;
 use crate::recovery::Recovery;
 use crate::stop::Stop;
@@ -35,6 +38,9 @@ pub(crate) struct Daemon {
     pub(crate) folders: Folders,
     pub(crate) connections: Arc<Connections>,
     pub(crate) circumstances: Arc<Circumstances>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) loads: Loads,
+    pub(crate) world: Arc<Wiring>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) store: Store,
     pub(crate) launcher: Arc<Launcher>,
@@ -66,9 +72,11 @@ impl Daemon {
         let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register));
         let registry = Arc::new(tools::standard::registry(Arc::clone(&launcher)));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
-        let world = Arc::new(Wiring::new(Arc::clone(&circumstances), &folders, reader));
+        let accounts = Arc::new(Accounts::new(&folders));
+        let world =
+            Arc::new(Wiring::new(Arc::clone(&circumstances), Arc::clone(&accounts), &folders, reader));
         let (watched, notices) = notify::watch(store.clone());
-        let sessions = Sessions::new(Arc::new(watched), registry, world);
+        let sessions = Sessions::new(Arc::new(watched), registry, Arc::clone(&world) as Arc<dyn World>);
         let telling = tokio::spawn(notices.tell_all(
             Arc::clone(&circumstances),
             Arc::clone(&launcher),
@@ -80,6 +88,9 @@ impl Daemon {
             folders,
             connections: Connections::new(MAX_CONNECTIONS),
             circumstances,
+            accounts,
+            loads: Loads::default(),
+            world,
             sessions,
             store,
             launcher,
@@ -160,7 +171,8 @@ pub(crate) fn now() -> Timestamp {
     milliseconds(SystemTime::now())
 }
 
-fn milliseconds(time: SystemTime) -> Timestamp {
+/// A time, as the wire has it.
+pub(crate) fn milliseconds(time: SystemTime) -> Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

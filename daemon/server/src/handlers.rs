@@ -1,9 +1,11 @@
 //! The methods: one file per resource. A handler checks what a client sent, asks the session or the store, and
 //! shapes the answer. Work never lives in a handler, because a client that goes away ends its calls.
 
+mod account;
 mod config;
 mod daemon;
 mod initialize;
+mod model;
 mod question;
 mod queue;
 mod session;
@@ -14,9 +16,11 @@ use std::sync::Arc;
 
 use jsonrpsee::Extensions;
 use jsonrpsee::server::{Methods, RegisterMethodError};
+use protocol::api::account::AccountServer;
 use protocol::api::config::ConfigServer;
 use protocol::api::daemon::DaemonServer;
 use protocol::api::initialize::InitializeServer;
+use protocol::api::model::ModelServer;
 use protocol::api::question::QuestionServer;
 use protocol::api::queue::QueueServer;
 use protocol::api::session::SessionServer;
@@ -44,6 +48,8 @@ pub(crate) fn methods(daemon: &Arc<Daemon>) -> Result<Methods, RegisterMethodErr
     methods.merge(QuestionServer::into_rpc(handlers.clone()))?;
     methods.merge(QueueServer::into_rpc(handlers.clone()))?;
     methods.merge(UsageServer::into_rpc(handlers.clone()))?;
+    methods.merge(AccountServer::into_rpc(handlers.clone()))?;
+    methods.merge(ModelServer::into_rpc(handlers.clone()))?;
     methods.merge(ConfigServer::into_rpc(handlers.clone()))?;
     methods.merge(DaemonServer::into_rpc(handlers))?;
     Ok(methods)

@@ -6,7 +6,9 @@
 //! way, a deadline, a span) and comes to a file of `handlers`, which asks a session through its handle and shapes
 //! the answer. A client that follows a session is served by `subscription`.
 //!
-//! What sessions need of the world is in `wiring`: providers, profiles, environments. It is made of `settings`
+//! What sessions need of the world is in `wiring`: providers, profiles, environments. Who a provider knows its user as
+//! is in `accounts` and `logins`, how it is reached in `route`, what is known of models in `models`, and which one is
+//! taken when nobody chooses in `choice`. The world is made of `settings`
 //! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
 //! `environment` (what commands see) and `rules` (the files that people write rules in). `recovery` lets turns of the daemon
 //! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
@@ -14,7 +16,9 @@
 //!
 //! `local` is what the command line does without a daemon, over the same parts.
 
+mod accounts;
 mod by_hand;
+mod choice;
 mod circumstances;
 mod connection;
 mod daemon;
@@ -24,12 +28,16 @@ mod handlers;
 mod input;
 mod lifecycle;
 mod listener;
+mod loads;
 pub mod local;
+mod logins;
 mod logs;
 mod middleware;
+mod models;
 mod notify;
 mod process;
 mod recovery;
+mod route;
 mod rules;
 mod settings;
 mod signals;

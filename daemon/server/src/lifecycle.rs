@@ -90,7 +90,7 @@ async fn run(
     let closing = CancellationToken::new();
     let ending = async {
         let recover = async {
-            daemon.recovery.run(&daemon.sessions, &daemon.circumstances).await;
+            daemon.recovery.run(&daemon.sessions, &daemon.circumstances, &daemon.accounts).await;
             std::future::pending::<()>().await;
         };
         let idle_exit = settings.daemon.idle_exit_ms.map(Duration::from_millis);

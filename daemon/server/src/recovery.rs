@@ -18,6 +18,7 @@ use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::accounts::Accounts;
 use crate::circumstances::Circumstances;
 
 /// How long a turn waits for a client that brings what it needs: after the start, and after the first client came.
@@ -79,7 +80,12 @@ impl Recovery {
 
     /// Lets turns go on, each as soon as it can; returns when none waits. Dropping the future leaves the others
     /// where they are, for the next daemon.
-    pub(crate) async fn run(&self, sessions: &Arc<Sessions>, circumstances: &Arc<Circumstances>) {
+    pub(crate) async fn run(
+        &self,
+        sessions: &Arc<Sessions>,
+        circumstances: &Arc<Circumstances>,
+        accounts: &Accounts,
+    ) {
         let mut told = self.told.subscribe();
         told.mark_changed();
         let mut patience = Some(Instant::now() + PATIENCE);
@@ -98,12 +104,13 @@ impl Recovery {
             }
             let waiting = self.waiting.borrow().clone();
             for (id, provider) in waiting {
-                let circumstances = Arc::clone(circumstances);
-                let environments = environments.clone();
-                let lent = tokio::task::spawn_blocking(move || {
-                    lend(&circumstances, id, &provider, &environments, is_over)
-                });
-                if lent.await.unwrap_or(false) {
+                let offer = Offer { session: id, told: environments.clone(), is_over };
+                let needs = Needs::Key { provider: provider.clone() };
+                // The keyring is asked last: it may want its owner to unlock it.
+                if lent(circumstances, offer.clone(), needs).await
+                    || (accounts.has_stored_key(&provider).await
+                        && lent(circumstances, offer, Needs::Nothing).await)
+                {
                     load(sessions, id).await;
                     self.waiting.send_modify(|waiting| {
                         waiting.remove(&id);
@@ -115,23 +122,43 @@ impl Recovery {
     }
 }
 
-/// Gives a session the environment that it goes on with, if there is one by now. Reads the settings.
-fn lend(
-    circumstances: &Circumstances,
+/// What a session may go on with.
+#[derive(Clone)]
+struct Offer {
     session: SessionId,
-    provider: &str,
-    told: &[Arc<Environment>],
+    told: Vec<Arc<Environment>>,
+    /// Whether nobody is waited for any longer.
     is_over: bool,
-) -> bool {
+}
+
+/// What an environment must hold.
+enum Needs {
+    /// The key of this provider.
+    Key { provider: String },
+    /// Nothing; the key is stored.
+    Nothing,
+}
+
+async fn lent(circumstances: &Arc<Circumstances>, offer: Offer, needs: Needs) -> bool {
+    let circumstances = Arc::clone(circumstances);
+    tokio::task::spawn_blocking(move || lend(&circumstances, &offer, &needs)).await.unwrap_or(false)
+}
+
+/// Gives a session the environment that it goes on with, if there is one by now. Reads the settings.
+fn lend(circumstances: &Circumstances, offer: &Offer, needs: &Needs) -> bool {
+    let Offer { session, told, is_over } = offer;
     let none = Arc::default();
-    let suffices = |environment: &&Arc<Environment>| circumstances.suffices(provider, environment);
+    let suffices = |environment: &&Arc<Environment>| match needs {
+        Needs::Key { provider } => circumstances.suffices(provider, environment),
+        Needs::Nothing => true,
+    };
     let chosen = told.iter().rev().find(suffices).or_else(|| {
         // Nobody brought what is needed: the provider's failure tells whoever is there what is missing. If nobody is
         // there, nobody could mend it either, and the turn waits on.
         is_over.then(|| told.last().or(Some(&none).filter(suffices))).flatten()
     });
     let Some(chosen) = chosen else { return false };
-    if let Err(error) = circumstances.lend(session, chosen) {
+    if let Err(error) = circumstances.lend(*session, chosen) {
         tracing::warn!(%error, %session, "the settings are malformed; the turn goes on with what there is");
     }
     true
@@ -182,13 +209,22 @@ mod tests {
 
     /// Whether a turn goes on, and with which key, when the daemon has `own` and clients told `told`.
     fn goes_on_with(own: &[(&str, &str)], told: &[&[(&str, &str)]], is_over: bool) -> Option<Option<String>> {
+        tried(own, told, is_over, &Needs::Key { provider: PROVIDER.to_owned() })
+    }
+
+    fn tried(
+        own: &[(&str, &str)],
+        told: &[&[(&str, &str)]],
+        is_over: bool,
+        needs: &Needs,
+    ) -> Option<Option<String>> {
         let scratch = tempfile::tempdir().expect("scratch");
         let circumstances = Circumstances::new(scratch.path().join("config.toml"), environment(own));
         let told: Vec<_> = told.iter().map(|variables| Arc::new(environment(variables))).collect();
         let session = SessionId::generate();
-        lend(&circumstances, session, PROVIDER, &told, is_over).then(|| {
+        lend(&circumstances, &Offer { session, told, is_over }, needs).then(|| {
             let known = circumstances.of(session).expect("settings");
-            circumstances.variable(&known, &["OPENAI_API_KEY"]).map(str::to_owned)
+            circumstances.variables_of(&known).value(&["OPENAI_API_KEY"]).map(str::to_owned)
         })
     }
 
@@ -201,6 +237,14 @@ mod tests {
         assert_eq!(goes_on_with(&[], &[without], false), None);
         assert_eq!(goes_on_with(&[], &[with_key, without], false), secret, "the one that has it is taken");
         assert_eq!(goes_on_with(with_key, &[without], false), secret, "the daemon's own counts, too");
+    }
+
+    #[test]
+    fn a_stored_key_is_as_good_as_one_that_is_brought() {
+        let without: &[(&str, &str)] = &[("HOME", "/home/me")];
+        assert_eq!(tried(&[], &[without], false, &Needs::Nothing), Some(None));
+        assert_eq!(tried(&[], &[], false, &Needs::Nothing), None, "whose environment it is is not known yet");
+        assert_eq!(tried(&[], &[], true, &Needs::Nothing), Some(None));
     }
 
     #[test]

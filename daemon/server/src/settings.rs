@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use config::{Loaded, PermissionProfile, Settings, WireApi};
 use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
 use protocol::profile::{NetworkAccess, Permissions};
-use protocol::session::{AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
+use protocol::session::{
+    AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingOverride, SettingsOverrides,
+};
+
+use crate::models;
 
 /// The name of the model that a script plays.
 const REPLAY_MODEL: &str = "replay";
@@ -61,8 +65,24 @@ pub(crate) fn of_new_session(
     Ok(resolved)
 }
 
+/// Whether overrides may choose another provider.
+pub(crate) fn choose_provider(overrides: &SettingsOverrides) -> bool {
+    let names_it = |value: &SettingOverride| value.key.trim() == "model_provider";
+    overrides.profile.is_some() || overrides.values.iter().any(names_it)
+}
+
+/// A session's settings after an update.
+pub(crate) struct Updated {
+    /// The session's.
+    pub(crate) session: SessionSettings,
+    /// Those that they were made of, overrides applied.
+    pub(crate) loaded: Settings,
+    /// What was not understood.
+    pub(crate) warnings: Vec<ConfigurationProblem>,
+}
+
 /// The settings of a session after an update: what the overrides touch is new, everything else stays as it is.
-/// Folders are only ever added. With them, what was not understood.
+/// Folders are only ever added. `loaded` is what the overrides make of the file.
 ///
 /// # Errors
 /// `InvalidRequest` when the settings are malformed or no model is chosen.
@@ -70,12 +90,18 @@ pub(crate) fn of_updated_session(
     file: &Path,
     current: &SessionSettings,
     overrides: &SettingsOverrides,
+    loaded: Loaded,
     environment: &Environment,
-) -> Result<(SessionSettings, Vec<ConfigurationProblem>), ProtocolError> {
-    let without =
-        resolve(&load(file, &SettingsOverrides::default())?.settings, current.cwd.clone(), environment);
-    let loaded = load(file, overrides)?;
-    let with = resolve(&loaded.settings, current.cwd.clone(), environment)?;
+) -> Result<Updated, ProtocolError> {
+    let resolved = |mut settings: Settings| {
+        if model(&settings).is_err() {
+            // What a server of this machine offers is looked for where somebody chooses it, and not here.
+            settings.model = Some(current.model.clone());
+        }
+        resolve(&settings, current.cwd.clone(), environment)
+    };
+    let without = resolved(load(file, &SettingsOverrides::default())?.settings);
+    let with = resolved(loaded.settings.clone())?;
     // The settings on disk alone may be incomplete; then everything counts as touched that an override names.
     let without = without.unwrap_or_else(|_| with.clone());
     let named: BTreeSet<&str> =
@@ -83,15 +109,15 @@ pub(crate) fn of_updated_session(
     let names = |keys: &[&str]| keys.iter().any(|key| named.contains(key));
 
     let mut updated = current.clone();
-    if names(&["model_provider"]) || with.provider != without.provider {
+    let is_provider_named = names(&["model_provider"]) || with.provider != without.provider;
+    if is_provider_named {
         updated.provider = with.provider;
     }
     if overrides.model.is_some() || names(&["model", "model_provider"]) || with.model != without.model {
         updated.model = with.model;
-        updated.price = with.price;
     }
-    if names(&["model_prices"]) {
-        updated.price = with.price;
+    if is_provider_named || updated.model != current.model || names(&["model_prices", "models"]) {
+        updated.price = models::facts(&loaded.settings, &updated.provider, &updated.model).price;
     }
     if names(&["model_reasoning_effort"]) || with.reasoning_effort != without.reasoning_effort {
         updated.reasoning_effort = with.reasoning_effort;
@@ -138,7 +164,7 @@ pub(crate) fn of_updated_session(
     if is_workspace_named || with.additional_roots != without.additional_roots {
         add_roots(&mut updated, with.additional_roots);
     }
-    Ok((updated, loaded.warnings))
+    Ok(Updated { session: updated, loaded: loaded.settings, warnings: loaded.warnings })
 }
 
 /// Later overrides on top of earlier ones.
@@ -179,8 +205,7 @@ fn resolve(
     {
         additional_roots.push(tmpdir);
     }
-    let known = || model::catalogue::built_in().facts(&settings.model_provider, &model)?.price;
-    let price = settings.model_prices.get(&model).copied().or_else(known);
+    let price = models::facts(settings, &settings.model_provider, &model).price;
     let network = if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off };
     let network = settings.permissions.as_ref().and_then(|profile| profile.network).unwrap_or(network);
     let permissions = settings.permissions.as_ref().map(|profile| permissions(profile, &cwd, environment));
@@ -302,7 +327,6 @@ fn folder(path: &Path, what: &str) -> Result<PathBuf, ProtocolError> {
 mod tests {
     use super::*;
     use protocol::profile::{Access, ApprovalPolicy, PathRule, SandboxMode};
-    use protocol::session::SettingOverride;
 
     fn params(cwd: &Path) -> SessionCreateParams {
         SessionCreateParams { cwd: cwd.to_owned(), ..SessionCreateParams::default() }
@@ -410,7 +434,10 @@ mod tests {
         current.model = "chosen".to_owned();
         current.sandbox = SandboxMode::ReadOnly;
         let update = |overrides: &SettingsOverrides| {
-            of_updated_session(&file, &current, overrides, &Environment::new()).expect("updated").0
+            let loaded = load(&file, overrides).expect("settings");
+            of_updated_session(&file, &current, overrides, loaded, &Environment::new())
+                .expect("updated")
+                .session
         };
         let overrides =
             SettingsOverrides { approval: Some(ApprovalPolicy::Never), ..SettingsOverrides::default() };
@@ -454,7 +481,8 @@ mod tests {
 
         write_permissions(&file, "{ '/' = 'write' }");
         let update = |overrides: &SettingsOverrides| {
-            of_updated_session(&file, &created, overrides, &environment).expect("updated").0
+            let loaded = load(&file, overrides).expect("settings");
+            of_updated_session(&file, &created, overrides, loaded, &environment).expect("updated").session
         };
         let other = SettingsOverrides { model: Some("n".to_owned()), ..SettingsOverrides::default() };
         assert_eq!(update(&other).permissions, Some(permissions));

@@ -4,125 +4,184 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use config::{ModelProvider, Settings, WireApi};
 use model::client::ModelClient;
+use model::limits::Amount;
 use policy::profile::Surroundings;
 use policy::rules::NetworkRule;
+use protocol::daemon::RateLimit;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::{NetworkAccess, Profile};
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
-use providers::settings::{
-    Key, ProviderSettings, ProxySettings, RequestOptions, Secret, Store, ToolCalls, Transport,
-};
+use providers::credentials::command::KeyCommand;
+use providers::credentials::renewing::renewing;
+use providers::credentials::source::Granted;
+use providers::local::prepared::prepared;
+use providers::settings::{Key, ProviderError, RequestOptions, Store, ToolCalls};
 use rules::Reader;
 use session::moment::Rules;
 use session::world::{CommandEnvironment, World};
+use tokio::task::JoinSet;
 use wire::folders::Folders;
 
+use crate::accounts::{Accounts, key_command};
 use crate::circumstances::{Circumstances, Known};
 use crate::daemon;
+use crate::models;
+use crate::route::Route;
 use crate::rules::{MANAGED, RuleBook};
 
 /// Clients of providers that are kept; the oldest goes first. Sessions that use it keep it alive.
 const MAX_CLIENTS: usize = 16;
 
+/// Connections that are opened ahead at a time.
+const MAX_WARMING: usize = 8;
+
 /// The world.
 pub(crate) struct Wiring {
     circumstances: Arc<Circumstances>,
+    accounts: Arc<Accounts>,
     rules: RuleBook,
     own_folders: Vec<PathBuf>,
     temporary: Vec<PathBuf>,
     clients: Mutex<VecDeque<(Account, Arc<dyn ModelClient>)>>,
+    /// Connections that are being opened ahead.
+    warming: Mutex<JoinSet<()>>,
 }
 
 /// What one client of a provider is made of. Sessions with the same account share it, and its connections.
 #[derive(Clone, PartialEq)]
 struct Account {
-    id: String,
-    provider: ModelProvider,
-    key: Option<String>,
-    headers: BTreeMap<String, String>,
-    /// Certificates that are trusted, from the settings and from variables.
-    ca_bundles: Vec<PathBuf>,
-    proxy: Option<ProxySettings>,
+    route: Route,
+    /// The program that prints its key.
+    command: Option<KeyCommand>,
+    /// The context that a model of this machine is to have.
+    context: Option<u64>,
     options: RequestOptions,
     recording: Option<PathBuf>,
 }
 
 impl Wiring {
     /// The world of a daemon with these folders.
-    pub(crate) fn new(circumstances: Arc<Circumstances>, folders: &Folders, reader: Reader) -> Self {
+    pub(crate) fn new(
+        circumstances: Arc<Circumstances>,
+        accounts: Arc<Accounts>,
+        folders: &Folders,
+        reader: Reader,
+    ) -> Self {
         Self {
             circumstances,
+            accounts,
             rules: RuleBook::new(&folders.config, MANAGED.into(), reader),
             own_folders: own_folders(folders),
             temporary: temporary(),
             clients: Mutex::default(),
+            warming: Mutex::default(),
         }
     }
 
-    fn account(&self, known: &Known, id: &str, provider: &ModelProvider) -> Account {
-        let variable = |name: &str| self.circumstances.variable(known, &[name]).map(str::to_owned);
-        let names: Vec<&str> = provider.env_keys().collect();
-        let key = self.circumstances.variable(known, &names).map(str::to_owned);
-        let from_variables = provider
-            .env_http_headers
-            .iter()
-            .filter_map(|(header, name)| Some((header.clone(), variable(name)?)));
-        let headers = provider.http_headers.clone().into_iter().chain(from_variables).collect();
+    fn account(&self, known: &Known, id: &str, provider: &ModelProvider, model: &str) -> Account {
+        let variables = self.circumstances.variables_of(known);
         let settings = known.settings();
-        let ca_variables: [&[&str]; 2] =
-            [&["SKEIN_CA_CERTIFICATE"], &["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"]];
-        let from_variables =
-            ca_variables.iter().filter_map(|names| self.circumstances.variable(known, names));
-        let ca_bundles =
-            provider.ca_bundle.iter().cloned().chain(from_variables.map(PathBuf::from)).collect();
-        let names: &[&str] = if provider.base_url.starts_with("https:") {
-            &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        } else {
-            // As everywhere, `HTTP_PROXY` in capitals may come from a request and does not count.
-            &["http_proxy", "ALL_PROXY", "all_proxy"]
-        };
-        let proxy = provider.proxy.as_deref().or_else(|| self.circumstances.variable(known, names));
-        let no_proxy = self.circumstances.variable(known, &["NO_PROXY", "no_proxy"]);
-        let proxy =
-            proxy.map(|url| ProxySettings { url: url.to_owned(), no_proxy: no_proxy.map(str::to_owned) });
+        let of_model = settings.models.get(model).and_then(|own| own.max_output_tokens);
+        let of_model = of_model.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
         let options = RequestOptions {
-            max_output_tokens: settings.model_max_output_tokens.or(provider.max_output_tokens),
+            max_output_tokens: settings.model_max_output_tokens.or(of_model).or(provider.max_output_tokens),
             verbosity: settings.model_verbosity.clone().or_else(|| provider.verbosity.clone()),
             service_tier: settings.service_tier.clone().or_else(|| provider.service_tier.clone()),
             store: if provider.store { Store::Allowed } else { Store::Never },
             tool_calls: if provider.parallel_tool_calls { ToolCalls::Parallel } else { ToolCalls::Single },
         };
-        let (id, provider, recording) = (id.to_owned(), provider.clone(), settings.record.clone());
-        Account { id, provider, key, headers, ca_bundles, proxy, options, recording }
+        Account {
+            route: Route::new(id, provider, &variables),
+            command: key_command(provider, &variables),
+            context: models::local_context(settings, provider, model),
+            options,
+            recording: settings.record.clone(),
+        }
     }
 
-    fn client(&self, account: Account) -> Result<Arc<dyn ModelClient>, ProtocolError> {
+    fn client(&self, account: Account, known: &Known) -> Result<Arc<dyn ModelClient>, ProtocolError> {
         // A poisoned queue is whole: each change is one call.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(known, _)| *known == account) {
             return Ok(Arc::clone(client));
         }
-        let settings = provider_settings(&account);
-        let made = match account.provider.wire_api {
-            // A script is played elsewhere; what stands behind an address speaks Responses unless told otherwise.
-            WireApi::Responses | WireApi::Replay => providers::responses(settings),
-            WireApi::ChatCompletions => providers::chat_completions(settings),
-            WireApi::Messages => providers::messages(settings),
-            WireApi::Gemini => providers::gemini(settings),
+        let invalid = |error: ProviderError| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string());
+        let route = &account.route;
+        let client = match self.accounts.source(route, account.command.clone())? {
+            None => account.make(None).map_err(invalid)?,
+            Some(source) => {
+                let account = account.clone();
+                let make = move |granted: Option<&Granted>| account.make(granted);
+                renewing(route.id().to_owned(), source, make).map_err(invalid)?
+            }
         };
-        let client =
-            made.map_err(|error| ProtocolError::new(ErrorCode::InvalidRequest, error.to_string()))?;
+        let client = match route.provider().local {
+            None => client,
+            Some(_) => {
+                let variables = self.circumstances.variables_of(known);
+                let server = models::server(known.settings(), route.id(), &variables)?;
+                prepared(route.id().to_owned(), server, client, account.context)
+            }
+        };
         if clients.len() >= MAX_CLIENTS {
             clients.pop_front();
         }
         clients.push_back((account, Arc::clone(&client)));
         Ok(client)
+    }
+
+    /// Opens the way to a session's provider ahead of the turn that is about to come, so that it need not wait for
+    /// certificates and handshakes. What is wrong the first request tells.
+    pub(crate) fn warm_up(&self, session: SessionId, settings: &SessionSettings) {
+        let Ok(known) = self.circumstances.of(session) else { return };
+        // A script needs no way.
+        if known.settings().model_providers.get(&settings.provider).is_none_or(|known| known.script.is_some())
+        {
+            return;
+        }
+        let Ok(client) = self.model(session, settings) else { return };
+        // A poisoned set is whole: each change is one call.
+        let mut warming = self.warming.lock().unwrap_or_else(PoisonError::into_inner);
+        while warming.try_join_next().is_some() {}
+        if warming.len() < MAX_WARMING {
+            warming.spawn(client.warm_up());
+        }
+    }
+
+    /// The limits that providers told of, by the providers' ids.
+    pub(crate) fn rate_limits(&self) -> Vec<RateLimit> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = clients.iter().map(|(account, client)| (account.route.id(), client.rate_limits()));
+        // Of two accounts with one provider the newer one's.
+        let told: BTreeMap<_, _> = told.filter(|(_, limits)| !limits.is_empty()).collect();
+        told.into_iter()
+            .flat_map(|(id, limits)| limits.into_iter().map(|limit| rate_limit(id, limit)))
+            .collect()
+    }
+}
+
+impl Account {
+    /// A client; with a key that was granted, where none stands in a variable.
+    fn make(&self, granted: Option<&Granted>) -> Result<Arc<dyn ModelClient>, ProviderError> {
+        let mut settings = self.route.settings();
+        settings.options = self.options.clone();
+        settings.recording = self.recording.clone();
+        if let Some(granted) = granted {
+            settings.key = Key::Present(granted.key.clone());
+            settings.http_headers.extend(granted.headers.clone());
+        }
+        match self.route.provider().wire_api {
+            // A script is played elsewhere; what stands behind an address speaks Responses unless told otherwise.
+            WireApi::Responses | WireApi::Replay => providers::responses(settings),
+            WireApi::ChatCompletions => providers::chat_completions(settings),
+            WireApi::Messages => providers::messages(settings),
+            WireApi::Gemini => providers::gemini(settings),
+        }
     }
 }
 
@@ -140,7 +199,7 @@ impl World for Wiring {
         let id = &settings.provider;
         let provider = provider(known.settings(), id)?;
         match &provider.script {
-            None => self.client(self.account(&known, id, provider)),
+            None => self.client(self.account(&known, id, provider, &settings.model), &known),
             Some(script) => replay(script),
         }
     }
@@ -184,15 +243,11 @@ pub(crate) fn check_provider(settings: &Settings, id: &str) -> Result<(), Protoc
     }
 }
 
-fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, ProtocolError> {
-    let unbuilt = |what: &str, hint: &str| {
-        let message = format!("{what}, which is not built yet in this version");
-        Err(ProtocolError::new(ErrorCode::InvalidRequest, message).with_hint(hint))
-    };
-    if id == config::LOCAL {
-        let hint = "Say which one it is: `model_provider = \"ollama\"` or `\"lmstudio\"`, with `-m MODEL`";
-        return unbuilt("`oss` finds a server of models on this machine by itself", hint);
-    }
+/// A provider of the settings.
+///
+/// # Errors
+/// `InvalidRequest` when there is none, or it can't be used as it is described.
+pub(crate) fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, ProtocolError> {
     let provider = settings.model_providers.get(id).ok_or_else(|| {
         let known: Vec<_> = settings.model_providers.keys().map(|known| format!("`{known}`")).collect();
         ProtocolError::new(ErrorCode::InvalidRequest, format!("There is no provider `{id}` in the settings"))
@@ -205,11 +260,18 @@ fn provider<'a>(settings: &'a Settings, id: &str) -> Result<&'a ModelProvider, P
         let message = format!("The provider `{id}` has no script");
         return Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
     }
-    if provider.auth.is_some() || provider.oauth.is_some() {
-        let hint = "Put a key into a variable, and name it with `env_key`";
-        return unbuilt(&format!("The provider `{id}` takes its key from a program or an account"), hint);
-    }
     Ok(provider)
+}
+
+/// A limit, as the wire has it.
+fn rate_limit(provider: &str, limit: model::limits::RateLimit) -> RateLimit {
+    let model::limits::RateLimit { name, amount, resets_at } = limit;
+    let (remaining, most, used_percent) = match amount {
+        Amount::Count { remaining, limit } => (Some(remaining), limit, None),
+        Amount::UsedPercent(used) => (None, None, Some(used)),
+    };
+    let resets_at = resets_at.map(daemon::milliseconds);
+    RateLimit { provider: provider.to_owned(), name, remaining, limit: most, used_percent, resets_at }
 }
 
 fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
@@ -290,33 +352,6 @@ fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn provider_settings(account: &Account) -> ProviderSettings {
-    let Account { id, provider, key, headers, ca_bundles, proxy, options, recording } = account;
-    let key = match (key, &provider.env_key) {
-        (Some(key), _) => Key::Present(Secret::new(key.clone())),
-        (None, Some(variable)) => Key::Missing { variable: variable.clone() },
-        (None, None) => Key::None,
-    };
-    ProviderSettings {
-        id: id.clone(),
-        name: provider.name.clone(),
-        base_url: provider.base_url.clone(),
-        key,
-        http_headers: headers.clone(),
-        query_params: provider.query_params.clone(),
-        request_max_retries: provider.request_max_retries,
-        stream_max_retries: provider.stream_max_retries,
-        stream_idle_timeout: Duration::from_millis(provider.stream_idle_timeout_ms),
-        connect_timeout: Duration::from_millis(provider.connect_timeout_ms),
-        ca_bundles: ca_bundles.clone(),
-        client_certificate: provider.client_certificate.clone(),
-        proxy: proxy.clone(),
-        transport: if provider.supports_websockets { Transport::WebSocket } else { Transport::Events },
-        recording: recording.clone(),
-        options: options.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,7 +389,8 @@ mod tests {
                         [model_providers.open]\nbase_url = \"http://127.0.0.1:1/v1\"\n";
         std::fs::write(folders.config_file(), settings).expect("settings");
         let circumstances = Circumstances::new(folders.config_file(), Environment::new());
-        Wiring::new(Arc::new(circumstances), &folders, Reader::new("/nonexistent".into()))
+        let accounts = Arc::new(Accounts::new(&folders));
+        Wiring::new(Arc::new(circumstances), accounts, &folders, Reader::new("/nonexistent".into()))
     }
 
     /// A session of a client with this key.

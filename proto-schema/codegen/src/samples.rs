@@ -5,6 +5,7 @@
 mod errors;
 mod events;
 mod items;
+mod models;
 mod queue;
 mod session;
 mod small;
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Sample> {
         turn::samples(),
         queue::samples(),
         spending::samples(),
+        models::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),

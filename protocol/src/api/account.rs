@@ -21,7 +21,7 @@ pub trait Account {
     async fn set_key(&self, params: AccountSetKeyParams) -> RpcResult<AccountSetKeyResult>;
 
     /// Begins to sign in.
-    #[method(name = "login")]
+    #[method(name = "login", with_extensions)]
     async fn login(&self, params: AccountLoginParams) -> RpcResult<AccountLoginResult>;
 
     /// Waits until a sign-in ends, at most 20 s.

@@ -3,7 +3,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 
-use crate::{config, daemon, delta, initialize, question, queue, session, turn, usage};
+use crate::{account, catalogue, config, daemon, delta, initialize, question, queue, session, turn, usage};
 
 /// A type of the wire, as a document needs it.
 #[derive(Clone, Copy)]
@@ -134,6 +134,54 @@ pub fn all() -> Vec<Method> {
             "Answers a question; the first answer wins.",
         ),
         method::<usage::UsageReadParams, usage::UsageReadResult>("usage/read", "Sums up what was spent."),
+        method::<account::AccountListParams, account::AccountListResult>(
+            "account/list",
+            "Tells what keys and accounts there are for each provider; never a secret.",
+        ),
+        method::<account::AccountSetKeyParams, account::AccountSetKeyResult>(
+            "account/setKey",
+            "Keeps a provider's key.",
+        ),
+        method::<account::AccountLoginParams, account::AccountLoginResult>(
+            "account/login",
+            "Begins to sign in.",
+        ),
+        method::<account::LoginRef, account::LoginStatus>(
+            "account/awaitLogin",
+            "Waits until a sign-in ends, at most 20 s.",
+        ),
+        method::<account::LoginRef, Done>("account/cancelLogin", "Gives up a sign-in."),
+        method::<account::AccountLogoutParams, account::AccountLogoutResult>(
+            "account/logout",
+            "Forgets a provider's key or account.",
+        ),
+        method::<catalogue::ModelListParams, catalogue::ModelListResult>(
+            "model/list",
+            "Lists providers and their models.",
+        ),
+        method::<catalogue::ModelChoiceParams, catalogue::ModelChoice>(
+            "model/choice",
+            "Tells what a session gets whose client chooses nothing, and why.",
+        ),
+        method::<catalogue::ModelLoadParams, catalogue::ModelLoadResult>(
+            "model/load",
+            "Brings a model of a server of this machine into memory; waits for it at most 20 s.",
+        ),
+        method::<catalogue::ModelUnloadParams, Done>(
+            "model/unload",
+            "Takes a model of a server of this machine out of memory.",
+        ),
+        Method {
+            notification: Some(Notification {
+                name: "model/progress",
+                unsubscribe: "model/cancelPull",
+                item: WireType::of::<catalogue::PullProgress>(),
+            }),
+            ..method::<catalogue::ModelPullParams, u64>(
+                "model/pull",
+                "Fetches a model onto this machine and tells how far it is; ending the subscription cancels it.",
+            )
+        },
         method::<config::ConfigCheckParams, config::ConfigCheckResult>(
             "config/check",
             "Checks a configuration file and lists all that is wrong in it.",

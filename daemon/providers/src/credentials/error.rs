@@ -91,10 +91,10 @@ impl CredentialError {
         match self {
             Self::Missing { provider, variables } => {
                 let variable = variables.first().map(|name| format!("set `{name}`, or ")).unwrap_or_default();
-                Some(capital(&format!("{variable}store a key with `skein login --provider {provider}`")))
+                Some(capital(&format!("{variable}store a key with `skein login {provider}`")))
             }
             Self::SignedOut { provider } | Self::Ended { provider, .. } => {
-                Some(format!("Sign in with `skein login --provider {provider}`"))
+                Some(format!("Sign in with `skein login {provider}`"))
             }
             Self::TooLate { .. } => Some("Begin again with `skein login`".to_owned()),
             Self::Command { .. } => Some("Look at `auth` of the provider in `config.toml`".to_owned()),

@@ -38,6 +38,7 @@ impl DaemonServer for Handlers {
             sandbox,
             warnings: daemon.store.warnings().to_vec(),
             storage,
+            rate_limits: daemon.world.rate_limits(),
         })
     }
 

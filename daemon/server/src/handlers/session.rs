@@ -19,7 +19,8 @@ use session::input::Request;
 use session::sessions::NewSession;
 
 use super::{Handlers, blocking, caller};
-use crate::{daemon, settings, subscription, wiring};
+use crate::settings::Updated;
+use crate::{choice, daemon, models, settings, subscription, wiring};
 
 /// The longest title, in characters.
 const MAX_TITLE: usize = 200;
@@ -58,16 +59,26 @@ impl SessionServer for Handlers {
         let title = params.title.clone();
         let circumstances = Arc::clone(&self.0.circumstances);
         let client = Arc::clone(&connection.client()?.environment);
-        let (settings, instructions, warnings) = blocking(move || {
-            let loaded = settings::load(circumstances.file(), &params.overrides)?;
+        let overrides = params.overrides.clone();
+        let loaded = blocking(move || settings::load(circumstances.file(), &overrides)).await?;
+        let variables = self.0.circumstances.variables(&client);
+        let chosen = choice::settle(loaded.settings, &variables, &self.0.accounts).await?;
+        let circumstances = Arc::clone(&self.0.circumstances);
+        let accounts = Arc::clone(&self.0.accounts);
+        let mut warnings = loaded.warnings;
+        let (settings, instructions, notice) = blocking(move || {
             let environment = circumstances.effective(&client);
-            let resolved = settings::of_new_session(&loaded.settings, &params, environment)?;
-            wiring::check_provider(&loaded.settings, &resolved.provider)?;
+            let resolved = settings::of_new_session(&chosen, &params, environment)?;
+            wiring::check_provider(&chosen, &resolved.provider)?;
+            models::check(&chosen, &resolved)?;
+            let notice = models::notice(&accounts, &chosen, &resolved.provider, &resolved.model);
             let instructions = workspace::instructions::find(&resolved.cwd);
-            circumstances.remember(id, &client, params.overrides, loaded.settings);
-            Ok((resolved, instructions, loaded.warnings))
+            circumstances.remember(id, &client, params.overrides, chosen);
+            Ok((resolved, instructions, notice))
         })
         .await?;
+        warnings.extend(notice);
+        let made = settings.clone();
         let new = NewSession { id, actor, title, settings, instructions };
         let session = match self.0.sessions.create(new).await {
             Ok(session) => session,
@@ -77,6 +88,7 @@ impl SessionServer for Handlers {
             }
         };
         tracing::info!(session = %id, "made a session");
+        self.0.world.warm_up(id, &made);
         Ok(SessionCreateResult { summary: session.summary().await?, warnings })
     }
 
@@ -108,15 +120,25 @@ impl SessionServer for Handlers {
             let current = session.summary().await?.settings;
             let circumstances = Arc::clone(&self.0.circumstances);
             let client = Arc::clone(&connection.client()?.environment);
+            let variables = circumstances.variables(&client);
+            let asked = overrides.clone();
+            let mut loaded = blocking(move || settings::load(circumstances.file(), &asked)).await?;
+            if loaded.settings.is_provider_chosen && settings::choose_provider(&overrides) {
+                loaded.settings = choice::settle(loaded.settings, &variables, &self.0.accounts).await?;
+            }
+            let circumstances = Arc::clone(&self.0.circumstances);
+            let asked = overrides.clone();
             let updated = blocking(move || {
                 let environment = circumstances.effective(&client);
-                let file = circumstances.file();
-                let updated = settings::of_updated_session(file, &current, &overrides, environment)?;
-                circumstances.amend(session_id, &overrides)?;
-                Ok(updated)
+                settings::of_updated_session(circumstances.file(), &current, &asked, loaded, environment)
             });
-            let (settings, warnings) = updated.await?;
-            (Some(Box::new(settings)), warnings)
+            let Updated { session, loaded, mut warnings } = updated.await?;
+            wiring::check_provider(&loaded, &session.provider)?;
+            models::check(&loaded, &session)?;
+            warnings.extend(models::notice(&self.0.accounts, &loaded, &session.provider, &session.model));
+            let circumstances = Arc::clone(&self.0.circumstances);
+            blocking(move || circumstances.amend(session_id, &overrides)).await?;
+            (Some(Box::new(session)), warnings)
         };
         let is_update = title.is_some() || settings.is_some();
         if unarchive {

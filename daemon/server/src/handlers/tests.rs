@@ -81,7 +81,9 @@ impl TestDaemon {
         let front = Front::new(methods, Arc::clone(&daemon.connections), stop);
         let recovering = {
             let daemon = Arc::clone(&daemon);
-            tokio::spawn(async move { daemon.recovery.run(&daemon.sessions, &daemon.circumstances).await })
+            tokio::spawn(async move {
+                daemon.recovery.run(&daemon.sessions, &daemon.circumstances, &daemon.accounts).await;
+            })
         };
         Self { scratch, daemon, front, _recovering: AbortOnDropHandle::new(recovering), _stop: handle }
     }
@@ -346,7 +348,7 @@ async fn malformed_settings_are_told_to_who_makes_a_session() {
     let checked = client.check(ConfigCheckParams::default()).await.expect("check");
     assert_eq!(checked.errors, [problem]);
     // Mended on disk, it works at once.
-    fs::write(daemon.daemon.folders.config_file(), "").expect("config");
+    fs::write(daemon.daemon.folders.config_file(), "model_provider = \"openai\"\n").expect("config");
     daemon.create(&client).await;
 }
 

@@ -17,7 +17,7 @@ use session::input::Request;
 
 use super::{Handlers, blocking, caller, unexpected};
 use crate::connection::Connection;
-use crate::input;
+use crate::{input, models};
 
 #[async_trait]
 impl TurnServer for Handlers {
@@ -90,6 +90,11 @@ impl Handlers {
         said: Vec<InputPart>,
     ) -> Result<(SessionHandle, Vec<InputPart>), ProtocolError> {
         let session = self.0.session(id).await?;
+        if said.iter().any(|part| matches!(part, InputPart::Image { .. })) {
+            let settings = session.summary().await?.settings;
+            let circumstances = Arc::clone(&self.0.circumstances);
+            blocking(move || models::check_images(circumstances.of(id)?.settings(), &settings)).await?;
+        }
         let input = input::take_in(self.0.store.blobs(), id, said).await?;
         Ok((session, input))
     }

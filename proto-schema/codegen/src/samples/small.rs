@@ -2,7 +2,7 @@
 
 use protocol::config::{ConfigCheckParams, ConfigCheckResult};
 use protocol::daemon::{
-    DaemonShutdownParams, DaemonStatus, DaemonStatusParams, Folders, StorageProblem, StorageReport,
+    DaemonShutdownParams, DaemonStatus, DaemonStatusParams, Folders, RateLimit, StorageProblem, StorageReport,
 };
 use protocol::error::ConfigurationProblem;
 use protocol::initialize::{InitializeParams, InitializeResult};
@@ -145,5 +145,13 @@ fn status() -> DaemonStatus {
             }],
             is_complete: true,
         }),
+        rate_limits: vec![RateLimit {
+            provider: "openai".to_owned(),
+            name: "requests".to_owned(),
+            remaining: Some(4990),
+            limit: Some(5000),
+            used_percent: None,
+            resets_at: Some(at(60)),
+        }],
     }
 }

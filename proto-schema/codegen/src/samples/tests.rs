@@ -144,6 +144,7 @@ fn there_is_one_sample_of_each_message() {
     }
     for (prefix, enumeration, type_name) in [
         ("session.feed", "SessionFeed", "SessionFeed"),
+        ("model.progress", "PullProgress", "PullProgress"),
         ("event", "Event", "EventRecord"),
         ("item", "ItemBody", "Item"),
         ("error", "ErrorDetail", "ProtocolError"),
@@ -166,7 +167,7 @@ fn the_name_of_a_variant_is_that_of_its_type() {
         let (prefix, variant) = sample.name.rsplit_once('.').unwrap();
         let value: Value = serde_json::from_str(&sample.text).unwrap();
         let pointer = match prefix {
-            "session.feed" => "/type",
+            "session.feed" | "model.progress" => "/type",
             "event" => "/event/type",
             "item" => "/body/type",
             "error" => "/detail/type",

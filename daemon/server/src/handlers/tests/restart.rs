@@ -43,7 +43,7 @@ async fn a_turn_that_was_handed_over_waits_for_a_client_that_brings_the_key() {
     });
     assert_eq!(resumed.collect::<Vec<_>>(), [true]);
     let known = daemon.daemon.circumstances.of(session.id).expect("known");
-    assert_eq!(daemon.daemon.circumstances.variable(&known, &["MY_KEY"]), Some("secret"));
+    assert_eq!(daemon.daemon.circumstances.variables_of(&known).value(&["MY_KEY"]), Some("secret"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
