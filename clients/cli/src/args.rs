@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::account::WhoamiArgs;
 use crate::apply::ApplyArgs;
 use crate::attach::{AttachArgs, LogsArgs};
 use crate::completions::CompletionsArgs;
@@ -10,6 +11,8 @@ use crate::daemon::DaemonCommand;
 use crate::demo::DemoArgs;
 use crate::doctor::DoctorArgs;
 use crate::exec::args::ExecArgs;
+use crate::login::{LoginArgs, LogoutArgs};
+use crate::models::ModelsCommand;
 use crate::policy::PolicyCommand;
 use crate::ps::{PsArgs, StopArgs};
 use crate::questions::QuestionsCommand;
@@ -78,6 +81,15 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// List the agent's tools, and what each costs
     Tools(ToolsArgs),
+    /// List models, say which one is taken and why, and fetch one onto this machine
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Sign in with an account, or store a provider's key
+    Login(LoginArgs),
+    /// Forget a provider's key or account
+    Logout(LogoutArgs),
+    /// Say which key or account is used for which provider
+    Whoami(WhoamiArgs),
     /// Find and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -11,7 +11,7 @@ use client::{
     stop_daemon,
 };
 use protocol::api::daemon::DaemonClient;
-use protocol::daemon::{DaemonStatus, DaemonStatusParams};
+use protocol::daemon::{DaemonStatus, DaemonStatusParams, RateLimit};
 use view::{escape, words};
 
 use crate::connect::connect;
@@ -177,6 +177,7 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
     if let Some(bytes) = status.resident_bytes {
         rows.push(("memory", format!("{:.1} MB", bytes as f64 / 1e6)));
     }
+    rows.extend(status.rate_limits.iter().map(|limit| ("limit", rate_limit(limit))));
     rows.extend([
         ("config", status.folders.config.display().to_string()),
         ("state in", status.folders.state.display().to_string()),
@@ -184,6 +185,20 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
         ("log", status.folders.log.display().to_string()),
     ]);
     rows
+}
+
+/// A limit of a provider, for a person.
+fn rate_limit(limit: &RateLimit) -> String {
+    let amount = match (limit.remaining, limit.limit, limit.used_percent) {
+        (Some(left), Some(all), _) => format!("{} of {} left", words::thousands(left), words::thousands(all)),
+        (Some(left), None, _) => format!("{} left", words::thousands(left)),
+        (None, _, Some(used)) => format!("{used:.0} % used"),
+        (None, _, None) => "not told".to_owned(),
+    };
+    let whole = limit.resets_at.filter(|at| at.0 > now().0);
+    let whole =
+        whole.map(|at| format!(", whole again in {}", words::span(at.since(now())))).unwrap_or_default();
+    escape::line(&format!("{}, {}: {amount}{whole}", limit.provider, limit.name)).into_owned()
 }
 
 async fn print_log(log: &Path, args: &LogArgs, output: Output) -> Result<(), CliError> {

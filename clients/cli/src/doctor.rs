@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use client::{ClientError, Connection, Folders, is_same_build, own_build};
 use protocol::api::daemon::DaemonClient;
+use protocol::api::model::ModelClient;
+use protocol::catalogue::{ModelListParams, ProviderState};
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 use protocol::profile::{SandboxReport, SandboxRung};
 use view::escape;
@@ -14,6 +16,7 @@ use view::escape;
 use crate::config;
 use crate::connect::connect;
 use crate::error::{CliError, problem_text};
+use crate::models::chosen;
 use crate::output::Output;
 use crate::style::Style;
 use crate::table::json;
@@ -89,6 +92,7 @@ pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError
     daemon(&mut findings, &status)?;
     storage(&mut findings, &status)?;
     settings(&mut findings, &connection).await?;
+    model(&mut findings, &connection).await?;
     match &status.sandbox {
         Some(report) => sandbox(&mut findings, report)?,
         None => findings.add(
@@ -204,6 +208,40 @@ async fn settings(findings: &mut Findings, connection: &Connection) -> Result<()
     for (level, problems) in [(Level::Problem, &result.errors), (Level::Warning, &result.warnings)] {
         for problem in problems {
             findings.add(level, "settings", &problem_text(problem), None)?;
+        }
+    }
+    Ok(())
+}
+
+/// Which model a new session takes, and why.
+async fn model(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
+    let found = match connection.rpc().list_models(ModelListParams::default()).await {
+        Ok(found) => found,
+        // Settings that can't be read were complained of.
+        Err(error) => {
+            let error = CliError::from(error);
+            return findings.add(Level::Problem, "model", &error.full_message(), error.hint().as_deref());
+        }
+    };
+    let choice = &found.choice;
+    let level = match (&choice.provider, &choice.model) {
+        (Some(_), Some(_)) => Level::Ok,
+        (Some(_), None) | (None, _) => Level::Warning,
+    };
+    findings.add(level, "model", &chosen(choice), choice.hint.as_deref())?;
+    for provider in &found.providers {
+        let name = &provider.name;
+        match &provider.state {
+            ProviderState::Ready { through } => {
+                findings.add(Level::Ok, "provider", &format!("{name}: {through}"), None)?;
+            }
+            ProviderState::Failed { message } => {
+                findings.add(Level::Warning, "provider", &format!("{name}: {message}"), None)?;
+            }
+            // Nobody needs all of them.
+            ProviderState::NoCredential { .. }
+            | ProviderState::NotRunning { .. }
+            | ProviderState::Unknown(_) => {}
         }
     }
     Ok(())

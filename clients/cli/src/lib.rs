@@ -1,6 +1,7 @@
 //! The command line. Each command has a file; `args` lists them. A client of the daemon like any other: what
 //! needs the daemon's crates without a daemon comes in through `Local`. The only crate that prints.
 
+mod account;
 mod apply;
 mod args;
 mod attach;
@@ -15,9 +16,12 @@ mod error;
 mod exec;
 mod install;
 mod local;
+mod login;
+mod models;
 mod output;
 mod policy;
 mod presence;
+mod progress;
 mod ps;
 mod question;
 mod questions;
@@ -90,6 +94,10 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
         Command::Tools(args) => code(tools::run(&args, local, output), output),
+        Command::Models(command) => exit(block_on(models::run(command, output)), output),
+        Command::Login(args) => exit(block_on(login::login(args, output)), output),
+        Command::Logout(args) => code(block_on(login::logout(args, output)), output),
+        Command::Whoami(args) => exit(block_on(account::whoami(args, output)), output),
         Command::Config(command) => code(block_on(config::run(command, output)), output),
         Command::Daemon(DaemonCommand::Run(args)) => code(daemon::run_here(&args, local), output),
         Command::Daemon(command) => code(block_on(daemon::run(command, output)), output),

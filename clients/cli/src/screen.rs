@@ -13,7 +13,7 @@ use tui::{Mode, SessionChoice, TuiOptions};
 use crate::args::Cli;
 use crate::connect::connect;
 use crate::error::CliError;
-use crate::exec::args::{ApprovalChoice, SandboxChoice};
+use crate::exec::args::{ApprovalChoice, SandboxChoice, local_provider};
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
 
@@ -35,6 +35,9 @@ pub(crate) struct ScreenArgs {
     /// The model
     #[arg(short, long)]
     model: Option<String>,
+    /// Take a model of this machine, from Ollama or LM Studio, whichever runs
+    #[arg(long)]
+    oss: bool,
     /// A profile of the configuration
     #[arg(short, long, value_name = "NAME")]
     profile: Option<String>,
@@ -61,7 +64,7 @@ pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError
     let folder = absolute_folder(args.cd.as_deref())?;
     let overrides = SettingsOverrides {
         profile: args.profile,
-        values: Vec::new(),
+        values: args.oss.then(local_provider).into_iter().collect(),
         model: args.model,
         sandbox: args.sandbox.map(Into::into),
         approval: args.approval.map(Into::into),

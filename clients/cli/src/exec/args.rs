@@ -93,6 +93,9 @@ pub(crate) struct ExecFlags {
     /// The model
     #[arg(short, long, global = true)]
     pub(crate) model: Option<String>,
+    /// Take a model of this machine, from Ollama or LM Studio, whichever runs
+    #[arg(long, global = true)]
+    pub(crate) oss: bool,
     /// A profile of the configuration
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
@@ -194,7 +197,7 @@ impl ExecFlags {
         });
         SettingsOverrides {
             profile: self.profile.clone(),
-            values: self.config.iter().cloned().chain(record).collect(),
+            values: self.config.iter().cloned().chain(self.oss.then(local_provider)).chain(record).collect(),
             model: self.model.clone(),
             sandbox: self.sandbox.map(Into::into),
             approval: self.approval.map(Into::into),
@@ -211,6 +214,11 @@ impl ExecFlags {
             max_tool_calls: self.max_tool_calls,
         }
     }
+}
+
+/// What `--oss` stands for.
+pub(crate) fn local_provider() -> SettingOverride {
+    SettingOverride { key: "model_provider".to_owned(), value: "\"oss\"".to_owned() }
 }
 
 /// Reads `KEY=VALUE`.
