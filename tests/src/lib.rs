@@ -14,6 +14,7 @@
 
 pub mod environment;
 pub mod error;
+pub mod fake_servers;
 pub mod rpc;
 pub mod scripted_model;
 pub mod sdk;

@@ -1,0 +1,7 @@
+//! Servers that Skein asks beside a model's API, over real HTTP: Ollama, LM Studio, and a server of accounts that
+//! misbehaves when told to. Know nothing of Skein.
+
+pub mod accounts;
+pub mod http;
+pub mod lm_studio;
+pub mod ollama;
