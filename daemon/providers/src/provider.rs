@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use model::limits::RateLimit;
 use model::request::ModelRequest;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Identity, NoProxy, Proxy, Response, StatusCode, Url};
 use tokio::time::timeout;
 use tracing::debug;
@@ -85,6 +85,8 @@ impl<A: WireApi> Provider<A> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        // Who compresses a stream holds back events. What is compressed all the same is read.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         for (name, value) in api.headers() {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -199,6 +201,7 @@ impl<A: WireApi> Provider<A> {
             let mut headers = self.headers.clone();
             headers.remove(CONTENT_TYPE);
             headers.remove(ACCEPT);
+            headers.remove(ACCEPT_ENCODING);
             let asking = sockets.ask(client, asked.url.clone(), headers, message);
             if let Some(messages) = self.in_time(asking).await? {
                 return Ok(Reply { events: Events::Messages(Box::new(messages)), tape });

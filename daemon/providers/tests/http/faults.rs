@@ -1,5 +1,7 @@
 //! Faults on every wire API: each answer ends, with a failure of the right kind, and no text comes twice.
 
+use std::time::{Duration, SystemTime};
+
 use model::event::ModelEvent;
 use protocol::model::ProviderFailureKind::{self, Failed, RateLimited, Rejected, Unauthorized};
 use providers::settings::ProviderSettings;
@@ -11,14 +13,16 @@ use crate::{Event, ask, outline, settings};
 /// Makes a reply.
 type Form = fn() -> Reply;
 
-const TEXT: &str = "Grüße, 世界";
+/// What is said.
+pub(crate) const TEXT: &str = "Grüße, 世界";
 
 /// A stream that says the text.
-fn recorded(api: &Api) -> String {
+pub(crate) fn recorded(api: &Api) -> String {
     (api.say)(&says(TEXT)).iter().map(|event| format!("data: {event}\n\n")).collect()
 }
 
-fn text(events: &[Event]) -> String {
+/// The text of an answer.
+pub(crate) fn text(events: &[Event]) -> String {
     let text = |event: &Event| match event {
         Ok(ModelEvent::TextDelta { text, .. }) => Some(text.clone()),
         _ => None,
@@ -97,10 +101,12 @@ async fn line_ends_comments_and_a_mark_in_front_change_nothing() {
 #[tokio::test(start_paused = true)]
 async fn silence_a_stall_and_a_hang_up_end_after_bounded_retries() {
     use ProviderFailureKind::{Cut, Stalled, Unreachable};
-    let forms: [(Form, &[ProviderFailureKind]); 3] = [
+    let forms: [(Form, &[ProviderFailureKind]); 5] = [
         (Reply::silence, &[Stalled, Unreachable]),
         (|| Reply::stalled_stream(&[]), &[Stalled]),
         (Reply::hang_up, &[Cut, Unreachable]),
+        (|| Reply::hang_up().reset(), &[Cut, Unreachable]),
+        (|| Reply::broken_stream(&[]).reset(), &[Cut]),
     ];
     for api in &APIS {
         for (number, (form, kinds)) in forms.iter().enumerate() {
@@ -116,17 +122,56 @@ async fn silence_a_stall_and_a_hang_up_end_after_bounded_retries() {
 
 #[tokio::test(start_paused = true)]
 async fn wait_that_the_provider_asks_for_is_kept() {
+    // A date has whole seconds, so that the pause may be up to a second shorter.
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    let in_body = r#"{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Later", "details": [
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}]}}"#;
+    let used_up = "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 7s\r\n";
+    let tokens = "anthropic-ratelimit-tokens-remaining: 0\r\nanthropic-ratelimit-tokens-reset: 7\r\n";
     for api in &APIS {
-        for (header, waits) in [("retry-after: 7\r\n", true), ("retry-after-ms: 7000\r\n", true), ("", false)]
-        {
+        for (header, body, waits) in [
+            ("retry-after: 7\r\n", "", Some(7)),
+            ("retry-after-ms: 7000\r\n", "", Some(7)),
+            ("retry-after-ms: 7000\r\nretry-after: 90\r\n", "", Some(7)),
+            (used_up, "", Some(7)),
+            (tokens, "", Some(7)),
+            ("", in_body, Some(7)),
+            ("retry-after: soon\r\n", "", None),
+            ("", "", None),
+        ] {
             let good = Reply::status(200, "content-type: text/event-stream\r\n", &recorded(api));
-            let server = Server::start([Reply::status(429, header, ""), good]).await;
+            let server = Server::start([Reply::status(429, header, body), good]).await;
             let client = (api.make)(settings(server.base_url())).unwrap();
             let start = tokio::time::Instant::now();
             let events = ask(&client).await;
             assert_eq!(text(&events), TEXT, "{} {header}", api.name);
-            assert_eq!(start.elapsed().as_secs() >= 7, waits, "{} {header} {:?}", api.name, start.elapsed());
+            let waited = start.elapsed().as_secs_f64();
+            let is_kept = waits.is_none_or(|waits| waited > f64::from(waits) - 0.5);
+            let is_short = waited < waits.map_or(2.0, |waits| f64::from(waits) + 2.0);
+            assert!(is_kept && is_short, "{} {header} {body}: waited {waited} s", api.name);
         }
+        // Longer than anybody waits: told at once, with how long it would be.
+        let refusal = Reply::status(429, &format!("retry-after: {date}\r\n"), "");
+        let mut server = Server::start([refusal]).await;
+        let (_, last) = outline(ask(&(api.make)(settings(server.base_url())).unwrap()).await);
+        let message = last.unwrap_err().message;
+        assert!(message.contains("asks to wait 35"), "{} {message}", api.name);
+        assert_eq!(server.received().len(), 1, "{}", api.name);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn date_to_come_back_at_is_kept() {
+    for api in &APIS {
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(9));
+        let good = Reply::status(200, "content-type: text/event-stream\r\n", &recorded(api));
+        let refusal = Reply::status(429, &format!("retry-after: {date}\r\n"), "");
+        let server = Server::start([refusal, good]).await;
+        let start = tokio::time::Instant::now();
+        let events = ask(&(api.make)(settings(server.base_url())).unwrap()).await;
+        assert_eq!(text(&events), TEXT, "{}", api.name);
+        let waited = start.elapsed().as_secs();
+        assert!((5..=11).contains(&waited), "{} waited {waited} s", api.name);
     }
 }
 

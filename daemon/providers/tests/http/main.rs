@@ -5,13 +5,17 @@
 
 mod apis;
 mod chat;
+mod connections;
 mod conversions;
 mod faults;
 mod gemini;
 mod messages;
 mod responses;
 mod scenarios;
+mod secure;
 mod server;
+mod sockets;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
