@@ -7,6 +7,7 @@
 //! real path, and is then carried out as a whole or not at all.
 //!
 //! `sight` is what a session may see of files, and opens them; `reading` shows a part of one, `listing` a folder.
+//! `history` tells what became different in a folder, with what was there before, and puts that back.
 //! `search` looks through a tree: `grep` in the files, `find` for names, over `walk`, for as long as somebody has
 //! `patience`.
 //!
@@ -16,6 +17,7 @@
 
 pub mod files;
 pub mod git;
+pub mod history;
 pub mod instructions;
 pub mod listing;
 pub mod path;

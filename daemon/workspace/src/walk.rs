@@ -8,5 +8,6 @@ mod visit;
 
 pub use filter::Filter;
 pub(crate) use ignoring::Ignoring;
+pub(crate) use queue::Queue;
 pub use visit::Ignored;
 pub(crate) use visit::{Entry, Visitor, Walk, Walked, walk};

@@ -8,6 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, OFlags, RawMode, RenameFlags, Stat, Uid};
@@ -46,6 +47,54 @@ pub(crate) struct Found {
     owner: (u32, u32),
     /// Changes when another file takes the name, or the content changes.
     stamp: (u64, u64, u64, i64, i64),
+    /// When anything about it was changed.
+    changed: (i64, i64),
+}
+
+/// Tells whether something was changed since it was looked at, by all that its system tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    kind: Kind,
+    mode: Mode,
+    stamp: (u64, u64, u64, i64, i64),
+    /// When anything about it was changed; nobody can set that.
+    changed: (i64, i64),
+}
+
+impl Mode {
+    /// As a number, 0 to 0o777.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of a number; more than permission bits is left out.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits & 0o777)
+    }
+}
+
+impl Fingerprint {
+    /// Whether nothing was changed. Of a folder, what is in it does not count.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        if self.kind == Kind::Folder {
+            return self.kind == other.kind && self.mode == other.mode;
+        }
+        self == other
+    }
+
+    /// When it was changed last.
+    pub(crate) fn changed_at(&self) -> SystemTime {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        let nanoseconds = u32::try_from(self.changed.1).unwrap_or(0);
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+    }
+}
+
+/// The path of these bytes.
+pub(crate) fn from_bytes(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }
 
 /// Whether the error means that a link stands where none may.
@@ -82,6 +131,12 @@ impl Found {
         self.kind == other.kind && self.stamp == other.stamp
     }
 
+    /// For a look at it later.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint { kind: self.kind, mode: self.mode, stamp: self.stamp, changed: self.changed }
+    }
+
+    #[expect(clippy::useless_conversion, clippy::unnecessary_cast, reason = "systems differ")]
     fn of(stat: &Stat) -> Self {
         let kind = Kind::of(FileType::from_raw_mode(stat.st_mode));
         let size = u64::try_from(stat.st_size).unwrap_or(0);
@@ -91,7 +146,6 @@ impl Found {
             mode: Mode(stat.st_mode & 0o777),
             owner: (stat.st_uid, stat.st_gid),
             // The types differ between systems.
-            #[expect(clippy::useless_conversion, clippy::unnecessary_cast, reason = "systems differ")]
             stamp: (
                 stat.st_dev as u64,
                 stat.st_ino.into(),
@@ -99,6 +153,7 @@ impl Found {
                 stat.st_mtime.into(),
                 stat.st_mtime_nsec as i64,
             ),
+            changed: (stat.st_ctime.into(), stat.st_ctime_nsec as i64),
         }
     }
 }
@@ -290,6 +345,11 @@ impl Folder {
     /// Removes an empty folder.
     pub(crate) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Sets its own permission bits.
+    pub(crate) fn set_mode(&self, Mode(bits): Mode) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(&self.fd, rustix::fs::Mode::from_raw_mode(bits))?)
     }
 
     /// Brings the names in it to the disk.

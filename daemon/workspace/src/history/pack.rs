@@ -1,0 +1,68 @@
+//! Contents, one after the other in one file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where a content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    at: u64,
+    length: u64,
+}
+
+/// The file.
+pub(crate) struct Pack {
+    state: Mutex<State>,
+    cap_bytes: u64,
+}
+
+struct State {
+    file: File,
+    end: u64,
+}
+
+impl Kept {
+    pub(crate) fn length(self) -> u64 {
+        self.length
+    }
+}
+
+impl Pack {
+    /// Nothing yet, in this empty file, of which at most so much is used.
+    pub(crate) fn new(file: File, cap_bytes: u64) -> Self {
+        Self { state: Mutex::new(State { file, end: 0 }), cap_bytes }
+    }
+
+    /// Keeps a content; `None` if there is no more room.
+    pub(crate) fn add(&self, bytes: &[u8]) -> io::Result<Option<Kept>> {
+        let mut state = self.state();
+        let (at, length) = (state.end, bytes.len() as u64);
+        if at + length > self.cap_bytes {
+            return Ok(None);
+        }
+        state.file.seek(SeekFrom::Start(at))?;
+        state.file.write_all(bytes)?;
+        state.end += length;
+        Ok(Some(Kept { at, length }))
+    }
+
+    /// Reads a content.
+    pub(crate) fn read(&self, kept: Kept) -> io::Result<Vec<u8>> {
+        let mut state = self.state();
+        let mut bytes = vec![0; usize::try_from(kept.length).map_err(io::Error::other)?];
+        state.file.seek(SeekFrom::Start(kept.at))?;
+        state.file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Whether most of the room is used.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.state().end > self.cap_bytes / 4 * 3
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A poisoned state is whole: `end` moves last.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,309 @@
+//! A folder with all that is in it, as it was when it was last looked through.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::error::HistoryError;
+use super::pack::{Kept, Pack};
+use super::version::{self, Version, VersionKind};
+use crate::path::{Fingerprint, Folder};
+use crate::walk::Queue;
+
+/// Files and folders of one tree.
+const MAX_ENTRIES: usize = 200_000;
+/// Contents of one tree.
+const MAX_PACK_BYTES: u64 = 1024 * 1024 * 1024;
+/// Threads that look.
+const MAX_THREADS: usize = 4;
+/// How coarse the clocks of file systems are: what changed so short before it was read may change once more without
+/// another time.
+const COARSE: Duration = Duration::from_millis(50);
+/// Folders that are left out.
+const LEFT_OUT: [&str; 15] = [
+    ".git",
+    ".hg",
+    ".jj",
+    ".svn",
+    "node_modules",
+    "target",
+    ".venv",
+    "__pycache__",
+    ".tox",
+    ".gradle",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".next",
+    ".turbo",
+];
+
+/// A folder with all that is in it.
+pub struct Tree {
+    root: PathBuf,
+    /// Folders that are left out beside those with a name of the list; absolute.
+    hidden: Vec<PathBuf>,
+    pack: Pack,
+    /// What is in each folder, by its path below the root, in the order of the names.
+    folders: HashMap<PathBuf, Vec<Named>>,
+    is_known: bool,
+}
+
+/// What stood under a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it was.
+    pub kind: VersionKind,
+    /// Its permission bits; 0 for links.
+    pub mode: u32,
+    /// Bytes of its content.
+    pub size_bytes: u64,
+    /// Its content; `None` where it was too large.
+    pub content: Option<Kept>,
+}
+
+/// What became different under a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Absolute.
+    pub path: PathBuf,
+    /// What stood there.
+    pub before: Option<Entry>,
+    /// What stands there.
+    pub after: Option<Entry>,
+}
+
+/// A name in a folder.
+struct Named {
+    name: OsString,
+    entry: Entry,
+    print: Fingerprint,
+    /// Whether it changed so short before it was read that its times may not tell of the next change.
+    is_fresh: bool,
+}
+
+/// What one folder has now.
+struct Listing {
+    folder: PathBuf,
+    /// Names that are new or were changed, with what is there; others are as they were.
+    seen: Vec<Named>,
+    gone: Vec<OsString>,
+}
+
+impl Tree {
+    /// Nothing known yet; contents go into this empty file.
+    #[must_use]
+    pub fn new(root: PathBuf, hidden: Vec<PathBuf>, file: File) -> Self {
+        let pack = Pack::new(file, MAX_PACK_BYTES);
+        Self { root, hidden, pack, folders: HashMap::new(), is_known: false }
+    }
+
+    /// Looks through the folder, and tells what is different from the last time, in the order of the paths; the first
+    /// time that is nothing. A change from one look to the next is told once.
+    ///
+    /// # Errors
+    /// `TooLarge`, and `Io` for the root or where contents are kept; what is known is incomplete then, and the tree
+    /// must not be used any more.
+    pub fn look(&mut self) -> Result<Vec<Change>, HistoryError> {
+        let listings = self.listings()?;
+        let mut changes = Vec::new();
+        let is_known = std::mem::replace(&mut self.is_known, true);
+        for listing in listings {
+            self.take(listing, &mut changes);
+        }
+        if !is_known {
+            changes.clear();
+        }
+        changes.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(changes)
+    }
+
+    /// The content of an entry.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn content(&self, kept: Kept) -> Result<Vec<u8>, HistoryError> {
+        self.pack.read(kept).map_err(|error| HistoryError::io(&self.root, error))
+    }
+
+    /// Whether there is little room left for contents, so that a new tree should be begun.
+    #[must_use]
+    pub fn is_worn_out(&self) -> bool {
+        self.pack.is_nearly_full()
+    }
+
+    /// Every folder that is there, compared with what is known.
+    fn listings(&self) -> Result<Vec<Listing>, HistoryError> {
+        let now = SystemTime::now();
+        let queue = Queue::new(PathBuf::new());
+        let (listings, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
+        let count = AtomicUsize::new(0);
+        let work = || {
+            queue.work(|folder| match self.list(&folder, now) {
+                Ok((listing, below, entries)) => {
+                    if count.fetch_add(entries, Ordering::Relaxed) + entries > MAX_ENTRIES {
+                        let root = self.root.clone();
+                        note(&failure, HistoryError::TooLarge { root, limit: MAX_ENTRIES });
+                        queue.close();
+                        return;
+                    }
+                    queue.push(below);
+                    if !listing.seen.is_empty() || !listing.gone.is_empty() {
+                        listings.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
+                    }
+                }
+                // A folder that went, or may not be read, is like one with nothing in it that is known.
+                Err(_) if !folder.as_os_str().is_empty() => {}
+                Err(error) => note(&failure, error),
+            });
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(listings.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// One folder, the folders in it, and how much is in it.
+    fn list(&self, path: &Path, now: SystemTime) -> Result<(Listing, Vec<PathBuf>, usize), HistoryError> {
+        let absolute = self.root.join(path);
+        let failed = |error: io::Error| HistoryError::io(&absolute, error);
+        let folder = Folder::open(&absolute).map_err(failed)?;
+        let mut names = Vec::new();
+        folder
+            .each(|name, kind| {
+                if VersionKind::of(kind).is_some() && !self.is_left_out(&absolute, name) {
+                    names.push(name.to_owned());
+                }
+                if names.len() > MAX_ENTRIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+            .map_err(failed)?;
+        names.sort_unstable();
+        let count = names.len();
+        let mut known = self.folders.get(path).map_or(&[][..], Vec::as_slice).iter().peekable();
+        let mut listing = Listing { folder: path.to_owned(), seen: Vec::new(), gone: Vec::new() };
+        let mut below = Vec::new();
+        for name in names {
+            while let Some(gone) = known.next_if(|known| known.name < name) {
+                listing.gone.push(gone.name.clone());
+            }
+            let old = known.next_if(|known| known.name == name);
+            // What went between two looks at it is gone.
+            let Some(found) = folder.look(&name).ok().flatten() else {
+                listing.gone.extend(old.map(|old| old.name.clone()));
+                continue;
+            };
+            let print = found.fingerprint();
+            if VersionKind::of(found.kind) == Some(VersionKind::Folder) {
+                below.push(path.join(&name));
+            }
+            if old.is_some_and(|old| old.print.is_same(&print) && !old.is_fresh) {
+                continue;
+            }
+            let Some(version) = version::read(&folder, &name, &found).ok().flatten() else {
+                listing.gone.extend(old.map(|old| old.name.clone()));
+                continue;
+            };
+            let entry = self.keep(version, found.size, old).map_err(failed)?;
+            let is_fresh = print.changed_at() + COARSE > now;
+            listing.seen.push(Named { name, entry, print, is_fresh });
+        }
+        listing.gone.extend(known.map(|gone| gone.name.clone()));
+        Ok((listing, below, count))
+    }
+
+    /// Keeps what was read, if it is not kept already.
+    fn keep(&self, version: Version, size: u64, old: Option<&Named>) -> io::Result<Entry> {
+        let Version { kind, mode, content } = version;
+        let content = match content {
+            None => None,
+            Some(bytes) => {
+                let old = old.filter(|old| old.entry.kind == kind).and_then(|old| old.entry.content);
+                let is_same = |old: &Kept| {
+                    old.length() == bytes.len() as u64 && self.pack.read(*old).is_ok_and(|old| old == bytes)
+                };
+                match old.filter(is_same) {
+                    Some(same) => Some(same),
+                    None => self.pack.add(&bytes)?,
+                }
+            }
+        };
+        let size_bytes = content.map_or(size, Kept::length);
+        Ok(Entry { kind, mode, size_bytes, content })
+    }
+
+    fn is_left_out(&self, folder: &Path, name: &OsStr) -> bool {
+        LEFT_OUT.iter().any(|left_out| name == *left_out)
+            || (!self.hidden.is_empty() && self.hidden.iter().any(|hidden| *hidden == folder.join(name)))
+    }
+
+    /// Makes what a folder has now what is known of it.
+    fn take(&mut self, listing: Listing, changes: &mut Vec<Change>) {
+        let Listing { folder, seen, gone } = listing;
+        for name in gone {
+            self.forget(&folder, &name, changes);
+        }
+        for named in seen {
+            let path = self.root.join(&folder).join(&named.name);
+            let known = self.folders.get(&folder);
+            let found = known.map_or(Err(0), |known| known.binary_search_by(|old| old.name.cmp(&named.name)));
+            let old = found.ok().and_then(|at| known.map(|known| &known[at]));
+            let before = old.map(|old| old.entry);
+            // Of what is not kept only the times can tell.
+            let is_same = before == Some(named.entry)
+                && (named.entry.content.is_some() || old.is_some_and(|old| old.print.is_same(&named.print)));
+            if before.is_some_and(|before| before.kind == VersionKind::Folder)
+                && named.entry.kind != VersionKind::Folder
+            {
+                self.forget_below(&folder.join(&named.name), changes);
+            }
+            if !is_same {
+                changes.push(Change { path, before, after: Some(named.entry) });
+            }
+            let known = self.folders.entry(folder.clone()).or_default();
+            match found {
+                Ok(at) => known[at] = named,
+                Err(at) => known.insert(at, named),
+            }
+        }
+    }
+
+    /// A name is gone, with all below it.
+    fn forget(&mut self, folder: &Path, name: &OsStr, changes: &mut Vec<Change>) {
+        let Some(known) = self.folders.get_mut(folder) else { return };
+        let Ok(at) = known.binary_search_by(|old| old.name.as_os_str().cmp(name)) else { return };
+        let old = known.remove(at);
+        let path = folder.join(name);
+        if old.entry.kind == VersionKind::Folder {
+            self.forget_below(&path, changes);
+        }
+        changes.push(Change { path: self.root.join(path), before: Some(old.entry), after: None });
+    }
+
+    fn forget_below(&mut self, folder: &Path, changes: &mut Vec<Change>) {
+        for old in self.folders.remove(folder).unwrap_or_default() {
+            let path = folder.join(&old.name);
+            if old.entry.kind == VersionKind::Folder {
+                self.forget_below(&path, changes);
+            }
+            changes.push(Change { path: self.root.join(path), before: Some(old.entry), after: None });
+        }
+    }
+}
+
+fn note(failure: &Mutex<Option<HistoryError>>, error: HistoryError) {
+    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
