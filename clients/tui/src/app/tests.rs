@@ -1,21 +1,23 @@
 //! Keys and news, and what they ask for.
 
+use client::{DaemonChange, Update};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::{any, prop_assert, proptest};
-use protocol::delta::Delta;
+use protocol::delta::{Delta, FeedEntry};
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::event::{EventRecord, InputQueued, TurnEnded};
+use protocol::event::{Event, EventRecord, InputQueued, TurnEnded};
 use protocol::ids::{ItemId, QueuedId};
 use protocol::model::Usage;
 use protocol::question::{Decision, GrantScope};
 use protocol::session::QueuedInput;
-use protocol::turn::{Actor, InputPart};
+use protocol::turn::{Actor, InputPart, TurnOutcome};
 use ratatui::layout::Size;
 
 use super::*;
 use crate::command::Choice;
 use crate::files::Found;
 use crate::frame::tests::{app, idle, question, session};
+use crate::link::{CallError, News, Reply};
 use crate::screen::Screen;
 
 const NOW: Timestamp = Timestamp(100_000);

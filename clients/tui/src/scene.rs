@@ -1,0 +1,130 @@
+//! A session on the screen, as long as it is shown: its state, and what works for it beside. Knows nothing of the
+//! terminal.
+
+use std::sync::Arc;
+
+use client::{Attached, Connection};
+use protocol::api::session::SessionClient;
+use protocol::ids::SessionId;
+use protocol::session::SessionCreateParams;
+use ratatui::layout::Size;
+use ratatui::text::Line;
+use syntect::parsing::SyntaxSet;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::app::{App, Tone};
+use crate::blocks::{Detail, Pen};
+use crate::clock::Clock;
+use crate::error::TuiError;
+use crate::files::{Finder, Found};
+use crate::highlight::Syntaxes;
+use crate::link::{Call, News};
+use crate::run::{Mode, SessionChoice};
+
+/// A session on the screen.
+pub(crate) struct Scene {
+    pub(crate) app: App,
+    pub(crate) clock: Clock,
+    pub(crate) session: SessionId,
+    pub(crate) calls: mpsc::Sender<Call>,
+    pub(crate) news: mpsc::Receiver<News>,
+    pub(crate) finder: Option<Finder>,
+    pub(crate) loading: Option<JoinHandle<Arc<SyntaxSet>>>,
+    /// The clipboard sequence, the bell, and what else is written beside frames.
+    pub(crate) beside: String,
+    pub(crate) is_resized: bool,
+    pub(crate) is_changed: bool,
+    pub(crate) drawn: Option<Instant>,
+}
+
+/// Why a session is not shown any more.
+pub(crate) enum Parting {
+    Leave,
+    Switch(SessionChoice),
+}
+
+impl Scene {
+    /// Hands a call over, or gives it back to the person.
+    pub(crate) fn hand_over(&mut self, call: Call) {
+        if let Err(mpsc::error::TrySendError::Full(call) | mpsc::error::TrySendError::Closed(call)) =
+            self.calls.try_send(call)
+        {
+            self.app.not_sent(call, self.clock.now());
+        }
+    }
+
+    /// What stays on the terminal: all that was shown, and how to come back.
+    pub(crate) fn farewell(&mut self, size: Size, parting: &Parting) -> Vec<Line<'static>> {
+        let app = &mut self.app;
+        app.picker = None;
+        // What waits for its colours goes without them.
+        if app.syntaxes.is_coming() {
+            app.syntaxes = Syntaxes::Off;
+        }
+        let mut lines = app.frame(size, self.clock.now()).finished;
+        let cwd = app.cwd();
+        let (width, detail) = (size.width.max(1), Detail::Folded);
+        let pen = Pen { theme: &app.theme, width, detail, syntaxes: &app.syntaxes, cwd: &cwd };
+        for block in app.view.live() {
+            lines.extend(pen.block(block));
+        }
+        let style = app.theme.dim;
+        lines.push(Line::default());
+        if app.is_busy() {
+            lines.extend(pen.text("·", style, style, "the turn goes on without you"));
+        }
+        let text = match parting {
+            Parting::Leave => format!("come back with: skein attach {}", self.session),
+            Parting::Switch(_) => format!("left the session {}", self.session),
+        };
+        lines.extend(pen.text("·", style, style, &text));
+        lines
+    }
+}
+
+/// The session that was chosen, followed.
+pub(crate) async fn open(
+    app: &mut App,
+    mut connection: Connection,
+    choice: SessionChoice,
+    mode: Mode,
+    clock: &Clock,
+) -> Result<(Attached, SessionId), TuiError> {
+    let session = match choice {
+        SessionChoice::Existing(session) => session,
+        SessionChoice::New(params) => {
+            // Named here, so that the call can come twice.
+            let session_id = Some(params.session_id.unwrap_or_else(SessionId::generate));
+            let params = SessionCreateParams { session_id, ..*params };
+            let created = connection.call(async |rpc| rpc.create(params.clone()).await).await?;
+            let warnings: Vec<String> = created.warnings.into_iter().map(|warning| warning.message).collect();
+            if !warnings.is_empty() {
+                app.notify(Tone::Bad, warnings.join("; "), clock.now());
+            }
+            created.summary.id
+        }
+    };
+    let attached = match mode {
+        Mode::Drive => Attached::open(connection, session, None, true).await?,
+        Mode::Watch => Attached::watch(connection, session, None).await?,
+    };
+    Ok((attached, session))
+}
+
+/// What was found next; absent, and for ever, as long as nothing is looked for.
+pub(crate) async fn next_found(finder: &mut Option<Finder>) -> Option<Found> {
+    match finder {
+        Some(finder) => finder.found.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The definitions of code, once they are loaded; absent, and for ever, as long as they are not.
+pub(crate) async fn next_loaded(loading: &mut Option<JoinHandle<Arc<SyntaxSet>>>) -> Option<Syntaxes> {
+    let Some(handle) = loading else { return std::future::pending().await };
+    let loaded = handle.await;
+    *loading = None;
+    Some(loaded.map_or(Syntaxes::Off, Syntaxes::Ready))
+}

@@ -1,0 +1,413 @@
+//! From the first frame to the last: the terminal, the session and the clock on one thread. Draws when something
+//! changed, at most once in 16 ms, and sleeps otherwise.
+
+use std::io::{self, Stdout, Write};
+use std::pin::pin;
+use std::time::Duration;
+
+use base64::Engine;
+use client::{Attached, Connection};
+use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use protocol::ids::{SessionId, Timestamp};
+use ratatui::layout::Position;
+use ratatui::text::Line;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::app::{App, Aside, Chore, Effect, Tone};
+use crate::attention::{Bell, Focus};
+use crate::clock::Clock;
+use crate::editor;
+use crate::error::TuiError;
+use crate::files::Finder;
+use crate::highlight::Syntaxes;
+use crate::link::follow;
+use crate::memory::Memory;
+use crate::pane::Pane;
+use crate::run::{Mode, TuiOptions};
+use crate::scene::{Parting, Scene, next_found, next_loaded, open};
+use crate::screen::Screen;
+use crate::settings::Settings;
+use crate::terminal::{self, Terminal};
+use crate::theme::Theme;
+use crate::tips;
+
+/// Between two frames.
+const FRAME: Duration = Duration::from_millis(16);
+/// How long what was asked for may take when the person leaves.
+const PARTING_LIMIT: Duration = Duration::from_secs(2);
+/// Calls that may wait; one more is given back to the person.
+const WAITING_CALLS: usize = 16;
+/// News that may wait for the screen; then the session's feed waits.
+const WAITING_NEWS: usize = 64;
+
+/// What outlives a session on the screen: the terminal, and what is known of it.
+pub(crate) struct Stage {
+    terminal: Terminal,
+    screen: Screen<Stdout>,
+    pane: Option<Pane<Stdout>>,
+    settings: Settings,
+    mode: Mode,
+    theme: Theme,
+    bell: Bell,
+    focus: Focus,
+    memory: Memory,
+    syntaxes: Syntaxes,
+    /// Keys that were typed before the first frame.
+    typed: Vec<KeyEvent>,
+}
+
+impl Stage {
+    /// Enters the terminal.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub(crate) fn set(settings: Settings, mode: Mode, memory: Memory) -> Result<Self, TuiError> {
+        let (terminal, answers) = Terminal::enter().map_err(TuiError::Terminal)?;
+        let size = Terminal::size().map_err(TuiError::Terminal)?;
+        let row = answers.cursor.map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
+        Ok(Self {
+            terminal,
+            screen: Screen::new(io::stdout(), size, row),
+            pane: None,
+            theme: Theme::for_process(settings.theme, answers.background),
+            settings,
+            mode,
+            bell: Bell::of_environment(),
+            // A terminal that can tell of its focus has it when somebody starts a program in it.
+            focus: if answers.reports_focus { Focus::Here } else { Focus::Unknown },
+            memory,
+            syntaxes: Syntaxes::Absent,
+            typed: answers.typed,
+        })
+    }
+
+    /// Shows a session, and those that the person goes to from there.
+    ///
+    /// # Errors
+    /// When the terminal is gone, or a session can't be reached or followed any more.
+    pub(crate) async fn play(
+        mut self,
+        options: TuiOptions,
+        connection: Connection,
+        clock: Clock,
+        mut wrong: Vec<String>,
+    ) -> Result<(), TuiError> {
+        let mut connection = Some(connection);
+        let mut choice = options.session;
+        let mut prompt = options.prompt;
+        let mut is_first = true;
+        loop {
+            let connection = match connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(options.connect.clone()).await?,
+            };
+            let mut app = App::new(self.mode, self.theme.clone(), self.settings.clone());
+            app.focus = self.focus;
+            if !matches!(app.syntaxes, Syntaxes::Off) {
+                app.syntaxes = self.syntaxes.clone();
+            }
+            if is_first && self.settings.has_tips && self.mode == Mode::Drive {
+                let tips = tips::all();
+                let tip = tips.get(self.memory.next_tip(tips.len()));
+                app.asides.extend(tip.map(|tip| Aside::Tip(tip)));
+            }
+            is_first = false;
+            let opened = open(&mut app, connection, choice, self.mode, &clock).await?;
+            if !wrong.is_empty() {
+                app.notify(Tone::Bad, std::mem::take(&mut wrong).join("; "), clock.now());
+            }
+            let parting = Box::pin(self.show(app, clock, opened, prompt.take())).await?;
+            match parting {
+                Parting::Leave => return Ok(()),
+                Parting::Switch(next) => choice = next,
+            }
+        }
+    }
+
+    async fn show(
+        &mut self,
+        mut app: App,
+        clock: Clock,
+        (attached, session): (Attached, SessionId),
+        mut prompt: Option<String>,
+    ) -> Result<Parting, TuiError> {
+        let (calls, waiting) = mpsc::channel(WAITING_CALLS);
+        let (tell, news) = mpsc::channel(WAITING_NEWS);
+        let mut link = pin!(follow(attached, session, waiting, tell));
+        let mut is_linked = true;
+        let mut gone = pin!(told_to_go());
+        if let Some(draft) = self.memory.draft(session) {
+            app.composer.set_text(&draft);
+        }
+        let mut scene = Scene {
+            app,
+            clock,
+            session,
+            calls,
+            news,
+            finder: None,
+            loading: None,
+            beside: String::new(),
+            is_resized: false,
+            is_changed: true,
+            drawn: None,
+        };
+        let mut has_history = false;
+        let parting = loop {
+            let frame_at = scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
+            if scene.is_changed && frame_at <= Instant::now() {
+                self.draw(&mut scene)?;
+                if !has_history && self.settings.has_history {
+                    // After the first frame, which does not need it.
+                    scene.app.composer.precede_history(self.memory.history());
+                    has_history = true;
+                }
+                for key in std::mem::take(&mut self.typed) {
+                    let effect = scene.app.key(key, scene.clock.now());
+                    scene.is_changed = true;
+                    if let Some(Effect::Call(call)) = effect {
+                        scene.hand_over(call);
+                    }
+                }
+            }
+            let wake = if scene.is_changed {
+                Some(scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME))
+            } else {
+                scene.app.wakes_at(clock.now()).map(|at| clock.instant(at))
+            };
+            let effect = tokio::select! {
+                biased;
+                event = self.terminal.next() => match event {
+                    Some(Ok(event)) => {
+                        scene.is_resized |= matches!(event, Event::Resize(..));
+                        scene.is_changed = true;
+                        input(&mut scene.app, event, clock.now())
+                    }
+                    // The terminal is gone, and with it the person.
+                    Some(Err(_)) | None => Some(Effect::Leave),
+                },
+                () = &mut gone => Some(Effect::Leave),
+                () = &mut link, if is_linked => {
+                    is_linked = false;
+                    None
+                }
+                Some(news) = scene.news.recv() => {
+                    scene.is_changed = true;
+                    let effect = scene.app.news(news, clock.now());
+                    match prompt.take_if(|_| scene.app.view.status().session.is_some()) {
+                        Some(prompt) => {
+                            if let Some(Effect::Call(call)) = effect {
+                                scene.hand_over(call);
+                            }
+                            Some(scene.app.say(prompt))
+                        }
+                        None => effect,
+                    }
+                }
+                Some(found) = next_found(&mut scene.finder) => {
+                    scene.is_changed = true;
+                    scene.app.found(found);
+                    None
+                }
+                Some(loaded) = next_loaded(&mut scene.loading) => {
+                    scene.is_changed = true;
+                    scene.app.set_syntaxes(loaded);
+                    self.syntaxes = scene.app.syntaxes.clone();
+                    None
+                }
+                () = until(wake) => {
+                    scene.is_changed = true;
+                    scene.app.tick(clock.now())
+                }
+            };
+            self.do_chores(&mut scene);
+            match effect {
+                None => {}
+                Some(Effect::Call(call)) => scene.hand_over(call),
+                Some(Effect::Leave) => break Parting::Leave,
+                Some(Effect::Switch(choice)) => break Parting::Switch(choice),
+                Some(Effect::Redraw) => self.redraw(&mut scene)?,
+                Some(Effect::Suspend) => {
+                    self.give_away()?;
+                    terminal::suspend();
+                    self.come_back(&mut scene)?;
+                }
+                Some(Effect::Edit) => {
+                    self.give_away()?;
+                    let text = scene.app.writing().text();
+                    let mut edited = pin!(editor::edit(&text));
+                    let edited = loop {
+                        // The session goes on meanwhile, unseen.
+                        tokio::select! {
+                            edited = &mut edited => break edited,
+                            () = &mut link, if is_linked => is_linked = false,
+                            Some(news) = scene.news.recv() => {
+                                if let Some(Effect::Call(call)) = scene.app.news(news, clock.now()) {
+                                    scene.hand_over(call);
+                                }
+                            }
+                        }
+                    };
+                    self.come_back(&mut scene)?;
+                    match edited {
+                        Ok(text) => scene.app.edited(&text),
+                        Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
+                    }
+                }
+            }
+        };
+        self.focus = scene.app.focus;
+        self.theme = scene.app.theme.clone();
+        self.memory.keep_draft(session, &scene.app.composer.text());
+        self.pane = None;
+        let farewell = scene.farewell(self.screen.size(), &parting);
+        // The terminal may be gone; then nobody reads this.
+        let _gone = take_leave(&mut self.screen, &farewell);
+        if matches!(parting, Parting::Leave) {
+            self.terminal.give_away();
+        }
+        let Scene { app, calls, mut news, .. } = scene;
+        drop(calls);
+        if is_linked {
+            let rest = async { while news.recv().await.is_some() {} };
+            let parting = async { tokio::join!(link, rest) };
+            // What takes longer is done by the daemon, or was never asked for.
+            let _parted = tokio::time::timeout(PARTING_LIMIT, parting).await;
+        }
+        match app.into_error() {
+            Some(error) => Err(error.into()),
+            None => Ok(parting),
+        }
+    }
+
+    fn draw(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        if scene.app.pager.is_some() {
+            let size = Terminal::size().map_err(TuiError::Terminal)?;
+            let pane = match &mut self.pane {
+                Some(pane) => pane,
+                None => self.pane.insert(Pane::enter(io::stdout()).map_err(TuiError::Terminal)?),
+            };
+            let App { pager, theme, syntaxes, .. } = &mut scene.app;
+            if let Some(pager) = pager {
+                let lines = pager.screen(size, theme, syntaxes);
+                pane.draw(&lines, size, None).map_err(TuiError::Terminal)?;
+            }
+        } else {
+            self.pane = None;
+            if std::mem::take(&mut scene.is_resized) {
+                let size = Terminal::size().map_err(TuiError::Terminal)?;
+                self.screen.resize(size, self.terminal.cursor().map(|cursor| cursor.y));
+            }
+            let frame = scene.app.frame(self.screen.size(), scene.clock.now());
+            self.screen.draw(&frame.finished, &frame.viewport, frame.cursor).map_err(TuiError::Terminal)?;
+        }
+        if !scene.beside.is_empty() {
+            let mut out = io::stdout();
+            let beside = std::mem::take(&mut scene.beside);
+            out.write_all(beside.as_bytes()).and_then(|()| out.flush()).map_err(TuiError::Terminal)?;
+        }
+        if scene.loading.is_none() && scene.app.wants_syntaxes() {
+            scene.app.syntaxes = Syntaxes::Loading;
+            scene.loading = Some(tokio::task::spawn_blocking(Syntaxes::load));
+        }
+        (scene.is_changed, scene.drawn) = (false, Some(Instant::now()));
+        Ok(())
+    }
+
+    fn do_chores(&self, scene: &mut Scene) {
+        for chore in std::mem::take(&mut scene.app.chores) {
+            match chore {
+                // What is already to be written says as much.
+                Chore::Ring(text) => {
+                    if !scene.beside.contains('\x07') {
+                        scene.beside.push_str(&self.bell.sequence(&text));
+                    }
+                }
+                Chore::Remember(text) => {
+                    scene.app.composer.remember(&text);
+                    if self.settings.has_history {
+                        self.memory.remember(&text, scene.clock.now());
+                    }
+                }
+                Chore::Find { number, text } => {
+                    let folder = scene.app.cwd();
+                    scene.finder.get_or_insert_with(|| Finder::of(folder)).ask(number, &text);
+                }
+                // OSC 52; understood by most terminals, also through SSH. There is no answer.
+                Chore::Copy(text) => {
+                    let text = base64::engine::general_purpose::STANDARD.encode(text);
+                    scene.beside.push_str(&format!("\x1b]52;c;{text}\x07"));
+                }
+            }
+        }
+    }
+
+    /// Draws everything that is on the screen anew.
+    fn redraw(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        self.pane = None;
+        self.screen.forget().map_err(TuiError::Terminal)?;
+        scene.is_changed = true;
+        Ok(())
+    }
+
+    /// Lets somebody else have the terminal, with the viewport gone from it.
+    fn give_away(&mut self) -> Result<(), TuiError> {
+        self.pane = None;
+        take_leave(&mut self.screen, &[]).map_err(TuiError::Terminal)?;
+        self.terminal.give_away();
+        Ok(())
+    }
+
+    fn come_back(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        self.terminal.come_back().map_err(TuiError::Terminal)?;
+        let size = Terminal::size().map_err(TuiError::Terminal)?;
+        let row = self.terminal.cursor().map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
+        self.screen = Screen::new(io::stdout(), size, row);
+        scene.is_changed = true;
+        Ok(())
+    }
+}
+
+fn input(app: &mut App, event: Event, now: Timestamp) -> Option<Effect> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => app.key(key, now),
+        Event::Paste(text) => {
+            app.paste(&text, now);
+            None
+        }
+        Event::FocusGained => app.set_focus(Focus::Here),
+        Event::FocusLost => app.set_focus(Focus::Elsewhere),
+        Event::Key(_) | Event::Resize(..) | Event::Mouse(_) => None,
+    }
+}
+
+fn take_leave(screen: &mut Screen<Stdout>, farewell: &[Line<'static>]) -> io::Result<()> {
+    screen.draw(farewell, &[Line::default()], Position::ORIGIN)
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Until the system wants this process to end.
+async fn told_to_go() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut hang_up)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    std::future::pending::<()>().await;
+}
