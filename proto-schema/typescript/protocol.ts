@@ -358,6 +358,17 @@ export interface ConfigurationProblem {
   suggestion?: string;
 }
 
+/** What becomes of files that somebody else changed meanwhile. */
+export type ConflictChoice =
+  /** They stay as they are. */
+  | "keep"
+  /** They are taken back like the others; undoing the rewind brings them again. */
+  | "theirs"
+  /** They are taken back, and what was there is put beside, with `.kept` after its name. */
+  | "both"
+  /** A choice of a newer protocol. */
+  | (string & {});
+
 /** A command reached out into the network, or tried to. */
 export interface ConnectionAttempted {
   /** The host as the command named it; bounded. */
@@ -503,6 +514,46 @@ export type Decision =
   /** A decision of a newer protocol. */
   | UnknownVariant;
 
+/** One thing that would be run or obeyed. */
+export interface Declaration {
+  /** The file that it stands in, from the folder. */
+  file: string;
+  /** Files that it names and that are not the machine's, from the folder; their content counts for the hash. */
+  files?: string[];
+  /** SHA-256 of all that matters about it, in hexadecimal. */
+  hash: string;
+  /** What it is. */
+  kind: DeclarationKind;
+  /** What it is called there: the event of a hook, the name of a server. */
+  name: string;
+  /** Whether a person trusts exactly this. */
+  state: DeclarationState;
+  /** What it says: the command of a hook, the whole text of a file of rules. */
+  text: string;
+}
+
+/** What a declaration is. */
+export type DeclarationKind =
+  /** A program that is run when something happens. */
+  | "hook"
+  /** A file of rules on commands and hosts. */
+  | "rules"
+  /** An MCP server. */
+  | "mcpServer"
+  /** A kind of a newer protocol. */
+  | (string & {});
+
+/** Whether a declaration is trusted. What is not is not used. */
+export type DeclarationState =
+  /** A person trusts exactly this. */
+  | "trusted"
+  /** Nobody trusted it. */
+  | "new"
+  /** What is trusted under this name said something else. */
+  | "changed"
+  /** A state of a newer protocol. */
+  | (string & {});
+
 /** A piece of an item in progress. May be merged or left out for a slow client; the completed item has it all. */
 export interface Delta {
   /** The item. */
@@ -511,6 +562,22 @@ export interface Delta {
   offsetBytes: number;
   /** The text. */
   text: string;
+}
+
+/** Parameters of `diff/read`. */
+export interface DiffReadParams {
+  /** The session. */
+  sessionId: SessionId;
+  /** Only this turn; the whole session if absent. */
+  turnId?: TurnId;
+}
+
+/** Result of `diff/read`. */
+export interface DiffReadResult {
+  /** How many files there are in all. */
+  count: number;
+  /** The files, in the order of their paths, at most 1,000. */
+  files: FileDiff[];
 }
 
 /** Result of calls that have nothing to tell. */
@@ -622,8 +689,14 @@ export type Event =
   | { type: "connectionAttempted" } & ConnectionAttempted
   /** Most of a budget is spent. Comes once per ceiling. */
   | { type: "budgetWarned" } & BudgetWarned
+  /** Files changed while a call ran. */
+  | { type: "filesChanged" } & FilesChanged
   /** A turn ended. */
   | { type: "turnEnded" } & TurnEnded
+  /** Turns were taken back. */
+  | { type: "sessionRewound" } & SessionRewound
+  /** The files of a rewind are back. */
+  | { type: "rewindEnded" } & RewindEnded
   /** An event of a newer protocol. */
   | UnknownVariant;
 
@@ -680,6 +753,57 @@ export interface FileChange {
   changes: ChangedFile[];
   /** What the model is told: the success text or the error. */
   message?: string;
+}
+
+/** What happened to a file. */
+export type FileChangeKind =
+  /** It came. */
+  | "added"
+  /** Its content, mode or kind changed. */
+  | "modified"
+  /** It went. */
+  | "deleted"
+  /** A kind of a newer protocol. */
+  | (string & {});
+
+/** What changed in one file. */
+export interface FileDiff {
+  /** Lines that came. */
+  added: number;
+  /** What happened to it. */
+  change: FileChangeKind;
+  /** Absolute. */
+  path: string;
+  /** Lines that went. */
+  removed: number;
+  /** The unified diff with its head, as git writes it; only the head for what is no text, or too large. */
+  text: string;
+}
+
+/** Files changed while a call ran. */
+export interface FilesChanged {
+  /** All of them: a JSON array of `ChangedFile`. */
+  changes: BlobId;
+  /** How many. */
+  count: number;
+  /** The call's item. */
+  itemId: ItemId;
+  /** The first of them, absolute. */
+  paths: string[];
+  /** Of these, files that something runs later without a word, such as `Makefile`; absolute, the first of them. */
+  runsLater?: string[];
+  /** In this turn. */
+  turnId: TurnId;
+}
+
+/** What a folder declares, and what of that is trusted. */
+export interface FolderTrust {
+  /** All that it declares and that could be used, in the order of the files. */
+  declarations: Declaration[];
+  /** The repository or folder, its real path. */
+  folder: string;
+  /** What it declares and that can't be used, with the reason, for a person. */
+  problems: string[];
 }
 
 /** Where things are. */
@@ -882,6 +1006,14 @@ export interface Lagged {
   to: Seq;
 }
 
+/** A file that could not be taken back. */
+export interface LeftFile {
+  /** Absolute. */
+  path: string;
+  /** Why, for a person. */
+  reason: string;
+}
+
 /** Which ceiling ended a turn. */
 export type LimitKind =
   /** Time. */
@@ -947,6 +1079,81 @@ export type LoginStatus =
     }
   /** A status of a newer protocol. */
   | UnknownVariant;
+
+/** Parameters of `mcp/list`. */
+export interface McpListParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+  /** Only this server; absent: all. */
+  name?: string;
+  /** Whether servers that do not run are started and waited for, at most 20 s. Default: `false`. */
+  starts?: boolean;
+}
+
+/** Result of `mcp/list`: the servers by their names. */
+export interface McpListResult {
+  /** The servers. */
+  servers: McpServerStatus[];
+}
+
+/** How an MCP server is. */
+export type McpServerState =
+  /** The settings switch it off. */
+  | { type: "disabled" }
+  /** It does not run; it is started when it is needed. */
+  | { type: "idle" }
+  /** It is being started. */
+  | { type: "starting" }
+  /** It runs. */
+  | { type: "ready" }
+  /** A person must sign in first. */
+  | { type: "loginRequired" }
+  /** It could not be started, or it broke off; it is tried again when it is needed. */
+  | {
+      type: "failed";
+      /** Why, for a person. */
+      message: string;
+    }
+  /** A state of a newer protocol. */
+  | UnknownVariant;
+
+/** An MCP server. */
+export interface McpServerStatus {
+  /** Whether a turn waits for it, and fails without it. */
+  isRequired: boolean;
+  /** Its name in the settings. */
+  name: string;
+  /** The revision of the protocol that was agreed on; present while it runs. */
+  protocol?: string;
+  /** What it calls itself, with its version. */
+  software?: string;
+  /** How it is. */
+  state: McpServerState;
+  /** The command line that starts it, or its address; without what may be secret. */
+  target: string;
+  /** What its tools that are not deferred cost with each request, in tokens; an estimate. */
+  tokens: number;
+  /** Its tools, as they were known last. */
+  tools: McpToolStatus[];
+}
+
+/** A tool of an MCP server. */
+export interface McpToolStatus {
+  /** When a person is asked. */
+  approval: ToolApproval;
+  /** What the server says of it, made harmless. */
+  description: string;
+  /** Whether the model is told of it only when it has looked for it, because all tools together cost too much. Default: `false`. */
+  isDeferred?: boolean;
+  /** Whether the server says that it only reads. */
+  isReadOnly: boolean;
+  /** The server's name for it. */
+  name: string;
+  /** The model's name for it. */
+  offeredAs: string;
+  /** What it costs with each request, in tokens; an estimate. */
+  tokens: number;
+}
 
 /** A model of a provider. */
 export interface Model {
@@ -1126,6 +1333,8 @@ export interface NetworkRule {
 
 /** Something that people should know. */
 export interface Notice {
+  /** What the model is told with it; absent: nothing. Of a hook, say. */
+  context?: string;
   /** How much it matters. */
   level: NoticeLevel;
   /** What happened. */
@@ -1161,6 +1370,8 @@ export interface OpenQuestion {
 export interface OtherToolCall {
   /** The call. */
   call: ToolCall;
+  /** Present if a person is asked before it runs. */
+  consent?: ToolConsent;
   /** What the model is shown beside it, in order. */
   content?: ToolContent[];
   /** What the model is told. */
@@ -1496,6 +1707,8 @@ export type QuestionKind =
       type: "tool";
       /** The arguments as the model wrote them. */
       arguments: string;
+      /** A digest of what the tool is described as. A leave that lasts holds for this description only. */
+      definition?: string;
       /** The MCP server that it belongs to. */
       server?: string;
       /** Its name. */
@@ -1689,6 +1902,91 @@ export interface ResourceLimits {
   maxProcesses?: number;
 }
 
+/** What happens to one path. */
+export type RewindAction =
+  /** It comes back. */
+  | "recreated"
+  /** It gets its content, its mode or its kind back. */
+  | "restored"
+  /** It goes. */
+  | "removed"
+  /** An action of a newer protocol. */
+  | (string & {});
+
+/** The files of a rewind are back, but for those that are named. */
+export interface RewindEnded {
+  /** Those that could not be taken back, the first of them. */
+  left?: LeftFile[];
+  /** How many are back. */
+  restored: number;
+}
+
+/** Parameters of `rewind/preview` and `rewind/start`. */
+export interface RewindParams {
+  /** What becomes of conflicts; absent: where there are any, nothing is done. */
+  conflicts?: ConflictChoice;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** What is taken back. Default: `"both"`. */
+  scope?: RewindScope;
+  /** The session; a running turn is a conflict. */
+  sessionId: SessionId;
+  /** How far back. Default: `{"type":"lastTurn"}`. */
+  target?: RewindTarget;
+}
+
+/** Result of `rewind/preview` and `rewind/start`. */
+export interface RewindResult {
+  /** How many of them are conflicts. */
+  conflicts: number;
+  /** How many files there are in all. */
+  count: number;
+  /** The files, at most 1,000. */
+  files: RewoundFile[];
+  /** Whether it was done; not in a preview, and not where conflicts need a choice. */
+  isDone: boolean;
+  /** What can't be taken back, at most 1,000: it was too large to be kept, or it failed. */
+  left?: LeftFile[];
+  /** The turns that are taken back, or that come back. */
+  turns: TurnId[];
+}
+
+/** What a rewind takes back. */
+export type RewindScope =
+  /** What the turns changed in files. */
+  | "code"
+  /** What was said: the model does not see the turns any more. */
+  | "chat"
+  /** Both. */
+  | "both"
+  /** A scope of a newer protocol. */
+  | (string & {});
+
+/** How far back. */
+export type RewindTarget =
+  /** To before the last turn that was not taken back. */
+  | { type: "lastTurn" }
+  /** To before this turn. */
+  | {
+      type: "turn";
+      /** Which. */
+      turnId: TurnId;
+    }
+  /** To before the last rewind. */
+  | { type: "undo" }
+  /** A target of a newer protocol. */
+  | UnknownVariant;
+
+/** One path of a rewind. */
+export interface RewoundFile {
+  /** What happens to it. */
+  action: RewindAction;
+  /** Whether somebody else changed it meanwhile. */
+  isConflict: boolean;
+  /** Absolute. */
+  path: string;
+}
+
 /** What probing found of one rung. */
 export interface RungReport {
   /** What to do about it, for a person. */
@@ -1853,6 +2151,22 @@ export interface SessionRef {
   sessionId: SessionId;
 }
 
+/** Turns were taken back. Written before files are touched: `RewindEnded` follows when that is done. */
+export interface SessionRewound {
+  /** By whom. */
+  actor: Actor;
+  /** These: a JSON array of `ChangedFile`. */
+  changes?: BlobId;
+  /** How many files are taken back. */
+  count: number;
+  /** What was taken back. */
+  scope: RewindScope;
+  /** The turns that the model does not see any more; of an undo, those that it sees again. */
+  turns: TurnId[];
+  /** The place of the rewind that this one undoes. */
+  undoes?: Seq;
+}
+
 /** What holds in a session until it is changed. Resolved: nothing is left to a default. */
 export interface SessionSettings {
   /** Further folders that may be written in `workspace-write`, absolute. */
@@ -1865,6 +2179,8 @@ export interface SessionSettings {
   budget?: Budget;
   /** The folder, absolute. */
   cwd: string;
+  /** What the model is told besides, by the person or the program that set it. */
+  developerInstructions?: string;
   /** Whether the session is forgotten when its last client has left. Default: `false`. */
   isEphemeral?: boolean;
   /** Whether the temporary folders may be written in `workspace-write`. */
@@ -2047,6 +2363,19 @@ export interface StorageReport {
 /** A point in time: milliseconds since 1970-01-01T00:00:00Z. */
 export type Timestamp = number;
 
+/** When a person is asked before a tool of an MCP server is called. */
+export type ToolApproval =
+  /** Unless the server says that the tool only reads. */
+  | "auto"
+  /** Always. */
+  | "prompt"
+  /** Only when what the server says of the tool has changed since. */
+  | "approve"
+  /** Never: the tool is not there. */
+  | "deny"
+  /** A word of a newer protocol. */
+  | (string & {});
+
 /** A call as the model made it. Kept byte for byte, so that what is sent back is what was received. */
 export interface ToolCall {
   /** The provider's id of the call. */
@@ -2055,6 +2384,14 @@ export interface ToolCall {
   input: CallInput;
   /** The tool's name as the model wrote it, which may be of no tool. */
   name: string;
+}
+
+/** Why a person is asked before a tool is called, and what a yes is for. */
+export interface ToolConsent {
+  /** A digest of what the tool is described as. A leave that lasts holds for this description only. */
+  definition?: string;
+  /** Why, for the person. */
+  reason: string;
 }
 
 /** A part of a tool's outcome. */
@@ -2076,6 +2413,20 @@ export type ToolContent =
   /** A part of a newer protocol. */
   | UnknownVariant;
 
+/** Parameters of `trust/read`. */
+export interface TrustReadParams {
+  /** A folder, absolute. Meant is the repository that it is in, or itself where it is in none. */
+  folder: string;
+}
+
+/** Parameters of `trust/set`. */
+export interface TrustSetParams {
+  /** As of `trust/read`. */
+  folder: string;
+  /** The hashes of what is trusted from now on, in place of what was. All must be declared now, so that nobody trusts what they have not seen. Empty: nothing is trusted. */
+  hashes: string[];
+}
+
 /** A turn as far as it is. */
 export interface Turn {
   /** Who started it. */
@@ -2086,6 +2437,8 @@ export interface Turn {
   endedAt?: Timestamp;
   /** Its identity. */
   id: TurnId;
+  /** Whether it was taken back: the model does not see it any more. */
+  isRewound?: boolean;
   /** Its items, in order. */
   items: Item[];
   /** How it ended; absent while it runs. */
@@ -2147,6 +2500,12 @@ export type TurnFailure =
       repetitions: number;
       /** The tool. */
       tool: string;
+    }
+  /** A hook of the user's, or of a folder that they trust, ended it. */
+  | {
+      type: "hook";
+      /** What it said. */
+      reason: string;
     }
   /** The log could not be written; nothing that was acknowledged is lost. */
   | {
@@ -2443,6 +2802,12 @@ export interface Methods {
   "question/list": { params: QuestionListParams; result: QuestionListResult };
   /** Answers a question; the first answer wins. */
   "question/answer": { params: QuestionAnswerParams; result: QuestionAnswerResult };
+  /** Tells what a rewind would do. */
+  "rewind/preview": { params: RewindParams; result: RewindResult };
+  /** Takes turns back, or undoes that. */
+  "rewind/start": { params: RewindParams; result: RewindResult };
+  /** Tells what a turn or a session changed in files. */
+  "diff/read": { params: DiffReadParams; result: DiffReadResult };
   /** Sums up what was spent. */
   "usage/read": { params: UsageReadParams; result: UsageReadResult };
   /** Tells what keys and accounts there are for each provider; never a secret. */
@@ -2469,8 +2834,14 @@ export interface Methods {
   "model/pull": { params: ModelPullParams; result: number };
   /** Ends a subscription of `model/pull`. */
   "model/cancelPull": { params: number; result: boolean };
+  /** Lists the MCP servers of the settings, how they are, and their tools. */
+  "mcp/list": { params: McpListParams; result: McpListResult };
   /** Checks a configuration file and lists all that is wrong in it. */
   "config/check": { params: ConfigCheckParams; result: ConfigCheckResult };
+  /** Tells what a folder declares that would be run or obeyed, and what of that is trusted. */
+  "trust/read": { params: TrustReadParams; result: FolderTrust };
+  /** Trusts exactly these declarations of a folder. */
+  "trust/set": { params: TrustSetParams; result: FolderTrust };
   /** Tells how the daemon is. */
   "daemon/status": { params: DaemonStatusParams; result: DaemonStatus };
   /** Stops the daemon: no new turns, running ones to a durable point, then exit within 10 s. */

@@ -5,11 +5,15 @@
 pub mod account;
 pub mod config;
 pub mod daemon;
+pub mod diff;
 pub mod initialize;
+pub mod mcp;
 pub mod methods;
 pub mod model;
 pub mod question;
 pub mod queue;
+pub mod rewind;
 pub mod session;
+pub mod trust;
 pub mod turn;
 pub mod usage;

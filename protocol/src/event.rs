@@ -9,6 +9,7 @@ use crate::item::Item;
 use crate::model::{ProviderFailure, Usage};
 use crate::profile::NetworkProtocol;
 use crate::question::{Answer, Question};
+use crate::rewind::{FilesChanged, RewindEnded, SessionRewound};
 use crate::session::{InstructionFile, QueuedInput, SessionSettings};
 use crate::turn::{Actor, BudgetLevel, InputPart, LimitKind, TurnLimits, TurnOutcome};
 
@@ -73,8 +74,14 @@ pub enum Event {
     ConnectionAttempted(ConnectionAttempted),
     /// Most of a budget is spent. Comes once per ceiling.
     BudgetWarned(BudgetWarned),
+    /// Files changed while a call ran.
+    FilesChanged(FilesChanged),
     /// A turn ended.
     TurnEnded(TurnEnded),
+    /// Turns were taken back.
+    SessionRewound(SessionRewound),
+    /// The files of a rewind are back.
+    RewindEnded(RewindEnded),
     /// An event of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),

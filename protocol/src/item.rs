@@ -301,6 +301,9 @@ pub struct OtherToolCall {
     /// The MCP server that the tool belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Present if a person is asked before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Box<ToolConsent>>,
     /// What the model is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
@@ -310,6 +313,17 @@ pub struct OtherToolCall {
     /// The outcome in the tool's own form, for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<serde_json::Value>,
+}
+
+/// Why a person is asked before a tool is called, and what a yes is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolConsent {
+    /// Why, for the person.
+    pub reason: String,
+    /// A digest of what the tool is described as. A leave that lasts holds for this description only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
 }
 
 /// A part of a tool's outcome.
@@ -384,6 +398,9 @@ pub struct Notice {
     pub level: NoticeLevel,
     /// What happened.
     pub text: String,
+    /// What the model is told with it; absent: nothing. Of a hook, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
 }
 
 /// How much a notice matters.

@@ -10,6 +10,7 @@
 //! - **delta**: a volatile piece of an item that grows.
 //! - **snapshot**: a session as of a seq. **attach**: a snapshot, or the events since a seq, and then the rest.
 //! - **question**: anything that waits for a person. **answer**: a decision, who made it, and when.
+//! - **rewind**: turns are taken back: what they changed in files, what was said, or both. The log keeps them.
 //! - **profile**: what a command may touch. **approval**: when a person is asked.
 //!
 //! # Lifecycle
@@ -41,18 +42,22 @@ pub mod catalogue;
 pub mod config;
 pub mod daemon;
 pub mod delta;
+pub mod diff;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod initialize;
 pub mod item;
+pub mod mcp;
 pub mod model;
 mod number;
 pub mod profile;
 pub mod question;
 pub mod queue;
+pub mod rewind;
 pub mod session;
 pub mod tool;
+pub mod trust;
 pub mod turn;
 pub mod usage;
 pub mod version;

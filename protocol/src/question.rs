@@ -99,6 +99,9 @@ pub enum QuestionKind {
         tool: String,
         /// The arguments as the model wrote them.
         arguments: String,
+        /// A digest of what the tool is described as. A leave that lasts holds for this description only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        definition: Option<String>,
     },
     /// An MCP server wants to know something.
     #[serde(rename_all = "camelCase")]

@@ -31,6 +31,9 @@ pub struct SessionSettings {
     /// How it tells of its thinking; absent: the provider's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_summary: Option<ReasoningSummary>,
+    /// What the model is told besides, by the person or the program that set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<String>,
     /// What commands may touch.
     pub sandbox: SandboxMode,
     /// What of the network is open to commands in `workspace-write`.

@@ -173,6 +173,12 @@ pub enum TurnFailure {
         /// The tool.
         tool: String,
     },
+    /// A hook of the user's, or of a folder that they trust, ended it.
+    #[serde(rename_all = "camelCase")]
+    Hook {
+        /// What it said.
+        reason: String,
+    },
     /// The log could not be written; nothing that was acknowledged is lost.
     #[serde(rename_all = "camelCase")]
     Storage {
@@ -228,6 +234,9 @@ pub struct Turn {
     pub cost: Option<f64>,
     /// Its items, in order.
     pub items: Vec<Item>,
+    /// Whether it was taken back: the model does not see it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_rewound: bool,
 }
 
 /// Parameters of `turn/start`.

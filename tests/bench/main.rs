@@ -11,6 +11,8 @@ mod log;
 mod measure;
 mod policy;
 mod probe;
+mod providers;
+mod rewind;
 mod rungs;
 mod shell;
 mod stage;
@@ -49,9 +51,13 @@ const PARTS: &[(&str, Part)] = &[
     ("restart", store::restart),
     ("replay", store::replay),
     ("policy", self::policy::check),
+    ("parsing", self::providers::parsing),
+    ("first-byte", self::providers::first_byte),
     ("searches", self::tools::searches),
     ("patch", self::tools::patch),
     ("definitions", self::tools::definitions),
+    ("scan", rewind::scan),
+    ("rewind", rewind::rewind),
 ];
 
 fn main() -> ExitCode {
@@ -100,6 +106,8 @@ fn build() -> Result<PathBuf, Failure> {
         return Ok(named.into());
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    run("cargo", ["build", "--quiet", "--release", "--package", "skein"], here.parent().unwrap_or(here))?;
+    let root = here.parent().unwrap_or(here);
+    run("cargo", ["build", "--quiet", "--release", "--package", "skein"], root)?;
+    run("cargo", ["xhelper"], root)?;
     Ok(target_folder()?.join("release/skein"))
 }

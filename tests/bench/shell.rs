@@ -129,6 +129,7 @@ fn profile(env: &TestEnv, mode: SandboxMode) -> Profile {
         model: String::new(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox: mode,
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,

@@ -24,6 +24,13 @@ impl Table {
         self.rows.push(Row { what: what.to_owned(), figure: number(figure, unit), promise, is_kept });
     }
 
+    /// A figure that is at least so much.
+    pub(crate) fn at_least(&mut self, what: &str, figure: f64, least: f64, unit: &str) {
+        let promise = format!("at least {}", number(least, unit));
+        let is_kept = Some(figure >= least);
+        self.rows.push(Row { what: what.to_owned(), figure: number(figure, unit), promise, is_kept });
+    }
+
     /// A figure that nothing was promised of; it stands for comparison.
     pub(crate) fn figure(&mut self, what: &str, figure: f64, unit: &str) {
         let promise = String::new();

@@ -3,11 +3,13 @@
 
 use std::fs;
 
+use protocol::question::{Decision, GrantScope, QuestionKind};
 use serde_json::{Value, json};
 use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
 
-use crate::scene::{good_turn, outside, patches, scene, script, seen};
+use crate::escalation::{no, turns, yes};
+use crate::scene::{good_turn, json_turn, outside, patches, scene, script, seen};
 
 /// A turn in which the model makes these calls under the permissions `p`; what it was told of each.
 fn turn(description: &str, calls: Vec<Reply>, prepare: impl FnOnce(&TestEnv)) -> (TestEnv, Vec<String>) {
@@ -115,4 +117,70 @@ fn permissions_that_do_not_exist_stop_the_turn_with_the_name_that_was_meant() {
     assert_eq!(output.code(), Some(2), "{output:?}");
     let seen = seen(&output);
     assert!(seen.contains("There are no permissions `carefull`"), "{seen}");
+}
+
+/// In one turn the model asks for a folder outside and writes a file in it, in the next one another; which of them are
+/// there, and what it was told of its request.
+async fn asks_for_a_folder(answer: Decision) -> ([bool; 2], String) {
+    let outside = outside();
+    let real = outside.path().canonicalize().unwrap();
+    let wanted = json!({"write": [real], "justification": "To build there."});
+    let makes = |name: &str| script(&format!("touch {}; true", real.join(name).display()));
+    let replies =
+        [call("request_permissions", &wanted), makes("first"), Reply::text("Done."), makes("second")];
+    let (model, env) = scene(replies.into_iter().chain([Reply::text("Done.")]));
+    let (asked, _) = turns(&env, [answer, no()]).await;
+    assert!(asked[0].len() == 1 && asked[1].is_empty(), "{asked:?}");
+    let QuestionKind::Permissions { paths, justification, .. } = &asked[0][0].kind else {
+        panic!("{asked:?}")
+    };
+    assert_eq!((&paths[0].path, justification.as_deref()), (&real, Some("To build there.")));
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    model.verify().unwrap();
+    (["first", "second"].map(|name| real.join(name).exists()), told)
+}
+
+#[tokio::test]
+async fn what_the_agent_asks_for_is_granted_for_a_turn_or_a_session_or_not() {
+    for (answer, are_there, said) in [
+        (yes(GrantScope::Once), [true, false], "for this turn"),
+        (yes(GrantScope::Turn), [true, false], "for this turn"),
+        (yes(GrantScope::Session), [true, true], "for this session"),
+        (no(), [false, false], "Not granted"),
+    ] {
+        let (found, told) = asks_for_a_folder(answer.clone()).await;
+        assert_eq!(found, are_there, "{answer:?}: {told}");
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn where_nobody_can_answer_a_request_for_permissions_grants_nothing() {
+    for (approval, code) in [("on-request", 3), ("never", 0)] {
+        let outside = outside();
+        let file = outside.path().join("made");
+        let wanted = json!({"write": [outside.path()], "justification": "To build there."});
+        let touch = script(&format!("touch {}; true", file.display()));
+        let (_model, env) = scene([call("request_permissions", &wanted), touch, Reply::text("Done.")]);
+        let (output, _) = json_turn(&env, &["-a", approval, "go"]);
+        assert_eq!(output.code(), Some(code), "{output:?}");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
+fn a_wish_to_leave_is_understood_in_the_words_that_models_have_learnt() {
+    for wish in
+        [json!({"sandbox_permissions": "require_escalated"}), json!({"with_escalated_permissions": true})]
+    {
+        let outside = outside();
+        let file = outside.path().join("made");
+        let mut arguments = json!({"command": ["touch", file], "justification": "It must be made there."});
+        arguments.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
+        let (_model, env) = scene([call("shell", &arguments)]);
+        let (output, lines) = json_turn(&env, &["-a", "on-request", "go"]);
+        assert_eq!(output.code(), Some(3), "{output:?}");
+        assert!(lines.failure().1.contains("outside the sandbox"), "{:?}", lines.last());
+        assert!(!file.exists());
+    }
 }

@@ -1,19 +1,29 @@
-//! One turn over each wire API: a command runs, a file is changed, the answer is told. What the server says is
-//! canned; what the client must send is looked at for the essentials.
+//! One turn over each wire API: a picture is shown, a command runs, a file is changed, a picture is looked at, the
+//! answer is told. What the server says is canned; what the client must send is looked at for the essentials and held
+//! against the types that the API's makers publish.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use base64::Engine;
 use serde_json::{Value, json};
-use skein_tests::TestEnv;
 use skein_tests::environment::process::Output;
 use skein_tests::environment::test_env::{KEY, KEY_VARIABLE};
+use skein_tests::{TestEnv, published_types, skip};
 
 /// What the model does: it runs a command, changes a file, and says so.
 const COMMAND: &str = r#"{"command":"echo seen > seen.txt"}"#;
 const PATCH: &str = "*** Begin Patch\n*** Add File: new.txt\n+new\n*** End Patch";
-const WORDS: &str = "All done.";
+const LOOK: &str = r#"{"path":"dot.png"}"#;
+const THOUGHT: &str = "Let me see";
+const WORDS: &str = r#"{"done":true}"#;
+/// What the answer is to be.
+const SCHEMA: &str = r#"{"type":"object","properties":{"done":{"type":"boolean"}},"required":["done"],
+    "additionalProperties":false}"#;
+/// The smallest PNG: one transparent dot.
+const DOT: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// A request as it came.
 struct Received {
@@ -81,11 +91,32 @@ fn run(wire_api: &str, path: &str, bodies: Vec<String>) -> (TestEnv, Vec<Receive
          env_key = \"{KEY_VARIABLE}\"\nwire_api = \"{wire_api}\"\n"
     ))
     .unwrap();
-    let output = env.run(["exec", "--record", "seen.jsonl", "do it"]).unwrap();
+    let png = base64::engine::general_purpose::STANDARD.decode(DOT).unwrap();
+    std::fs::write(env.repository().join("dot.png"), png).unwrap();
+    std::fs::write(env.repository().join("schema.json"), SCHEMA).unwrap();
+    let shows = ["-i", "dot.png", "--output-schema", "schema.json", "-c", "model_reasoning_effort=\"high\""];
+    let output =
+        env.run(["exec", "--record", "seen.jsonl"].into_iter().chain(shows).chain(["do it"])).unwrap();
     assert_done(&env, &output);
     let received = serving.join().unwrap();
     assert_plays_again(&env);
+    assert_fits(wire_api, &received);
     (env, received)
+}
+
+/// The requests have the published types.
+fn assert_fits(wire_api: &str, received: &[Received]) {
+    if !published_types::are_there().unwrap() {
+        skip::skipped("the published types are not there: `cargo xtest` fetches them").unwrap();
+        return;
+    }
+    let bodies: Vec<Value> = received.iter().map(|request| request.body.clone()).collect();
+    let complaints = published_types::complaints(wire_api, &bodies).unwrap();
+    assert!(complaints.is_none(), "{}", complaints.unwrap_or_default());
+    // A check that sees nothing wrong in a key that nobody knows would see nothing at all.
+    let mut odd = bodies[0].clone();
+    odd["nobody_knows"] = json!(1);
+    assert!(published_types::complaints(wire_api, &[odd]).unwrap().is_some());
 }
 
 fn assert_done(env: &TestEnv, output: &Output) {
@@ -99,7 +130,8 @@ fn assert_plays_again(env: &TestEnv) {
     let recording = env.repository().join("seen.jsonl");
     let text = std::fs::read_to_string(&recording).unwrap();
     assert!(!text.contains(KEY), "the key is in the recording");
-    assert_eq!(text.lines().count(), 4, "{text}");
+    assert_eq!(rustix::fs::stat(&recording).unwrap().st_mode & 0o777, 0o600, "others can read it");
+    assert_eq!(text.lines().count(), 5, "{text}");
     for made in ["seen.txt", "new.txt"] {
         std::fs::remove_file(env.repository().join(made)).unwrap();
     }
@@ -134,10 +166,15 @@ fn chat_completions() {
         let end = chunk(json!({}), json!("tool_calls"));
         events(&[chunk(begin, Value::Null), chunk(rest, Value::Null), end]) + "data: [DONE]\n\n"
     };
-    let words = events(&[chunk(json!({"content": WORDS}), Value::Null), chunk(json!({}), json!("stop"))]);
+    let words = events(&[
+        chunk(json!({"reasoning_content": THOUGHT}), Value::Null),
+        chunk(json!({"content": WORDS}), Value::Null),
+        chunk(json!({}), json!("stop")),
+    ]);
     let bodies = vec![
         call("c1", "shell", COMMAND),
         call("c2", "apply_patch", &patch_as_function()),
+        call("c3", "view_image", LOOK),
         words + "data: [DONE]\n\n",
     ];
     let (_env, received) = run("chat", "/v1", bodies);
@@ -182,7 +219,12 @@ fn messages() {
         json!({"type": "text_delta", "text": WORDS}),
         "end_turn",
     );
-    let bodies = vec![call("t1", "shell", COMMAND), call("t2", "apply_patch", &patch_as_function()), words];
+    let bodies = vec![
+        call("t1", "shell", COMMAND),
+        call("t2", "apply_patch", &patch_as_function()),
+        call("t3", "view_image", LOOK),
+        words,
+    ];
     let (_env, received) = run("messages", "/v1", bodies);
     assert_eq!(received[0].target, "/v1/messages");
     assert_eq!(received[0].header("x-api-key"), Some(KEY));
@@ -209,11 +251,43 @@ fn gemini() {
     let bodies = vec![
         call("shell", COMMAND),
         call("apply_patch", &patch_as_function()),
-        answer(json!([{ "text": WORDS }])),
+        call("view_image", LOOK),
+        answer(json!([{"text": THOUGHT, "thought": true}, {"text": WORDS}])),
     ];
     let (_env, received) = run("gemini", "/v1beta", bodies);
     assert_eq!(received[0].target, "/v1beta/models/m:streamGenerateContent?alt=sse");
     assert_eq!(received[0].header("x-goog-api-key"), Some(KEY));
     let contents = received[2].body["contents"].as_array().unwrap();
     assert_eq!(contents[2]["parts"][0]["functionResponse"]["name"], "shell");
+}
+
+#[test]
+fn responses() {
+    let answer = |items: Value| {
+        let done = |(index, item): (usize, &Value)| {
+            ("", json!({"type": "response.output_item.done", "output_index": index, "item": item}))
+        };
+        let items = items.as_array().unwrap().clone();
+        let usage = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 15});
+        let mut all: Vec<_> = items.iter().enumerate().map(done).collect();
+        all.insert(0, ("", json!({"type": "response.created", "response": {}})));
+        all.push(("", json!({"type": "response.completed", "response": {"usage": usage}})));
+        events(&all)
+    };
+    let thought = json!({"type": "reasoning", "id": "rs_1", "encrypted_content": "sealed",
+        "summary": [{"type": "summary_text", "text": THOUGHT}]});
+    let call = |id: &str, name: &str, arguments: &str| json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments});
+    let patch = json!({"type": "custom_tool_call", "call_id": "r2", "name": "apply_patch", "input": PATCH});
+    let text = json!({"type": "output_text", "text": WORDS, "annotations": []});
+    let bodies = vec![
+        answer(json!([thought, call("r1", "shell", COMMAND)])),
+        answer(json!([patch])),
+        answer(json!([call("r3", "view_image", LOOK)])),
+        answer(json!([{"type": "message", "role": "assistant", "content": [text]}])),
+    ];
+    let (_env, received) = run("responses", "/v1", bodies);
+    assert_eq!(received[0].target, "/v1/responses");
+    let input = received[3].body["input"].as_array().unwrap();
+    let sealed = input.iter().find(|item| item["type"] == "reasoning").unwrap();
+    assert_eq!(sealed["encrypted_content"], "sealed");
 }

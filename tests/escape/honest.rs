@@ -32,6 +32,8 @@ s = shared_memory.SharedMemory(create=True, size=10); s.buf[0] = 1; s.close(); s
     ("a terminal", "$PYTHON -c '
 import os, pty
 assert os.waitstatus_to_exitcode(pty.spawn([\"sh\", \"-c\", \"test -t 0 && tty && stty size\"])) == 0'"),
+    ("a terminal of `script`", "script -qec 'test -t 0 && tty && stty size' typed < /dev/null | grep -q /dev/pts/"),
+    ("a terminal multiplexer", "tmux -S s -f /dev/null new-session -d 'tty > name; exec sleep 100' && until test -s name; do sleep 0.02; done; grep -q /dev/pts/ name && tmux -S s kill-server"),
     ("sqlite", "$PYTHON -c '
 import sqlite3
 d = sqlite3.connect(\"d.db\"); d.execute(\"pragma journal_mode=wal\"); d.execute(\"create table t(x)\"); d.execute(\"insert into t values(1)\"); d.commit()
@@ -145,4 +147,38 @@ fn git_commits_by_policy_in_namespaces() {
 fn git_commits_by_policy_in_bubblewrap() {
     commit(User::Own, "bwrap");
     commit(User::Ordinary, "bwrap");
+}
+
+/// Reaches a listener outside, which the usual profile does not.
+const REACH: &str = "exec 3<>/dev/tcp/127.0.0.1/$TCP";
+
+fn reach(rung: &str) {
+    for user in [User::Own, User::Ordinary] {
+        if !is_there(user, rung) {
+            continue;
+        }
+        for (permissions, wanted) in [("online", Some(0)), ("bounded", Some(1))] {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port().to_string();
+            let how = Run::Permitted { rung, permissions };
+            let output = Yard::new(user).run(how, REACH, &[("TCP", port.into())]);
+            let is_refused = output.stderr.contains("bound on processes can't be held");
+            assert!(output.code() == wanted || is_refused, "{how:?}, {user:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn an_open_network_is_open_in_namespaces() {
+    reach("namespaces");
+}
+
+#[test]
+fn an_open_network_is_open_in_bubblewrap() {
+    reach("bwrap");
+}
+
+#[test]
+fn an_open_network_is_open_under_landlock() {
+    reach("landlock");
 }

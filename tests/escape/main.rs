@@ -6,6 +6,7 @@
 
 mod attempt;
 mod attempts;
+mod bombs;
 mod honest;
 mod suite;
 mod witness;

@@ -16,7 +16,7 @@ use skein_tests::environment::process::{Output, Running};
 use crate::yard::{SECRET, Yard};
 
 /// Names that may not come to be in a workspace.
-const PROTECTED: [&str; 6] = [".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
+const PROTECTED: [&str; 7] = ["nested/.git", ".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
 
 /// What watches during an attempt.
 pub(crate) struct Witness<'a> {
@@ -84,6 +84,7 @@ impl<'a> Witness<'a> {
             ("ABSTRACT", self.mark.clone().into()),
             ("MARK", self.mark.clone().into()),
             ("VICTIM", self.victim.pid().to_string().into()),
+            ("IPC", fs::read_link("/proc/self/ns/ipc").unwrap().into()),
             ("NET", fs::read_link("/proc/self/ns/net").unwrap().into()),
         ]
     }

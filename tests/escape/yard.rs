@@ -53,6 +53,8 @@ impl Yard {
             "work/.git/hooks",
             "work/.git/objects",
             "work/.git/refs",
+            "work/nested/.git/objects",
+            "work/nested/.git/refs",
             "outside/empty",
             "home",
             "skein",
@@ -62,11 +64,16 @@ impl Yard {
         }
         let settings = format!(
             "# {SECRET}\nmodel_provider = \"mine\"\n[model_providers.mine]\nbase_url = \"http://127.0.0.1:1/v1\"\n\
-             [permissions.commit]\nextends = \"workspace-write\"\ngit_commit = true\n"
+             [permissions.commit]\nextends = \"workspace-write\"\ngit_commit = true\n\
+             [permissions.online]\nextends = \"workspace-write\"\nnetwork = \"full\"\n\
+             [permissions.bounded]\nextends = \"workspace-write\"\n\
+             [permissions.bounded.limits]\nmax_processes = 64\nmax_memory = \"64 MiB\"\n"
         );
         for (name, text) in [
             ("work/.git/HEAD", "ref: refs/heads/main\n"),
             ("work/.git/config", "[core]\n\trepositoryformatversion = 0\n"),
+            ("work/nested/.git/HEAD", "ref: refs/heads/main\n"),
+            ("work/nested/.git/config", "[core]\n\trepositoryformatversion = 0\n"),
             ("work/kept", "kept"),
             ("outside/kept", "kept"),
             ("skein/config.toml", &settings),
@@ -106,6 +113,15 @@ impl Yard {
         let mut argv = argv.into_iter();
         let program = PathBuf::from(argv.next().unwrap());
         Invocation::new(program, argv, self.path("work")).variable("PATH", path).limit(LIMIT)
+    }
+
+    /// What a rung says of itself.
+    pub(crate) fn explain(&self, rung: &str) -> Output {
+        let skein = skein_exe().unwrap().into_os_string();
+        let rest = ["sandbox", "--backend", rung, "--explain", "--", "true"].map(OsString::from);
+        let invocation = self.invocation([skein].into_iter().chain(rest).collect());
+        let home = self.path("home");
+        invocation.variable("HOME", home).variable("SKEIN_HOME", self.path("skein")).run().unwrap()
     }
 
     /// Runs a script to its end, with these variables besides those that every script has.

@@ -128,6 +128,9 @@ impl Ledger {
             | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
             | Event::TurnEnded(_)
+            | Event::FilesChanged(_)
+            | Event::SessionRewound(_)
+            | Event::RewindEnded(_)
             | Event::Unknown(_) => Ok(()),
         }
     }
@@ -267,6 +270,9 @@ fn turn_of(event: &Event) -> Option<TurnId> {
         | Event::ItemAppended(_)
         | Event::QuestionAnswered(_)
         | Event::QuestionWithdrawn(_)
+        | Event::FilesChanged(_)
+        | Event::SessionRewound(_)
+        | Event::RewindEnded(_)
         | Event::Unknown(_) => None,
     }
 }

@@ -84,6 +84,7 @@ fn settings(dice: &Dice) -> SessionSettings {
         model: "m".into(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox: SandboxMode::WorkspaceWrite,
         network: NetworkAccess::Off,
         approval: *dice

@@ -70,6 +70,7 @@ impl Tool for SimTool {
             _ => ItemBody::ToolCall(OtherToolCall {
                 call,
                 server: None,
+                consent: None,
                 output: None,
                 content: Vec::new(),
                 structured: None,
@@ -115,6 +116,7 @@ impl Tool for SimTool {
                         server: None,
                         tool: "sim".into(),
                         arguments: call.call_id.clone(),
+                        definition: None,
                     };
                     tokio::select! {
                         biased;

@@ -36,7 +36,7 @@ impl World for SimWorld {
         policy::profile::unrestricted()
     }
 
-    fn rules(&self) -> Rules {
+    fn rules(&self, _: &SessionSettings) -> Rules {
         Arc::clone(&self.universe.rules.lock().unwrap())
     }
 

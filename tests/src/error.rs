@@ -105,6 +105,9 @@ pub enum HarnessError {
         /// What the daemon, or the connection, said.
         reason: String,
     },
+    /// A program that is spoken to in messages said something else, or ended.
+    #[error("The program broke off: {0}")]
+    Peer(String),
     /// A feed broke a promise.
     #[error("The feed is wrong: {0}")]
     Feed(String),

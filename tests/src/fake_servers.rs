@@ -4,4 +4,5 @@
 pub mod accounts;
 pub mod http;
 pub mod lm_studio;
+pub mod mcp;
 pub mod ollama;

@@ -15,6 +15,9 @@
 pub mod environment;
 pub mod error;
 pub mod fake_servers;
+pub mod peer;
+pub mod published_clients;
+pub mod published_types;
 pub mod rpc;
 pub mod scripted_model;
 pub mod sdk;

@@ -25,6 +25,7 @@ pub const NEEDS: &[Need] = &[
     Need { program: "curl", package: "curl", purpose: "tests of the socket and the network, the benchmark" },
     Need { program: "bwrap", package: "bubblewrap", purpose: "tests of that rung of the sandbox" },
     Need { program: "python3", package: "python3", purpose: "attempts to leave the sandbox" },
+    Need { program: "pip3", package: "python3-pip", purpose: "fetching the types that providers publish" },
     Need { program: "make", package: "make", purpose: "work that goes on in the sandbox" },
     Need { program: "gdb", package: "gdb", purpose: "work that goes on in the sandbox" },
     Need { program: "setpriv", package: "util-linux", purpose: "tests with another user" },

@@ -3,19 +3,25 @@
 use clap::{Parser, Subcommand};
 
 use crate::account::WhoamiArgs;
+use crate::acp::AcpArgs;
 use crate::apply::ApplyArgs;
 use crate::attach::{AttachArgs, LogsArgs};
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::daemon::DaemonCommand;
 use crate::demo::DemoArgs;
+use crate::diff::DiffArgs;
 use crate::doctor::DoctorArgs;
 use crate::exec::args::ExecArgs;
 use crate::login::{LoginArgs, LogoutArgs};
+use crate::mcp::McpCommand;
+use crate::mcp_server::McpServerArgs;
 use crate::models::ModelsCommand;
 use crate::policy::PolicyCommand;
 use crate::ps::{PsArgs, StopArgs};
 use crate::questions::QuestionsCommand;
+use crate::review::ReviewArgs;
+use crate::rewind::RewindArgs;
 use crate::sandbox::SandboxArgs;
 use crate::screen::ScreenArgs;
 use crate::send::SendArgs;
@@ -67,6 +73,12 @@ pub(crate) enum Command {
     /// List, show, rename, put away and delete sessions
     #[command(subcommand)]
     Sessions(SessionsCommand),
+    /// Take turns back: what they changed in files, what was said, or both
+    Rewind(RewindArgs),
+    /// Show what a session changed in files
+    Diff(DiffArgs),
+    /// Have a change reviewed by a session that may only read
+    Review(ReviewArgs),
     /// See and answer what waits for somebody
     #[command(subcommand)]
     Questions(QuestionsCommand),
@@ -81,9 +93,16 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// List the agent's tools, and what each costs
     Tools(ToolsArgs),
+    /// Add, list, try and remove MCP servers
+    #[command(subcommand)]
+    Mcp(McpCommand),
     /// List models, say which one is taken and why, and fetch one onto this machine
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Be a server of the Model Context Protocol, for other agents
+    McpServer(McpServerArgs),
+    /// Be the agent of an editor that speaks the Agent Client Protocol
+    Acp(AcpArgs),
     /// Sign in with an account, or store a provider's key
     Login(LoginArgs),
     /// Forget a provider's key or account

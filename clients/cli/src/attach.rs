@@ -253,6 +253,9 @@ fn note_question(record: &EventRecord, asker: &mut Asker) {
         | Event::ConnectionAttempted(_)
         | Event::BudgetWarned(_)
         | Event::TurnResumed(_)
+        | Event::FilesChanged(_)
+        | Event::SessionRewound(_)
+        | Event::RewindEnded(_)
         | Event::Unknown(_) => {}
     }
 }

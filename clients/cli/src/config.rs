@@ -1,4 +1,4 @@
-//! `skein config`: where the configuration is, and what is wrong with it.
+//! `skein config`: where the configuration is, and what is wrong with it; what folders declare has its own file.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,8 @@ pub(crate) enum ConfigCommand {
     Path,
     /// Say what is wrong in `config.toml`: file, line, column, and what was probably meant
     Check(CheckArgs),
+    /// Show what a folder declares that would be run or obeyed, and trust it
+    Trust(crate::trust::TrustArgs),
 }
 
 /// What to check.
@@ -37,6 +39,7 @@ pub(crate) async fn run(command: ConfigCommand, output: Output) -> Result<(), Cl
             let file = Folders::resolve().map_err(ClientError::from)?.config_file();
             output.line(file.display()).map_err(CliError::Output)
         }
+        ConfigCommand::Trust(args) => crate::trust::run(args, output).await,
         ConfigCommand::Check(args) => {
             let connection = connect("skein config", output).await?;
             let result = check(&connection, args.file).await?;

@@ -2,6 +2,7 @@
 //! needs the daemon's crates without a daemon comes in through `Local`. The only crate that prints.
 
 mod account;
+mod acp;
 mod apply;
 mod args;
 mod attach;
@@ -11,12 +12,16 @@ mod config;
 mod connect;
 mod daemon;
 mod demo;
+mod diff;
 mod doctor;
 mod error;
 mod exec;
+mod git;
 mod install;
 mod local;
 mod login;
+mod mcp;
+mod mcp_server;
 mod models;
 mod output;
 mod policy;
@@ -26,6 +31,8 @@ mod ps;
 mod question;
 mod questions;
 mod reply;
+mod review;
+mod rewind;
 mod sandbox;
 mod screen;
 mod select;
@@ -35,7 +42,10 @@ mod span;
 mod style;
 mod table;
 mod tools;
+mod trust;
 mod usage;
+mod welcome;
+mod worktree;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -73,12 +83,15 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
     let Some(command) = cli.command else {
         if args.len() < 2 && !screen::is_possible() {
             output.note_part(&Cli::command().render_help().to_string());
+            if let Some(why) = screen::why_impossible() {
+                output.note(format_args!("\n{why}"));
+            }
             return ExitCode::from(EXIT_USAGE);
         }
         return code(block_on(screen::run(cli.screen, output)), output);
     };
     match command {
-        Command::Exec(args) => match block_on(async { Ok(exec::run(args, output).await) }) {
+        Command::Exec(args) => match block_on(async { Ok(Box::pin(exec::run(args, output)).await) }) {
             Ok(exit) => ExitCode::from(exit),
             Err(error) => code(Err(error), output),
         },
@@ -88,13 +101,19 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Send(args) => code(block_on(send::send(args, output)), output),
         Command::Stop(args) => code(block_on(ps::stop(args, output)), output),
         Command::Sessions(command) => code(block_on(sessions::run(command, output)), output),
+        Command::Rewind(args) => code(block_on(rewind::run(args, output)), output),
+        Command::Review(args) => exit(block_on(review::run(args, output)), output),
+        Command::Diff(args) => code(block_on(diff::run(args, output)), output),
         Command::Questions(command) => code(block_on(questions::run(command, output)), output),
         Command::Usage(args) => code(block_on(usage::run(args, output)), output),
         Command::Sandbox(args) => exit(sandbox::run(args, local, output), output),
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
         Command::Tools(args) => code(tools::run(&args, local, output), output),
+        Command::Mcp(command) => code(block_on(mcp::run(command, output)), output),
         Command::Models(command) => exit(block_on(models::run(command, output)), output),
+        Command::McpServer(args) => bridge(mcp_server::run(args, output), output),
+        Command::Acp(args) => bridge(acp::run(args, output), output),
         Command::Login(args) => exit(block_on(login::login(args, output)), output),
         Command::Logout(args) => code(block_on(login::logout(args, output)), output),
         Command::Whoami(args) => exit(block_on(account::whoami(args, output)), output),
@@ -121,13 +140,26 @@ fn exit(result: Result<u8, CliError>, output: Output) -> ExitCode {
     }
 }
 
+/// Runs a command that reads its standard input to the end. Where it ends before, the read is left behind.
+fn bridge(command: impl Future<Output = Result<u8, CliError>>, output: Output) -> ExitCode {
+    let ended = runtime().and_then(|runtime| {
+        let result = runtime.block_on(command);
+        runtime.shutdown_background();
+        result
+    });
+    exit(ended, output)
+}
+
 /// Runs a command that talks to the daemon, on one thread.
 fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime()?.block_on(command)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| CliError::System { what: "Can't start the runtime", source })?;
-    runtime.block_on(command)
+        .map_err(|source| CliError::System { what: "Can't start the runtime", source })
 }
 
 /// Help and version, which clap treats as errors, and errors. A program that reads JSON gets its last line.

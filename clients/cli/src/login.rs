@@ -2,6 +2,7 @@
 //! never given as an argument, where every process of the machine could read it.
 
 use std::io::{self, IsTerminal, Read};
+use std::pin::pin;
 use std::process::{Command, Stdio};
 
 use clap::Args;
@@ -42,7 +43,7 @@ Examples:
   skein logout anthropic";
 
 /// Whom to sign in with.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(after_help = LOGIN_AFTER)]
 pub(crate) struct LoginArgs {
     /// The provider [default: `chatgpt`; with --with-api-key: `openai`]
@@ -173,7 +174,13 @@ async fn sign_in(
 ) -> Result<u8, CliError> {
     let method = if is_device { LoginMethod::Device } else { LoginMethod::Browser };
     let params = AccountLoginParams { provider: account.provider.clone(), method };
-    let begun = connection.rpc().login(params).await?;
+    // Listened to from here on: a sign-in that has begun is to be given up, not left behind.
+    let mut given_up = pin!(tokio::signal::ctrl_c());
+    let begun = tokio::select! {
+        biased;
+        _ = &mut given_up => return Ok(EXIT_INTERRUPTED),
+        begun = connection.rpc().login(params) => begun?,
+    };
     let url = escape::line(&begun.url);
     match &begun.user_code {
         Some(code) => {
@@ -192,7 +199,7 @@ async fn sign_in(
     loop {
         let status = tokio::select! {
             status = connection.rpc().await_login(reference) => status?,
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut given_up => {
                 connection.rpc().cancel_login(reference).await?;
                 output.note("gave up the sign-in; nothing has changed");
                 return Ok(EXIT_INTERRUPTED);

@@ -17,8 +17,11 @@ const TEXT: usize = 600;
 /// What was asked, as the beginning of a sentence.
 pub(crate) fn headline(kind: &QuestionKind) -> String {
     match kind {
-        QuestionKind::Command { command, is_escalated, .. } => {
+        QuestionKind::Command { command, is_escalated, refusals, .. } => {
             let command = escape::short_line(command, 400);
+            if *is_escalated && !refusals.is_empty() {
+                return format!("The sandbox stopped `{command}`; may it run again outside the sandbox?");
+            }
             let place = if *is_escalated { " outside the sandbox" } else { "" };
             format!("The agent asks to run `{command}`{place}")
         }

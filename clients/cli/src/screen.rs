@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory};
 use client::ConnectOptions;
 use protocol::ids::SessionId;
 use protocol::session::{SessionCreateParams, SettingsOverrides};
-use tui::{Mode, SessionChoice, TuiOptions};
+use tui::{Extent, Mode, SessionChoice, TuiOptions};
 
 use crate::args::Cli;
 use crate::connect::connect;
@@ -16,6 +16,8 @@ use crate::error::CliError;
 use crate::exec::args::{ApprovalChoice, SandboxChoice, local_provider};
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
+use crate::welcome;
+use crate::worktree;
 
 /// A single word with one slip in so many letters of a command is that command, mistyped, and no prompt.
 const LETTERS_PER_SLIP: usize = 3;
@@ -32,6 +34,9 @@ pub(crate) struct ScreenArgs {
     /// Work in this folder
     #[arg(short = 'C', long = "cd", value_name = "DIR")]
     cd: Option<PathBuf>,
+    /// Work in a git worktree and on a branch of its own, `skein/NAME`
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "goes_on")]
+    worktree: Option<String>,
     /// The model
     #[arg(short, long)]
     model: Option<String>,
@@ -47,6 +52,9 @@ pub(crate) struct ScreenArgs {
     /// What commands may touch, as `[permissions.NAME]` of the configuration says
     #[arg(long, value_name = "NAME", conflicts_with = "sandbox")]
     permissions: Option<String>,
+    /// Take all of the terminal, with scrolling of its own
+    #[arg(long)]
+    fullscreen: bool,
     /// When a person is asked
     #[arg(short = 'a', long = "ask-for-approval", value_name = "POLICY")]
     approval: Option<ApprovalChoice>,
@@ -56,6 +64,15 @@ pub(crate) struct ScreenArgs {
 pub(crate) fn is_possible() -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
+}
+
+/// Why a terminal that is there can't show it, with what to do; absent where there is no terminal.
+pub(crate) fn why_impossible() -> Option<&'static str> {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    is_terminal.then_some(
+        "This terminal can't show the terminal UI: `TERM` is `dumb`, or not set. `skein exec PROMPT` and `skein attach \
+         --text` need no screen.",
+    )
 }
 
 /// A new session, or the last one of the folder.
@@ -79,22 +96,35 @@ pub(crate) async fn run(args: ScreenArgs, output: Output) -> Result<(), CliError
         let mut connection = connect("skein", output).await?;
         SessionChoice::Existing(select::last_of(&mut connection, &folder).await?.id)
     } else {
+        if is_possible() {
+            welcome::show(&folder, output).await?;
+        }
+        let folder = match &args.worktree {
+            Some(name) => worktree::enter(&folder, name, output)?,
+            None => folder,
+        };
         let session_id = Some(SessionId::generate());
         let params =
             SessionCreateParams { session_id, cwd: folder, overrides, ..SessionCreateParams::default() };
         SessionChoice::New(Box::new(params))
     };
-    show(session, Mode::Drive, prompt).await
+    let extent = if args.fullscreen { Extent::Fullscreen } else { Extent::AsSet };
+    show(session, Mode::Drive, prompt, extent).await
 }
 
 /// A session that exists.
 pub(crate) async fn attach(session: SessionId, mode: Mode) -> Result<(), CliError> {
-    show(SessionChoice::Existing(session), mode, None).await
+    show(SessionChoice::Existing(session), mode, None, Extent::AsSet).await
 }
 
-async fn show(session: SessionChoice, mode: Mode, prompt: Option<String>) -> Result<(), CliError> {
+async fn show(
+    session: SessionChoice,
+    mode: Mode,
+    prompt: Option<String>,
+    extent: Extent,
+) -> Result<(), CliError> {
     let connect = ConnectOptions::new("skein");
-    Ok(Box::pin(tui::run(TuiOptions { session, mode, prompt, connect })).await?)
+    Ok(Box::pin(tui::run(TuiOptions { session, mode, prompt, extent, connect })).await?)
 }
 
 /// The prompt, if there is one. A mistyped command must not be said to a model.

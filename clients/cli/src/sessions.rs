@@ -17,6 +17,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
 use crate::table::{json, pairs, table};
+use crate::worktree::Held;
 
 /// Sessions in a list, unless told otherwise.
 const LISTED: u32 = 30;
@@ -133,12 +134,24 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             let session_id = select::named(&mut connection, args.session.as_deref(), args.last).await?;
             let params = SessionRef::new(session_id);
             connection.call(async |rpc| rpc.archive(params.clone()).await).await?;
+            let cwd = select::read(&mut connection, session_id).await?.settings.cwd;
+            if let Some(held) = Held::of(&mut connection, session_id, &cwd).await? {
+                held.keep(output);
+            }
             Ok(())
         }
         SessionsCommand::Delete(args) => {
             let session_id = select::by_text(&mut connection, &args.session).await?;
+            // A session that can't be read is deleted all the same.
+            let held = match select::read(&mut connection, session_id).await {
+                Ok(summary) => Held::of(&mut connection, session_id, &summary.settings.cwd).await?,
+                Err(_) => None,
+            };
             let params = SessionRef::new(session_id);
             connection.call(async |rpc| rpc.delete(params.clone()).await).await?;
+            if let Some(held) = held {
+                held.settle(output)?;
+            }
             Ok(())
         }
     }

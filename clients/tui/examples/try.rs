@@ -2,7 +2,7 @@
 
 use client::ConnectOptions;
 use protocol::session::SessionCreateParams;
-use tui::{Mode, SessionChoice, TuiOptions};
+use tui::{Extent, Mode, SessionChoice, TuiOptions};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     };
     let prompt = argument.filter(|_| existing.is_none());
     let connect = ConnectOptions::new("skein try").without_start();
-    let options = TuiOptions { session, mode, prompt, connect };
+    let options = TuiOptions { session, mode, prompt, extent: Extent::AsSet, connect };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(tui::run(options))?)
 }

@@ -7,21 +7,26 @@ use std::path::PathBuf;
 use client::ClientError;
 use protocol::ids::{ClientId, Timestamp};
 use ratatui::text::Line;
-use view::{Activity, Block, View};
+use view::{Activity, Block, View, escape};
 
 use crate::attention::Focus;
 use crate::blocks::has_code;
 use crate::completion::Completion;
 use crate::composer::Composer;
 use crate::dialog::Dialog;
+use crate::fullscreen::Fullscreen;
 use crate::help;
 use crate::highlight::Syntaxes;
+use crate::image::Said;
 use crate::link::Call;
+use crate::modes::Before;
 use crate::pager::Pager;
 use crate::picker::{Picker, Scope};
 use crate::run::{Mode, SessionChoice};
 use crate::settings::Settings;
 use crate::theme::{Theme, ThemeName};
+use crate::vim::Vim;
+use crate::visit::Visit;
 
 /// How long a notice is shown.
 const NOTICE_MS: u64 = 8000;
@@ -56,6 +61,24 @@ pub(crate) struct App {
     pub(crate) told_focus: Option<(ClientId, bool)>,
     /// What the agent said last, as a whole.
     pub(crate) last_message: Option<String>,
+    /// What held before the mode that the session is in, where it is known.
+    pub(crate) before_mode: Option<Before>,
+    /// The mode that was asked for, or none, until that is answered.
+    pub(crate) wanted_mode: Option<Option<usize>>,
+    /// The last plan.
+    pub(crate) plan: Option<String>,
+    /// Whether the editor has the plan, and not what is being written.
+    pub(crate) is_plan_edited: bool,
+    /// What was said, where all of the terminal is taken.
+    pub(crate) full: Option<Fullscreen>,
+    /// How the text is written, for who writes as in vi.
+    pub(crate) vim: Option<Vim>,
+    pub(crate) branch: Option<String>,
+    /// Whether what the status line tells of the world outside may have changed.
+    pub(crate) is_outside_changed: bool,
+    /// What the program of the status line said last.
+    pub(crate) script_says: Option<String>,
+    pub(crate) last_escape: Timestamp,
     pub(crate) last_key: Timestamp,
     /// Until when another Ctrl+C leaves.
     pub(crate) leaves_until: Timestamp,
@@ -83,12 +106,16 @@ pub(crate) enum Tone {
 }
 
 /// What goes into the scrollback beside the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Aside {
     Help,
     Keys,
     Status,
+    /// What the line at the bottom may hold.
+    Fields,
     Tip(&'static str),
+    /// Where a plan is kept.
+    PlanKept(PathBuf),
 }
 
 /// What the owner is to do now.
@@ -96,8 +123,10 @@ pub(crate) enum Aside {
 pub(crate) enum Effect {
     Call(Call),
     Leave,
-    /// Leaves this session for another one.
-    Switch(SessionChoice),
+    /// Leaves this session for another one, where this is said first.
+    Switch(SessionChoice, Option<String>),
+    /// Lets another program have the terminal.
+    Visit(Box<Visit>),
     /// Lets the person write on in their editor.
     Edit,
     /// Stops this process as the shell does.
@@ -107,7 +136,7 @@ pub(crate) enum Effect {
 }
 
 /// What the owner is to do when it can.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Chore {
     /// Calls the person, and says why.
     Ring(String),
@@ -117,11 +146,19 @@ pub(crate) enum Chore {
     Find { number: u64, text: String },
     /// Puts a text into the clipboard.
     Copy(String),
+    /// Makes a call before what else is to be done.
+    Call(Call),
+    /// Reads an image that goes along with what is written; the text is what was pasted.
+    Attach(PathBuf, String),
+    /// Keeps a plan of the session.
+    KeepPlan(String),
 }
 
 impl App {
     /// A screen that knows nothing yet.
     pub(crate) fn new(mode: Mode, theme: Theme, settings: Settings) -> Self {
+        let full = settings.is_fullscreen.then(Fullscreen::default);
+        let vim = settings.has_vim.then(Vim::default);
         let syntaxes = if theme.name == ThemeName::None { Syntaxes::Off } else { Syntaxes::Absent };
         Self {
             theme,
@@ -144,6 +181,16 @@ impl App {
             focus: Focus::Unknown,
             told_focus: None,
             last_message: None,
+            before_mode: None,
+            wanted_mode: None,
+            plan: None,
+            is_plan_edited: false,
+            full,
+            vim,
+            branch: None,
+            is_outside_changed: false,
+            script_says: None,
+            last_escape: Timestamp(0),
             last_key: Timestamp(0),
             leaves_until: Timestamp(0),
             is_starting: false,
@@ -180,7 +227,7 @@ impl App {
         };
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let dialog = self.dialog.as_ref().and_then(|dialog| dialog.listens_at(now));
-        let picker = self.picker.as_ref().and_then(|picker| picker.refresh_at);
+        let picker = self.picker.as_ref().and_then(|picker| picker.wakes_at());
         [clock, notice, dialog, picker].into_iter().flatten().min()
     }
 
@@ -209,13 +256,17 @@ impl App {
     }
 
     /// Sends what a person said, as a turn or into the one that runs.
-    pub(crate) fn say(&mut self, text: String) -> Effect {
-        self.chores.push(Chore::Remember(text.clone()));
+    pub(crate) fn say(&mut self, said: impl Into<Said>) -> Effect {
+        let said = said.into();
+        if let Some(full) = &mut self.full {
+            full.show_end();
+        }
+        self.chores.push(Chore::Remember(said.text.clone()));
         if self.is_busy() {
-            return Effect::Call(Call::Steer(text));
+            return Effect::Call(Call::Steer(said));
         }
         self.is_starting = true;
-        Effect::Call(Call::Start(text))
+        Effect::Call(Call::Start(said))
     }
 
     /// The terminal's window has the focus now, or lost it.
@@ -249,6 +300,9 @@ impl App {
     /// The definitions of code are there.
     pub(crate) fn set_syntaxes(&mut self, syntaxes: Syntaxes) {
         self.syntaxes = syntaxes;
+        if let Some(full) = &mut self.full {
+            full.redraw();
+        }
         if let Some(pager) = &mut self.pager {
             pager.redraw();
         }
@@ -279,9 +333,14 @@ impl App {
     /// The lines of what a command shows.
     pub(crate) fn aside(&self, aside: Aside, width: u16) -> Vec<Line<'static>> {
         match aside {
-            Aside::Help => help::help(width, &self.theme),
+            Aside::Help => help::help(&self.settings.commands, width, &self.theme),
             Aside::Keys => help::keys(&self.settings.keymap, width, &self.theme),
+            Aside::PlanKept(file) => {
+                let text = format!("the plan is kept in {}", file.display());
+                help::tip(&escape::line(&text), width, &self.theme)
+            }
             Aside::Tip(tip) => help::tip(tip, width, &self.theme),
+            Aside::Fields => help::fields(&self.settings.status_line, width, &self.theme),
             Aside::Status => help::status(self.view.status(), self.own, width, &self.theme),
         }
     }

@@ -200,7 +200,7 @@ impl Pen<'_> {
             ItemBody::FileChange(change) => self.change(item, change),
             ItemBody::ToolCall(call) => self.tool(item, call),
             ItemBody::Plan(plan) => self.plan(item, plan),
-            ItemBody::Notice(Notice { level, text }) => match level {
+            ItemBody::Notice(Notice { level, text, .. }) => match level {
                 NoticeLevel::Information => self.text("·", theme.dim, theme.dim, text),
                 NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
                     self.text("!", theme.warning, theme.warning, text)
@@ -285,6 +285,10 @@ impl Pen<'_> {
                 } else {
                     let all = self.fold(&output.head, OUTPUT_HEAD, OUTPUT_TAIL);
                     lines.extend(self.folded(&all, theme.dim));
+                }
+                // What the sandbox stopped, and what came of it.
+                if let Some(message) = &command.message {
+                    lines.extend(self.folded(&self.fold(message, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
                 }
                 end.extend(words::exit(&outcome.exit));
                 if outcome.duration_ms > LONG_MS {

@@ -1,7 +1,8 @@
 //! What completes the word that is being written: a command after `/`, a file after `@`. Knows nothing of keys.
 
-use crate::command::{COMMANDS, Entry};
+use crate::command::{self, Entry};
 use crate::composer::Composer;
+use crate::custom::CustomCommand;
 use crate::list::{List, Row};
 
 /// What can complete a word.
@@ -42,13 +43,12 @@ pub(crate) fn wanted(composer: &Composer) -> (usize, Wanted<'_>) {
 }
 
 /// The commands that begin so, then those that hold the letters; absent if there is none.
-pub(crate) fn commands(from: usize, name: &str) -> Option<Completion> {
-    let begins = COMMANDS.into_iter().filter(|entry| entry.name.starts_with(name));
-    let holds =
-        COMMANDS.into_iter().filter(|entry| !entry.name.starts_with(name) && entry.name.contains(name));
-    let entries: Vec<Entry> = begins.chain(holds).collect();
+pub(crate) fn commands(from: usize, name: &str, custom: &[CustomCommand]) -> Option<Completion> {
+    let mut entries = command::all(custom);
+    entries.retain(|entry| entry.name.contains(name));
+    entries.sort_by_key(|entry| !entry.name.starts_with(name));
     let row =
-        |entry: &Entry| Row::new(format!("/{} {}", entry.name, entry.argument).trim_end(), entry.meaning);
+        |entry: &Entry| Row::new(format!("/{} {}", entry.name, entry.argument).trim_end(), &*entry.meaning);
     let list = List::new(entries.iter().map(row).collect());
     (!entries.is_empty()).then_some(Completion { from, list, kind: Kind::Commands(entries) })
 }
@@ -80,11 +80,11 @@ mod tests {
 
     #[test]
     fn the_commands_that_begin_so_come_first() {
-        let Some(Completion { kind: Kind::Commands(entries), .. }) = commands(0, "re") else {
+        let Some(Completion { kind: Kind::Commands(entries), .. }) = commands(0, "resu", &[]) else {
             panic!("none")
         };
         assert_eq!(entries[0].name, "resume");
-        assert!(commands(0, "xyz").is_none());
+        assert!(commands(0, "xyz", &[]).is_none());
     }
 
     #[test]

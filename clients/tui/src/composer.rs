@@ -1,8 +1,10 @@
 //! The text that a person is writing, what was sent before, and what was changed. Knows nothing of keys and colours.
 
 use std::mem;
+use std::ops::Range;
 
 use crate::draft::{Draft, Layout, Motion};
+use crate::image::{Image, Said};
 
 /// Inputs that are remembered.
 const HISTORY: usize = 1000;
@@ -52,14 +54,26 @@ impl Composer {
         self.draft.whole()
     }
 
-    /// Takes what was written, and remembers it.
-    pub(crate) fn send(&mut self) -> String {
+    /// Puts an image to where the cursor is.
+    pub(crate) fn put_image(&mut self, image: Image) {
+        self.note(Change::Other);
+        self.cursor = self.draft.insert_image(self.cursor, image);
+    }
+
+    /// Whether an image is among what was written.
+    pub(crate) fn has_images(&self) -> bool {
+        !self.draft.images().is_empty()
+    }
+
+    /// Takes what was written, and remembers its text.
+    pub(crate) fn send(&mut self) -> Said {
+        let images = self.draft.images();
         let text = self.text();
         self.draft = Draft::default();
         self.cursor = 0;
         self.forget_changes();
         self.remember(&text);
-        text
+        Said { text, images }
     }
 
     /// Adds a text to what was sent before.
@@ -123,6 +137,81 @@ impl Composer {
         self.put_text(&removed);
     }
 
+    /// Where the cursor is.
+    pub(crate) fn place(&self) -> usize {
+        self.cursor
+    }
+
+    /// The end of the text.
+    pub(crate) fn end(&self) -> usize {
+        self.draft.end()
+    }
+
+    /// Where a motion leads.
+    pub(crate) fn target(&self, motion: Motion) -> usize {
+        self.draft.target(motion, self.cursor)
+    }
+
+    /// Where a motion leads from another place.
+    pub(crate) fn target_from(&self, motion: Motion, at: usize) -> usize {
+        self.draft.target(motion, at)
+    }
+
+    /// The place in the line below, or above; absent if there is none.
+    pub(crate) fn vertical(&self, at: usize, is_down: bool) -> Option<usize> {
+        if is_down { self.draft.below(at) } else { self.draft.above(at) }
+    }
+
+    /// The line that the cursor is in.
+    pub(crate) fn line(&self) -> Range<usize> {
+        self.draft.line(self.cursor)
+    }
+
+    /// The line that a place is in.
+    pub(crate) fn line_of(&self, at: usize) -> Range<usize> {
+        self.draft.line(at)
+    }
+
+    /// The text of a part, without its long pastes.
+    pub(crate) fn part(&self, range: Range<usize>) -> String {
+        self.draft.part(range)
+    }
+
+    /// The text of a part, a letter for each long paste.
+    pub(crate) fn part_as_it_is(&self, range: Range<usize>) -> &str {
+        &self.draft.letters()[range]
+    }
+
+    /// Puts the cursor at a place between two letters.
+    pub(crate) fn go_to(&mut self, place: usize) {
+        self.last_change = None;
+        self.cursor = place;
+    }
+
+    /// Removes a part, to be put somewhere else.
+    pub(crate) fn cut(&mut self, range: Range<usize>) {
+        self.removed = self.draft.part(range.clone());
+        self.last_change = None;
+        self.remove(range.start, range.end);
+    }
+
+    /// Writes something else instead of a part.
+    pub(crate) fn replace(&mut self, range: Range<usize>, text: &str) {
+        self.note(Change::Other);
+        self.cursor = self.draft.remove(range);
+        self.put_text(text);
+    }
+
+    /// What was removed last.
+    pub(crate) fn removed(&self) -> &str {
+        &self.removed
+    }
+
+    /// Lets this be what was removed last.
+    pub(crate) fn set_removed(&mut self, text: String) {
+        self.removed = text;
+    }
+
     /// The word that ends at the cursor, and where it begins.
     pub(crate) fn word(&self) -> (usize, &str) {
         let before = &self.draft.letters()[..self.cursor];
@@ -148,11 +237,14 @@ impl Composer {
     }
 
     /// Puts a text back that could not be sent, before what was written since.
-    pub(crate) fn give_back(&mut self, text: &str) {
+    pub(crate) fn give_back(&mut self, said: &Said) {
         self.note(Change::Other);
         let rest = mem::take(&mut self.draft);
         self.cursor = 0;
-        self.put(text);
+        self.put(&said.text);
+        for image in &said.images {
+            self.cursor = self.draft.insert_image(self.cursor, image.clone());
+        }
         if !rest.letters().is_empty() {
             self.put_text("\n");
         }
@@ -255,7 +347,7 @@ impl Composer {
         Moment { draft, cursor }
     }
 
-    fn replace(&mut self, draft: Draft) {
+    fn show(&mut self, draft: Draft) {
         self.forget_changes();
         self.cursor = draft.end();
         self.draft = draft;
@@ -263,7 +355,7 @@ impl Composer {
 
     fn show_sent(&mut self, at: usize) {
         let text = self.history.get(at).cloned().unwrap_or_default();
-        self.replace(Draft::default());
+        self.show(Draft::default());
         self.put(&text);
     }
 
@@ -287,7 +379,7 @@ impl Composer {
             self.recalled = Some((at + 1, written));
             self.show_sent(at + 1);
         } else {
-            self.replace(written);
+            self.show(written);
         }
     }
 

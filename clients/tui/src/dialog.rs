@@ -295,7 +295,7 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
                 put("", &field("it says: ", justification), Break::Words);
             }
         }
-        QuestionKind::Tool { server, tool, arguments } => {
+        QuestionKind::Tool { server, tool, arguments, .. } => {
             put("⚙ ", &[Span::styled(escape::line(tool).into_owned(), theme.strong)], Break::Letters);
             if let Some(server) = server {
                 put("", &field("of the MCP server ", server), Break::Letters);

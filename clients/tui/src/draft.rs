@@ -11,6 +11,8 @@ use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 use unicode_width::UnicodeWidthStr;
 use view::{escape, words};
 
+use crate::image::Image;
+
 /// The letter of the first paste; the others follow.
 const FIRST_CHIP: char = '\u{f0000}';
 const LAST_CHIP: char = '\u{ffffd}';
@@ -25,12 +27,13 @@ pub(crate) struct Draft {
     pastes: Vec<Paste>,
 }
 
-/// A long paste.
+/// A long paste, or an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Paste {
     text: Arc<str>,
     /// What is shown for it.
     chip: Arc<str>,
+    image: Option<Image>,
 }
 
 /// What was written, in rows.
@@ -51,6 +54,12 @@ pub(crate) enum Motion {
     WordRight,
     LineStart,
     LineEnd,
+    /// The line's first letter that is no blank.
+    FirstLetter,
+    /// Where the next word begins.
+    NextWord,
+    /// The last letter of this word, or of the next one.
+    WordEnd,
 }
 
 impl Draft {
@@ -97,9 +106,24 @@ impl Draft {
             0 | 1 => format!("[pasted {} letters]", words::thousands(text.chars().count() as u64)),
             lines => format!("[pasted {} lines]", words::thousands(lines as u64)),
         };
-        self.pastes.push(Paste { text: text.into(), chip: chip.into() });
+        self.pastes.push(Paste { text: text.into(), chip: chip.into(), image: None });
         self.text.insert(at, letter);
         at + letter.len_utf8()
+    }
+
+    /// Puts an image to a place, and returns where it ends.
+    pub(crate) fn insert_image(&mut self, at: usize, image: Image) -> usize {
+        let number = u32::try_from(self.pastes.len()).unwrap_or(u32::MAX);
+        let letter = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
+        let Some(letter) = letter.filter(|letter| is_chip(*letter)) else { return at };
+        self.pastes.push(Paste { text: "".into(), chip: image.chip().into(), image: Some(image) });
+        self.text.insert(at, letter);
+        at + letter.len_utf8()
+    }
+
+    /// The images, in their order.
+    pub(crate) fn images(&self) -> Vec<Image> {
+        self.text.chars().filter_map(|letter| self.paste_of(letter)?.image.clone()).collect()
     }
 
     /// Adds another draft at the end.
@@ -145,7 +169,30 @@ impl Draft {
                 let word = after.split_word_bound_indices().find(|(_, word)| is_word(word));
                 word.map_or(self.end(), |(from, word)| at + from + word.len())
             }
+            Motion::FirstLetter => {
+                let (start, end) = (self.line_start(at), self.line_end(at));
+                let line = &self.text[start..end];
+                start + (line.len() - line.trim_start().len())
+            }
+            Motion::NextWord => {
+                let next = self.words().find(|(from, _)| *from > at);
+                next.map_or(self.end(), |(from, _)| from)
+            }
+            Motion::WordEnd => {
+                let lasts = self.words().map(|(from, word)| self.letter_before(from + word.len()));
+                lasts.into_iter().find(|last| *last > at).unwrap_or(self.end())
+            }
         }
+    }
+
+    /// The words, and where they begin.
+    fn words(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.split_word_bound_indices().filter(|(_, word)| !word.trim().is_empty())
+    }
+
+    /// The line that a place is in, without its break.
+    pub(crate) fn line(&self, at: usize) -> Range<usize> {
+        self.line_start(at)..self.line_end(at)
     }
 
     /// The place a line above, in the same column if that line is long enough; absent in the first line.

@@ -2,20 +2,18 @@
 //! what waits, a notice, the composer, the status line.
 
 use protocol::ids::Timestamp;
-use protocol::profile::SandboxMode;
-use protocol::session::ClientRole;
 use protocol::turn::InputPart;
 use ratatui::layout::{Position, Size};
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use view::{Activity, Link, Status, escape, words};
+use view::escape;
 
 use crate::app::{App, Tone};
 use crate::blocks::{Detail, Pen, has_code};
 use crate::completion::{Completion, Kind};
-use crate::help::doing;
+use crate::fullscreen::{Fullscreen, Piece};
 use crate::run::Mode;
 use crate::theme::Theme;
+use crate::vim::Vim;
 use crate::wrap::{Break, fit, width_of, wrap};
 
 /// Most rows of the composer, of what is under way, and of the queue.
@@ -43,16 +41,30 @@ impl App {
         let (width, rows) = (size.width.max(1), usize::from(size.height.max(1)));
         let cwd = self.cwd();
         let mut finished = Vec::new();
+        let mut full = self.full.take();
         self.held.extend(self.view.take_finished());
         let detail = Detail::Folded;
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
         // What has gone into the scrollback can't change its colours any more.
         let is_coming = self.syntaxes.is_coming();
         while let Some(block) = self.held.pop_front_if(|block| !(is_coming && has_code(block))) {
-            finished.extend(pen.block(&block));
+            match &mut full {
+                Some(full) => full.push(Piece::Block(Box::new(block))),
+                None => finished.extend(pen.block(&block)),
+            }
         }
         for aside in std::mem::take(&mut self.asides) {
-            finished.extend(self.aside(aside, width));
+            match &mut full {
+                Some(full) => full.push(Piece::Aside(aside)),
+                None => finished.extend(self.aside(aside, width)),
+            }
+        }
+
+        if let Some(full) = &mut full {
+            full.make(width, |piece| match piece {
+                Piece::Block(block) => pen.block(block),
+                Piece::Aside(aside) => self.aside(aside.clone(), width),
+            });
         }
 
         let (mut below, mut composer_row, mut column) = self.composer_lines(width, rows);
@@ -72,15 +84,23 @@ impl App {
             lines.append(&mut middle);
             middle = lines;
         }
-        let room = rows.saturating_sub(below.len() + middle.len() + 1).min(LIVE_ROWS);
+        if let Some(below) = full.as_ref().map(Fullscreen::below).filter(|below| *below > 0) {
+            let text = format!("  ↓ {below} lines below · PageDown");
+            middle.insert(0, Line::styled(fit(&text, usize::from(width)), self.theme.dim));
+        }
+        let room = rows.saturating_sub(below.len() + middle.len() + 1);
         let mut live = Vec::new();
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
         for block in self.held.iter().chain(self.view.live()) {
             live.extend(pen.block(block));
         }
-        live.drain(..live.len().saturating_sub(room));
-
-        let mut viewport = live;
+        let mut viewport = match &mut full {
+            Some(full) => full.window(live, room),
+            None => {
+                live.drain(..live.len().saturating_sub(room.min(LIVE_ROWS)));
+                live
+            }
+        };
         viewport.push(Line::default());
         viewport.append(&mut middle);
         let cursor_row = viewport.len() + composer_row;
@@ -88,6 +108,10 @@ impl App {
         let cut = viewport.len().saturating_sub(rows);
         viewport.drain(..cut);
         let y = u16::try_from(cursor_row.saturating_sub(cut)).unwrap_or(u16::MAX);
+        if let Some(full) = &mut full {
+            full.mark(&mut viewport);
+        }
+        self.full = full;
         Frame { finished, viewport, cursor: Position::new(column.min(width - 1), y) }
     }
 
@@ -99,7 +123,14 @@ impl App {
             return (vec![Line::styled(text, theme.dim)], 0, 0);
         }
         let is_reply = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
-        let prompt = if is_reply { "no: " } else { "› " };
+        let is_by_hand = !is_reply && self.composer.text().starts_with('!');
+        let is_vi = self.vim.as_ref().is_some_and(Vim::is_normal);
+        let prompt = match (is_reply, is_vi) {
+            (true, _) => "no: ",
+            (false, true) => "▪ ",
+            (false, false) => "› ",
+        };
+        let mark_style = if is_by_hand { theme.warning } else { theme.accent };
         let indent = width_of(prompt);
         let room = usize::from(width).saturating_sub(indent);
         let hint = if is_reply {
@@ -118,7 +149,7 @@ impl App {
         let mut lines = Vec::new();
         for (at, row) in layout.rows.into_iter().enumerate().skip(from).take(most) {
             let mark = if at == 0 { prompt.to_owned() } else { " ".repeat(indent) };
-            lines.push(Line::from(vec![Span::styled(mark, theme.accent), Span::styled(row, theme.text)]));
+            lines.push(Line::from(vec![Span::styled(mark, mark_style), Span::styled(row, theme.text)]));
         }
         if writing.is_empty()
             && let Some(line) = lines.first_mut()
@@ -164,77 +195,6 @@ impl App {
         let mut lines = wrap(&[text], width, &[Span::styled("! ", style)], &[Span::raw("  ")], Break::Words);
         lines.truncate(NOTICE_ROWS);
         lines
-    }
-
-    /// What matters most comes first; what does not fit is left out from the end.
-    fn status_line(&self, width: u16, now: Timestamp) -> Line<'static> {
-        let theme = &self.theme;
-        let status = self.view.status();
-        let mut fields: Vec<(String, Style)> = vec![self.activity(now)];
-        if let Some(settings) = &status.settings {
-            let style = match settings.sandbox {
-                SandboxMode::DangerFullAccess => theme.danger,
-                SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => theme.dim,
-            };
-            let effort = status.effort().map(|effort| format!(" {effort}")).unwrap_or_default();
-            fields.push((settings.sandbox.as_str().to_owned(), style));
-            fields.push((format!("{}{effort}", settings.model), theme.dim));
-            fields.push((settings.approval.as_str().to_owned(), theme.dim));
-        }
-        if !status.queue.is_empty() {
-            fields.push((format!("{} queued", status.queue.len()), theme.dim));
-        }
-        fields.extend(self.others(status).map(|others| (others, theme.dim)));
-        let tokens = status.context_tokens.unwrap_or_default();
-        if tokens > 0 {
-            fields.push((format!("context {}", words::thousands(tokens)), theme.dim));
-        }
-        let mut spans = vec![Span::raw("  ")];
-        let mut taken = 2;
-        for (text, style) in fields {
-            let text = escape::short_line(&text, 60);
-            let gap = if taken > 2 { " · " } else { "" };
-            taken += width_of(&text) + width_of(gap);
-            if taken > usize::from(width) && spans.len() > 1 {
-                break;
-            }
-            spans.push(Span::styled(gap, theme.dim));
-            spans.push(Span::styled(text, style));
-        }
-        Line::from(spans)
-    }
-
-    fn activity(&self, now: Timestamp) -> (String, Style) {
-        let theme = &self.theme;
-        let status = self.view.status();
-        let text = doing(status).to_owned();
-        match (status.link, status.activity) {
-            (Link::Lost, _) => (text, theme.bad),
-            (Link::Up, Activity::Running { .. }) if self.is_stopping => {
-                ("stopping".to_owned(), theme.warning)
-            }
-            (Link::Up, Activity::Running { since, .. }) => {
-                (format!("running {} s", now.since(since) / 1000), theme.accent)
-            }
-            (Link::Up, Activity::Waiting { .. } | Activity::Suspended { .. }) => (text, theme.warning),
-            (Link::Up, Activity::Idle | Activity::Archived) => (text, theme.dim),
-            (Link::Up, Activity::Damaged) => (text, theme.bad),
-        }
-    }
-
-    /// Who else is here.
-    fn others(&self, status: &Status) -> Option<String> {
-        let mut names: Vec<String> = Vec::new();
-        for attachment in &status.presence.attached {
-            if Some(attachment.actor.client_id) != self.own {
-                let role = match attachment.role {
-                    ClientRole::Viewer => " (looks on)",
-                    ClientRole::Driver | ClientRole::Unknown(_) => "",
-                };
-                names.push(format!("{}{role}", attachment.actor.name));
-            }
-        }
-        (!names.is_empty()).then(|| format!("also here: {}", names.join(", ")))
     }
 }
 

@@ -4,20 +4,25 @@ use protocol::ids::ClientId;
 use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
-use crate::command::COMMANDS;
+use crate::command;
+use crate::custom::CustomCommand;
 use crate::keymap::Keymap;
+use crate::status_line::Field;
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
 /// The keys that matter most, with what they do.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 15] = [
     ("Enter", "sends; while a turn runs, says it into the turn"),
     ("Tab", "while a turn runs, puts it into the queue; Up takes it out again"),
     ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
     ("Esc, Ctrl+C", "stops the turn"),
+    ("Esc Esc", "back to before a turn"),
     ("Ctrl+C twice", "leaves, when nothing runs; throws away what is written first"),
     ("Ctrl+D", "leaves, when nothing is written; a turn goes on"),
     ("Up, Ctrl+R", "what was sent before; looks for something in it"),
+    ("Shift+Tab", "the next mode: plan, one of your own, none"),
+    ("! COMMAND", "runs a command by hand, confined as the agent's are; the agent is not told"),
     ("@", "mentions a file, by a few letters of its path"),
     ("Ctrl+T", "the whole session, nothing folded"),
     ("Ctrl+O", "another session"),
@@ -26,11 +31,11 @@ const KEYS: [(&str, &str); 12] = [
 ];
 
 /// The commands and the keys.
-pub(crate) fn help(width: u16, theme: &Theme) -> Vec<Line<'static>> {
+pub(crate) fn help(custom: &[CustomCommand], width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
-    for entry in COMMANDS {
-        let name = format!("/{} {}", entry.name, entry.argument);
-        lines.extend(row(name.trim_end(), entry.meaning, width, theme));
+    for entry in command::all(custom) {
+        let name = escape::line(&format!("/{} {}", entry.name, entry.argument)).into_owned();
+        lines.extend(row(name.trim_end(), &escape::line(&entry.meaning), width, theme));
     }
     for (name, meaning) in KEYS {
         lines.extend(row(name, meaning, width, theme));
@@ -48,12 +53,36 @@ pub(crate) fn keys(keymap: &Keymap, width: u16, theme: &Theme) -> Vec<Line<'stat
     lines
 }
 
+/// What the line at the bottom holds, and what else it may.
+pub(crate) fn fields(fields: &[Field], width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let now: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+    let mut lines = vec![Line::default()];
+    lines.extend(row("now", &now.join(", "), width, theme));
+    lines.extend(row("there are", &Field::listed(), width, theme));
+    let kept = "`status_line = [\"activity\", \"model\", …]` under `[tui]` in `config.toml`; `script` is what the program of \
+                `status_command` says";
+    lines.extend(row("to keep it", kept, width, theme));
+    lines
+}
+
 /// A tip.
 pub(crate) fn tip(tip: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let first = [Span::styled("· ", theme.dim)];
     let text = [Span::styled(tip.replace('`', ""), theme.dim)];
     let mut lines = vec![Line::default()];
     lines.extend(wrap(&text, width, &first, &[Span::raw("  ")], Break::Words));
+    lines
+}
+
+/// What another program is started as.
+pub(crate) fn visit(title: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let first = [Span::styled("$ ", theme.accent)];
+    let mut lines = vec![Line::default()];
+    for (at, line) in title.lines().enumerate() {
+        let text = [Span::styled(escape::line(line).into_owned(), theme.strong)];
+        let rest = [Span::raw("  ")];
+        lines.extend(wrap(&text, width, if at == 0 { &first } else { &rest }, &rest, Break::Letters));
+    }
     lines
 }
 
@@ -78,6 +107,9 @@ pub(crate) fn status(
         put("effort", status.effort().unwrap_or("default"));
         put("sandbox", settings.sandbox.as_str());
         put("approvals", settings.approval.as_str());
+        if let Some(instructions) = &settings.developer_instructions {
+            put("instructions", &escape::shortened(instructions.trim(), 400));
+        }
     }
     put("doing", doing(status));
     put("spent", &words::tokens(&status.usage));

@@ -34,6 +34,7 @@ pub(crate) enum Action {
     Editor,
     Transcript,
     Sessions,
+    NextMode,
     Suspend,
     Redraw,
 }
@@ -55,7 +56,7 @@ const fn entry(
     Entry { action, name, keys, meaning }
 }
 
-const ENTRIES: [Entry; 28] = [
+const ENTRIES: [Entry; 29] = [
     entry(Action::Send, "send", &["enter"], "sends; while a turn runs, says it into the turn"),
     entry(Action::Queue, "queue", &["tab"], "while a turn runs, puts it into the queue"),
     entry(Action::BreakLine, "break-line", &["ctrl-j", "alt-enter", "shift-enter"], "breaks the line"),
@@ -73,6 +74,7 @@ const ENTRIES: [Entry; 28] = [
     entry(Action::Editor, "editor", &["ctrl-g"], "writes on in `$VISUAL` or `$EDITOR`"),
     entry(Action::Transcript, "transcript", &["ctrl-t"], "the whole session, nothing folded"),
     entry(Action::Sessions, "sessions", &["ctrl-o"], "another session"),
+    entry(Action::NextMode, "next-mode", &["shift-tab"], "the next mode: plan, one of your own, none"),
     entry(Action::Undo, "undo", &["ctrl-_", "ctrl-7", "ctrl-/"], "takes the last change back"),
     entry(Action::Redo, "redo", &["alt-_", "alt-r"], "makes it again"),
     entry(Action::Left, "left", &["left", "ctrl-b"], "a letter back"),

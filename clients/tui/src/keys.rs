@@ -1,6 +1,6 @@
 //! What keys and pastes do: to the text that is being written, or to what lies over it.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use protocol::ids::{QueuedId, Timestamp};
 use protocol::question::Decision;
 use protocol::turn::InputPart;
@@ -12,12 +12,15 @@ use crate::completion::{self, Completion, Kind, Wanted};
 use crate::dialog::{Dialog, Verdict};
 use crate::draft::Motion;
 use crate::files::Found;
+use crate::fullscreen::Way;
+use crate::image::{self, Image};
 use crate::keymap::Action;
 use crate::link::Call;
 use crate::list::{List, Row};
 use crate::pager::Turned;
 use crate::picker::Picked;
 use crate::run::{Mode, SessionChoice};
+use crate::vim::{Taken, Vim};
 
 /// Within which time Ctrl+C must come again to leave.
 const TWICE_MS: u64 = 2000;
@@ -35,6 +38,25 @@ impl App {
         {
             return;
         }
+        if let Some(path) = image::path_of(text).filter(|_| self.dialog.is_none()) {
+            self.chores.push(Chore::Attach(path, text.to_owned()));
+            return;
+        }
+        self.paste_text(text, now);
+    }
+
+    /// An image was read, or could not be; then it is the text that was pasted.
+    pub(crate) fn attach(&mut self, image: Result<Image, String>, text: &str, now: Timestamp) {
+        match image {
+            Ok(image) => self.composer.put_image(image),
+            Err(reason) => {
+                self.paste_text(text, now);
+                self.notify(Tone::Bad, reason, now);
+            }
+        }
+    }
+
+    fn paste_text(&mut self, text: &str, now: Timestamp) {
         let unseen = escape::unseen(text);
         if unseen > 0 {
             let text = format!("Pasted text holds {unseen} letters that are not seen, or act on a terminal");
@@ -56,6 +78,9 @@ impl App {
                 }
                 Turned::Older(skip) => Some(Effect::Call(Call::Page(skip))),
             };
+        }
+        if self.scroll_by(key) {
+            return None;
         }
         let action = self.settings.keymap.action(key);
         if self.mode == Mode::Watch {
@@ -105,9 +130,28 @@ impl App {
         effect
     }
 
-    /// What the editor made of the text.
-    pub(crate) fn edited(&mut self, text: &str) {
-        self.writing().set_text(text.trim_end());
+    /// Whether a key was meant for what was said, where that scrolls here.
+    fn scroll_by(&mut self, key: KeyEvent) -> bool {
+        let is_asked = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_none());
+        let Some(full) = self.full.as_mut().filter(|_| self.picker.is_none() && !is_asked) else {
+            return false;
+        };
+        full.deselect();
+        match key.code {
+            KeyCode::PageUp => full.page(Way::Up),
+            KeyCode::PageDown => full.page(Way::Down),
+            KeyCode::End if key.modifiers.contains(KeyModifiers::CONTROL) => full.show_end(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The mouse did something.
+    pub(crate) fn mouse(&mut self, mouse: MouseEvent, now: Timestamp) {
+        let Some(text) = self.full.as_mut().and_then(|full| full.mouse(mouse)) else { return };
+        let letters = text.chars().count();
+        self.chores.push(Chore::Copy(text));
+        self.notify(Tone::Calm, format!("handed {letters} letters to the clipboard"), now);
     }
 
     /// Files were found.
@@ -135,19 +179,37 @@ impl App {
     }
 
     fn pick(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
-        let picked = self.picker.as_mut()?.key(key);
+        let picker = self.picker.as_mut()?;
+        if !picker.listens(now) {
+            return None;
+        }
+        let picked = picker.key(key);
         match picked {
             Picked::Nothing => return None,
             Picked::List(scope) => return Some(self.list(scope)),
-            Picked::Close | Picked::Change(_) | Picked::Theme(_) | Picked::Text(_) | Picked::Session(_) => {}
+            Picked::Close
+            | Picked::Change(_)
+            | Picked::Mode(_)
+            | Picked::Plan(_)
+            | Picked::Queued(..)
+            | Picked::Place(_)
+            | Picked::Way(_)
+            | Picked::Theme(_)
+            | Picked::Text(_)
+            | Picked::Session(_) => {}
         }
         self.picker = None;
         self.put_off_dialog(now);
         match picked {
             Picked::Change(overrides) => Some(Effect::Call(Call::Change(overrides))),
             Picked::Session(session) if Some(session) != self.view.status().session => {
-                Some(Effect::Switch(SessionChoice::Existing(session)))
+                Some(Effect::Switch(SessionChoice::Existing(session), None))
             }
+            Picked::Mode(mode) => self.enter_mode(mode),
+            Picked::Plan(choice) => self.decide_plan(choice, now),
+            Picked::Queued(id, text) => Some(self.unqueue(id, text)),
+            Picked::Place(place) => self.preview(place),
+            Picked::Way(way) => self.go_back(way),
             Picked::Theme(theme) => {
                 self.set_theme(theme);
                 None
@@ -173,7 +235,9 @@ impl App {
         }
         match wanted {
             Wanted::Nothing => {}
-            Wanted::Commands(name) => self.completion = completion::commands(from, name),
+            Wanted::Commands(name) => {
+                self.completion = completion::commands(from, name, &self.settings.commands)
+            }
             Wanted::Files(path) => {
                 self.files_asked += 1;
                 self.chores.push(Chore::Find { number: self.files_asked, text: path.to_owned() });
@@ -261,6 +325,11 @@ impl App {
             Some(Dialog { reply: Some(reply), .. }) => reply,
             Some(_) | None => &mut self.composer,
         };
+        if let Some(vim) = &mut self.vim
+            && vim.key(key, writing) == Taken::Taken
+        {
+            return None;
+        }
         let Some(action) = action else {
             if let KeyCode::Char(letter) = key.code
                 && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
@@ -272,7 +341,7 @@ impl App {
         match action {
             Action::Send => return self.enter(now),
             Action::Queue => return self.enqueue(now),
-            Action::Stop => return self.escape(),
+            Action::Stop => return self.escape(now),
             Action::BreakLine => writing.insert("\n"),
             Action::Left => writing.go(Motion::Left),
             Action::Right => writing.go(Motion::Right),
@@ -294,6 +363,7 @@ impl App {
             Action::Editor => return Some(Effect::Edit),
             Action::SearchHistory => self.choose(command::Choice::History, now),
             Action::Sessions => return self.choose_session(now),
+            Action::NextMode => return self.next_mode(),
             Action::Cancel | Action::Transcript | Action::Suspend | Action::Redraw => {}
         }
         None
@@ -324,43 +394,51 @@ impl App {
             dialog.is_answered = true;
             return Some(Effect::Call(Call::Answer(dialog.id(), Decision::Deny { message })));
         }
-        if self.composer.text().trim().is_empty() {
+        if self.composer.text().trim().is_empty() && !self.composer.has_images() {
             return None;
         }
-        let text = self.composer.send();
+        let said = self.composer.send();
+        let text = said.text.clone();
         self.completion = None;
-        match command::parse(&text) {
-            None => Some(self.say(text)),
+        if let Some(vim) = &mut self.vim {
+            *vim = Vim::Insert;
+        }
+        if let Some(line) = text.trim().strip_prefix('!') {
+            return self.by_hand(line.trim(), &text, now);
+        }
+        match command::parse(&text, &self.settings.commands) {
+            None => Some(self.say(said)),
             Some(command) => self.obey(command, &text, now),
         }
     }
 
     fn enqueue(&mut self, now: Timestamp) -> Option<Effect> {
         let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
-        if is_replying || self.composer.text().trim().is_empty() {
+        if is_replying || (self.composer.text().trim().is_empty() && !self.composer.has_images()) {
             return None;
         }
         if !self.is_busy() {
             self.notify(Tone::Calm, "nothing runs: Enter sends", now);
             return None;
         }
-        let text = self.composer.send();
-        self.chores.push(Chore::Remember(text.clone()));
-        Some(Effect::Call(Call::Enqueue(text)))
+        let said = self.composer.send();
+        self.chores.push(Chore::Remember(said.text.clone()));
+        Some(Effect::Call(Call::Enqueue(said)))
     }
 
-    fn escape(&mut self) -> Option<Effect> {
+    fn escape(&mut self, now: Timestamp) -> Option<Effect> {
         if let Some(Dialog { reply: reply @ Some(_), .. }) = &mut self.dialog {
             *reply = None;
             return None;
         }
         self.notice = None;
-        self.interrupt()
+        let twice = self.escape_twice(now);
+        twice.or_else(|| self.interrupt())
     }
 }
 
 /// What an input says, if it is text and nothing else.
-fn words_of(input: &[InputPart]) -> Option<String> {
+pub(crate) fn words_of(input: &[InputPart]) -> Option<String> {
     let parts: Option<Vec<&str>> = input
         .iter()
         .map(|part| match part {

@@ -5,20 +5,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use client::{Attached, ClientError, Update};
+use protocol::api::model::ModelClient;
 use protocol::api::question::QuestionClient;
 use protocol::api::queue::QueueClient;
+use protocol::api::rewind::RewindClient;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
+use protocol::catalogue::{ModelListParams, ModelListResult};
 use protocol::ids::{ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
 use protocol::question::{Decision, QuestionAnswerParams};
 use protocol::queue::QueueCancelParams;
+use protocol::rewind::{RewindParams, RewindResult};
 use protocol::session::{
     SessionFocusParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot, SessionSummary,
     SessionUpdateParams, SettingsOverrides,
 };
 use protocol::turn::{
-    InputPart, InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams,
-    TurnSteerParams,
+    InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams, TurnSteerParams,
 };
 use tokio::fs::OpenOptions;
 use tokio::io::AsyncWriteExt;
@@ -26,20 +29,24 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::export;
+use crate::image::Said;
+use crate::rewinding::Place;
 
 /// Sessions of a list, and turns of a page.
 const MAX_LIST: u32 = 500;
 const PAGE_TURNS: u32 = 20;
+/// Turns that can be gone back to.
+const REWIND_TURNS: u32 = 50;
 
 /// What the screen asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Call {
     /// Starts a turn.
-    Start(String),
+    Start(Said),
     /// Says something into the turn that runs.
-    Steer(String),
+    Steer(Said),
     /// Says something after the turn that runs.
-    Enqueue(String),
+    Enqueue(Said),
     /// Ends a turn.
     Interrupt(TurnId),
     /// Answers a question.
@@ -54,6 +61,14 @@ pub(crate) enum Call {
     Unqueue(QueuedId, String),
     /// Tells whether the terminal has the focus.
     Focus(bool),
+    /// Reads the last turns, to go back to before one.
+    Turns,
+    /// Asks what going back there would do.
+    Preview(Box<RewindParams>, Place),
+    /// Goes back there.
+    Rewind(Box<RewindParams>, Place),
+    /// Lists models.
+    Models,
     /// Lists sessions: those of a folder, or all.
     Sessions(Option<PathBuf>),
     /// Reads turns, so many from the end left out.
@@ -68,6 +83,9 @@ pub(crate) enum Reply {
     Done,
     /// Settings that were understood in part only.
     Warned(Vec<String>),
+    Turns(Box<SessionSnapshot>),
+    Rewind(Box<RewindResult>),
+    Models(Box<ModelListResult>),
     Sessions(Vec<SessionSummary>),
     Page(Box<SessionSnapshot>),
 }
@@ -123,26 +141,25 @@ pub(crate) async fn follow(
 
 async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Result<Reply, CallError> {
     let request_id = Some(RequestId::generate());
-    let input = |text: &String| vec![InputPart::Text { text: text.clone() }];
     match call {
-        Call::Start(text) => {
+        Call::Start(said) => {
             let params = TurnStartParams {
                 session_id,
-                input: input(text),
+                input: said.parts(),
                 output_schema: None,
                 limits: TurnLimits::default(),
                 expected_seq: None,
                 request_id,
             };
-            attached.call(async |rpc| rpc.start(params.clone()).await).await?;
+            attached.call(async |rpc| TurnClient::start(rpc, params.clone()).await).await?;
         }
-        Call::Steer(text) => {
+        Call::Steer(said) => {
             let params =
-                TurnSteerParams { session_id, input: input(text), expected_turn_id: None, request_id };
+                TurnSteerParams { session_id, input: said.parts(), expected_turn_id: None, request_id };
             attached.call(async |rpc| rpc.steer(params.clone()).await).await?;
         }
-        Call::Enqueue(text) => {
-            let params = TurnEnqueueParams { session_id, input: input(text), request_id };
+        Call::Enqueue(said) => {
+            let params = TurnEnqueueParams { session_id, input: said.parts(), request_id };
             attached.call(async |rpc| rpc.enqueue(params.clone()).await).await?;
         }
         Call::Interrupt(turn) => {
@@ -194,6 +211,26 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             if let Err(error) = attached.connection().rpc().focus(params).await {
                 debug!(%error, "can't tell of the focus");
             }
+        }
+        Call::Turns => {
+            let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(REWIND_TURNS) };
+            let read = attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
+            return Ok(Reply::Turns(Box::new(read)));
+        }
+        Call::Preview(params, _) => {
+            let told =
+                attached.call(async |rpc| RewindClient::preview(rpc, (**params).clone()).await).await?;
+            return Ok(Reply::Rewind(Box::new(told)));
+        }
+        Call::Rewind(params, _) => {
+            let params = RewindParams { request_id, ..(**params).clone() };
+            let done = attached.call(async |rpc| RewindClient::start(rpc, params.clone()).await).await?;
+            return Ok(Reply::Rewind(Box::new(done)));
+        }
+        Call::Models => {
+            let params = ModelListParams::default();
+            let listed = attached.call(async |rpc| rpc.list_models(params.clone()).await).await?;
+            return Ok(Reply::Models(Box::new(listed)));
         }
         Call::Sessions(cwd) => {
             let params = SessionListParams { cwd: cwd.clone(), limit: Some(MAX_LIST), ..Default::default() };

@@ -63,6 +63,24 @@ impl Memory {
         }
     }
 
+    /// The last plan of a session.
+    pub(crate) fn plan(&self, session: SessionId) -> Option<String> {
+        let mut text = String::new();
+        let file = File::open(self.plan_file(session)).ok()?;
+        file.take(DRAFT_BYTES).read_to_string(&mut text).ok()?;
+        Some(text).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Keeps a session's plan, and says where.
+    pub(crate) fn keep_plan(&self, session: SessionId, text: &str) -> Option<PathBuf> {
+        self.write(&plan_name(session), text).ok()?;
+        Some(self.plan_file(session))
+    }
+
+    fn plan_file(&self, session: SessionId) -> PathBuf {
+        self.folder.join(plan_name(session))
+    }
+
     /// The number of the next tip of so many: another one each time.
     pub(crate) fn next_tip(&self, tips: usize) -> usize {
         let last = fs::read_to_string(self.folder.join("tip")).ok();
@@ -113,6 +131,10 @@ impl Memory {
 
 fn draft_name(session: SessionId) -> String {
     format!("draft-{session}")
+}
+
+fn plan_name(session: SessionId) -> String {
+    format!("plan-{session}.md")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use view::{Link, words};
 use crate::app::{App, Effect, Tone};
 use crate::dialog::Dialog;
 use crate::link::{Call, CallError, News, Reply};
+use crate::picker::Picker;
 
 impl App {
     /// News came.
@@ -40,8 +41,27 @@ impl App {
     fn answered(&mut self, call: Call, reply: Reply, now: Timestamp) -> Option<Effect> {
         match (call, reply) {
             (_, Reply::Warned(warnings)) => {
+                self.wanted_mode = None;
                 if !warnings.is_empty() {
                     self.notify(Tone::Bad, warnings.join("; "), now);
+                }
+            }
+            (_, Reply::Turns(snapshot)) => {
+                if let Some(picker) = &mut self.picker {
+                    picker.set_places(&snapshot, now);
+                }
+            }
+            (Call::Preview(_, place), Reply::Rewind(result)) => {
+                self.picker = Some(Picker::of_ways(&place, &result, now));
+            }
+            (Call::Rewind(params, place), Reply::Rewind(result)) => {
+                self.went_back(&params.scope, &place, &result, now);
+            }
+            (_, Reply::Rewind(_)) => {}
+            (_, Reply::Models(models)) => {
+                let settings = self.view.status().settings.as_ref();
+                if let Some(picker) = &mut self.picker {
+                    picker.set_models(*models, settings);
                 }
             }
             (_, Reply::Sessions(sessions)) => {
@@ -69,6 +89,10 @@ impl App {
                 | Call::Rename(_)
                 | Call::Unqueue(..)
                 | Call::Focus(_)
+                | Call::Models
+                | Call::Turns
+                | Call::Preview(..)
+                | Call::Rewind(..)
                 | Call::Sessions(_)
                 | Call::Page(_),
                 Reply::Done,
@@ -86,6 +110,7 @@ impl App {
                     self.last_message = Some(text.to_owned());
                 }
                 self.view.snapshot(*snapshot);
+                self.is_outside_changed = true;
             }
             Update::Entries(entries) => {
                 for entry in entries {
@@ -115,6 +140,8 @@ impl App {
             && let Event::TurnStarted(_) = &record.event
         {
             self.is_starting = false;
+            // Somebody decided, here or elsewhere.
+            self.picker.take_if(|picker| picker.is_of_plan());
         }
         if let FeedEntry::Event(record) = &entry
             && let Event::QuestionAnswered(answered) = &record.event
@@ -127,6 +154,10 @@ impl App {
             && record.seq > self.view.seq()
         {
             self.heed(&record.event);
+            self.heed_plan(&record.event, now);
+            if matches!(record.event, Event::TurnEnded(_) | Event::SessionUpdated(_)) {
+                self.is_outside_changed = true;
+            }
         }
         self.view.apply(entry);
     }
@@ -203,7 +234,14 @@ impl App {
                     pager.fail();
                 }
             }
-            Call::Change(_)
+            Call::Change(_) => self.wanted_mode = None,
+            Call::Models | Call::Turns => {
+                if let Some(picker) = &mut self.picker {
+                    picker.fail();
+                }
+            }
+            Call::Preview(..)
+            | Call::Rewind(..)
             | Call::Rename(_)
             | Call::Archive
             | Call::Focus(_)

@@ -6,12 +6,15 @@ use protocol::ids::Timestamp;
 use protocol::session::SessionCreateParams;
 
 use crate::app::{App, Aside, Chore, Effect, Tone};
-use crate::command::{Choice, Command};
+use crate::command::{Choice, Command, Notifications};
 use crate::highlight::Syntaxes;
+use crate::keys::words_of;
 use crate::link::Call;
 use crate::picker::{Picker, Scope};
 use crate::run::SessionChoice;
 use crate::theme::{Theme, ThemeName};
+use crate::vim::Vim;
+use crate::visit::Visit;
 
 impl App {
     /// Carries out a command; `text` is what was written.
@@ -22,11 +25,32 @@ impl App {
             Command::Status => self.asides.push(Aside::Status),
             Command::Quit => return Some(Effect::Leave),
             Command::Change(overrides) => return Some(Effect::Call(Call::Change(overrides))),
+            Command::Usage | Command::Diff => return self.visit_session(&command),
+            Command::Queue => self.choose_queued(now),
+            Command::Rewind => return self.choose_turn(now),
+            Command::Mode(name) => return self.enter_mode_of(&name, now),
+            Command::Plan => return self.plan_command(now),
+            Command::Say(text) => return Some(self.say(text)),
+            Command::Visit(words) => return Some(self.visit(words)),
+            Command::Notify(wanted) => {
+                self.settings.has_notifications = match wanted {
+                    Some(Notifications::On) => true,
+                    Some(Notifications::Off) => false,
+                    None => !self.settings.has_notifications,
+                };
+                let text =
+                    if self.settings.has_notifications { "you are called" } else { "you are not called" };
+                self.notify(Tone::Calm, format!("{text} when it is your turn, until you leave"), now);
+            }
             Command::Choose(Choice::Session) => return self.choose_session(now),
+            Command::Choose(Choice::Model) => {
+                self.choose(Choice::Model, now);
+                return Some(Effect::Call(Call::Models));
+            }
             Command::Choose(choice) => self.choose(choice, now),
             Command::New => {
                 let params = SessionCreateParams { cwd: self.cwd(), ..SessionCreateParams::default() };
-                return Some(Effect::Switch(SessionChoice::New(Box::new(params))));
+                return Some(Effect::Switch(SessionChoice::New(Box::new(params)), None));
             }
             Command::Rename(title) => return Some(Effect::Call(Call::Rename(title))),
             Command::Archive => return Some(Effect::Call(Call::Archive)),
@@ -42,6 +66,15 @@ impl App {
             },
             Command::Export(file) => return Some(Effect::Call(Call::Export(self.export_file(file)))),
             Command::Theme(theme) => self.set_theme(theme),
+            Command::StatusLine(fields) if fields.is_empty() => self.asides.push(Aside::Fields),
+            Command::StatusLine(fields) => self.settings.status_line = fields,
+            Command::Vim => {
+                self.settings.has_vim = !self.settings.has_vim;
+                self.vim = self.settings.has_vim.then(Vim::default);
+                let text =
+                    if self.settings.has_vim { "text is written as in vi" } else { "text is text again" };
+                self.notify(Tone::Calm, format!("{text}, until you leave"), now);
+            }
             Command::Editor => return Some(Effect::Edit),
             Command::Wrong(reason) => {
                 self.composer.insert(text);
@@ -53,7 +86,50 @@ impl App {
 
     /// Lets a person choose from a list.
     pub(crate) fn choose(&mut self, choice: Choice, now: Timestamp) {
-        self.picker = Some(Picker::of(choice, self.composer.history(), now));
+        self.picker = Some(Picker::of(choice, self.composer.history(), &self.settings.modes, now));
+    }
+
+    /// Lets a person choose from what waits for its turn.
+    fn choose_queued(&mut self, now: Timestamp) {
+        let queue = &self.view.status().queue;
+        let queued: Vec<_> =
+            queue.iter().filter_map(|queued| Some((queued.id, words_of(&queued.input)?))).collect();
+        if queued.is_empty() {
+            self.notify(Tone::Calm, "nothing waits for its turn", now);
+        } else {
+            self.picker = Some(Picker::of_queue(queued, now));
+        }
+    }
+
+    /// Runs a command line by hand; `text` is what was written.
+    pub(crate) fn by_hand(&mut self, line: &str, text: &str, now: Timestamp) -> Option<Effect> {
+        let settings = self.view.status().settings.as_ref();
+        match settings.filter(|_| !line.is_empty()) {
+            Some(settings) => {
+                let visit = Visit::by_hand(line, settings);
+                self.chores.push(Chore::Remember(text.to_owned()));
+                Some(Effect::Visit(Box::new(visit)))
+            }
+            None => {
+                self.composer.insert(text);
+                self.notify(Tone::Bad, "`!` needs a command, as in `! git status`", now);
+                None
+            }
+        }
+    }
+
+    fn visit(&self, words: Vec<String>) -> Effect {
+        Effect::Visit(Box::new(Visit::of(words, self.cwd())))
+    }
+
+    /// What the command line says of this session.
+    fn visit_session(&self, command: &Command) -> Option<Effect> {
+        let session = self.view.status().session?.to_string();
+        let words = match command {
+            Command::Usage => ["usage", "--by", "model", "--session", &session].map(str::to_owned).to_vec(),
+            _ => ["diff", &session].map(str::to_owned).to_vec(),
+        };
+        Some(self.visit(words))
     }
 
     pub(crate) fn choose_session(&mut self, now: Timestamp) -> Option<Effect> {
@@ -64,6 +140,9 @@ impl App {
     /// From now on these colours.
     pub(crate) fn set_theme(&mut self, theme: ThemeName) {
         self.theme = Theme::named(theme);
+        if let Some(full) = &mut self.full {
+            full.redraw();
+        }
         if theme == ThemeName::None {
             self.syntaxes = Syntaxes::Off;
         } else if matches!(self.syntaxes, Syntaxes::Off) {

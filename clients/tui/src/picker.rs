@@ -1,37 +1,60 @@
 //! A list that a person chooses from, with a line to look for something in it. Knows what was chosen, nothing of how it
 //! is done.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use protocol::ids::{SessionId, Timestamp};
-use protocol::profile::{ApprovalPolicy, SandboxMode};
-use protocol::session::{SessionStatus, SessionSummary, SettingsOverrides};
-use ratatui::text::{Line, Span};
-use view::{escape, words};
+use std::borrow::Cow;
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::catalogue::ModelListResult;
+use protocol::ids::{QueuedId, SessionId, Timestamp};
+use protocol::rewind::RewindResult;
+use protocol::session::{
+    SessionSettings, SessionSnapshot, SessionSummary, SettingOverride, SettingsOverrides,
+};
+use ratatui::text::{Line, Span};
+use view::escape;
+
+use crate::choices::{PERMISSIONS, approval_meaning, model_rows, sandbox_meaning, session_row};
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
 use crate::list::{List, Row};
+use crate::modes::SessionMode;
+use crate::rewinding::{self, Place, Way};
 use crate::theme::{Theme, ThemeName};
 use crate::wrap::fit;
 
 /// Between two looks at what sessions do.
 const REFRESH_MS: u64 = 2000;
+/// Keys that were typed before a list came by itself were not meant for it.
+const SEEN_MS: u64 = 500;
 
 /// A list that is open.
 #[derive(Debug)]
 pub(crate) struct Picker {
-    title: &'static str,
+    title: Cow<'static, str>,
     keys: &'static str,
     list: List,
     filter: String,
     picks: Picks,
+    /// Whether the rows are still on their way.
+    is_loading: bool,
     /// When what it shows is asked for again, if it is.
     pub(crate) refresh_at: Option<Timestamp>,
+    /// From when on keys are meant for it.
+    listens_at: Timestamp,
 }
 
 /// What the rows stand for.
 #[derive(Debug)]
 enum Picks {
     Settings(Vec<SettingsOverrides>),
+    /// With their providers; absent where nothing can be chosen.
+    Models(Vec<Option<(String, String)>>),
+    /// None, and then the modes in their order.
+    Modes,
+    Plans,
+    /// What each one says.
+    Queue(Vec<(QueuedId, String)>),
+    Places(Vec<Place>),
+    Ways(Vec<Way>),
     Themes,
     /// The newest first.
     History(Vec<String>),
@@ -56,24 +79,67 @@ pub(crate) enum Picked {
     /// Sessions are wanted.
     List(Scope),
     Change(Box<SettingsOverrides>),
+    Mode(Option<usize>),
+    Plan(PlanChoice),
+    Queued(QueuedId, String),
+    Place(Place),
+    Way(Way),
     Theme(ThemeName),
     Text(String),
     Session(SessionId),
 }
 
+/// What becomes of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlanChoice {
+    CarryOut,
+    /// Carried out by a new session, which knows nothing else.
+    Fresh,
+    Edit,
+    /// It is to be made otherwise.
+    Revise,
+}
+
+const PLANS: [(PlanChoice, &str, &str); 4] = [
+    (PlanChoice::CarryOut, "carry it out", "here, with what the agent may do otherwise"),
+    (PlanChoice::Fresh, "carry it out afresh", "in a new session that knows the plan and nothing else"),
+    (PlanChoice::Edit, "change it first", "in your editor; then this is asked again"),
+    (PlanChoice::Revise, "go on planning", "say what is to be different"),
+];
+
 impl Picker {
     /// For a choice; `history` is what was sent, the oldest first.
-    pub(crate) fn of(choice: Choice, history: &[String], now: Timestamp) -> Self {
+    pub(crate) fn of(choice: Choice, history: &[String], modes: &[SessionMode], now: Timestamp) -> Self {
         let keys = "↑ ↓ moves · Enter chooses · Esc closes";
         let new = |title, rows, picks| Self {
-            title,
+            title: Cow::Borrowed(title),
             keys,
             list: List::new(rows),
             filter: String::new(),
             picks,
+            is_loading: false,
             refresh_at: None,
+            listens_at: now,
         };
         match choice {
+            Choice::Model => {
+                Self { is_loading: true, ..new("Models", Vec::new(), Picks::Models(Vec::new())) }
+            }
+            Choice::Turn => {
+                let picks = Picks::Places(Vec::new());
+                Self { is_loading: true, ..new("Back to before", Vec::new(), picks) }
+            }
+            Choice::Mode => {
+                let none = Row::new("none", "as the session is otherwise");
+                let row = |mode: &SessionMode| Row::new(mode.name.clone(), mode.meaning.clone());
+                let rows = std::iter::once(none).chain(modes.iter().map(row)).collect();
+                new("Modes", rows, Picks::Modes)
+            }
+            Choice::Plan => {
+                let rows = PLANS.map(|(_, name, meaning)| Row::new(name, meaning)).to_vec();
+                let listens_at = Timestamp(now.0 + SEEN_MS);
+                Self { listens_at, ..new("The plan is ready", rows, Picks::Plans) }
+            }
             Choice::Effort => {
                 let rows = EFFORTS.map(|level| Row::new(level, "")).to_vec();
                 new("How hard the model thinks", rows, Picks::Settings(EFFORTS.map(effort).to_vec()))
@@ -116,8 +182,36 @@ impl Picker {
                 let picks = Picks::Sessions { sessions: Vec::new(), scope: Scope::ThisFolder };
                 let keys = "↑ ↓ moves · Enter goes there · Tab this folder or everywhere · Esc closes";
                 let refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
-                Self { keys, refresh_at, ..new("Sessions", Vec::new(), picks) }
+                Self { keys, refresh_at, is_loading: true, ..new("Sessions", Vec::new(), picks) }
             }
+        }
+    }
+
+    /// For what waits for its turn, the next one first.
+    pub(crate) fn of_queue(queued: Vec<(QueuedId, String)>, now: Timestamp) -> Self {
+        let rows =
+            queued.iter().map(|(_, text)| Row::new(escape::short_line(text.trim(), 150), "")).collect();
+        let picker = Self::of(Choice::Turn, &[], &[], now);
+        Self {
+            title: Cow::Borrowed("What waits for its turn"),
+            list: List::new(rows),
+            picks: Picks::Queue(queued),
+            is_loading: false,
+            ..picker
+        }
+    }
+
+    /// The ways back to a place.
+    pub(crate) fn of_ways(place: &Place, result: &RewindResult, now: Timestamp) -> Self {
+        let (headline, ways) = rewinding::ways(place, result);
+        let (rows, ways): (Vec<Row>, Vec<Way>) = ways.into_iter().unzip();
+        let picker = Self::of(Choice::Turn, &[], &[], now);
+        Self {
+            title: Cow::Owned(headline),
+            list: List::new(rows),
+            picks: Picks::Ways(ways),
+            is_loading: false,
+            ..picker
         }
     }
 
@@ -125,8 +219,56 @@ impl Picker {
     pub(crate) fn scope(&self) -> Option<Scope> {
         match &self.picks {
             Picks::Sessions { scope, .. } => Some(*scope),
-            Picks::Settings(_) | Picks::Themes | Picks::History(_) => None,
+            Picks::Settings(_)
+            | Picks::Models(_)
+            | Picks::Modes
+            | Picks::Plans
+            | Picks::Queue(_)
+            | Picks::Places(_)
+            | Picks::Ways(_)
+            | Picks::Themes
+            | Picks::History(_) => None,
         }
+    }
+
+    /// Whether it asks what becomes of a plan.
+    pub(crate) fn is_of_plan(&self) -> bool {
+        matches!(self.picks, Picks::Plans)
+    }
+
+    /// Whether keys are meant for it.
+    pub(crate) fn listens(&self, now: Timestamp) -> bool {
+        now >= self.listens_at
+    }
+
+    /// When it is to be looked at again.
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
+        self.refresh_at
+    }
+
+    /// What it waits for does not come.
+    pub(crate) fn fail(&mut self) {
+        self.is_loading = false;
+    }
+
+    /// Turns came.
+    pub(crate) fn set_places(&mut self, snapshot: &SessionSnapshot, now: Timestamp) {
+        let Picks::Places(places) = &mut self.picks else { return };
+        let (rows, found) = rewinding::places(snapshot, now).into_iter().unzip();
+        *places = found;
+        self.list = List::new(rows);
+        self.list.filter(&self.filter);
+        self.is_loading = false;
+    }
+
+    /// Models came; `settings` are those of the session that is shown.
+    pub(crate) fn set_models(&mut self, listed: ModelListResult, settings: Option<&SessionSettings>) {
+        let Picks::Models(models) = &mut self.picks else { return };
+        let (rows, found) = model_rows(listed, settings).into_iter().unzip();
+        *models = found;
+        self.list = List::new(rows);
+        self.list.filter(&self.filter);
+        self.is_loading = false;
     }
 
     /// Sessions came; `own` is the one that is shown already.
@@ -138,7 +280,8 @@ impl Picker {
     ) {
         let Picks::Sessions { sessions, .. } = &mut self.picks else { return };
         let chosen = self.list.chosen().and_then(|at| sessions.get(at)).map(|session| session.id);
-        let rows = listed.iter().map(|session| row(session, own, now)).collect();
+        self.is_loading = false;
+        let rows = listed.iter().map(|session| session_row(session, own, now)).collect();
         self.list = List::new(rows);
         self.list.filter(&self.filter);
         if let Some(at) = listed.iter().position(|session| Some(session.id) == chosen) {
@@ -193,6 +336,17 @@ impl Picker {
             Picks::Settings(settings) => {
                 settings.get(at).map(|change| Picked::Change(Box::new(change.clone())))
             }
+            Picks::Models(models) => models.get(at).cloned().flatten().map(|(provider, model)| {
+                let value = serde_json::Value::from(provider).to_string();
+                let values = vec![SettingOverride { key: "model_provider".to_owned(), value }];
+                let change = SettingsOverrides { values, model: Some(model), ..SettingsOverrides::default() };
+                Picked::Change(Box::new(change))
+            }),
+            Picks::Modes => Some(Picked::Mode(at.checked_sub(1))),
+            Picks::Plans => PLANS.get(at).map(|(choice, ..)| Picked::Plan(*choice)),
+            Picks::Queue(queued) => queued.get(at).map(|(id, text)| Picked::Queued(*id, text.clone())),
+            Picks::Places(places) => places.get(at).cloned().map(Picked::Place),
+            Picks::Ways(ways) => ways.get(at).cloned().map(Picked::Way),
             Picks::Themes => ThemeName::ALL.get(at).map(|theme| Picked::Theme(*theme)),
             Picks::History(texts) => texts.get(at).map(|text| Picked::Text(text.clone())),
             Picks::Sessions { sessions, .. } => sessions.get(at).map(|session| Picked::Session(session.id)),
@@ -214,7 +368,8 @@ impl Picker {
             lines.push(Line::from(Span::styled(title, theme.accent.patch(theme.strong))));
         }
         if self.list.is_empty() {
-            lines.push(Line::from(Span::styled(fit("  nothing fits", room), theme.dim)));
+            let text = if self.is_loading { "  reading" } else { "  nothing fits" };
+            lines.push(Line::from(Span::styled(fit(text, room), theme.dim)));
         } else {
             lines.extend(self.list.lines(width, most.saturating_sub(3).max(1), theme));
         }
@@ -227,69 +382,11 @@ impl Picker {
     }
 }
 
-const PERMISSIONS: [(&str, &str, SandboxMode, ApprovalPolicy); 4] = [
-    ("look", "reads, and asks before everything else", SandboxMode::ReadOnly, ApprovalPolicy::Untrusted),
-    (
-        "work",
-        "works in this folder, and asks to leave it",
-        SandboxMode::WorkspaceWrite,
-        ApprovalPolicy::OnRequest,
-    ),
-    (
-        "alone",
-        "works in this folder, and never asks; what would need an answer is refused",
-        SandboxMode::WorkspaceWrite,
-        ApprovalPolicy::Never,
-    ),
-    (
-        "danger",
-        "everything, without a sandbox and without asking",
-        SandboxMode::DangerFullAccess,
-        ApprovalPolicy::Never,
-    ),
-];
-
-fn sandbox_meaning(mode: SandboxMode) -> &'static str {
-    match mode {
-        SandboxMode::ReadOnly => "everything may be read, nothing written, no network",
-        SandboxMode::WorkspaceWrite => "this folder may be written; no network unless allowed",
-        SandboxMode::DangerFullAccess => "no sandbox at all",
-    }
-}
-
-fn approval_meaning(policy: ApprovalPolicy) -> &'static str {
-    match policy {
-        ApprovalPolicy::Untrusted => {
-            "before every command that is not known to be harmless, and every change"
-        }
-        ApprovalPolicy::OnRequest => "when the agent wants to leave the sandbox",
-        ApprovalPolicy::Never => "never; what would need an answer is refused",
-    }
-}
-
-fn row(session: &SessionSummary, own: Option<SessionId>, now: Timestamp) -> Row {
-    let id = session.id.to_string();
-    let title = session.title.clone().unwrap_or_else(|| id.clone());
-    let state = match &session.status {
-        SessionStatus::Idle => "idle",
-        SessionStatus::Running { .. } => "running",
-        SessionStatus::Waiting { .. } => "waits for an answer",
-        SessionStatus::Archived => "archived",
-        SessionStatus::Damaged { .. } => "damaged",
-        SessionStatus::Unknown(_) => "?",
-    };
-    let here = if Some(session.id) == own { "here · " } else { "" };
-    let age = words::span(now.since(session.updated_at));
-    let settings = &session.settings;
-    let cwd = settings.cwd.to_string_lossy();
-    Row::new(
-        title,
-        format!("{here}{state} · {age} ago · {} turns · {} · {cwd}", session.turn_count, settings.model),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use protocol::catalogue::{Model, ModelChoice, ModelFacts, ProviderModels, ProviderState};
+    use protocol::profile::SandboxMode;
+
     use super::*;
     use crate::frame::tests::session;
 
@@ -306,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_found_and_chosen() {
-        let mut picker = Picker::of(Choice::Permissions, &[], NOW);
+        let mut picker = Picker::of(Choice::Permissions, &[], &[], NOW);
         for letter in "dang".chars() {
             key(&mut picker, KeyCode::Char(letter));
         }
@@ -315,9 +412,48 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_chosen_with_its_provider_and_only_where_there_is_a_key() {
+        let mut picker = Picker::of(Choice::Model, &[], &[], NOW);
+        assert!(shown(&picker).contains("reading"));
+        let model = |name: &str| Model {
+            name: name.to_owned(),
+            title: None,
+            facts: ModelFacts { context_window: Some(200_000), ..ModelFacts::default() },
+            local: None,
+        };
+        let provider = |id: &str, state, models| ProviderModels {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            state,
+            models,
+        };
+        let ready = || ProviderState::Ready { through: "a key".to_owned() };
+        let closed = ProviderState::NoCredential { hint: "no".to_owned() };
+        let listed = ModelListResult {
+            choice: ModelChoice::default(),
+            providers: vec![
+                provider("closed", closed, vec![model("hidden")]),
+                provider("far", ready(), vec![model("far-1")]),
+                provider("local", ready(), vec![model("m-1"), model("m-2")]),
+            ],
+        };
+        picker.set_models(listed, Some(&session("x").summary.settings));
+        let text = shown(&picker);
+        assert!(text.contains("now · local · 200,000 tokens") && text.contains("/login closed"), "{text}");
+        assert!(!text.contains("hidden"));
+        key(&mut picker, KeyCode::Down);
+        key(&mut picker, KeyCode::Down);
+        let Picked::Change(change) = key(&mut picker, KeyCode::Enter) else { panic!("nothing") };
+        assert_eq!(change.model.as_deref(), Some("far-1"));
+        assert_eq!(change.values[0].value, "\"far\"");
+        key(&mut picker, KeyCode::Down);
+        assert_eq!(key(&mut picker, KeyCode::Enter), Picked::Nothing);
+    }
+
+    #[test]
     fn what_was_sent_is_found_the_newest_first() {
         let history = ["fix it", "test it", "fix that"].map(str::to_owned);
-        let mut picker = Picker::of(Choice::History, &history, NOW);
+        let mut picker = Picker::of(Choice::History, &history, &[], NOW);
         assert_eq!(key(&mut picker, KeyCode::Enter), Picked::Text("fix that".to_owned()));
         for letter in "fix it".chars() {
             key(&mut picker, KeyCode::Char(letter));
@@ -329,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_chosen_session_stays_chosen_while_the_list_changes() {
-        let mut picker = Picker::of(Choice::Session, &[], NOW);
+        let mut picker = Picker::of(Choice::Session, &[], &[], NOW);
         assert_eq!(key(&mut picker, KeyCode::Enter), Picked::Nothing);
         let named = |title: &str| {
             let mut summary = session("x").summary;

@@ -20,8 +20,20 @@ pub struct TuiOptions {
     pub mode: Mode,
     /// What is said first.
     pub prompt: Option<String>,
+    /// How much of the terminal it takes.
+    pub extent: Extent,
     /// How the daemon is reached.
     pub connect: ConnectOptions,
+}
+
+/// How much of the terminal a screen takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// As the person has set it; else what it needs, below what was there.
+    #[default]
+    AsSet,
+    /// All of it, with scrolling of its own.
+    Fullscreen,
 }
 
 /// Which session is shown.
@@ -52,7 +64,8 @@ pub async fn run(options: TuiOptions) -> Result<(), TuiError> {
         return Err(TuiError::NoTerminal);
     }
     let connection = Connection::open(options.connect.clone()).await?;
-    let (settings, wrong) = Settings::read(&connection.folders().config_file());
+    let (mut settings, wrong) = Settings::read(&connection.folders().config_file());
+    settings.is_fullscreen |= options.extent == Extent::Fullscreen;
     let clock = Clock::start();
     let stage = Stage::set(settings, options.mode, Memory::of_home(&connection.folders().state))?;
     Box::pin(stage.play(options, connection, clock, wrong)).await

@@ -16,12 +16,14 @@ use tokio::time::Instant;
 
 use crate::app::{App, Tone};
 use crate::blocks::{Detail, Pen};
+use crate::branch;
 use crate::clock::Clock;
 use crate::error::TuiError;
 use crate::files::{Finder, Found};
 use crate::highlight::Syntaxes;
 use crate::link::{Call, News};
 use crate::run::{Mode, SessionChoice};
+use crate::status_script::StatusScript;
 
 /// A session on the screen.
 pub(crate) struct Scene {
@@ -31,6 +33,7 @@ pub(crate) struct Scene {
     pub(crate) calls: mpsc::Sender<Call>,
     pub(crate) news: mpsc::Receiver<News>,
     pub(crate) finder: Option<Finder>,
+    pub(crate) script: Option<StatusScript>,
     pub(crate) loading: Option<JoinHandle<Arc<SyntaxSet>>>,
     /// The clipboard sequence, the bell, and what else is written beside frames.
     pub(crate) beside: String,
@@ -42,7 +45,8 @@ pub(crate) struct Scene {
 /// Why a session is not shown any more.
 pub(crate) enum Parting {
     Leave,
-    Switch(SessionChoice),
+    /// And says this there first.
+    Switch(SessionChoice, Option<String>),
 }
 
 impl Scene {
@@ -53,6 +57,31 @@ impl Scene {
         {
             self.app.not_sent(call, self.clock.now());
         }
+    }
+
+    /// Looks anew at the branch, and asks the program of the status line.
+    pub(crate) fn look_around(&mut self) {
+        let cwd = self.app.cwd();
+        self.app.branch = branch::of_folder(&cwd);
+        let Some(script) = &mut self.script else { return };
+        let status = self.app.view.status();
+        let settings = status.settings.as_ref();
+        let told = serde_json::json!({
+            "sessionId": self.session,
+            "title": status.title,
+            "cwd": cwd,
+            "branch": self.app.branch,
+            "provider": settings.map(|settings| &settings.provider),
+            "model": settings.map(|settings| &settings.model),
+            "effort": status.effort(),
+            "mode": self.app.session_mode().map(|mode| &mode.name),
+            "sandbox": settings.map(|settings| settings.sandbox.as_str()),
+            "approval": settings.map(|settings| settings.approval.as_str()),
+            "isRunning": status.activity.turn().is_some(),
+            "tokens": status.usage.total_tokens(),
+            "contextTokens": status.context_tokens,
+        });
+        script.ask(format!("{told}\n"));
     }
 
     /// What stays on the terminal: all that was shown, and how to come back.
@@ -77,7 +106,7 @@ impl Scene {
         }
         let text = match parting {
             Parting::Leave => format!("come back with: skein attach {}", self.session),
-            Parting::Switch(_) => format!("left the session {}", self.session),
+            Parting::Switch(..) => format!("left the session {}", self.session),
         };
         lines.extend(pen.text("·", style, style, &text));
         lines
@@ -117,6 +146,14 @@ pub(crate) async fn open(
 pub(crate) async fn next_found(finder: &mut Option<Finder>) -> Option<Found> {
     match finder {
         Some(finder) => finder.found.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the program of the status line says, once it was asked; for ever, if there is none.
+pub(crate) async fn next_said(script: &mut Option<StatusScript>) -> Option<String> {
+    match script {
+        Some(script) => script.said().await,
         None => std::future::pending().await,
     }
 }

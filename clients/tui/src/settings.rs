@@ -1,4 +1,4 @@
-//! The `[tui]` table of `config.toml`: what a person sets for screens. The daemon does not read it. What is wrong in it
+//! The `[tui]` table of `config.toml`, and commands and modes beside it: what a person sets for screens. The daemon does not read it. What is wrong in it
 //! is told and left out; the screen comes up whatever stands there.
 
 use std::fs;
@@ -6,7 +6,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::custom::CustomCommand;
 use crate::keymap::Keymap;
+use crate::modes::SessionMode;
+use crate::status_line::Field;
 use crate::theme::ThemeName;
 
 /// What a person sets for screens.
@@ -18,8 +21,18 @@ pub(crate) struct Settings {
     /// Whether the terminal calls the person.
     pub(crate) has_notifications: bool,
     pub(crate) has_tips: bool,
+    /// Whether all of the terminal is taken.
+    pub(crate) is_fullscreen: bool,
+    /// Whether text is written as in vi.
+    pub(crate) has_vim: bool,
     /// Whether inputs are remembered on disk.
     pub(crate) has_history: bool,
+    /// The person's own commands.
+    pub(crate) commands: Vec<CustomCommand>,
+    pub(crate) modes: Vec<SessionMode>,
+    pub(crate) status_line: Vec<Field>,
+    /// A program with its arguments that says what stands in the status line; empty: none.
+    pub(crate) status_command: Vec<String>,
 }
 
 impl Default for Settings {
@@ -29,18 +42,34 @@ impl Default for Settings {
             keymap: Keymap::default(),
             has_notifications: true,
             has_tips: true,
+            is_fullscreen: false,
+            has_vim: false,
             has_history: true,
+            commands: Vec::new(),
+            modes: SessionMode::built_in(),
+            status_line: Field::USUAL.to_vec(),
+            status_command: Vec::new(),
         }
     }
 }
 
 impl Settings {
-    /// Reads the file, and says what is wrong in it. That the file itself can't be read, the daemon tells.
+    /// Reads the file and the folders beside it, and says what is wrong in them. That the file itself can't be read, the
+    /// daemon tells.
     pub(crate) fn read(file: &Path) -> (Self, Vec<String>) {
-        match fs::read_to_string(file) {
+        let (mut settings, mut wrong) = match fs::read_to_string(file) {
             Ok(text) => Self::parse(&text),
             Err(_) => (Self::default(), Vec::new()),
+        };
+        if let Some(folder) = file.parent() {
+            let (commands, complaints) = CustomCommand::of_folder(folder);
+            settings.commands = commands;
+            wrong.extend(complaints);
+            let (modes, complaints) = SessionMode::of_folder(folder);
+            settings.modes = modes;
+            wrong.extend(complaints);
         }
+        (settings, wrong)
     }
 
     fn parse(text: &str) -> (Self, Vec<String>) {
@@ -59,7 +88,11 @@ impl Settings {
                 "theme" => theme(&value).map(|theme| settings.theme = theme),
                 "notifications" => boolean(&value).map(|is_on| settings.has_notifications = is_on),
                 "tips" => boolean(&value).map(|is_on| settings.has_tips = is_on),
+                "fullscreen" => boolean(&value).map(|is_on| settings.is_fullscreen = is_on),
+                "vim" => boolean(&value).map(|is_on| settings.has_vim = is_on),
                 "history" => boolean(&value).map(|is_on| settings.has_history = is_on),
+                "status_line" => status_line(&value).map(|fields| settings.status_line = fields),
+                "status_command" => words(&value).map(|words| settings.status_command = words),
                 "keymap" => {
                     wrong.extend(keymap(&value, &mut settings.keymap));
                     Ok(())
@@ -84,6 +117,22 @@ fn theme(value: &Value) -> Result<Option<ThemeName>, String> {
             .map(Some)
             .ok_or_else(|| format!("must be `auto` or one of {}", ThemeName::listed())),
     }
+}
+
+fn words(value: &Value) -> Result<Vec<String>, String> {
+    let words = match value {
+        Value::String(program) => Some(vec![program.clone()]),
+        Value::Array(words) => words.iter().map(|word| word.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    words.ok_or_else(|| "must be a list of texts".to_owned())
+}
+
+fn status_line(value: &Value) -> Result<Vec<Field>, String> {
+    words(value)?
+        .iter()
+        .map(|word| Field::of(word).ok_or_else(|| format!("has no `{word}`; there are {}", Field::listed())))
+        .collect()
 }
 
 fn keymap(value: &Value, keymap: &mut Keymap) -> Vec<String> {
@@ -114,11 +163,15 @@ mod tests {
     #[test]
     fn what_is_set_holds() {
         let (settings, wrong) = Settings::parse(
-            "model = 'm'\n[tui]\ntheme = 'light'\ntips = false\nnotifications = false\n\
+            "model = 'm'\n[tui]\ntheme = 'light'\ntips = false\nvim = true\nfullscreen = true\nnotifications = false\n\
+             status_line = ['model', 'script']\nstatus_command = ['date', '+%H']\n\
              [tui.keymap]\ntranscript = ['f2', 'ctrl-t']\nredraw = []\n",
         );
         assert_eq!(wrong, Vec::<String>::new());
         assert_eq!(settings.theme, Some(ThemeName::Light));
+        assert_eq!(settings.status_line, [Field::Model, Field::Script]);
+        assert!(settings.has_vim && settings.is_fullscreen);
+        assert_eq!(settings.status_command, ["date", "+%H"]);
         assert!(!settings.has_tips && !settings.has_notifications && settings.has_history);
         assert_eq!(settings.keymap.action(KeyEvent::from(KeyCode::F(2))), Some(Action::Transcript));
     }
@@ -126,10 +179,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_and_the_rest_holds() {
         let (settings, wrong) = Settings::parse(
-            "[tui]\ntheme = 'pink'\ntips = 'no'\ncolour = 1\nhistory = false\nkeymap = {fly = 'f1', up = 3}\n",
+            "[tui]\ntheme = 'pink'\ntips = 'no'\ncolour = 1\nstatus_line = ['x']\nstatus_command = 1\nhistory = false\nkeymap = {fly = 'f1', up = 3}\n",
         );
         assert!(!settings.has_history && settings.has_tips);
-        assert_eq!(wrong.len(), 5, "{wrong:?}");
+        assert_eq!(wrong.len(), 7, "{wrong:?}");
         assert_eq!(Settings::parse("tui = 1").1, ["`tui` must be a table"]);
         assert!(Settings::parse("not toml at all").1.is_empty(), "the daemon tells that");
     }

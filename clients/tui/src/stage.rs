@@ -2,12 +2,13 @@
 //! changed, at most once in 16 ms, and sleeps otherwise.
 
 use std::io::{self, Stdout, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use base64::Engine;
 use client::{Attached, Connection};
 use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use futures_util::FutureExt;
 use protocol::ids::{SessionId, Timestamp};
 use ratatui::layout::Position;
 use ratatui::text::Line;
@@ -20,18 +21,24 @@ use crate::clock::Clock;
 use crate::editor;
 use crate::error::TuiError;
 use crate::files::Finder;
+use crate::help;
 use crate::highlight::Syntaxes;
+use crate::image::Image;
 use crate::link::follow;
 use crate::memory::Memory;
 use crate::pane::Pane;
 use crate::run::{Mode, TuiOptions};
-use crate::scene::{Parting, Scene, next_found, next_loaded, open};
+use crate::scene::{Parting, Scene, next_found, next_loaded, next_said, open};
 use crate::screen::Screen;
 use crate::settings::Settings;
+use crate::signals::{Keys, Signals};
+use crate::status_script::StatusScript;
 use crate::terminal::{self, Terminal};
 use crate::theme::Theme;
 use crate::tips;
 
+/// What stands below what another program printed.
+const GOES_BACK: &[u8] = b"\r\nany key goes back";
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(16);
 /// How long what was asked for may take when the person leaves.
@@ -63,7 +70,10 @@ impl Stage {
     /// # Errors
     /// When it refuses.
     pub(crate) fn set(settings: Settings, mode: Mode, memory: Memory) -> Result<Self, TuiError> {
-        let (terminal, answers) = Terminal::enter().map_err(TuiError::Terminal)?;
+        let (mut terminal, answers) = Terminal::enter().map_err(TuiError::Terminal)?;
+        if settings.is_fullscreen {
+            terminal.watch_mouse().map_err(TuiError::Terminal)?;
+        }
         let size = Terminal::size().map_err(TuiError::Terminal)?;
         let row = answers.cursor.map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
         Ok(Self {
@@ -120,7 +130,7 @@ impl Stage {
             let parting = Box::pin(self.show(app, clock, opened, prompt.take())).await?;
             match parting {
                 Parting::Leave => return Ok(()),
-                Parting::Switch(next) => choice = next,
+                Parting::Switch(next, text) => (choice, prompt) = (next, text),
             }
         }
     }
@@ -136,7 +146,8 @@ impl Stage {
         let (tell, news) = mpsc::channel(WAITING_NEWS);
         let mut link = pin!(follow(attached, session, waiting, tell));
         let mut is_linked = true;
-        let mut gone = pin!(told_to_go());
+        let mut signals = Signals::listen();
+        app.plan = self.memory.plan(session);
         if let Some(draft) = self.memory.draft(session) {
             app.composer.set_text(&draft);
         }
@@ -147,6 +158,7 @@ impl Stage {
             calls,
             news,
             finder: None,
+            script: StatusScript::of(&self.settings.status_command),
             loading: None,
             beside: String::new(),
             is_resized: false,
@@ -187,7 +199,7 @@ impl Stage {
                     // The terminal is gone, and with it the person.
                     Some(Err(_)) | None => Some(Effect::Leave),
                 },
-                () = &mut gone => Some(Effect::Leave),
+                () = signals.told_to_go(Keys::Ours) => Some(Effect::Leave),
                 () = &mut link, if is_linked => {
                     is_linked = false;
                     None
@@ -210,6 +222,11 @@ impl Stage {
                     scene.app.found(found);
                     None
                 }
+                said = next_said(&mut scene.script) => {
+                    scene.is_changed = true;
+                    scene.app.script_says = said;
+                    None
+                }
                 Some(loaded) = next_loaded(&mut scene.loading) => {
                     scene.is_changed = true;
                     scene.app.set_syntaxes(loaded);
@@ -226,33 +243,44 @@ impl Stage {
                 None => {}
                 Some(Effect::Call(call)) => scene.hand_over(call),
                 Some(Effect::Leave) => break Parting::Leave,
-                Some(Effect::Switch(choice)) => break Parting::Switch(choice),
+                Some(Effect::Switch(choice, text)) => break Parting::Switch(choice, text),
                 Some(Effect::Redraw) => self.redraw(&mut scene)?,
                 Some(Effect::Suspend) => {
-                    self.give_away()?;
+                    self.give_away(&[])?;
                     terminal::suspend();
                     self.come_back(&mut scene)?;
                 }
                 Some(Effect::Edit) => {
-                    self.give_away()?;
-                    let text = scene.app.writing().text();
-                    let mut edited = pin!(editor::edit(&text));
-                    let edited = loop {
-                        // The session goes on meanwhile, unseen.
-                        tokio::select! {
-                            edited = &mut edited => break edited,
-                            () = &mut link, if is_linked => is_linked = false,
-                            Some(news) = scene.news.recv() => {
-                                if let Some(Effect::Call(call)) = scene.app.news(news, clock.now()) {
-                                    scene.hand_over(call);
-                                }
-                            }
-                        }
-                    };
+                    self.give_away(&[])?;
+                    let text = scene.app.edited_text();
+                    let edited =
+                        meanwhile(editor::edit(&text), &mut scene, &mut link, &mut is_linked, &mut signals);
+                    let Some(edited) = edited.await else { break Parting::Leave };
                     self.come_back(&mut scene)?;
                     match edited {
-                        Ok(text) => scene.app.edited(&text),
+                        Ok(text) => scene.app.edited(&text, clock.now()),
                         Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
+                    }
+                }
+                Some(Effect::Visit(visit)) => {
+                    let said = help::visit(&visit.title, self.screen.size().width, &self.theme);
+                    self.give_away(&said)?;
+                    let ended = meanwhile(visit.run(), &mut scene, &mut link, &mut is_linked, &mut signals);
+                    let Some(ended) = ended.await else { break Parting::Leave };
+                    self.come_back(&mut scene)?;
+                    if self.settings.is_fullscreen {
+                        // What was printed is out of sight then.
+                        let mut out = io::stdout();
+                        out.write_all(GOES_BACK).and_then(|()| out.flush()).map_err(TuiError::Terminal)?;
+                        let key = self.terminal.next();
+                        let pressed = meanwhile(key, &mut scene, &mut link, &mut is_linked, &mut signals);
+                        if pressed.await.is_none() {
+                            break Parting::Leave;
+                        }
+                    }
+                    scene.look_around();
+                    if let Err(reason) = ended {
+                        scene.app.notify(Tone::Bad, reason, clock.now());
                     }
                 }
             }
@@ -260,7 +288,7 @@ impl Stage {
         self.focus = scene.app.focus;
         self.theme = scene.app.theme.clone();
         self.memory.keep_draft(session, &scene.app.composer.text());
-        self.pane = None;
+        self.leave_pane()?;
         let farewell = scene.farewell(self.screen.size(), &parting);
         // The terminal may be gone; then nobody reads this.
         let _gone = take_leave(&mut self.screen, &farewell);
@@ -293,11 +321,20 @@ impl Stage {
                 let lines = pager.screen(size, theme, syntaxes);
                 pane.draw(&lines, size, None).map_err(TuiError::Terminal)?;
             }
+        } else if self.settings.is_fullscreen {
+            scene.is_resized = false;
+            let size = Terminal::size().map_err(TuiError::Terminal)?;
+            let pane = match &mut self.pane {
+                Some(pane) => pane,
+                None => self.pane.insert(Pane::enter(io::stdout()).map_err(TuiError::Terminal)?),
+            };
+            let frame = scene.app.frame(size, scene.clock.now());
+            pane.draw(&frame.viewport, size, Some(frame.cursor)).map_err(TuiError::Terminal)?;
         } else {
             self.pane = None;
             if std::mem::take(&mut scene.is_resized) {
-                let size = Terminal::size().map_err(TuiError::Terminal)?;
-                self.screen.resize(size, self.terminal.cursor().map(|cursor| cursor.y));
+                let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
+                self.screen.resize(size, row);
             }
             let frame = scene.app.frame(self.screen.size(), scene.clock.now());
             self.screen.draw(&frame.finished, &frame.viewport, frame.cursor).map_err(TuiError::Terminal)?;
@@ -316,6 +353,9 @@ impl Stage {
     }
 
     fn do_chores(&self, scene: &mut Scene) {
+        if std::mem::take(&mut scene.app.is_outside_changed) {
+            scene.look_around();
+        }
         for chore in std::mem::take(&mut scene.app.chores) {
             match chore {
                 // What is already to be written says as much.
@@ -334,6 +374,15 @@ impl Stage {
                     let folder = scene.app.cwd();
                     scene.finder.get_or_insert_with(|| Finder::of(folder)).ask(number, &text);
                 }
+                Chore::Attach(path, text) => {
+                    scene.app.attach(Image::read(&path), &text, scene.clock.now());
+                }
+                Chore::Call(call) => scene.hand_over(call),
+                Chore::KeepPlan(text) => {
+                    if let Some(file) = self.memory.keep_plan(scene.session, &text) {
+                        scene.app.asides.push(Aside::PlanKept(file));
+                    }
+                }
                 // OSC 52; understood by most terminals, also through SSH. There is no answer.
                 Chore::Copy(text) => {
                     let text = base64::engine::general_purpose::STANDARD.encode(text);
@@ -351,11 +400,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets somebody else have the terminal, with the viewport gone from it.
-    fn give_away(&mut self) -> Result<(), TuiError> {
-        self.pane = None;
-        take_leave(&mut self.screen, &[]).map_err(TuiError::Terminal)?;
+    /// Lets somebody else have the terminal, with the viewport gone from it, and says something before.
+    fn give_away(&mut self, said: &[Line<'static>]) -> Result<(), TuiError> {
+        self.leave_pane()?;
+        take_leave(&mut self.screen, said).map_err(TuiError::Terminal)?;
         self.terminal.give_away();
+        Ok(())
+    }
+
+    /// Shows what was there before all of the terminal was taken.
+    fn leave_pane(&mut self) -> Result<(), TuiError> {
+        self.pane = None;
+        if self.settings.is_fullscreen {
+            let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
+            self.screen = Screen::new(io::stdout(), size, row.unwrap_or(size.height));
+        }
         Ok(())
     }
 
@@ -378,7 +437,11 @@ fn input(app: &mut App, event: Event, now: Timestamp) -> Option<Effect> {
         }
         Event::FocusGained => app.set_focus(Focus::Here),
         Event::FocusLost => app.set_focus(Focus::Elsewhere),
-        Event::Key(_) | Event::Resize(..) | Event::Mouse(_) => None,
+        Event::Mouse(mouse) => {
+            app.mouse(mouse, now);
+            None
+        }
+        Event::Key(_) | Event::Resize(..) => None,
     }
 }
 
@@ -393,21 +456,31 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Until the system wants this process to end.
-async fn told_to_go() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut hang_up)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::hangup()))
-        else {
-            return std::future::pending().await;
-        };
+/// Waits for another program that has the terminal; the session goes on meanwhile, unseen. Absent if this process is to
+/// end.
+async fn meanwhile<T>(
+    program: impl Future<Output = T>,
+    scene: &mut Scene,
+    link: &mut Pin<&mut impl Future<Output = ()>>,
+    is_linked: &mut bool,
+    signals: &mut Signals,
+) -> Option<T> {
+    let mut program = pin!(program);
+    loop {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
+            // First, so that the Ctrl+C that ended the program is not taken for one that is meant for this process.
+            biased;
+            () = signals.told_to_go(Keys::Theirs) => return None,
+            ended = &mut program => {
+                let is_over = signals.told_to_go(Keys::Theirs).now_or_never().is_some();
+                return (!is_over).then_some(ended);
+            }
+            () = link.as_mut(), if *is_linked => *is_linked = false,
+            Some(news) = scene.news.recv() => {
+                if let Some(Effect::Call(call)) = scene.app.news(news, scene.clock.now()) {
+                    scene.hand_over(call);
+                }
+            }
         }
     }
-    #[cfg(not(unix))]
-    std::future::pending::<()>().await;
 }

@@ -4,13 +4,15 @@
 use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange, Event, EventStream,
-    KeyboardEnhancementFlags, PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+    EnableMouseCapture, Event, EventStream, KeyboardEnhancementFlags, PopKeyboardEnhancementFlags,
+    PushKeyboardEnhancementFlags,
 };
 use crossterm::terminal::LeaveAlternateScreen;
-use crossterm::{cursor, execute, terminal};
+use crossterm::{cursor, event, execute, terminal};
 use futures_util::StreamExt;
 use ratatui::layout::{Position, Size};
 
@@ -19,15 +21,25 @@ use crate::probe::{self, Answers};
 /// Whether the alternate screen is shown: a panic must leave it, and only then.
 static IS_ALTERNATE: AtomicBool = AtomicBool::new(false);
 
+/// Whether the terminal tells of its mouse.
+static HAS_MOUSE: AtomicBool = AtomicBool::new(false);
+
 /// Notes that the alternate screen was entered or left.
 pub(crate) fn note_alternate(is_shown: bool) {
     IS_ALTERNATE.store(is_shown, Ordering::Relaxed);
 }
 
+/// Sizes that a terminal may have while it is asked where its cursor is; one whose window is being dragged changes it all
+/// the time.
+const SIZE_CHANGES: u32 = 8;
+
 /// A terminal in raw mode.
 pub(crate) struct Terminal {
     /// Absent while the terminal is asked something: there is one reader.
     events: Option<EventStream>,
+    /// Questions for the cursor that were given up; their answers may still come.
+    given_up: u32,
+    watches_mouse: bool,
 }
 
 impl Terminal {
@@ -47,7 +59,7 @@ impl Terminal {
             restore();
             before(panic);
         }));
-        let mut entered = Self { events: None };
+        let mut entered = Self { events: None, given_up: 0, watches_mouse: false };
         terminal::enable_raw_mode()?;
         let answers = probe::ask();
         entered.come_back()?;
@@ -68,7 +80,22 @@ impl Terminal {
         terminal::enable_raw_mode()?;
         // Terminals that do not know the last one ignore it: then Shift+Enter is Enter.
         let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
-        execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange, PushKeyboardEnhancementFlags(flags))
+        execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange, PushKeyboardEnhancementFlags(flags))?;
+        if self.watches_mouse {
+            HAS_MOUSE.store(true, Ordering::Relaxed);
+            execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        Ok(())
+    }
+
+    /// From now on the terminal tells of its mouse, while this process has it.
+    ///
+    /// # Errors
+    /// When the terminal refuses.
+    pub(crate) fn watch_mouse(&mut self) -> io::Result<()> {
+        self.watches_mouse = true;
+        HAS_MOUSE.store(true, Ordering::Relaxed);
+        execute!(io::stdout(), EnableMouseCapture)
     }
 
     /// How large it is.
@@ -80,11 +107,40 @@ impl Terminal {
         Ok(Size { width, height })
     }
 
+    /// How large it is, and in which row its cursor is, as of one moment.
+    ///
+    /// # Errors
+    /// When it does not know its size.
+    pub(crate) fn size_and_row(&mut self) -> io::Result<(Size, Option<u16>)> {
+        let mut size = Self::size()?;
+        for _ in 0..SIZE_CHANGES {
+            let row = self.cursor().map(|cursor| cursor.y);
+            let before = std::mem::replace(&mut size, Self::size()?);
+            if size == before {
+                return Ok((size, row));
+            }
+        }
+        Ok((size, None))
+    }
+
     /// Where its cursor is; absent if it does not say so within 2 s.
     pub(crate) fn cursor(&mut self) -> Option<Position> {
         // The answer comes between the keys, and the stream would take it.
         self.events = None;
-        cursor::position().ok().map(Position::from)
+        // Ending the stream wakes whoever reads next, who would take that for the end of the wait.
+        let _awake = event::poll(Duration::ZERO);
+        let mut place = None;
+        // The answers that come first are those to questions before.
+        for _ in 0..=self.given_up {
+            match cursor::position() {
+                Ok(told) => place = Some(Position::from(told)),
+                Err(_) => {
+                    self.given_up += 1;
+                    return None;
+                }
+            }
+        }
+        place
     }
 
     /// The next event; absent when the terminal is gone. Cancel safe.
@@ -113,6 +169,9 @@ fn restore() {
     let mut out = io::stdout();
     if IS_ALTERNATE.swap(false, Ordering::Relaxed) {
         let _gone = execute!(out, LeaveAlternateScreen);
+    }
+    if HAS_MOUSE.swap(false, Ordering::Relaxed) {
+        let _gone = execute!(out, DisableMouseCapture);
     }
     let _gone =
         execute!(out, PopKeyboardEnhancementFlags, DisableFocusChange, DisableBracketedPaste, cursor::Show);

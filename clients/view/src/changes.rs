@@ -4,6 +4,7 @@ use protocol::event::SessionUpdated;
 use protocol::session::SessionSettings;
 
 use crate::status::effort_text;
+use crate::words::thousands;
 
 /// One thing that is different now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,11 @@ pub(crate) fn between(
     };
     note("model", before.model.clone(), after.model.clone());
     note("effort", effort(before), effort(after));
+    let instructions = |settings: &SessionSettings| match &settings.developer_instructions {
+        Some(text) => format!("{} letters", thousands(text.chars().count() as u64)),
+        None => "none".to_owned(),
+    };
+    note("instructions", instructions(before), instructions(after));
     note("sandbox", before.sandbox.as_str().to_owned(), after.sandbox.as_str().to_owned());
     note("approvals", before.approval.as_str().to_owned(), after.approval.as_str().to_owned());
     changes

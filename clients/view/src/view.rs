@@ -12,9 +12,10 @@ use protocol::session::{SessionSnapshot, SessionStatus};
 use protocol::turn::Turn;
 
 use crate::block::{Block, BlockBody, MessageEnd};
-use crate::changes;
+use crate::changes::{self, Change};
 use crate::settled;
 use crate::status::{Activity, Link, Status};
+use crate::words;
 
 /// What a screen shows of a session.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +95,9 @@ impl View {
         if earlier_turns > 0 && !(self.handed.is_any && is_joined) {
             self.live.push_back(Block::of(BlockBody::Earlier { turns: earlier_turns }));
         }
-        for turn in turns.into_iter().skip(known.map_or(0, |at| at + 1)) {
+        let new = turns.into_iter().skip(known.map_or(0, |at| at + 1));
+        // Those that were taken back are in the log only.
+        for turn in new.filter(|turn| !turn.is_rewound) {
             self.push_turn(turn);
         }
     }
@@ -206,7 +209,15 @@ impl View {
                 self.push(BlockBody::Resumed { was_handed_over: resumed.was_handed_over });
             }
             Event::TurnEnded(ended) => self.end_turn(ended),
-            Event::ConnectionAttempted(_) | Event::BudgetWarned(_) | Event::Unknown(_) => {}
+            Event::SessionRewound(rewound) => {
+                let changes = vec![Change { what: "rewind", to: words::rewound(&rewound) }];
+                self.push(BlockBody::Updated { actor: rewound.actor, changes });
+            }
+            Event::ConnectionAttempted(_)
+            | Event::BudgetWarned(_)
+            | Event::FilesChanged(_)
+            | Event::RewindEnded(_)
+            | Event::Unknown(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ use protocol::event::{ModelRetried, TurnEnded};
 use protocol::item::{ChangeKind, ChangedFile, CommandExit};
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::question::{Decision, GrantScope, QuestionKind};
+use protocol::rewind::SessionRewound;
 use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
 
 use crate::escape;
@@ -64,6 +65,7 @@ pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
         TurnFailure::Internal { .. } => Some("See `skein daemon logs`".to_owned()),
         TurnFailure::ModelStopped { .. }
         | TurnFailure::Loop { .. }
+        | TurnFailure::Hook { .. }
         | TurnFailure::Storage { .. }
         | TurnFailure::Unknown(_) => None,
     }
@@ -82,6 +84,7 @@ fn failed(failure: &TurnFailure) -> String {
         TurnFailure::Loop { repetitions, tool } => {
             format!("The model made the same call of `{tool}` {repetitions} times in a row")
         }
+        TurnFailure::Hook { reason } => format!("A hook ended the turn: {reason}"),
         TurnFailure::Storage { message } => format!("The session's log can't be written: {message}"),
         TurnFailure::Internal { message } => message.clone(),
         TurnFailure::Unknown(value) => {
@@ -128,6 +131,9 @@ pub fn retry(retried: &ModelRetried) -> String {
 #[must_use]
 pub fn asked(kind: &QuestionKind) -> &'static str {
     match kind {
+        QuestionKind::Command { is_escalated: true, refusals, .. } if !refusals.is_empty() => {
+            "The sandbox stopped a command; may it run again outside the sandbox?"
+        }
         QuestionKind::Command { is_escalated: true, .. } => {
             "The agent asks to run a command outside the sandbox"
         }
@@ -204,6 +210,33 @@ pub fn tokens(usage: &Usage) -> String {
         cached => format!(" ({} cached)", thousands(cached)),
     };
     format!("{} tokens in{cached}, {} out", thousands(usage.input_tokens), thousands(usage.output_tokens))
+}
+
+/// What was taken back, or brought back, such as `2 turns and 1 file taken back`.
+#[must_use]
+pub fn rewound(rewound: &SessionRewound) -> String {
+    let turns = u32::try_from(rewound.turns.len()).unwrap_or(u32::MAX);
+    let what = turns_and_files(turns, rewound.count);
+    let done = if rewound.undoes.is_some() { "brought back" } else { "taken back" };
+    let note = match (&rewound.undoes, rewound.scope.has_chat()) {
+        (None, true) => "; the model does not see them any more",
+        (None, false) => "; what was said stays",
+        (Some(_), _) => "",
+    };
+    format!("{what} {done}{note}")
+}
+
+/// `2 turns and 1 file`.
+#[must_use]
+pub fn turns_and_files(turns: u32, files: u32) -> String {
+    format!("{} and {}", count(turns, "turn", "turns"), count(files, "file", "files"))
+}
+
+/// `1 file was`, `2 files were`.
+#[must_use]
+pub fn count(number: u32, one: &str, several: &str) -> String {
+    let word = if number == 1 { one } else { several };
+    format!("{} {word}", thousands(u64::from(number)))
 }
 
 /// `1,234,567`.

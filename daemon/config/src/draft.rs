@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use protocol::session::ModelPrice;
 
+use crate::mcp::McpDraft;
 use crate::permissions::PermissionProfile;
 use crate::settings::{LOCAL, Settings, WireApi};
 use crate::value::{Place, nearest};
@@ -21,6 +22,7 @@ pub(crate) struct Draft<'a> {
     /// What commands may touch.
     pub(crate) permissions: PermissionsDraft<'a>,
     prices: BTreeMap<String, PriceDraft<'a>>,
+    mcp_servers: BTreeMap<String, (McpDraft, Place<'a>)>,
 }
 
 /// The permissions that are described, and which of them were chosen.
@@ -92,6 +94,12 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// An MCP server, which `place` describes.
+    pub(crate) fn mcp_server(&mut self, name: &str, place: &Place<'a>) -> &mut McpDraft {
+        let entry = self.mcp_servers.entry(name.to_owned());
+        &mut entry.or_insert_with(|| (McpDraft::default(), place.clone())).0
+    }
+
     /// Complains if the chosen provider does not exist.
     pub(crate) fn check_choice(&self) {
         let (chosen, known) = (&self.settings.model_provider, &self.settings.model_providers);
@@ -127,6 +135,9 @@ impl<'a> Draft<'a> {
                 settings.shell_environment_policy = environment.clone();
             }
             settings.permissions = Some(permissions);
+        }
+        for (name, (draft, place)) in self.mcp_servers {
+            settings.mcp_servers.extend(draft.finish(&name, &place).map(|server| (name, server)));
         }
         for (model, draft) in self.prices {
             let (Some(input), Some(output)) = (draft.input, draft.output) else {

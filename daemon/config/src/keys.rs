@@ -11,6 +11,7 @@ use protocol::turn::{Budget, TurnLimits};
 use serde_json::{Value as Json, from_value};
 
 use crate::draft::Draft;
+use crate::hooks;
 use crate::permissions;
 use crate::section::Section;
 use crate::settings::{
@@ -74,6 +75,10 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     section.set("model_reasoning_summary", &mut settings.model_reasoning_summary, |value| {
         open_word::<ReasoningSummary>(value, &["auto", "concise", "detailed", "none"]).map(Some)
     });
+    section.set("developer_instructions", &mut settings.developer_instructions, |value| {
+        // Empty in a profile or an override: none, whatever stands elsewhere.
+        value.any_text().map(|text| Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
+    });
     section.set("model_max_output_tokens", &mut settings.model_max_output_tokens, |value| {
         value.whole(1..=u32::MAX).map(Some)
     });
@@ -94,7 +99,7 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     }
 }
 
-/// What can be looked up by name: providers and prices.
+/// What can be looked up by name: providers, MCP servers and prices.
 pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     for (id, value) in section.entries("model_providers") {
         if let Some(mut section) = value.section() {
@@ -104,6 +109,12 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
             section.finish();
             draft.provider_places.entry(id.to_owned()).or_insert_with(|| value.place().clone());
         }
+    }
+    section.set("mcp_tool_tokens", &mut draft.settings.mcp_tool_tokens, |value| {
+        value.whole(0..=u64::from(u32::MAX))
+    });
+    for (name, value) in section.entries("mcp_servers") {
+        draft.mcp_server(name, value.place()).read(&value);
     }
     for (model, value) in section.entries("model_prices") {
         price(model, &value, draft);
@@ -146,6 +157,7 @@ fn model_facts(section: &mut Section<'_>, target: &mut ModelFacts) {
 pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) -> Vec<(&'a str, Value<'a>)> {
     section.within("daemon", |section| daemon(section, &mut draft.settings.daemon));
     section.set("notify", &mut draft.settings.notify, notify);
+    section.set("hooks", &mut draft.settings.hooks, hooks::read);
     // What stands in it is for screens; they read it, and say what is wrong in it.
     let _of_screens = section.get("tui");
     section.within("sandbox", |section| {
@@ -164,7 +176,7 @@ pub(crate) fn of_the_file<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) 
 
 /// Warns of keys that an override can't set.
 pub(crate) fn refuse_those_of_the_file(section: &mut Section<'_>) {
-    for key in ["daemon", "sandbox", "notify", "permissions", "profiles", "tui"] {
+    for key in ["daemon", "sandbox", "notify", "hooks", "permissions", "profiles", "tui"] {
         if let Some(value) = section.get(key) {
             let message = format!("`{key}` can be set in `config.toml` only and is ignored here");
             value.place().warn(message, None);

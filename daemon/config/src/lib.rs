@@ -14,7 +14,9 @@
 
 mod draft;
 mod duration;
+mod hooks;
 mod keys;
+mod mcp;
 mod overrides;
 mod permissions;
 mod section;
@@ -30,6 +32,7 @@ use protocol::config::ConfigCheckResult;
 use protocol::error::ConfigurationProblem;
 use protocol::session::SettingsOverrides;
 
+pub use mcp::{McpServer, McpTransport};
 pub use permissions::{PermissionProfile, pattern_below};
 pub use settings::{
     AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,

@@ -11,6 +11,7 @@ use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice};
 use protocol::turn::{Budget, TurnLimits};
 
+use crate::mcp::McpServer;
 use crate::permissions::PermissionProfile;
 
 /// The id of the built-in provider.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub model_reasoning_effort: Option<ReasoningEffort>,
     /// How it tells of its thinking; absent: the provider's default.
     pub model_reasoning_summary: Option<ReasoningSummary>,
+    /// What the model is told besides; absent: nothing.
+    pub developer_instructions: Option<String>,
     /// The most tokens that an answer may have, before what the provider says.
     pub model_max_output_tokens: Option<u32>,
     /// How much the model says, before what the provider says.
@@ -63,10 +66,16 @@ pub struct Settings {
     pub question_timeout_ms: Option<u64>,
     /// The program and its arguments that is told when a session needs its person; empty: none.
     pub notify: Vec<String>,
+    /// Programs that are run when something happens, as they stand in `hooks.json` under `hooks`; null: none.
+    pub hooks: serde_json::Value,
     /// What is known of models, by their names, before what the catalogue knows; without prices.
     pub models: BTreeMap<String, ModelFacts>,
     /// Dollars per million tokens, by the model's name.
     pub model_prices: BTreeMap<String, ModelPrice>,
+    /// Tokens that the tools of MCP servers may cost with each request; beyond it they are looked for first.
+    pub mcp_tool_tokens: u64,
+    /// The MCP servers, by their names.
+    pub mcp_servers: BTreeMap<String, McpServer>,
     /// The rung that commands must run on; absent: the strongest that this machine has.
     pub sandbox_backend: Option<SandboxRung>,
     /// What of a client's environment commands see.
@@ -420,6 +429,7 @@ impl Default for Settings {
             sandbox_workspace_write: WorkspaceWrite::default(),
             model_reasoning_effort: None,
             model_reasoning_summary: None,
+            developer_instructions: None,
             model_max_output_tokens: None,
             model_verbosity: None,
             service_tier: None,
@@ -429,8 +439,11 @@ impl Default for Settings {
             after_crash: None,
             question_timeout_ms: None,
             notify: Vec::new(),
+            hooks: serde_json::Value::Null,
             models: BTreeMap::new(),
             model_prices: BTreeMap::new(),
+            mcp_tool_tokens: 10_000,
+            mcp_servers: BTreeMap::new(),
             sandbox_backend: None,
             shell_environment_policy: ShellEnvironmentPolicy::default(),
             daemon: DaemonSettings {

@@ -77,6 +77,9 @@ fn every_key_is_read() {
         sandbox_mode = "read-only"
         model_reasoning_effort = "xhigh"
         model_reasoning_summary = "none"
+        developer_instructions = """
+Say little.
+"""
         openai_base_url = "http://127.0.0.1:8080/v1/"
         after_crash = "continue"
         question_timeout = "10m"
@@ -142,6 +145,7 @@ fn every_key_is_read() {
     assert_eq!(settings.sandbox_mode, SandboxMode::DangerFullAccess);
     assert_eq!(settings.model_reasoning_effort, Some(ReasoningEffort::XHigh));
     assert_eq!(settings.model_reasoning_summary, Some(ReasoningSummary::None));
+    assert_eq!(settings.developer_instructions.as_deref(), Some("Say little.\n"));
     assert_eq!(settings.model_providers[OPENAI].base_url, "http://127.0.0.1:8080/v1");
     let write = &settings.sandbox_workspace_write;
     assert_eq!(write.writable_roots, [PathBuf::from("/a"), folder.join("b")]);
@@ -375,7 +379,7 @@ fn a_duration_is_neither_nothing_nor_for_ever() {
 #[test]
 fn what_can_be_left_out_is_a_warning() {
     let outcome = file(
-        "sandbx_mode = 'read-only'\nmodel_reasoning_effort = 'hihg'\n[mcp_servers.x]\ncommand = 'y'\n\
+        "sandbx_mode = 'read-only'\nmodel_reasoning_effort = 'hihg'\n[pets.x]\ncommand = 'y'\n\
          [model_providers.openai]\nbase_ulr = 'x'\nrequest_max_retries = 101\n[profiles.p]\ndaemon = {}\n",
     );
     assert_eq!(
@@ -383,7 +387,7 @@ fn what_can_be_left_out_is_a_warning() {
         [
             "1:1 `sandbx_mode` is not a known key and is ignored (sandbox_mode)",
             "2:26 `hihg` is not a word that is known here; the provider gets it as it is (high)",
-            "3:2 `mcp_servers` is not a known key and is ignored",
+            "3:2 `pets` is not a known key and is ignored",
             "6:1 `model_providers.openai.base_ulr` is not a known key and is ignored (base_url)",
             "7:23 `model_providers.openai.request_max_retries` is 101, but 100 is the most there may be",
             "9:1 `profiles.p.daemon` is not a known key and is ignored",
@@ -541,5 +545,49 @@ fn a_program_that_prints_the_key_is_read_with_its_limits() {
     {
         let problems = file(&provider(wrong)).problems();
         assert!(problems.len() == 1 && problems[0].contains(wanted), "{problems:?}");
+    }
+}
+
+#[test]
+fn mcp_servers_are_read_and_overrides_change_single_keys() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let file = scratch.path().join("config.toml");
+    let text = "[mcp_servers.docs]\ncommand = 'npx'\nargs = ['-y', 'docs']\nenv = { A = 'b' }\n\
+                startup_timeout_sec = 2.5\ndisabled_tools = ['drop']\n[mcp_servers.docs.tools.search]\n\
+                approval_mode = 'approve'\n[mcp_servers.far]\nurl = 'https://example.org/mcp'\nrequired = true\n";
+    std::fs::write(&file, text).expect("file");
+    let value = SettingOverride { key: "mcp_servers.docs.enabled".to_owned(), value: "false".to_owned() };
+    let overrides = SettingsOverrides { values: vec![value], ..SettingsOverrides::default() };
+    let servers = load(&file, &overrides).expect("settings").settings.mcp_servers;
+    let docs = &servers["docs"];
+    assert!(
+        !docs.is_enabled && docs.startup_timeout_ms == 2500 && !docs.has_tool("drop") && docs.has_tool("x")
+    );
+    assert_eq!(docs.approval_of("search"), protocol::mcp::ToolApproval::Approve);
+    assert_eq!(docs.approval_of("other"), protocol::mcp::ToolApproval::Auto);
+    assert!(matches!(&docs.transport, McpTransport::Stdio { command, arguments, .. }
+        if command == "npx" && arguments.len() == 2));
+    assert!(servers["far"].is_required);
+    // What may be a secret is in no log.
+    assert!(!format!("{docs:?}").contains("\"b\""));
+}
+
+#[test]
+fn an_mcp_server_that_can_t_be_reached_is_complained_of() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let file = scratch.path().join("config.toml");
+    for (text, wanted) in [
+        ("[mcp_servers.a]\nenabled = true\n", "neither `command` nor `url`"),
+        ("[mcp_servers.a]\ncommand = 'x'\nurl = 'http://x'\n", "both `command` and `url`"),
+        ("[mcp_servers.'a b']\ncommand = 'x'\n", "letters, digits"),
+        ("[mcp_servers.a]\ncommand = './x'\n", "absolute path"),
+        ("[mcp_servers.a]\nurl = 'ftp://x'\n", "must begin with"),
+        ("[mcp_servers.a]\ncommand = 'x'\napproval_mode = 'yes'\n", "must be one of"),
+        ("[mcp_servers.a]\ncommand = 'x'\ntool_timeout_sec = 0\n", "must be more than 0"),
+    ] {
+        std::fs::write(&file, text).expect("file");
+        let problems = load(&file, &SettingsOverrides::default()).expect_err(text);
+        assert!(problems[0].message.contains(wanted), "{text}: {}", problems[0].message);
+        assert!(problems[0].line.is_some(), "{text}");
     }
 }

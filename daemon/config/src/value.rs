@@ -101,6 +101,10 @@ impl<'a> Value<'a> {
         Self { place, node }
     }
 
+    pub(crate) fn node(&self) -> &'a DeValue<'a> {
+        self.node
+    }
+
     pub(crate) fn place(&self) -> &Place<'a> {
         &self.place
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use model::request::{CallKind, InputContent, InputItem};
 use protocol::ids::BlobId;
 use protocol::item::{
-    Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, ToolContent, UserMessage,
+    Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, Notice, ToolContent, UserMessage,
 };
 use protocol::tool::ToolCall;
 use protocol::turn::{InputPart, Turn};
@@ -57,6 +57,8 @@ fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) 
 fn push_user(item: &Item, images: Images<'_>, input: &mut Vec<InputItem>) {
     if let ItemBody::UserMessage(message) = &item.body {
         input.push(InputItem::UserMessage(user_content(message, images)));
+    } else if let ItemBody::Notice(Notice { context: Some(context), .. }) = &item.body {
+        input.push(InputItem::UserMessage(vec![InputContent::Text(context.clone())]));
     }
 }
 
@@ -232,6 +234,7 @@ mod tests {
         let body = OtherToolCall {
             call,
             server: None,
+            consent: None,
             output: Some(format!("out {id}")),
             content: Vec::new(),
             structured: None,
@@ -248,6 +251,7 @@ mod tests {
             outcome: None,
             usage: Usage::default(),
             cost: None,
+            is_rewound: false,
             items,
         }
     }

@@ -18,6 +18,10 @@ pub fn system_prompt(settings: &SessionSettings, files: &[InstructionFile]) -> S
             text.push_str("(The file is longer; the rest was left out. Read it if it matters.)\n");
         }
     }
+    if let Some(instructions) = &settings.developer_instructions {
+        let _ =
+            write!(text, "\n# Instructions of the person for this session\n{}\n", instructions.trim_end());
+    }
     text
 }
 
@@ -47,5 +51,23 @@ fn surroundings(text: &mut String, settings: &SessionSettings) {
     );
     for root in &settings.additional_roots {
         let _ = writeln!(text, "Also writable: {}", root.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_person_says_for_the_session_comes_last() {
+        let settings: SessionSettings = serde_json::from_value(serde_json::json!({
+            "cwd": "/work", "provider": "p", "model": "m", "sandbox": "read-only", "approval": "never",
+            "isTmpWritable": true, "developerInstructions": "Make a plan.\n",
+        }))
+        .unwrap();
+        let file =
+            InstructionFile { path: "/work/AGENTS.md".into(), text: "Tabs.".into(), is_truncated: false };
+        let prompt = system_prompt(&settings, &[file]);
+        assert!(prompt.ends_with("Tabs.\n\n# Instructions of the person for this session\nMake a plan.\n"));
     }
 }

@@ -6,12 +6,14 @@ mod options;
 mod plain;
 mod result;
 mod script;
+mod windows;
 mod word;
 
 pub use builder::analyse;
 pub(crate) use carriers::reads_script;
 pub(crate) use result::base;
 pub use result::{Analysis, Feature, Gap, Place, Simple};
+pub(crate) use windows::only_reads;
 pub use word::Word;
 pub(crate) use word::split;
 

@@ -103,6 +103,17 @@ pub(crate) fn of_command(command: &Simple, place: &Workplace<'_>) -> Option<&'st
         "mv" if operands.first().is_some_and(|word| matches!(word.text(), Some("/" | "/*"))) => {
             Some("It moves the root folder")
         }
+        "Remove-Item"
+            if has_parameter(arguments, "-Recurse")
+                && has_parameter(arguments, "-Force")
+                && operands.iter().any(|word| is_elsewhere(word)) =>
+        {
+            Some("It removes folders outside the place of work, or it is not known which")
+        }
+        "Format-Volume" | "Clear-Disk" | "Initialize-Disk" | "Remove-Partition" | "diskpart" => {
+            Some("It changes or erases a disk")
+        }
+        "Stop-Computer" | "Restart-Computer" => Some("It stops the machine"),
         "shutdown" | "reboot" | "halt" | "poweroff" => Some("It stops the machine"),
         "kill" if arguments.iter().skip(1).any(|word| word.text() == Some("-1")) => {
             Some("It ends every process")
@@ -144,6 +155,21 @@ fn git(operands: &[&Word], has: &impl Fn(&str, &[&str]) -> bool) -> Option<&'sta
         "reflog" if rest.first() == Some(&"expire") => Some("It removes what lost commits are found by"),
         _ => None,
     }
+}
+
+/// Whether a parameter of PowerShell is there; it may be shortened.
+fn has_parameter(arguments: &[Word], name: &str) -> bool {
+    let is_it = |text: &str| {
+        text.len() > 1 && name.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text))
+    };
+    arguments.iter().any(|word| word.text().is_some_and(is_it))
+}
+
+/// Whether a path of PowerShell may lie outside of the folder.
+fn is_elsewhere(word: &Word) -> bool {
+    let path = word.shown();
+    let is_name = path.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+    !is_name || path.contains([':', '~']) || path.contains("..")
 }
 
 /// Whether the word is one of the options; a long one may be shortened.

@@ -2,7 +2,7 @@
 //! their bare name and with options that are known, with nothing around them that a shell would expand. Everything
 //! else is not harmless; that errs on the side of asking, and what passes still runs in the sandbox.
 
-use crate::analysis::{Analysis, Place, Simple};
+use crate::analysis::{Analysis, Place, Simple, only_reads};
 
 /// Programs of which no option writes, executes or connects.
 const PROGRAMS: &[&str] = &[
@@ -182,7 +182,9 @@ struct Reader {
 
 /// Whether everything that the command runs is known to be harmless.
 pub(crate) fn is_known(analysis: &Analysis) -> bool {
-    analysis.is_plain && analysis.commands.iter().all(|command| admits(command, analysis))
+    let first = analysis.commands.first().and_then(Simple::exact);
+    let reads = first.is_some_and(|words| only_reads(&words));
+    analysis.is_plain && (reads || analysis.commands.iter().all(|command| admits(command, analysis)))
 }
 
 /// Whether one command of a plain whole is known to be harmless.

@@ -5,7 +5,7 @@
 //!
 //! A command is judged by what it would run: `analysis` finds every command in it, inside scripts and wrappers too;
 //! `rules` holds what people wrote and matches it against those; `danger` names what does damage; `verdict` puts them
-//! together.
+//! together. `started` says what the rules say of a program that a running command starts.
 //!
 //! `network` finds the rule that decides about a connection.
 
@@ -16,4 +16,5 @@ mod harmless;
 pub mod network;
 pub mod profile;
 pub mod rules;
+pub mod started;
 pub mod verdict;

@@ -90,25 +90,33 @@ struct Answer {
 
 impl Answer {
     fn by(rule: &PrefixRule) -> Self {
-        let verb = match rule.decision {
-            Decision::Allow => "allows",
-            Decision::Prompt => "asks about",
-            Decision::Forbid => "forbids",
-        };
-        let reason = told(verb, &rule.shown(), &rule.place, rule.justification.as_deref());
+        let reason = by_rule(rule);
         Self { decision: rule.decision, cause: Cause::Rule, rule: Some(rule.place.clone()), reason }
     }
 
     fn out_by(rule: &OutsideRule) -> Self {
-        let place = &rule.place;
-        let verb = "lets out of the sandbox";
-        let reason = told(verb, &shown(&rule.pattern), place, rule.justification.as_deref());
-        Self { decision: Decision::Allow, cause: Cause::Rule, rule: Some(place.clone()), reason }
+        let reason = by_outside_rule(rule);
+        Self { decision: Decision::Allow, cause: Cause::Rule, rule: Some(rule.place.clone()), reason }
     }
 
     fn plain(decision: Decision, cause: Cause, reason: impl Into<String>) -> Self {
         Self { decision, cause, rule: None, reason: reason.into() }
     }
+}
+
+/// What a rule says, for a person and the model.
+pub(crate) fn by_rule(rule: &PrefixRule) -> String {
+    let verb = match rule.decision {
+        Decision::Allow => "allows",
+        Decision::Prompt => "asks about",
+        Decision::Forbid => "forbids",
+    };
+    told(verb, &rule.shown(), &rule.place, rule.justification.as_deref())
+}
+
+/// The same of a rule on leaving the sandbox.
+pub(crate) fn by_outside_rule(rule: &OutsideRule) -> String {
+    told("lets out of the sandbox", &shown(&rule.pattern), &rule.place, rule.justification.as_deref())
 }
 
 fn told(verb: &str, what: &str, place: &RulePlace, justification: Option<&str>) -> String {
@@ -152,7 +160,7 @@ fn answer(
     };
     let danger = || dangerous(analysis, intent.cwd, &allowing).filter(|_| is_confined);
     if intent.is_escalated && is_confined {
-        const REASON: &str = "The agent asks to run this command outside the sandbox";
+        const REASON: &str = "The command would run outside the sandbox";
         return match (rules.way_out(intent.argv, intent.cwd, analysis), danger()) {
             (Some(rule), _) => Answer::out_by(rule),
             (None, Some(danger)) => {

@@ -127,12 +127,29 @@ impl Recorder {
                 text = text.replace(written, "[secret]");
             }
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.file)?;
+        let mut file = self.open()?;
         if file.metadata()?.len() == 0 {
             let title = Title { skein_recording: VERSION, wire_api: self.wire_api };
             text = format!("{}\n{text}", serde_json::to_string(&title)?);
         }
         file.write_all(text.as_bytes())
+    }
+
+    /// The file at its end. One that is not there is made for its owner alone: what a model says may be secret.
+    fn open(&self) -> io::Result<File> {
+        let open = || OpenOptions::new().append(true).open(&self.file);
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let made = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+                match made.persist_noclobber(&self.file) {
+                    // Another recorder may have been faster.
+                    Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+                    Ok(_) | Err(_) => open(),
+                }
+            }
+            opened => opened,
+        }
     }
 }
 

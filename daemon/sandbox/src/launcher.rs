@@ -10,12 +10,13 @@ use tokio::sync::OnceCell;
 use crate::error::SandboxError;
 use crate::execution::Execution;
 use crate::explain::{explain, explain_for};
+use crate::helper::Helper;
 use crate::plan::{self, Enforcement};
 use crate::probe;
 use crate::process::Process;
 use crate::register::Register;
 use crate::request::CommandRequest;
-use crate::start::{Helper, StartError, Streams, start};
+use crate::start::{StartError, Streams, start};
 
 /// Starts commands. One per daemon; shared.
 #[derive(Debug)]
@@ -28,12 +29,13 @@ pub struct Launcher {
 
 impl Launcher {
     /// Uses this executable as the helper: an absolute path, outside everything that commands may write, or
-    /// `/proc/self/exe`, which stays the running one when the file is replaced.
+    /// `/proc/self/exe`, which stays the running one when the file is replaced. Where a smaller one of the same build
+    /// stands beside it, that is used.
     ///
     /// With a forced rung, commands run on that one or not at all.
     #[must_use]
     pub fn new(helper: PathBuf, forced: Option<SandboxRung>) -> Self {
-        Self { helper: Helper { executable: helper, register: None }, forced, probed: Mutex::default() }
+        Self { helper: Helper::new(helper), forced, probed: Mutex::default() }
     }
 
     /// Writes down in a folder which helpers run, so that [`reap`](crate::reap) can find them if this process dies. The

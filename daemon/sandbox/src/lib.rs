@@ -9,7 +9,9 @@
 //! A command whose network is open by rule finds a proxy on the loopback of its own network; the listener comes out to
 //! the daemon, which serves it ([`Process::take_proxy_listener`]). Where the caller wants to decide on each program that
 //! a command starts, those wait ([`Process::execution`]), and go on inside, are refused, or are run outside by the
-//! caller ([`Launcher::run_outside`]). What was refused to a command, its helper tells ([`Process::refusals`]).
+//! caller ([`Launcher::run_outside`]). A command that shall be at a terminal ([`Output::Terminal`]) makes it itself, where
+//! it is confined, and the person's end of it comes out to the daemon. What was refused to a command, its helper tells
+//! ([`Process::refusals`]).
 //!
 //! Helpers that run are written down in a register, if the launcher has one. After a crash, [`reap`] kills what the
 //! helpers in it still run.
@@ -23,6 +25,7 @@
 mod error;
 mod execution;
 mod explain;
+mod helper;
 mod hint;
 mod launcher;
 mod plan;
@@ -33,7 +36,9 @@ pub mod proxy;
 mod reap;
 mod register;
 mod request;
+mod small;
 mod start;
+mod terminal;
 
 pub use error::SandboxError;
 pub use execution::{Execution, Verdict};
@@ -41,4 +46,4 @@ pub use launcher::Launcher;
 pub use plan::PROXY_PORT;
 pub use process::{Exit, Process};
 pub use reap::reap;
-pub use request::{CommandRequest, Interception, Output, Proxy, Stdin};
+pub use request::{CommandRequest, Interception, Output, Proxy, Stdin, TerminalSize};

@@ -11,7 +11,7 @@ use protocol::profile::{Access, NetworkAccess, Profile};
 
 use crate::error::SandboxError;
 use crate::execution::Execution;
-use crate::request::{CommandRequest, Interception, Proxy, Stdin};
+use crate::request::{CommandRequest, Interception, Output, Proxy, Stdin};
 
 /// Where the proxy of a sandbox listens, on the sandbox's own loopback.
 pub const PROXY_PORT: u16 = 3128;
@@ -57,9 +57,15 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
             environment,
             cwd: bytes(absolute(&request.cwd)?.as_os_str())?,
         },
-        stdin: match request.stdin {
-            Stdin::Null => plan::Stdin::Null,
-            Stdin::Inherit | Stdin::Piped => plan::Stdin::Passed,
+        stdin: match (request.output, request.stdin) {
+            (Output::Terminal(_), _) | (_, Stdin::Null) => plan::Stdin::Null,
+            (Output::Piped | Output::Separate | Output::Inherit, Stdin::Inherit | Stdin::Piped) => {
+                plan::Stdin::Passed
+            }
+        },
+        terminal: match request.output {
+            Output::Terminal(size) => Some(plan::TerminalSize { columns: size.columns, rows: size.rows }),
+            Output::Piped | Output::Separate | Output::Inherit => None,
         },
         limits: plan::Limits {
             max_processes: limits.max_processes,
@@ -90,6 +96,7 @@ pub(crate) fn outside(execution: &Execution) -> Result<Plan, SandboxError> {
             cwd: bytes(execution.cwd.as_os_str())?,
         },
         stdin: plan::Stdin::Passed,
+        terminal: None,
         limits: plan::Limits::default(),
         interception: plan::Interception::Off,
     })
@@ -212,8 +219,6 @@ fn refused(reason: String) -> SandboxError {
 mod tests {
     use super::*;
     use protocol::profile::{PathRule, SandboxMode};
-
-    use crate::request::Output;
 
     fn profile(paths: &[(&str, Access)]) -> Profile {
         Profile::new(

@@ -7,12 +7,12 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use helper_protocol::bytes::Bytes;
 use helper_protocol::probe::{Attempt, Orders, Outcome};
-use helper_protocol::report::Failure;
+use helper_protocol::report::{Bound, Bounds, Failure};
 use protocol::profile::{
     Access, NetworkAccess, PathRule, Profile, RungReport, SandboxMode, SandboxReport, SandboxRung,
 };
@@ -22,14 +22,18 @@ use tokio::time::timeout;
 
 use crate::error::SandboxError;
 use crate::explain::explain_for;
+use crate::helper::Helper;
 use crate::hint;
 use crate::plan::{self, Enforcement};
 use crate::process::Exit;
 use crate::request::{CommandRequest, Interception, Output, Proxy, Stdin};
-use crate::start::{Helper, StartError, Streams, start};
+use crate::start::{StartError, Streams, start};
 
 /// How long a probe may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// More than any probe needs. A bound is asked for so that it is seen what holds it.
+const AMPLE_MEMORY: u64 = 1 << 30;
 
 /// What a probe tries, and whether it should work.
 const EXPECTED: [(Attempt, bool, &str); 12] = [
@@ -57,7 +61,7 @@ pub(crate) async fn probe(helper: &Helper, forced: Option<SandboxRung>) -> Sandb
     let mut rungs = Vec::new();
     for (rung, enforcement) in ladder.into_iter().filter(|(rung, _)| forced.is_none_or(|it| it == *rung)) {
         let (is_available, reason, hint) = match try_rung(helper, enforcement).await {
-            Ok(()) => (true, shown(rung).to_owned(), None),
+            Ok(bounds) => (true, shown(rung, bounds), None),
             Err(Unfit { reason, hint }) => (false, reason, hint),
         };
         tracing::info!(?rung, is_available, reason, "probed a sandbox");
@@ -70,24 +74,35 @@ pub(crate) async fn probe(helper: &Helper, forced: Option<SandboxRung>) -> Sandb
 }
 
 /// What holding means on this rung.
-fn shown(rung: SandboxRung) -> &'static str {
-    match rung {
-        SandboxRung::Namespaces => {
-            "A probe tried everything that is forbidden, and failed. A bound on memory holds for each process"
-        }
+fn shown(rung: SandboxRung, bounds: Bounds) -> String {
+    let weakness = match rung {
+        SandboxRung::Namespaces | SandboxRung::Refused => "",
         SandboxRung::Bubblewrap => {
-            "A probe tried everything that is forbidden, and failed. A bound on memory holds for each process; \
-             links in writable folders can't be protected, such commands are refused"
+            "; links in writable folders can't be protected, such commands are refused"
         }
         SandboxRung::Landlock => {
-            "A probe tried everything that is forbidden, and failed. Weaker than namespaces: in a folder with \
+            ". Weaker than namespaces: in a folder with \
              protected paths nothing new can be made directly, only below its subfolders; without network \
              there is no loopback either; there are no local sockets, no network by rule and no own `/tmp`; \
-             processes and the existence of hidden files can be seen; modes and times of the user's own files \
-             can be changed where anything may be written; a bound on processes counts all of the user's"
+             processes and the existence of hidden files can be seen; modes, owners, times and extended \
+             attributes of the user's own files can be changed where anything may be written, and the priority of the \
+             user's other processes"
         }
-        SandboxRung::Refused => "",
-    }
+    };
+    let processes = match bounds.processes {
+        Bound::Group | Bound::Namespace => "the processes of a command are bounded together",
+        Bound::User => "a bound on processes counts all of the user's",
+        Bound::Process | Bound::Nothing => {
+            "nothing here bounds the administrator's processes, a profile that bounds them is refused"
+        }
+    };
+    let memory = match bounds.memory {
+        Bound::Group => "so is their memory, by a control group",
+        Bound::Namespace | Bound::User | Bound::Process | Bound::Nothing => {
+            "a bound on memory holds for each process, because no control group can be made here"
+        }
+    };
+    format!("A probe tried everything that is forbidden, and failed{weakness}; {processes}; {memory}")
 }
 
 /// Why a rung is not offered.
@@ -102,18 +117,18 @@ impl From<io::Error> for Unfit {
     }
 }
 
-async fn try_rung(helper: &Helper, enforcement: Enforcement) -> Result<(), Unfit> {
+async fn try_rung(helper: &Helper, enforcement: Enforcement) -> Result<Bounds, Unfit> {
     let site = Site::new()?;
-    let request = site.request(&helper.executable)?;
-    let output = match timeout(PATIENCE, run(helper, &request, enforcement)).await {
-        Ok(Ok(output)) => output,
+    let request = site.request()?;
+    let (output, bounds) = match timeout(PATIENCE, run(helper, &request, enforcement)).await {
+        Ok(Ok(ran)) => ran,
         Ok(Err(failure)) => return Err(unfit(failure, &request, enforcement)),
         Err(_) => return Err(Unfit { reason: "The probe did not end in time".to_owned(), hint: None }),
     };
     let outcomes: Vec<Outcome> = serde_json::from_slice(&output)
         .map_err(|error| Unfit { reason: format!("The probe makes no sense: {error}"), hint: None })?;
     match site.wrong(&outcomes).as_slice() {
-        [] => Ok(()),
+        [] => Ok(bounds),
         wrong => Err(Unfit { reason: format!("A probe {}", wrong.join(", ")), hint: None }),
     }
 }
@@ -133,18 +148,18 @@ fn unfit(error: StartError, request: &CommandRequest, enforcement: Enforcement) 
     Unfit { reason: error.to_string(), hint }
 }
 
-/// Runs the probe's command and gives what it printed.
+/// Runs the probe's command and gives what it printed, and what bounded it.
 async fn run(
     helper: &Helper,
     request: &CommandRequest,
     enforcement: Enforcement,
-) -> Result<Vec<u8>, StartError> {
+) -> Result<(Vec<u8>, Bounds), StartError> {
     let plan = plan::build(request, enforcement).map_err(StartError::Other)?;
     let mut process = start(helper, plan, Streams::Asked(Stdin::Null, Output::Piped)).await?;
     let mut output = Vec::new();
     process.take_output().read_to_end(&mut output).await?;
     match process.wait().await.map_err(StartError::Other)? {
-        Exit::Code(0) => Ok(output),
+        Exit::Code(0) => Ok((output, process.bounds())),
         exit @ (Exit::Code(_) | Exit::Signal(_)) => {
             let reason = format!("the probe ended with {exit:?}");
             Err(StartError::Other(SandboxError::Helper { reason }))
@@ -184,7 +199,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
-    fn request(&self, helper: &Path) -> io::Result<CommandRequest> {
+    fn request(&self) -> io::Result<CommandRequest> {
         let bytes = |name: &str| Bytes(self.path(name).as_os_str().as_bytes().to_vec());
         let orders = Orders {
             inside: bytes("inside/work"),
@@ -199,25 +214,28 @@ impl Site {
             pid_namespace: Bytes(fs::read_link("/proc/self/ns/pid")?.as_os_str().as_bytes().to_vec()),
         };
         let rule = |name: &str, access| PathRule { path: self.path(name), access };
+        let mut profile = Profile::new(
+            SandboxMode::WorkspaceWrite,
+            Access::Read,
+            vec![
+                rule("inside", Access::Write),
+                rule("inside/protected", Access::Read),
+                rule("inside/absent", Access::Read),
+                rule("hidden", Access::Hidden),
+            ],
+            NetworkAccess::Off,
+        );
+        profile.limits.max_memory_bytes = Some(AMPLE_MEMORY);
         Ok(CommandRequest {
             argv: vec![
-                helper.into(),
+                // What the command's process is before it is the command: the helper.
+                "/proc/self/exe".into(),
                 helper_protocol::PROBE_ARGUMENT.into(),
                 serde_json::to_string(&orders)?.into(),
             ],
             cwd: self.path("inside/work"),
             environment: Vec::new(),
-            profile: Profile::new(
-                SandboxMode::WorkspaceWrite,
-                Access::Read,
-                vec![
-                    rule("inside", Access::Write),
-                    rule("inside/protected", Access::Read),
-                    rule("inside/absent", Access::Read),
-                    rule("hidden", Access::Hidden),
-                ],
-                NetworkAccess::Off,
-            ),
+            profile,
             stdin: Stdin::Null,
             output: Output::Piped,
             proxy: Proxy::None,

@@ -5,16 +5,14 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use helper_protocol::frame::{self, HEADER_BYTES};
 use helper_protocol::order::Order;
-use helper_protocol::report::{self, End, Report};
+use helper_protocol::report::{self, Bounds, End, Report};
 use protocol::item::{Refusal, RefusedOperation};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, Shutdown};
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::{AsyncRead, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Child;
@@ -23,6 +21,8 @@ use tokio::time::timeout;
 use crate::error::SandboxError;
 use crate::execution::{Execution, Verdict};
 use crate::register::Entry;
+use crate::request::TerminalSize;
+use crate::terminal::{Ends, Printed};
 
 /// How long a helper may take to clear away a tree that was killed, before it is killed itself.
 const CLEARING: Duration = Duration::from_secs(5);
@@ -32,12 +32,12 @@ const CLEARING: Duration = Duration::from_secs(5);
 pub struct Process {
     helper: Child,
     channel: Channel,
-    output: Option<pipe::Receiver>,
-    input: Option<pipe::Sender>,
+    ends: Ends,
     state: State,
     entry: Option<Entry>,
     proxy: Option<TcpListener>,
     refusals: Vec<Refusal>,
+    bounds: Bounds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,12 +60,20 @@ impl Process {
     pub(crate) fn new(
         helper: Child,
         channel: Channel,
-        output: Option<pipe::Receiver>,
-        input: Option<pipe::Sender>,
+        ends: Ends,
         entry: Option<Entry>,
         proxy: Option<TcpListener>,
     ) -> Self {
-        Self { helper, channel, output, input, state: State::Running, entry, proxy, refusals: Vec::new() }
+        Self {
+            helper,
+            channel,
+            ends,
+            state: State::Running,
+            entry,
+            proxy,
+            refusals: Vec::new(),
+            bounds: Bounds::default(),
+        }
     }
 
     /// The helper's process id, for logs; none once it was seen to have ended.
@@ -74,15 +82,30 @@ impl Process {
         self.helper.id()
     }
 
-    /// Standard output and standard error, in order. Ends when the command and all it started have ended.
-    /// Empty where the output was not piped, or was taken before.
+    /// Standard output and standard error, in order; standard output alone where they are separate; what is to be seen
+    /// where there is a terminal. Ends when the command and all it started have ended. Empty where the output is the
+    /// caller's own, or was taken before.
     pub fn take_output(&mut self) -> impl AsyncRead + Send + Unpin + use<> {
-        PipedOutput(self.output.take())
+        Printed(self.ends.output.take())
     }
 
-    /// The other end of a piped standard input; once. Dropping it is the end of the input.
+    /// Standard error, where it has a pipe of its own; once.
+    pub fn take_errors(&mut self) -> impl AsyncRead + Send + Unpin + use<> {
+        Printed(self.ends.errors.take())
+    }
+
+    /// The other end of a piped standard input, or what is typed at the terminal; once. Dropping that of a pipe is the end
+    /// of the input. A terminal's has no end: control characters do what they do for a person.
     pub fn take_input(&mut self) -> Option<pipe::Sender> {
-        self.input.take()
+        self.ends.input.take()
+    }
+
+    /// Changes the size of the command's terminal, and lets its programs know.
+    ///
+    /// # Errors
+    /// `Io` where it has none.
+    pub fn resize(&self, size: TerminalSize) -> Result<(), SandboxError> {
+        Ok(self.ends.resize(size)?)
     }
 
     /// The listener that the command finds as its proxy, non-blocking; once, and only where one was asked for. It is in
@@ -92,10 +115,15 @@ impl Process {
     }
 
     /// What the sandbox refused to the command, as far as its helper saw it: sockets that were to be connected, files
-    /// that were to be opened for writing, programs by verdict. Known once it has ended; at most some.
+    /// that were to be changed, programs by verdict. Known once it has ended; at most some.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// What bounded what it used. Known once it has ended.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// The next program that waits for a verdict; none when the command has ended or nothing is known of it any more.
@@ -111,8 +139,8 @@ impl Process {
                     .inspect_err(|error| tracing::warn!(%error, "a program is lost"))
                     .ok()
             }
-            Ok(Report::Ended { end, refusals }) => {
-                self.end(end, refusals);
+            Ok(Report::Ended { end, refusals, bounds }) => {
+                self.end(end, refusals, bounds);
                 None
             }
             // `wait` finds the same.
@@ -140,6 +168,11 @@ impl Process {
     /// Asks the command and everything it started to end, with SIGTERM. They may ignore it.
     pub fn terminate(&mut self) {
         self.order(Order::Terminate);
+    }
+
+    /// Sends SIGINT to the command's process group, as a person does with Ctrl-C. They may ignore it.
+    pub fn interrupt(&mut self) {
+        self.order(Order::Interrupt);
     }
 
     fn order(&self, order: Order) {
@@ -171,7 +204,7 @@ impl Process {
                 },
             };
             match report? {
-                Report::Ended { end, refusals } => return Ok(self.end(end, refusals)),
+                Report::Ended { end, refusals, bounds } => return Ok(self.end(end, refusals, bounds)),
                 Report::Executes(told) => {
                     drop(self.channel.take_descriptors(3));
                     self.order(Verdict::Refuse.order(told.id));
@@ -185,7 +218,7 @@ impl Process {
         }
     }
 
-    fn end(&mut self, end: End, refusals: Vec<report::Refusal>) -> Exit {
+    fn end(&mut self, end: End, refusals: Vec<report::Refusal>, bounds: Bounds) -> Exit {
         let exit = match end {
             End::Code(code) => Exit::Code(code),
             End::Signal(signal) => Exit::Signal(signal),
@@ -193,6 +226,7 @@ impl Process {
         // Nobody has to wait for the helper itself: it takes its namespaces apart, and the runtime reaps it.
         self.state = State::Ended(exit);
         self.refusals = refusals.into_iter().map(refusal).collect();
+        self.bounds = bounds;
         if let Some(entry) = self.entry.take() {
             entry.strike();
         }
@@ -271,19 +305,4 @@ fn receive(stream: &UnixStream, piece: &mut [u8]) -> Result<(usize, Vec<OwnedFd>
         _ => None,
     });
     Ok((received.bytes, descriptors.flatten().collect()))
-}
-
-struct PipedOutput(Option<pipe::Receiver>);
-
-impl AsyncRead for PipedOutput {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.0 {
-            Some(pipe) => Pin::new(pipe).poll_read(cx, buffer),
-            None => Poll::Ready(Ok(())),
-        }
-    }
 }

@@ -44,8 +44,24 @@ pub enum Output {
     /// Both into one pipe, in order.
     #[default]
     Piped,
+    /// Each into a pipe of its own; that of standard error is taken with
+    /// [`Process::take_errors`](crate::Process::take_errors).
+    Separate,
     /// To the caller's own; for commands that a person runs by hand.
     Inherit,
+    /// To a terminal of the command's own, which is its standard input as well, whatever is asked for that.
+    /// [`Process::take_output`](crate::Process::take_output) gives what a person would see there, and what is written to
+    /// [`Process::take_input`](crate::Process::take_input) is typed.
+    Terminal(TerminalSize),
+}
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// In a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// How a command reaches what its profile's network rules allow.

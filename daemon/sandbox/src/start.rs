@@ -8,9 +8,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use helper_protocol::bytes::Bytes;
@@ -25,10 +23,12 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
+use crate::helper::Helper;
 use crate::plan;
 use crate::process::{Channel, Process};
-use crate::register::{self, Entry, Register};
+use crate::register;
 use crate::request::{Output, Stdin};
+use crate::terminal::Ends;
 
 /// How long confining a command may take.
 const SETTING_UP: Duration = Duration::from_secs(10);
@@ -47,23 +47,6 @@ impl From<io::Error> for StartError {
     }
 }
 
-/// What helpers are started from.
-#[derive(Debug)]
-pub(crate) struct Helper {
-    pub(crate) executable: PathBuf,
-    /// Where those that run are written down.
-    pub(crate) register: Option<Arc<Register>>,
-}
-
-impl Helper {
-    /// Writes down one that was started. That it can't be is no reason not to run anything: it only matters after a
-    /// crash of the daemon, and then only if the helper does not notice.
-    fn record(&self, pid: Option<u32>) -> Option<Entry> {
-        let recorded = self.register.as_ref()?.record(pid?);
-        recorded.inspect_err(|error| tracing::warn!(%error, "could not write down that a helper runs")).ok()
-    }
-}
-
 /// Where a command's streams lead.
 #[derive(Debug)]
 pub(crate) enum Streams {
@@ -78,7 +61,7 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
     theirs.set_nonblocking(false)?;
-    let mut command = Command::new(&helper.executable);
+    let mut command = Command::new(helper.program().await);
     command
         .arg0(helper_protocol::NAME)
         .arg(helper_protocol::ARGUMENT)
@@ -86,15 +69,17 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(theirs)));
-    let mut input = None;
+    let mut ends = Ends::default();
     let (stdin, output, error) = match streams {
+        // The command's process makes all three.
+        Streams::Asked(_, output @ Output::Terminal(_)) => (None, Err(output), None),
         Streams::Asked(stdin, output) => {
             let stdin = match stdin {
                 Stdin::Null => None,
                 Stdin::Inherit => Some(io::stdin().as_fd().try_clone_to_owned()?),
                 Stdin::Piped => {
                     let (writer, reader) = pipe::pipe()?;
-                    input = Some(writer);
+                    ends.input = Some(writer);
                     Some(reader.into_blocking_fd()?)
                 }
             };
@@ -102,22 +87,30 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
         }
         Streams::Given([stdin, output, error]) => (Some(stdin), Ok(output), Some(error)),
     };
-    let output = match output {
+    match output {
         Ok(output) => {
             command.stdout(output);
-            None
+        }
+        Err(Output::Separate) => {
+            let (writer, reader) = pipe::pipe()?;
+            command.stdout(writer.into_blocking_fd()?);
+            let (writer, from_errors) = pipe::pipe()?;
+            command.stderr(writer.into_blocking_fd()?);
+            (ends.output, ends.errors) = (Some(reader), Some(from_errors));
         }
         Err(Output::Piped) => {
             let (writer, reader) = pipe::pipe()?;
             let writer = writer.into_blocking_fd()?;
             command.stdout(writer.try_clone()?).stderr(writer);
-            Some(reader)
+            ends.output = Some(reader);
         }
         Err(Output::Inherit) => {
             command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
-            None
         }
-    };
+        Err(Output::Terminal(_)) => {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+    }
     if let Some(error) = error {
         command.stderr(error);
     }
@@ -139,12 +132,18 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
     match timeout(SETTING_UP, conversation).await {
         Ok(Ok(Report::Started)) => {
             // Other descriptors may have come already, with the report that follows.
-            let promised = usize::from(plan::is_proxied(&plan.confinement));
-            let proxy = channel.take_descriptors(promised).pop().map(TcpListener::from);
+            let mut promised = |is_promised| channel.take_descriptors(usize::from(is_promised)).pop();
+            let proxy = promised(plan::is_proxied(&plan.confinement)).map(TcpListener::from);
+            let terminal = promised(plan.terminal.is_some());
             if let Some(listener) = &proxy {
                 listener.set_nonblocking(true)?;
             }
-            Ok(Process::new(child, channel, output, input, entry, proxy))
+            if let Some(terminal) = terminal {
+                ends.sit_at(terminal)?;
+            } else if plan.terminal.is_some() {
+                return Err(silent("no terminal came with the helper's report"));
+            }
+            Ok(Process::new(child, channel, ends, entry, proxy))
         }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
         Ok(Ok(Report::Executes(_) | Report::Ended { .. })) => {

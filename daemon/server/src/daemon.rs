@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ::mcp::Servers;
 use config::Settings;
 use protocol::error::ProtocolError;
 use protocol::ids::{SessionId, Timestamp};
@@ -24,10 +25,11 @@ use crate::circumstances::Circumstances;
 use crate::connection::{Connections, MAX_CONNECTIONS};
 use crate::error::ServerError;
 use crate::loads::Loads;
+use crate::mcp::SessionServers;
 use crate::notify;
 use crate::recovery::Recovery;
 use crate::stop::Stop;
-use crate::wiring::Wiring;
+use crate::wiring::{self, Wiring};
 
 /// Bytes that are kept of one large payload.
 const BLOB_CAP_BYTES: u64 = 256 * 1024 * 1024;
@@ -41,12 +43,14 @@ pub(crate) struct Daemon {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) loads: Loads,
     pub(crate) world: Arc<Wiring>,
+    pub(crate) mcp: Arc<SessionServers>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) store: Store,
     pub(crate) launcher: Arc<Launcher>,
     pub(crate) recovery: Recovery,
     pub(crate) stop: Stop,
     _telling: AbortOnDropHandle<()>,
+    _tidying: AbortOnDropHandle<()>,
     /// Held while a session is made whose identity a client chose, so that no two are made of one.
     pub(crate) making: Mutex<()>,
 }
@@ -73,13 +77,21 @@ impl Daemon {
         let registry = Arc::new(tools::standard::registry(Arc::clone(&launcher)));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
         let accounts = Arc::new(Accounts::new(&folders));
-        let world =
-            Arc::new(Wiring::new(Arc::clone(&circumstances), Arc::clone(&accounts), &folders, reader));
+        let world = Wiring::new(Arc::clone(&circumstances), Arc::clone(&accounts), &folders, reader);
+        let memory = ::mcp::Memory::open(folders.state.join("mcp.json"));
+        let servers = Arc::new(Servers::new(Arc::clone(&launcher), memory));
+        let own_folders = wiring::own_folders(&folders);
+        let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), own_folders);
+        let mcp = Arc::new(mcp);
+        let world = Arc::new(
+            world.watching(&store, &folders).with_servers(Arc::clone(&mcp)).with_hooks(&launcher, &folders),
+        );
         let (watched, notices) = notify::watch(store.clone());
         let sessions = Sessions::new(Arc::new(watched), registry, Arc::clone(&world) as Arc<dyn World>);
         let telling = tokio::spawn(notices.tell_all(
             Arc::clone(&circumstances),
             Arc::clone(&launcher),
+            world.hooks().cloned(),
             Arc::downgrade(&sessions),
         ));
         let recovery = Recovery::begin(&store, &sessions).await.map_err(ServerError::Recover)?;
@@ -91,11 +103,13 @@ impl Daemon {
             accounts,
             loads: Loads::default(),
             world,
+            mcp,
             sessions,
             store,
             launcher,
             recovery,
             _telling: AbortOnDropHandle::new(telling),
+            _tidying: AbortOnDropHandle::new(tokio::spawn(servers.tidy())),
             stop: Stop::default(),
             making: Mutex::default(),
         }))

@@ -49,6 +49,16 @@ pub(crate) fn for_the_notifier(environment: &Environment) -> impl Iterator<Item 
         .filter(|(name, _)| CORE.contains(name) || DESKTOP.contains(name) || name.starts_with("LC_"))
 }
 
+/// The variables that an MCP server sees beside those that the settings give it: what every program needs, and nothing
+/// that tells one terminal or folder of a client from another.
+pub(crate) fn for_servers(environment: &Environment) -> impl Iterator<Item = (&str, &str)> {
+    environment
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, value)| is_sound(name, value) && !matches!(*name, "PWD" | "TERM"))
+        .filter(|(name, _)| CORE.contains(name) || name.starts_with("LC_"))
+}
+
 /// The variables that the settings themselves name as secrets.
 fn named_secrets(settings: &Settings) -> BTreeSet<&str> {
     settings

@@ -4,11 +4,15 @@
 mod account;
 mod config;
 mod daemon;
+mod diff;
 mod initialize;
+mod mcp;
 mod model;
 mod question;
 mod queue;
+mod rewind;
 mod session;
+mod trust;
 mod turn;
 mod usage;
 
@@ -19,11 +23,15 @@ use jsonrpsee::server::{Methods, RegisterMethodError};
 use protocol::api::account::AccountServer;
 use protocol::api::config::ConfigServer;
 use protocol::api::daemon::DaemonServer;
+use protocol::api::diff::DiffServer;
 use protocol::api::initialize::InitializeServer;
+use protocol::api::mcp::McpServer;
 use protocol::api::model::ModelServer;
 use protocol::api::question::QuestionServer;
 use protocol::api::queue::QueueServer;
+use protocol::api::rewind::RewindServer;
 use protocol::api::session::SessionServer;
+use protocol::api::trust::TrustServer;
 use protocol::api::turn::TurnServer;
 use protocol::api::usage::UsageServer;
 use protocol::error::{ErrorCode, ProtocolError};
@@ -47,10 +55,14 @@ pub(crate) fn methods(daemon: &Arc<Daemon>) -> Result<Methods, RegisterMethodErr
     methods.merge(TurnServer::into_rpc(handlers.clone()))?;
     methods.merge(QuestionServer::into_rpc(handlers.clone()))?;
     methods.merge(QueueServer::into_rpc(handlers.clone()))?;
+    methods.merge(RewindServer::into_rpc(handlers.clone()))?;
+    methods.merge(DiffServer::into_rpc(handlers.clone()))?;
     methods.merge(UsageServer::into_rpc(handlers.clone()))?;
     methods.merge(AccountServer::into_rpc(handlers.clone()))?;
     methods.merge(ModelServer::into_rpc(handlers.clone()))?;
+    methods.merge(McpServer::into_rpc(handlers.clone()))?;
     methods.merge(ConfigServer::into_rpc(handlers.clone()))?;
+    methods.merge(TrustServer::into_rpc(handlers.clone()))?;
     methods.merge(DaemonServer::into_rpc(handlers))?;
     Ok(methods)
 }

@@ -14,6 +14,9 @@
 //! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
 //! `signals` are the daemon's own process.
 //!
+//! `files` watches what calls change in files, and `late` names those that something runs later. `story` reads out of
+//! a log what there is to take back, `rewind` holds it against what stands there now, `difference` shows it as text.
+//!
 //! `local` is what the command line does without a daemon, over the same parts.
 
 mod accounts;
@@ -22,27 +25,36 @@ mod choice;
 mod circumstances;
 mod connection;
 mod daemon;
+mod difference;
 mod environment;
 mod error;
+mod files;
 mod handlers;
+mod hooks;
 mod input;
+mod late;
 mod lifecycle;
 mod listener;
 mod loads;
 pub mod local;
 mod logins;
 mod logs;
+mod mcp;
 mod middleware;
 mod models;
 mod notify;
 mod process;
+mod projects;
 mod recovery;
+mod rewind;
 mod route;
 mod rules;
 mod settings;
 mod signals;
 mod stop;
+mod story;
 pub mod subscription;
+mod trust;
 mod wiring;
 
 pub use ::rules::run_if_reader as run_if_rule_reader;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use extensions::trust::Trust;
 use policy::analysis::Word;
 use policy::rules::{NetworkRule, RulesError, propose};
 use policy::verdict::{Intent, Verdict, evaluate};
@@ -13,10 +14,12 @@ use protocol::session::{Environment, SessionCreateParams, SessionSettings, Setti
 use rules::Reader;
 use sandbox::{Launcher, SandboxError};
 use serde_json::json;
+use session::moment::Rules;
 use wire::error::WireError;
 use wire::folders::Folders;
 
 use crate::by_hand::change;
+use crate::projects::Projects;
 use crate::rules::{MANAGED, RuleBook};
 use crate::{settings, wiring};
 
@@ -126,7 +129,7 @@ pub fn policy_check(check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
     let PolicyCheck { reader, place, argv, is_escalated } = check;
     let folders = Folders::resolve()?;
     let Resolved { session, .. } = resolve(&folders, &place, &Changes::default(), &reader)?;
-    let rules = RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader)).rules();
+    let rules = rules(&folders, &session.cwd, reader);
     let intent = Intent { argv: &argv, cwd: &session.cwd, is_escalated };
     let verdict = evaluate(&intent, &rules, session.approval, session.sandbox);
     let proposed = propose(&intent, &verdict, &rules).map(|proposal| proposal.to_string());
@@ -180,6 +183,12 @@ fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> P
     PolicyVerdict { decision, reason: reason.clone(), details, report }
 }
 
+/// The rules that hold in a folder.
+fn rules(folders: &Folders, folder: &Path, reader: PathBuf) -> Rules {
+    let projects = Projects::new(Arc::new(Trust::new(&folders.state)));
+    RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader)).rules_with(&projects.of(folder))
+}
+
 /// What a session here would have.
 pub(crate) struct Resolved {
     pub(crate) session: SessionSettings,
@@ -208,8 +217,7 @@ pub(crate) fn resolve(
     change(&mut session, changes);
     let mut profile = wiring::profile(&session, &wiring::own_folders(folders), &wiring::temporary());
     if profile.network == NetworkAccess::Rules {
-        let book = RuleBook::new(&folders.config, MANAGED.into(), Reader::new(reader.to_owned()));
-        let rules = book.rules();
+        let rules = rules(folders, &session.cwd, reader.to_owned());
         profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
     }
     Ok(Resolved { session, loaded: loaded.settings, profile })

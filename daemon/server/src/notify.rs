@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use tools::output::Spools;
 
 use crate::circumstances::Circumstances;
+use crate::hooks::Hooks;
 
 /// What may wait to be told.
 const QUEUE: usize = 64;
@@ -96,6 +98,7 @@ impl Notices {
         mut self,
         circumstances: Arc<Circumstances>,
         launcher: Arc<Launcher>,
+        hooks: Option<Arc<Hooks>>,
         sessions: Weak<Sessions>,
     ) {
         let mut running = JoinSet::new();
@@ -105,8 +108,12 @@ impl Notices {
                     Some(notice) => {
                         let (circumstances, launcher) = (Arc::clone(&circumstances), Arc::clone(&launcher));
                         let is_seen = is_seen(sessions.clone(), notice.session_id);
+                        let hooks = hooks.clone();
                         running.spawn(async move {
                             if !is_seen.await {
+                                if let Some(hooks) = hooks {
+                                    tell_hooks(&notice, hooks).await;
+                                }
                                 tell(notice, circumstances, launcher).await;
                             }
                         });
@@ -128,6 +135,30 @@ async fn is_seen(sessions: Weak<Sessions>, id: SessionId) -> bool {
     match sessions.upgrade().and_then(|sessions| sessions.loaded(id)) {
         Some(session) => session.is_focused().await.unwrap_or(false),
         None => false,
+    }
+}
+
+/// Tells the hooks for it, which nobody waits for.
+async fn tell_hooks(notice: &Notice, hooks: Arc<Hooks>) {
+    let kind = match notice.kind {
+        Kind::QuestionAsked => "permission_prompt",
+        Kind::TurnEnded | Kind::TurnFailed => "idle_prompt",
+    };
+    let message = match notice.kind {
+        Kind::QuestionAsked => notice.question.clone().or_else(|| notice.reason.clone()),
+        Kind::TurnEnded | Kind::TurnFailed => notice.reason.clone().or_else(|| notice.last_message.clone()),
+    };
+    let (session, turn) = (notice.session_id, notice.turn_id.to_string());
+    let (cwd, message) = (PathBuf::from(&notice.cwd), message.unwrap_or_default());
+    // Looks at files.
+    let telling = move || hooks.notify(session, turn, &cwd, kind, &message);
+    let runtime = tokio::runtime::Handle::current();
+    let told = tokio::task::spawn_blocking(move || {
+        let _runtime = runtime.enter();
+        telling();
+    });
+    if told.await.is_err() {
+        tracing::error!("telling hooks failed inside");
     }
 }
 

@@ -175,10 +175,10 @@ async fn goes_on(store: &Store, id: SessionId) -> Result<Option<String>, StoreEr
     }
     // The last event that the list tells of may itself be the last one.
     let since = Seq(seq.0.saturating_sub(1));
-    let is_wanted = settings.after_crash == AfterCrash::Continue || {
-        let last = store.events(id, since, None).await?.pop();
-        last.is_some_and(|record| matches!(record.event, Event::TurnSuspended(_)))
-    };
+    let last = store.events(id, since, None).await?.pop().map(|record| record.event);
+    // A rewind that was cut off needs no key.
+    let is_wanted = !matches!(last, Some(Event::SessionRewound(_)))
+        && (settings.after_crash == AfterCrash::Continue || matches!(last, Some(Event::TurnSuspended(_))));
     Ok(is_wanted.then_some(settings.provider))
 }
 

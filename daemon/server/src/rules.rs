@@ -1,10 +1,11 @@
 //! The rules that hold on this machine: the `*.rules` files in `rules/` of the folder of the settings, where a person
 //! writes them and "always" adds to them, and those of whoever looks after the machine. Commands of sessions never see
-//! the first and never write the second. Rules of repositories are not read: nothing says yet which one is trusted.
+//! the first and never write the second. Those of a repository count as much, once a person trusts them as they are.
 //!
 //! A file that can't be used as a whole counts for nothing and is named, and while there is one every command is asked
 //! about: what is in it might have forbidden any.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
@@ -19,6 +20,7 @@ use session::moment::Rules;
 
 use crate::circumstances::{Stamp, stamp};
 use crate::process;
+use crate::projects::TrustedParts;
 
 /// Where whoever looks after the machine writes rules.
 pub(crate) const MANAGED: &str = "/etc/skein/rules";
@@ -27,6 +29,8 @@ pub(crate) const MANAGED: &str = "/etc/skein/rules";
 const MAX_BYTES: u64 = 1024 * 1024;
 /// More files in one folder are not read.
 const MAX_FILES: usize = 100;
+/// Folders whose rules are kept as they were read; the oldest goes first.
+const MAX_FOLDERS: usize = 32;
 
 /// Where "always" adds rules that other programs that know such files understand.
 const DEFAULT: &str = "default.rules";
@@ -43,6 +47,14 @@ pub(crate) struct RuleBook {
     folders: [PathBuf; 2],
     reader: Reader,
     read: Mutex<Option<Read>>,
+    with_folders: Mutex<VecDeque<WithFolder>>,
+}
+
+/// The rules that hold in a folder which has trusted ones of its own.
+struct WithFolder {
+    everywhere: Rules,
+    parts: Arc<TrustedParts>,
+    rules: Rules,
 }
 
 struct Read {
@@ -54,10 +66,47 @@ struct Read {
 impl RuleBook {
     /// The rules in this folder of settings, and in one for the whole machine. Reads nothing yet.
     pub(crate) fn new(config: &Path, managed: PathBuf, reader: Reader) -> Self {
-        Self { folders: [config.join("rules"), managed], reader, read: Mutex::default() }
+        Self {
+            folders: [config.join("rules"), managed],
+            reader,
+            read: Mutex::default(),
+            with_folders: Mutex::default(),
+        }
     }
 
-    /// What holds now. Looks at the files' stamps, and reads them only if one has changed; that blocks.
+    /// What holds now in a folder with these parts. As `rules`.
+    pub(crate) fn rules_with(&self, parts: &Arc<TrustedParts>) -> Rules {
+        let everywhere = self.rules();
+        if parts.rules.is_empty() {
+            return everywhere;
+        }
+        // A poisoned queue is whole: each change is one call.
+        let mut known = self.with_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |one: &&WithFolder| Arc::ptr_eq(&one.everywhere, &everywhere) && Arc::ptr_eq(&one.parts, parts);
+        if let Some(found) = known.iter().find(is_same) {
+            return Arc::clone(&found.rules);
+        }
+        let mut all = policy::rules::Rules::clone(&everywhere);
+        for (file, text) in &parts.rules {
+            match self.reader.read(&file.display().to_string(), text) {
+                Ok(found) => found.into_iter().for_each(|rule| all.add(rule)),
+                Err(error) => {
+                    tracing::warn!(%error, "rules of a folder can't be used; people are asked about everything in it");
+                    all.add_problem(error);
+                }
+            }
+        }
+        let rules = Arc::new(all);
+        if known.len() >= MAX_FOLDERS {
+            known.pop_front();
+        }
+        let parts = Arc::clone(parts);
+        known.push_back(WithFolder { everywhere, parts, rules: Arc::clone(&rules) });
+        rules
+    }
+
+    /// What holds now wherever there are no rules of the folder. Looks at the files' stamps, and reads them only if one has changed; that blocks.
     pub(crate) fn rules(&self) -> Rules {
         let mut read = self.lock();
         if let Some(read) = &*read

@@ -14,6 +14,8 @@ use crate::models;
 
 /// The name of the model that a script plays.
 const REPLAY_MODEL: &str = "replay";
+/// Bytes of `developer_instructions`.
+const MAX_INSTRUCTIONS: usize = 32 * 1024;
 
 /// Reads the settings.
 ///
@@ -125,6 +127,9 @@ pub(crate) fn of_updated_session(
     if names(&["model_reasoning_summary"]) || with.reasoning_summary != without.reasoning_summary {
         updated.reasoning_summary = with.reasoning_summary;
     }
+    if names(&["developer_instructions"]) || with.developer_instructions != without.developer_instructions {
+        updated.developer_instructions = with.developer_instructions;
+    }
     let are_permissions_named = overrides.permissions.is_some() || names(&["default_permissions"]);
     let is_mode_named = overrides.sandbox.is_some() || names(&["sandbox_mode"]);
     // Permissions hold as they were resolved, whatever became of the file, until something else is chosen.
@@ -171,7 +176,7 @@ pub(crate) fn of_updated_session(
 pub(crate) fn merged(earlier: &SettingsOverrides, later: &SettingsOverrides) -> SettingsOverrides {
     SettingsOverrides {
         profile: later.profile.clone().or_else(|| earlier.profile.clone()),
-        values: earlier.values.iter().chain(&later.values).cloned().collect(),
+        values: merged_values(&earlier.values, &later.values),
         model: later.model.clone().or_else(|| earlier.model.clone()),
         // Of a mode and permissions the later one holds.
         sandbox: later.sandbox.or(earlier.sandbox.filter(|_| later.permissions.is_none())),
@@ -181,6 +186,12 @@ pub(crate) fn merged(earlier: &SettingsOverrides, later: &SettingsOverrides) -> 
             .clone()
             .or_else(|| earlier.permissions.clone().filter(|_| later.sandbox.is_none())),
     }
+}
+
+/// Later values behind earlier ones, of which those go that are set anew.
+fn merged_values(earlier: &[SettingOverride], later: &[SettingOverride]) -> Vec<SettingOverride> {
+    let is_kept = |value: &&SettingOverride| later.iter().all(|newer| newer.key != value.key);
+    earlier.iter().filter(is_kept).chain(later).cloned().collect()
 }
 
 fn resolve(
@@ -216,6 +227,7 @@ fn resolve(
         model,
         reasoning_effort: settings.model_reasoning_effort.clone(),
         reasoning_summary: settings.model_reasoning_summary.clone(),
+        developer_instructions: instructions(settings)?,
         sandbox: settings.sandbox_mode,
         network,
         approval: settings.approval_policy,
@@ -263,6 +275,17 @@ fn permissions(
         rule.pattern = config::pattern_below(&real, rest);
     }
     Ok(resolved)
+}
+
+/// What the model is told besides, which every request carries.
+fn instructions(settings: &Settings) -> Result<Option<String>, ProtocolError> {
+    let text = settings.developer_instructions.clone();
+    if text.as_ref().is_some_and(|text| text.len() > MAX_INSTRUCTIONS) {
+        let message = format!("`developer_instructions` is longer than {MAX_INSTRUCTIONS} bytes");
+        return Err(ProtocolError::new(ErrorCode::InvalidRequest, message)
+            .with_hint("What is longer belongs into a file that they name"));
+    }
+    Ok(text)
 }
 
 fn model(settings: &Settings) -> Result<String, ProtocolError> {
@@ -452,6 +475,17 @@ mod tests {
         let overrides = SettingsOverrides { values: vec![value], ..SettingsOverrides::default() };
         assert_eq!(update(&overrides).model, "other");
         assert_eq!(update(&overrides).sandbox, SandboxMode::ReadOnly);
+        let told = |text: &str| SettingsOverrides {
+            values: vec![SettingOverride {
+                key: "developer_instructions".to_owned(),
+                value: text.to_owned(),
+            }],
+            ..SettingsOverrides::default()
+        };
+        let briefly = update(&told("'Be brief.'")).developer_instructions;
+        assert_eq!(briefly.as_deref(), Some("Be brief."));
+        assert_eq!(update(&told("''")).developer_instructions, None);
+        assert_eq!(merged(&told("'one'"), &told("'two'")), told("'two'"), "they do not pile up");
     }
 
     /// The settings of a file with permissions `p` that only say these paths, in a folder.

@@ -286,6 +286,7 @@ mod tests {
             outcome: None,
             usage: Usage::default(),
             cost: None,
+            is_rewound: false,
             items: vec![item],
         }
     }
@@ -298,6 +299,7 @@ mod tests {
             model: "m".into(),
             reasoning_effort: None,
             reasoning_summary: None,
+            developer_instructions: None,
             sandbox: SandboxMode::ReadOnly,
             network: NetworkAccess::Off,
             approval: ApprovalPolicy::Never,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use config::{ModelProvider, Settings, WireApi};
+use extensions::trust::Trust;
+use futures_util::future::BoxFuture;
 use model::client::ModelClient;
 use model::limits::Amount;
 use policy::profile::Surroundings;
@@ -13,7 +15,7 @@ use policy::rules::NetworkRule;
 use protocol::daemon::RateLimit;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{SessionId, Timestamp};
-use protocol::profile::{NetworkAccess, Profile};
+use protocol::profile::{Access, NetworkAccess, PathRule, Profile};
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
 use providers::credentials::command::KeyCommand;
@@ -22,15 +24,22 @@ use providers::credentials::source::Granted;
 use providers::local::prepared::prepared;
 use providers::settings::{Key, ProviderError, RequestOptions, Store, ToolCalls};
 use rules::Reader;
+use sandbox::Launcher;
+use session::file_history::FileHistory;
+use session::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
 use session::moment::Rules;
-use session::world::{CommandEnvironment, World};
+use session::world::{CommandEnvironment, OutsideTools, World};
 use tokio::task::JoinSet;
 use wire::folders::Folders;
 
 use crate::accounts::{Accounts, key_command};
 use crate::circumstances::{Circumstances, Known};
 use crate::daemon;
+use crate::files::Files;
+use crate::hooks::Hooks;
+use crate::mcp::SessionServers;
 use crate::models;
+use crate::projects::Projects;
 use crate::route::Route;
 use crate::rules::{MANAGED, RuleBook};
 
@@ -45,11 +54,16 @@ pub(crate) struct Wiring {
     circumstances: Arc<Circumstances>,
     accounts: Arc<Accounts>,
     rules: RuleBook,
+    trust: Arc<Trust>,
+    projects: Arc<Projects>,
+    hooks: Option<Arc<Hooks>>,
     own_folders: Vec<PathBuf>,
     temporary: Vec<PathBuf>,
     clients: Mutex<VecDeque<(Account, Arc<dyn ModelClient>)>>,
     /// Connections that are being opened ahead.
     warming: Mutex<JoinSet<()>>,
+    files: Option<Arc<dyn FileHistory>>,
+    mcp: Option<Arc<SessionServers>>,
 }
 
 /// What one client of a provider is made of. Sessions with the same account share it, and its connections.
@@ -72,15 +86,55 @@ impl Wiring {
         folders: &Folders,
         reader: Reader,
     ) -> Self {
+        let trust = Arc::new(Trust::new(&folders.state));
+        let projects = Arc::new(Projects::new(Arc::clone(&trust)));
         Self {
             circumstances,
             accounts,
             rules: RuleBook::new(&folders.config, MANAGED.into(), reader),
+            projects,
+            hooks: None,
+            trust,
             own_folders: own_folders(folders),
             temporary: temporary(),
             clients: Mutex::default(),
             warming: Mutex::default(),
+            files: None,
+            mcp: None,
         }
+    }
+
+    /// Has what changes in files kept in this store, so that it can be taken back.
+    pub(crate) fn watching(self, store: &store::Store, folders: &Folders) -> Self {
+        let files = Files::new(store.clone(), folders.state.clone(), self.own_folders.clone());
+        Self { files: Some(Arc::new(files)), ..self }
+    }
+
+    /// Gives sessions the tools of these servers.
+    pub(crate) fn with_servers(self, servers: Arc<SessionServers>) -> Self {
+        Self { mcp: Some(servers), ..self }
+    }
+
+    /// What of a folder's declarations may be used.
+    pub(crate) fn projects(&self) -> &Projects {
+        &self.projects
+    }
+
+    /// Has hooks run, by this launcher.
+    pub(crate) fn with_hooks(self, launcher: &Arc<Launcher>, folders: &Folders) -> Self {
+        let (projects, circumstances) = (Arc::clone(&self.projects), Arc::clone(&self.circumstances));
+        let hooks = Hooks::new(&folders.config, projects, circumstances, Arc::clone(launcher));
+        Self { hooks: Some(Arc::new(hooks)), ..self }
+    }
+
+    /// The programs that are run in the course of sessions.
+    pub(crate) fn hooks(&self) -> Option<&Arc<Hooks>> {
+        self.hooks.as_ref()
+    }
+
+    /// What is trusted of what folders declare.
+    pub(crate) fn trust(&self) -> &Arc<Trust> {
+        &self.trust
     }
 
     fn account(&self, known: &Known, id: &str, provider: &ModelProvider, model: &str) -> Account {
@@ -207,17 +261,54 @@ impl World for Wiring {
     fn profile(&self, settings: &SessionSettings) -> Profile {
         let mut profile = profile(settings, &self.own_folders, &self.temporary);
         if profile.network == NetworkAccess::Rules {
-            let rules = self.rules.rules();
+            let rules = self.rules(settings);
             profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
+        }
+        if let Some(hooks) = &self.hooks {
+            // They run outside of the sandbox, so what is in it must not write them.
+            let files = hooks.files(&settings.cwd).into_iter();
+            let writable = files.filter(|file| profile.access(file) == Access::Write).collect::<Vec<_>>();
+            let read = |path| PathRule { path, access: Access::Read };
+            profile.paths.extend(writable.into_iter().map(read));
         }
         profile
     }
 
-    fn rules(&self) -> Rules {
-        self.rules.rules()
+    fn tools(&self, session: SessionId, settings: &SessionSettings) -> OutsideTools {
+        self.mcp
+            .as_ref()
+            .map_or_else(|| OutsideTools::from([]), |mcp| mcp.tools(session, settings, &self.projects))
+    }
+
+    fn rules(&self, settings: &SessionSettings) -> Rules {
+        self.rules.rules_with(&self.projects.of(&settings.cwd))
+    }
+
+    fn hook_points(&self, session: SessionId, settings: &SessionSettings) -> HookPoints {
+        self.hooks.as_ref().map(|hooks| hooks.points(session, settings)).unwrap_or_default()
+    }
+
+    fn ask_hooks(&self, request: HookRequest) -> BoxFuture<'static, HookAnswer> {
+        match &self.hooks {
+            Some(hooks) => hooks.ask(request),
+            None => Box::pin(std::future::ready(HookAnswer::default())),
+        }
+    }
+
+    fn session_ended(&self, session: SessionId, settings: &SessionSettings, end: SessionEnd) {
+        if let Some(hooks) = &self.hooks {
+            hooks.ended(session, settings, end);
+        }
+    }
+
+    fn files(&self) -> Option<Arc<dyn FileHistory>> {
+        self.files.clone()
     }
 
     fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
+        if self.mcp.as_ref().is_some_and(|mcp| mcp.allow_always(kind)) {
+            return Ok(());
+        }
         self.rules.allow(kind)
     }
 
@@ -286,7 +377,7 @@ fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
 pub(crate) fn profile(settings: &SessionSettings, own_folders: &[PathBuf], temporary: &[PathBuf]) -> Profile {
     let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
     let (git_directories, git_pointers) = roots
-        .filter_map(|root| workspace::git::root(root))
+        .flat_map(|root| workspace::git::root(root).into_iter().chain(workspace::git::nested(root)))
         .flat_map(|root| workspace::git::directories(&root))
         .partition(|path| path.is_dir());
     let surroundings = Surroundings {
@@ -355,7 +446,7 @@ fn real(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::{Access, ApprovalPolicy, SandboxMode};
+    use protocol::profile::{ApprovalPolicy, SandboxMode};
     use protocol::session::{AfterCrash, Environment};
     use protocol::turn::TurnLimits;
 
@@ -367,6 +458,7 @@ mod tests {
             model: "m".to_owned(),
             reasoning_effort: None,
             reasoning_summary: None,
+            developer_instructions: None,
             sandbox: SandboxMode::WorkspaceWrite,
             network: NetworkAccess::Off,
             approval: ApprovalPolicy::Never,

@@ -14,10 +14,12 @@ use policy::profile::unrestricted;
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord};
-use protocol::ids::{ItemId, QuestionId, RequestId, Seq, Timestamp};
+use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
+use protocol::profile::{Access, Profile};
 use protocol::question::{Decision, QuestionKind};
+use protocol::rewind::RewindEnded;
 use protocol::session::SessionSnapshot;
 use protocol::usage::Spending;
 use store::{Append, Checkpoint, Spent};
@@ -30,14 +32,19 @@ use crate::asking;
 use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
+use crate::file_history::{Call, Watch};
 use crate::handle::{Answered, Joined, Message, Questions, Respond, Start};
 use crate::header;
+use crate::hooking::{self, Rewriting};
+use crate::hooks::{HookCall, SessionEnd, SessionStart};
 use crate::input::{Answer, Input, Request};
+use crate::judge::SessionJudge;
 use crate::load::{self, Loaded};
 use crate::log::Log;
-use crate::moment::Moment;
+use crate::moment::{Moment, Rules};
 use crate::state::{SessionState, answer_spending, is_call_made};
 use crate::today::Today;
+use crate::toolbox::Toolbox;
 use crate::turn::request::refuse_running;
 use crate::turn::step::step;
 use crate::work::{AnswerReader, Place, Work};
@@ -49,6 +56,8 @@ const BATCH: usize = 64;
 const CHECKPOINT_AFTER: Duration = Duration::from_millis(300);
 /// How long a command may go on when the daemon hands its work over.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long it may take to look at what was cut off then.
+const LAST_LOOKS: Duration = Duration::from_secs(1);
 /// A session that nobody watches and that does nothing leaves the memory after so long.
 pub(crate) const UNLOAD_AFTER: Duration = Duration::from_secs(60);
 /// The header beside the log is written anew after so many events.
@@ -90,6 +99,7 @@ pub(crate) struct Actor {
     /// The event that the header beside the log is of.
     header_seq: Seq,
     around: Arc<Surroundings>,
+    toolbox: Toolbox,
     mailbox: mpsc::Receiver<Box<Message>>,
     /// What the work and its timers tell.
     inputs: mpsc::Receiver<Vec<Input>>,
@@ -97,6 +107,8 @@ pub(crate) struct Actor {
     audience: Audience,
     /// Whether the daemon stops: nothing new begins.
     is_stopping: bool,
+    /// Whether hooks have heard that the session starts.
+    has_started: bool,
     /// When texts that grew are made durable.
     checkpoint_at: Option<Instant>,
     share: Counts,
@@ -120,8 +132,10 @@ enum After {
     Reply(Respond<Answered>, Result<Answered, ProtocolError>),
     CallModel,
     RunTool(ItemId),
+    AskHooks(HookCall),
     AnswerTool(QuestionId, Decision),
     AllowAlways(QuestionKind),
+    Restore(BlobId),
 }
 
 impl Actor {
@@ -136,12 +150,14 @@ impl Actor {
             state: loaded.state,
             loaded_from: loaded.from,
             header_seq: loaded.checkpoint,
+            toolbox: Toolbox::new(Arc::clone(&around.tools)),
             around,
             mailbox,
             inputs,
             work,
             audience: Audience::default(),
             is_stopping: false,
+            has_started: false,
             checkpoint_at: None,
             share: Counts::default(),
             records: Vec::new(),
@@ -160,8 +176,10 @@ impl Actor {
     /// # Errors
     /// When the log can't be written.
     pub(crate) async fn recover(&mut self, failure: Option<String>) -> Result<(), ProtocolError> {
+        // A rewind that was cut off is finished before anything else.
+        self.after.extend(self.state.rewinding.clone().map(After::Restore));
         if self.state.running.is_none() {
-            return Ok(());
+            return self.flush().await;
         }
         self.take(Input::Loaded { failure }, None);
         self.flush().await?;
@@ -221,12 +239,25 @@ impl Actor {
                 (None, Ok(())) => {}
             }
         };
+        self.tell_end(&ended);
         self.mailbox.close();
         let mut unserved = Vec::new();
         while let Some(message) = self.mailbox.recv().await {
             unserved.push(*message);
         }
         Left { ended, unserved }
+    }
+
+    /// Tells hooks that the session leaves, if they heard that it started.
+    fn tell_end(&self, ended: &Ended) {
+        let end = match ended {
+            Ended::Unloaded => SessionEnd::Rest,
+            Ended::Forgotten | Ended::Deleted(..) => SessionEnd::Deleted,
+            Ended::Failed(_) => return,
+        };
+        if self.has_started && !self.is_stopping {
+            self.around.world.session_ended(self.state.id, &self.state.settings, end);
+        }
     }
 
     /// Waits for something to happen and decides on all that is ready.
@@ -327,10 +358,22 @@ impl Actor {
         let answered = request_id.and_then(|id| self.state.answered_before(id));
         let mut open = VecDeque::from([input]);
         while let Some(input) = open.pop_front() {
-            let rules = self.around.world.rules();
+            // A piece of something decides nothing that they could mind.
+            let rules = if is_piece(&input) {
+                Rules::default()
+            } else {
+                self.around.world.rules(&self.state.settings)
+            };
             let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
             moment.is_answerable = self.audience.can_answer();
             moment.today = self.around.today.spent(moment.at);
+            if !is_piece(&input) {
+                moment.hooks = self.around.world.hook_points(self.state.id, &self.state.settings);
+                moment.start = self.start();
+            }
+            if let Input::HooksAnswered { call, answer, .. } = &input {
+                self.state.end_hooks(call, answer);
+            }
             for effect in step(&self.state, input, &mut moment) {
                 match effect {
                     Effect::Append(events) => self.fold(events, request_id, moment.at),
@@ -351,6 +394,10 @@ impl Actor {
                         self.state.begin(item_id);
                         self.after.push(After::RunTool(item_id));
                     }
+                    Effect::RunHooks(call) => {
+                        self.state.begin_hooks(&call);
+                        self.after.push(After::AskHooks(call));
+                    }
                     Effect::AnswerTool { question_id, decision } => {
                         self.after.push(After::AnswerTool(question_id, decision));
                     }
@@ -366,6 +413,7 @@ impl Actor {
                         self.is_header_stale = true;
                     }
                     Effect::AllowAlways(kind) => self.after.push(After::AllowAlways(kind)),
+                    Effect::Restore(changes) => self.after.push(After::Restore(changes)),
                     Effect::Continue => open.push_back(Input::Continue),
                 }
             }
@@ -426,17 +474,24 @@ impl Actor {
             if std::mem::take(&mut self.is_header_stale) {
                 self.rewrite_header().await;
             }
-            for after in std::mem::take(&mut self.after) {
+            let mut round = VecDeque::from(std::mem::take(&mut self.after));
+            while let Some(after) = round.pop_front() {
                 match after {
                     After::Event(record) => self.audience.show_event(&record),
                     After::Delta(delta) => self.audience.show_delta(&delta),
                     After::Reply(respond, result) => answer(respond, result),
                     // What does not begin now is found in the log and begun by the next daemon.
-                    After::CallModel | After::RunTool(_) if self.is_stopping => {}
+                    After::CallModel | After::RunTool(_) | After::AskHooks(_) if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
                     After::RunTool(item_id) => self.run_tool(item_id),
+                    After::AskHooks(call) => self.ask_hooks(call),
                     After::AnswerTool(question, decision) => self.work.asks().answer(question, decision),
                     After::AllowAlways(kind) => self.allow_always(&kind),
+                    After::Restore(changes) => {
+                        self.restore(&changes).await;
+                        // What came of it is durable before anything that stands after it.
+                        self.after.extend(round.drain(..));
+                    }
                 }
             }
         }
@@ -525,8 +580,7 @@ impl Actor {
         let provider = self.state.settings.provider.clone();
         match self.model_stream().await {
             Ok(stream) => {
-                let reader =
-                    AnswerReader::new(Arc::clone(&self.around.tools), self.state.settings.cwd.clone());
+                let reader = AnswerReader::new(self.tools(), self.state.settings.cwd.clone());
                 self.work.listen(stream, provider, turn_id, reader);
             }
             Err(ProtocolError { message, .. }) => {
@@ -539,8 +593,20 @@ impl Actor {
 
     async fn model_stream(&mut self) -> Result<ModelStream, ProtocolError> {
         self.load_earlier().await?;
-        let request = asking::request(&self.state, &*self.around.log, &self.around.tools).await?;
-        Ok(self.around.world.model(self.state.id, &self.state.settings)?.stream(request))
+        let outside = self.around.world.tools(self.state.id, &self.state.settings);
+        let tools = self.toolbox.renew(outside, &self.state.turns);
+        let mut request = asking::request(&self.state, &*self.around.log, &tools).await?;
+        let model = self.around.world.model(self.state.id, &self.state.settings)?;
+        for text in asking::leave_out_unfit(&mut request, &*model, &self.state.turns) {
+            self.take(Input::Notice { text }, None);
+        }
+        Ok(model.stream(request))
+    }
+
+    /// The tools that the model was told of last.
+    fn tools(&mut self) -> Arc<Registry> {
+        let Self { toolbox, around, state, .. } = self;
+        toolbox.told(&state.turns, || around.world.tools(state.id, &state.settings))
     }
 
     async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
@@ -552,7 +618,32 @@ impl Actor {
         Ok(())
     }
 
+    /// Brings the files of a rewind back. Nothing else happens in the session meanwhile.
+    async fn restore(&mut self, changes: &BlobId) {
+        let ended = match self.around.world.files() {
+            Some(files) => files.restore(self.state.id, &self.state.settings, changes).await,
+            None => RewindEnded { restored: 0, left: Vec::new() },
+        };
+        self.take(Input::Restored(ended), None);
+    }
+
+    /// Who watches what a call does to files, if it may change any.
+    fn watch(&self, item: &Item, profile: &Profile) -> Option<Watch> {
+        let settings = &self.state.settings;
+        let roots: Vec<_> = std::iter::once(&settings.cwd)
+            .chain(&settings.additional_roots)
+            .filter(|root| profile.access(root) == Access::Write)
+            .cloned()
+            .collect();
+        if roots.is_empty() || self.toolbox.last().is_read_only(&item.body) {
+            return None;
+        }
+        let call = Call { session_id: self.state.id, turn_id: item.turn_id, item_id: item.id, roots };
+        Some(Watch::new(self.around.world.files()?, call))
+    }
+
     fn run_tool(&mut self, item_id: ItemId) {
+        let tools = self.tools();
         let Some(item) = self.state.item(item_id) else { return };
         let world = &self.around.world;
         let profile = match &item.body {
@@ -564,19 +655,44 @@ impl Actor {
                 profile
             }
         };
+        let watch = self.watch(item, &profile);
         let place = Place {
             cwd: self.state.settings.cwd.as_path().into(),
             profile: Arc::new(profile),
             environment: world.environment(self.state.id),
             spools: self.around.log.spools(self.state.id),
+            judge: Arc::new(SessionJudge::new(&self.state, item, world.rules(&self.state.settings))),
+            watch,
         };
-        self.work.run_tool(Arc::clone(&self.around.tools), item_id, item.body.clone(), place);
+        self.work.run_tool(tools, item_id, item.body.clone(), place);
+    }
+
+    fn ask_hooks(&mut self, call: HookCall) {
+        let Some(request) = hooking::request(&self.state, &call) else { return };
+        self.has_started = true;
+        let rewriting = match &call {
+            HookCall::BeforeCall { item_id, .. } | HookCall::Permission { item_id, .. } => {
+                let made = self.state.item(*item_id).and_then(|item| item.body.call()).cloned();
+                let (tools, cwd) = (self.tools(), self.state.settings.cwd.clone());
+                made.map(|call| Rewriting { tools, cwd, call })
+            }
+            HookCall::Prompt { .. } | HookCall::AfterCall { .. } | HookCall::Stop { .. } => None,
+        };
+        self.work.ask_hooks(self.around.world.ask_hooks(request), call, rewriting);
+    }
+
+    /// How the session comes to have its first turn since it was loaded; `None` later.
+    fn start(&self) -> Option<SessionStart> {
+        // A turn that was just started is among them.
+        let is_new = self.state.turn_count() <= u32::from(self.state.running.is_some());
+        (!self.has_started).then_some(if is_new { SessionStart::New } else { SessionStart::Resumed })
     }
 
     /// Ends the answer or the tool that is going on, before anybody hears that the turn ended.
     fn cancel_work(&mut self) {
         self.work.cancel();
-        self.after.retain(|after| !matches!(after, After::CallModel | After::RunTool(_)));
+        self.after
+            .retain(|after| !matches!(after, After::CallModel | After::RunTool(_) | After::AskHooks(_)));
     }
 
     /// Brings the turn to a durable point, because the daemon stops. A tool that runs when the work is handed over
@@ -595,7 +711,10 @@ impl Actor {
                 self.flush().await?;
             }
         }
-        let is_call_running = self.is_tool_running();
+        let running: Vec<ItemId> = self.work.tools().filter(|id| self.is_open(*id)).collect();
+        self.work.cancel();
+        self.take_last_looks().await;
+        let is_call_running = running.into_iter().any(|id| self.is_open(id));
         self.take(Input::Stopping { hand_over, is_call_running }, None);
         self.flush().await?;
         self.write_header().await;
@@ -606,9 +725,31 @@ impl Actor {
         Ok(())
     }
 
+    /// Notes what calls that were cut off have changed in files.
+    async fn take_last_looks(&mut self) {
+        let limit = tokio::time::sleep(LAST_LOOKS);
+        tokio::pin!(limit);
+        for mut look in self.work.looks() {
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(inputs) = self.inputs.recv() => self.take_all(inputs),
+                    _ = &mut look => break,
+                    () = &mut limit => return,
+                }
+            }
+        }
+        while let Ok(inputs) = self.inputs.try_recv() {
+            self.take_all(inputs);
+        }
+    }
+
     fn is_tool_running(&self) -> bool {
-        let is_open = |item: &Item| item.status == ItemStatus::InProgress;
-        self.work.tools().any(|id| self.state.item(id).is_some_and(is_open))
+        self.work.tools().any(|id| self.is_open(id))
+    }
+
+    fn is_open(&self, id: ItemId) -> bool {
+        self.state.item(id).is_some_and(|item| item.status == ItemStatus::InProgress)
     }
 
     async fn write_header(&mut self) {
@@ -671,6 +812,8 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::SessionUnarchived(_)
         | Event::TurnStarted(_)
         | Event::TurnEnded(_)
+        | Event::SessionRewound(_)
+        | Event::RewindEnded(_)
         | Event::QuestionAsked(_)
         | Event::QuestionAnswered(_)
         | Event::QuestionWithdrawn(_) => true,
@@ -687,8 +830,16 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::ItemStarted(_)
         | Event::ItemAppended(_)
         | Event::ItemCompleted(_)
+        | Event::FilesChanged(_)
         | Event::Unknown(_) => false,
     }
+}
+
+/// Whether it only brings more of a text.
+fn is_piece(input: &Input) -> bool {
+    let is_of_answer = |event: &Answer| matches!(event, Answer::Text { .. } | Answer::Summary { .. });
+    matches!(input, Input::ToolOutput { .. } | Input::Checkpoint)
+        || matches!(input, Input::Model { event, .. } if is_of_answer(event))
 }
 
 /// What a request means for others.

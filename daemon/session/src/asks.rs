@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     fn kind() -> QuestionKind {
-        QuestionKind::Tool { server: None, tool: "t".into(), arguments: String::new() }
+        QuestionKind::Tool { server: None, tool: "t".into(), arguments: String::new(), definition: None }
     }
 
     #[tokio::test]

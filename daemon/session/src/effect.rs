@@ -3,9 +3,11 @@
 use protocol::delta::Delta;
 use protocol::error::ProtocolError;
 use protocol::event::Event;
-use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, TurnId};
+use protocol::ids::{BlobId, ItemId, QuestionId, QueuedId, RequestId, TurnId};
 use protocol::question::{Decision, QuestionKind};
 use serde::{Deserialize, Serialize};
+
+use crate::hooks::HookCall;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +25,9 @@ pub enum Effect {
         /// The item.
         item_id: ItemId,
     },
-    /// Stop the model's answer and the running tool, if any; what they still say comes too late.
+    /// Ask hooks, and send `Input::HooksAnswered`.
+    RunHooks(HookCall),
+    /// Stop the model's answer, hooks and the running tool, if any; what they still say comes too late.
     CancelWork,
     /// Give the tool that asked its answer, if it still waits.
     AnswerTool {
@@ -32,6 +36,9 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// Bring files back as these changes of a rewind say, then send `Input::Restored`. What stands after it waits for
+    /// that.
+    Restore(BlobId),
     /// Write a rule, so that such a thing is never asked about again.
     AllowAlways(QuestionKind),
     /// Send `Input::QuestionExpired` after so long.

@@ -3,7 +3,7 @@
 //! session out of another one leaves it behind. Knows nothing of how a profile is enforced.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::profile::{
     Access, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode,
@@ -78,6 +78,24 @@ impl Grants {
         }
     }
 
+    /// Whether commands may leave the sandbox by it.
+    pub(crate) fn let_commands_out(&self) -> bool {
+        // As `grant_key` writes those that may.
+        self.keys.iter().any(|key| key.ends_with(",true]"))
+    }
+
+    /// Whether this command may leave the sandbox by it.
+    pub(crate) fn let_out(&self, argv: &[String], cwd: &Path) -> bool {
+        command_key(argv, cwd, true).is_some_and(|key| self.keys.contains(&key))
+    }
+
+    /// Adds all that others granted.
+    pub(crate) fn extend(&mut self, others: &Self) {
+        self.keys.extend(others.keys.iter().cloned());
+        self.paths.extend(others.paths.iter().cloned());
+        self.hosts.extend(others.hosts.iter().cloned());
+    }
+
     /// Gives a profile the paths and hosts. What is hidden stays hidden, whoever granted it, and a rule that denies a
     /// host still does.
     pub(crate) fn widen(&self, profile: &mut Profile) {
@@ -117,17 +135,21 @@ fn matches(rule: &str, host: &str) -> bool {
 #[must_use]
 pub fn grant_key(kind: &QuestionKind) -> Option<String> {
     match kind {
-        QuestionKind::Command { argv, cwd, is_escalated, .. } => {
-            serde_json::to_string(&(argv, cwd, is_escalated)).ok()
-        }
+        QuestionKind::Command { argv, cwd, is_escalated, .. } => command_key(argv, cwd, *is_escalated),
         QuestionKind::FileChange { .. } => Some("fileChange".to_owned()),
-        QuestionKind::Tool { server, tool, .. } => serde_json::to_string(&("tool", server, tool)).ok(),
+        QuestionKind::Tool { server, tool, definition, .. } => {
+            serde_json::to_string(&("tool", server, tool, definition)).ok()
+        }
         QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
         | QuestionKind::Elicitation { .. }
         | QuestionKind::Unknown(_) => None,
     }
+}
+
+fn command_key(argv: &[String], cwd: &Path, is_escalated: bool) -> Option<String> {
+    serde_json::to_string(&(argv, cwd, is_escalated)).ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A session without its turns, as it is kept beside the log, so that a long session need not be folded from its
 //! beginning. An accelerator: what can't be read is ignored, and the log is folded instead.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp};
+use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::model::Usage;
 use protocol::question::Answer;
 use protocol::session::{InstructionFile, QueuedInput, SessionSettings};
@@ -16,7 +16,7 @@ use crate::grants::Grants;
 use crate::state::SessionState;
 
 /// Changes when a header of an older build can't be used any more.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The stored form.
 #[derive(Serialize, Deserialize)]
@@ -36,12 +36,13 @@ struct Header {
     spent: Spending,
     warned: BTreeMap<String, u64>,
     grants: Grants,
+    rewound: BTreeSet<TurnId>,
 }
 
-/// The header of a session at rest; `None` while a turn runs.
+/// The header of a session at rest; `None` while a turn runs or files are brought back.
 #[must_use]
 pub(crate) fn write(state: &SessionState) -> Option<String> {
-    if state.running.is_some() {
+    if state.running.is_some() || state.rewinding.is_some() {
         return None;
     }
     let header = Header {
@@ -60,6 +61,7 @@ pub(crate) fn write(state: &SessionState) -> Option<String> {
         spent: state.spent,
         warned: state.warned.clone(),
         grants: state.grants.clone(),
+        rewound: state.rewound.clone(),
     };
     serde_json::to_string(&header).ok()
 }
@@ -71,7 +73,7 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
     let header: Header =
         serde_json::from_str(body).ok().filter(|header: &Header| header.version == VERSION)?;
     let earlier_turns = header.turn_count.checked_sub(u32::try_from(turns.len()).ok()?)?;
-    Some(SessionState {
+    let mut state = SessionState {
         id,
         seq,
         created_at: header.created_at,
@@ -94,5 +96,9 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
         grants: header.grants,
         connections: BTreeMap::new(),
         growing: BTreeMap::new(),
-    })
+        rewound: header.rewound,
+        rewinding: None,
+    };
+    state.mark_rewound();
+    Some(state)
 }

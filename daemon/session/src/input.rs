@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use model::event::StopReason;
-use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
+use protocol::ids::{BlobId, ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::{ProviderFailure, Usage};
 use protocol::question::{Decision, QuestionKind};
+use protocol::rewind::{FilesChanged, RewindEnded, RewindScope};
 use protocol::session::SessionSettings;
 use protocol::tool::ToolCall;
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits};
 use tools::tool::Report;
+
+use crate::hooks::{HookAnswer, HookCall};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,10 @@ pub enum Input {
         /// What it tells.
         report: Report,
     },
+    /// A call changed files; told before its end, unless it was cut off.
+    FilesChanged(FilesChanged),
+    /// The files of a rewind are back.
+    Restored(RewindEnded),
     /// A tool ended.
     ToolEnded {
         /// Its item.
@@ -70,6 +77,15 @@ pub enum Input {
         status: ItemStatus,
         /// The item with its outcome.
         body: ItemBody,
+    },
+    /// Hooks answered.
+    HooksAnswered {
+        /// What they were asked.
+        call: HookCall,
+        /// What they said.
+        answer: HookAnswer,
+        /// If they rewrote a call, what its tool understood, or what is wrong with it.
+        prepared: Option<Result<Box<ItemBody>, String>>,
     },
     /// The turn's deadline passed.
     Deadline {
@@ -166,6 +182,8 @@ pub enum Request {
         /// What was decided.
         decision: Decision,
     },
+    /// Take turns back, or undo that, as it was planned.
+    Rewind(RewindPlan),
     /// Change title or settings.
     Update {
         /// The new title.
@@ -177,6 +195,23 @@ pub enum Request {
     Archive,
     /// Take it back.
     Unarchive,
+}
+
+/// What a rewind takes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RewindPlan {
+    /// The last event that the plan knows of.
+    pub seq: Seq,
+    /// What is taken back.
+    pub scope: RewindScope,
+    /// The turns that go, or that come back.
+    pub turns: Vec<TurnId>,
+    /// The place of the rewind that is undone.
+    pub undoes: Option<Seq>,
+    /// How many files are taken back.
+    pub count: u32,
+    /// These; absent: none.
+    pub changes: Option<BlobId>,
 }
 
 /// A piece of the model's answer, with the item that it belongs to.

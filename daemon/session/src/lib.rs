@@ -4,12 +4,13 @@
 //! decides: given the state and one input it says which effects follow, and touches nothing. `actor` feeds it
 //! inputs (requests of clients, pieces of the model's answer, outcomes of tools, timers, recovery) one at a time
 //! and carries out the effects in order: append first, then publish, then act. `work` is what goes on beside:
-//! the model's answer, which `asking` asks for, or the running tool. `audience` is who follows, with their roles;
+//! the model's answer, which `asking` asks for, or the running tool, or `hooks`, programs of people that are asked. `audience` is who follows, with their roles;
 //! `outbox` is a subscriber's bounded queue.
 //!
 //! `sessions` makes, finds and loads sessions; `handle` is how the rest of the daemon talks to one; `load` reads
 //! it from the log, with `header` so that a long one need not be folded from its beginning. `log` is what a session
-//! needs of the store, `world` what the daemon hands in.
+//! needs of the store, `world` what the daemon hands in, `file_history` with it: what calls change in files, and the
+//! way back.
 //!
 //! Knows nothing of JSON-RPC, SQL, providers, sandboxes or files.
 
@@ -19,10 +20,14 @@ mod asks;
 mod audience;
 mod census;
 pub mod effect;
+pub mod file_history;
 mod grants;
 pub mod handle;
 mod header;
+mod hooking;
+pub mod hooks;
 pub mod input;
+mod judge;
 mod load;
 pub mod log;
 pub mod moment;
@@ -31,6 +36,7 @@ pub mod sessions;
 mod spools;
 pub mod state;
 mod today;
+mod toolbox;
 pub mod turn;
 mod turns;
 mod work;

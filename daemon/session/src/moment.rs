@@ -6,8 +6,13 @@ use protocol::ids::{ItemId, QuestionId, QueuedId, Timestamp, TurnId};
 use protocol::usage::Spending;
 use uuid::Uuid;
 
+use crate::hooks::{HookPoints, SessionStart};
+
 /// The rules that people wrote, and what they allowed for good.
 pub type Rules = Arc<policy::rules::Rules>;
+
+/// Makes another sequence of identities out of a seed.
+const LAST: u64 = 0xA5A5_A5A5_5A5A_5A5A;
 
 /// When a decision is made, what holds beyond the log then, and the source of the identities it hands out.
 #[derive(Clone, Debug)]
@@ -20,6 +25,10 @@ pub struct Moment {
     pub is_answerable: bool,
     /// What all sessions together spent on this day.
     pub today: Spending,
+    /// Where hooks are to be asked.
+    pub hooks: HookPoints,
+    /// How the session comes to have its first turn since it was loaded, if this is it.
+    pub start: Option<SessionStart>,
     seed: u64,
 }
 
@@ -27,7 +36,15 @@ impl Moment {
     /// The same time and seed give the same identities.
     #[must_use]
     pub fn new(at: Timestamp, rules: Rules, seed: u64) -> Self {
-        Self { at, rules, is_answerable: false, today: Spending::default(), seed }
+        Self {
+            at,
+            rules,
+            is_answerable: false,
+            today: Spending::default(),
+            hooks: HookPoints::default(),
+            start: None,
+            seed,
+        }
     }
 
     /// A new identity of a turn.
@@ -48,6 +65,12 @@ impl Moment {
     /// A new identity of a queued input.
     pub fn queued_id(&mut self) -> QueuedId {
         QueuedId(self.uuid())
+    }
+
+    /// The identity of what is told at the end of a turn: one for each moment, and none of the others.
+    #[must_use]
+    pub fn last_item_id(&self) -> ItemId {
+        Self { seed: self.seed ^ LAST, ..self.clone() }.item_id()
     }
 
     fn uuid(&mut self) -> Uuid {

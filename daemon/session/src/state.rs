@@ -4,16 +4,18 @@
 //! Old turns need not be in memory: `earlier_turns` counts those that were left in the log, `prepend` adds them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 use protocol::delta::Delta;
 use protocol::event::{
     ConnectionAttempted, Event, EventRecord, ItemAppended, QueuedInputChanged, TurnSuspended,
 };
-use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
+use protocol::ids::{BlobId, ItemId, QuestionId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::profile::Profile;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
+use protocol::rewind::SessionRewound;
 use protocol::session::{
     InstructionFile, ModelPrice, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus,
     SessionSummary,
@@ -23,6 +25,7 @@ use protocol::usage::Spending;
 
 use crate::effect::Reply;
 use crate::grants::Grants;
+use crate::hooks::{HookAnswer, HookCall, Hooked};
 use crate::turns;
 
 pub use crate::grants::grant_key;
@@ -79,6 +82,10 @@ pub struct SessionState {
     pub(crate) connections: BTreeMap<ItemId, BTreeSet<String>>,
     /// Texts of items in progress.
     pub(crate) growing: BTreeMap<ItemId, Growing>,
+    /// Turns that were taken back: the model does not see them.
+    pub(crate) rewound: BTreeSet<TurnId>,
+    /// The changes of a rewind whose files are not back yet.
+    pub(crate) rewinding: Option<BlobId>,
 }
 
 /// What is known of the running turn beside its items.
@@ -98,10 +105,14 @@ pub struct Running {
     pub allowed: BTreeSet<ItemId>,
     /// How the daemon handed the turn over, until the next one takes it up.
     pub suspended: Option<TurnSuspended>,
+    /// Files that it changed and that something runs later.
+    pub(crate) late: BTreeSet<PathBuf>,
     /// Questions of tools that run, which wait in the middle.
     pub(crate) asking: BTreeSet<QuestionId>,
     /// Items whose tools were begun by this daemon; not durable.
     pub(crate) begun: BTreeSet<ItemId>,
+    /// What hooks are asked, and said; not durable.
+    pub(crate) hooks: Hooked,
     /// What was granted for this turn.
     grants: Grants,
 }
@@ -109,6 +120,8 @@ pub struct Running {
 /// What a running turn waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Hooks, on what was said.
+    Prompt,
     /// The model's answer.
     Model,
     /// The calls of the last answer, one after the other.
@@ -184,6 +197,8 @@ impl SessionState {
             grants: Grants::default(),
             connections: BTreeMap::new(),
             growing: BTreeMap::new(),
+            rewound: BTreeSet::new(),
+            rewinding: None,
         })
     }
 
@@ -211,6 +226,15 @@ impl SessionState {
         match &record.event {
             // A second creation changes nothing: the first event is folded by `create`.
             Event::SessionCreated(_) | Event::Unknown(_) | Event::ModelRetried(_) => {}
+            Event::FilesChanged(changed) => {
+                if let Some(running) =
+                    self.running.as_mut().filter(|running| running.turn_id == changed.turn_id)
+                {
+                    running.late.extend(changed.runs_later.iter().cloned());
+                }
+            }
+            Event::SessionRewound(rewound) => self.rewind(rewound),
+            Event::RewindEnded(_) => self.rewinding = None,
             Event::BudgetWarned(warned) => {
                 let key = ceiling_key(&warned.level, &warned.limit);
                 self.warned.insert(key, store::day_of(record.at));
@@ -235,13 +259,15 @@ impl SessionState {
                 self.running = Some(Running {
                     turn_id: started.turn_id,
                     step: 0,
-                    phase: Phase::Model,
+                    phase: Phase::Prompt,
                     limits: started.limits.clone(),
                     output_schema: started.output_schema.clone(),
                     allowed: BTreeSet::new(),
                     suspended: None,
+                    late: BTreeSet::new(),
                     asking: BTreeSet::new(),
                     begun: BTreeSet::new(),
+                    hooks: Hooked::default(),
                     grants: Grants::default(),
                 });
                 self.connections.clear();
@@ -301,11 +327,33 @@ impl SessionState {
         }
     }
 
+    fn rewind(&mut self, event: &SessionRewound) {
+        self.rewinding.clone_from(&event.changes);
+        if event.scope.has_chat() {
+            for turn in &event.turns {
+                if event.undoes.is_some() {
+                    self.rewound.remove(turn);
+                } else {
+                    self.rewound.insert(*turn);
+                }
+            }
+            self.mark_rewound();
+        }
+    }
+
+    /// Tells of the turns in memory which of them were taken back.
+    pub(crate) fn mark_rewound(&mut self) {
+        for turn in &mut self.turns {
+            turn.is_rewound = self.rewound.contains(&turn.id);
+        }
+    }
+
     fn suspend(&mut self, suspended: Option<TurnSuspended>) {
         if let Some(running) = &mut self.running {
             running.suspended = suspended;
             // Whoever takes the turn up has begun nothing.
             running.begun.clear();
+            running.hooks = Hooked::default();
         }
     }
 
@@ -374,6 +422,7 @@ impl SessionState {
             Event::SessionUpdated(_)
             | Event::SessionArchived(_)
             | Event::SessionUnarchived(_)
+            | Event::SessionRewound(_)
             | Event::QueuedInputChanged(_)
             | Event::QueuedInputCancelled(_) => Some(Reply::Done),
             Event::SessionCreated(_)
@@ -388,6 +437,8 @@ impl SessionState {
             | Event::ConnectionAttempted(_)
             | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
+            | Event::FilesChanged(_)
+            | Event::RewindEnded(_)
             | Event::Unknown(_) => None,
         }
     }
@@ -476,6 +527,15 @@ impl SessionState {
         in_turn || self.grants.cover(kind)
     }
 
+    /// What was granted for this turn and session.
+    pub(crate) fn all_grants(&self) -> Grants {
+        let mut grants = self.grants.clone();
+        if let Some(running) = &self.running {
+            grants.extend(&running.grants);
+        }
+        grants
+    }
+
     /// Gives a profile what was granted for this turn and session.
     pub(crate) fn widen(&self, profile: &mut Profile) {
         self.grants.widen(profile);
@@ -488,6 +548,20 @@ impl SessionState {
     pub fn begin(&mut self, item: ItemId) {
         if let Some(running) = &mut self.running {
             running.begun.insert(item);
+        }
+    }
+
+    /// Notes that hooks are asked. Not durable: after a restart they are asked again.
+    pub fn begin_hooks(&mut self, call: &HookCall) {
+        if let Some(running) = self.running.as_mut().filter(|running| running.turn_id == call.turn_id()) {
+            running.hooks.begin(call);
+        }
+    }
+
+    /// Notes what hooks said. Not durable.
+    pub fn end_hooks(&mut self, call: &HookCall, answer: &HookAnswer) {
+        if let Some(running) = self.running.as_mut().filter(|running| running.turn_id == call.turn_id()) {
+            running.hooks.end(call, answer);
         }
     }
 
@@ -525,6 +599,11 @@ impl SessionState {
         match &self.running {
             Some(running) if self.questions.is_empty() => SessionStatus::Running { turn_id: running.turn_id },
             Some(running) => SessionStatus::Waiting { turn_id: running.turn_id },
+            // Nothing may begin until the files are back, and a daemon that starts sees to it.
+            None if self.rewinding.is_some() => self
+                .turns
+                .last()
+                .map_or(SessionStatus::Idle, |turn| SessionStatus::Running { turn_id: turn.id }),
             None if self.is_archived => SessionStatus::Archived,
             None => SessionStatus::Idle,
         }
@@ -557,6 +636,7 @@ impl SessionState {
         earlier.append(&mut self.turns);
         self.turns = earlier;
         self.earlier_turns = 0;
+        self.mark_rewound();
     }
 
     /// All that a client needs: `limit` turns, `skip` from the end; of those that are in memory.

@@ -18,6 +18,7 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
             usage: Usage::default(),
             cost: None,
             items: Vec::new(),
+            is_rewound: false,
         }),
         Event::ModelResponded(responded) => {
             if let Some(turn) = turns.last_mut() {
@@ -49,6 +50,9 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
         | Event::QuestionAsked(_)
         | Event::QuestionAnswered(_)
         | Event::QuestionWithdrawn(_)
+        | Event::FilesChanged(_)
+        | Event::SessionRewound(_)
+        | Event::RewindEnded(_)
         | Event::Unknown(_) => {}
     }
 }

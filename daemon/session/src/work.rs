@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use model::client::ModelStream;
 use model::event::{ModelEvent, OutputItem};
@@ -19,12 +20,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tools::belongings::Belongings;
+use tools::judge::Judge;
 use tools::output::Spools;
 use tools::registry::Registry;
 use tools::tool::{Report, RunContext, RunOutcome};
 use tracing::{Instrument, info_span};
 
 use crate::asks::{Asks, ToolAsker};
+use crate::file_history::Watch;
+use crate::hooking::{self, Rewriting};
+use crate::hooks::{HookAnswer, HookCall};
 use crate::input::{Answer, Input};
 use crate::world::CommandEnvironment;
 
@@ -34,6 +39,9 @@ const PROGRESS_QUEUE: usize = 16;
 const REPORT_QUEUE: usize = 16;
 /// Pieces of an answer that are told together at most.
 const TOGETHER: usize = 64;
+
+/// What was ended is gone after so long, and writes nothing any more.
+const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
 /// Groups of inputs that may wait between a task and the actor; a full channel slows the task.
 const INPUT_QUEUE: usize = 16;
@@ -45,14 +53,19 @@ pub(crate) struct Work {
     tools: HashMap<ItemId, RunningTool>,
     /// What tools tell of; what they started may go on when their calls have ended.
     reports: Vec<AbortOnDropHandle<()>>,
+    /// Looks at what calls that were cut off have changed.
+    looks: Vec<AbortOnDropHandle<()>>,
     asks: Arc<Asks>,
     belongings: Arc<Belongings>,
+    /// What hooks are asked.
+    hooks: Vec<AbortOnDropHandle<()>>,
     timers: Vec<AbortOnDropHandle<()>>,
 }
 
 struct RunningTool {
     cancel: CancellationToken,
     task: AbortOnDropHandle<()>,
+    watch: Option<Watch>,
 }
 
 /// Where a tool runs.
@@ -61,6 +74,10 @@ pub(crate) struct Place {
     pub(crate) profile: Arc<Profile>,
     pub(crate) environment: CommandEnvironment,
     pub(crate) spools: Arc<dyn Spools>,
+    /// Decides about the programs that commands start.
+    pub(crate) judge: Arc<dyn Judge>,
+    /// Who watches what it does to files.
+    pub(crate) watch: Option<Watch>,
 }
 
 impl Work {
@@ -71,8 +88,10 @@ impl Work {
             answer: None,
             tools: HashMap::new(),
             reports: Vec::new(),
+            looks: Vec::new(),
             asks: Asks::new(inputs.clone()),
             belongings: Arc::default(),
+            hooks: Vec::new(),
             timers: Vec::new(),
             inputs,
         };
@@ -111,8 +130,9 @@ impl Work {
     pub(crate) fn run_tool(&mut self, tools: Arc<Registry>, item_id: ItemId, body: ItemBody, place: Place) {
         self.tools.retain(|_, running| !running.task.is_finished());
         self.reports.retain(|reporting| !reporting.is_finished());
+        self.looks.retain(|looking| !looking.is_finished());
         let cancel = CancellationToken::new();
-        let Place { cwd, profile, environment, spools } = place;
+        let Place { cwd, profile, environment, spools, judge, watch } = place;
         let asker = Arc::new(ToolAsker { asks: Arc::clone(&self.asks), item_id });
         let (reports, told) = mpsc::channel(REPORT_QUEUE);
         let reporting = tell_reports(item_id, told, self.inputs.clone());
@@ -126,24 +146,55 @@ impl Work {
                 environment,
                 spools,
                 asker,
+                judge,
                 belongings,
                 progress,
                 reports,
                 cancel,
             }
         };
-        let running = run_tool(tools, item_id, body, context, self.inputs.clone());
+        let running = run_tool(tools, item_id, body, context, watch.clone(), self.inputs.clone());
         let span = info_span!("tool", item = %item_id);
         let task = AbortOnDropHandle::new(tokio::spawn(running.instrument(span)));
-        self.tools.insert(item_id, RunningTool { cancel, task });
+        self.tools.insert(item_id, RunningTool { cancel, task, watch });
     }
 
-    /// Ends the answer and the tools.
+    /// Asks hooks.
+    pub(crate) fn ask_hooks(
+        &mut self,
+        answering: BoxFuture<'static, HookAnswer>,
+        call: HookCall,
+        rewriting: Option<Rewriting>,
+    ) {
+        self.hooks.retain(|asking| !asking.is_finished());
+        let asking = hooking::ask(answering, call, rewriting, self.inputs.clone());
+        self.hooks.push(AbortOnDropHandle::new(tokio::spawn(asking)));
+    }
+
+    /// Ends the answer, the hooks and the tools.
     pub(crate) fn cancel(&mut self) {
-        for (_, running) in self.tools.drain() {
-            running.cancel.cancel();
+        for (_, RunningTool { cancel, task, watch }) in self.tools.drain() {
+            cancel.cancel();
+            let Some(watch) = watch else { continue };
+            task.abort();
+            let inputs = self.inputs.clone();
+            let looking = async move {
+                // Its end, not what came of it.
+                let _ = task.await;
+                tokio::time::sleep(SETTLES_WITHIN).await;
+                if let Some(changed) = watch.after().await {
+                    tell(&inputs, vec![Input::FilesChanged(changed)]).await;
+                }
+            };
+            self.looks.push(AbortOnDropHandle::new(tokio::spawn(looking)));
         }
         self.answer = None;
+        self.hooks.clear();
+    }
+
+    /// The looks at what calls that were cut off have changed; each tells that before it ends.
+    pub(crate) fn looks(&mut self) -> Vec<AbortOnDropHandle<()>> {
+        std::mem::take(&mut self.looks)
     }
 
     /// Tells the actor something after a while.
@@ -198,7 +249,7 @@ async fn listen(
 }
 
 /// Says whether anybody still listens.
-async fn tell(inputs: &mpsc::Sender<Vec<Input>>, told: Vec<Input>) -> bool {
+pub(crate) async fn tell(inputs: &mpsc::Sender<Vec<Input>>, told: Vec<Input>) -> bool {
     let heard = inputs.send(told).await.is_ok();
     if !heard {
         tracing::debug!("something came to its end after its session was unloaded");
@@ -266,8 +317,14 @@ async fn run_tool(
     item_id: ItemId,
     body: ItemBody,
     context: impl FnOnce(mpsc::Sender<String>) -> RunContext,
+    watch: Option<Watch>,
     inputs: mpsc::Sender<Vec<Input>>,
 ) {
+    if let Some(watch) = &watch {
+        for text in watch.before().await {
+            tell(&inputs, vec![Input::Notice { text }]).await;
+        }
+    }
     let (progress, mut pieces) = mpsc::channel(PROGRESS_QUEUE);
     let running = tools.run(body.clone(), context(progress));
     let watching = async {
@@ -294,7 +351,11 @@ async fn run_tool(
             body: with_message(body, "The tool failed inside Skein; its outcome is unknown."),
         }
     });
-    tell(&inputs, vec![Input::ToolEnded { item_id, status, body }]).await;
+    let changed = match &watch {
+        Some(watch) => watch.after().await.map(Input::FilesChanged),
+        None => None,
+    };
+    tell(&inputs, changed.into_iter().chain([Input::ToolEnded { item_id, status, body }]).collect()).await;
 }
 
 /// Tells what a tool tells of beside its output. A full channel slows the tool, not the session.

@@ -3,17 +3,24 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use model::client::ModelClient;
 use protocol::error::ProtocolError;
 use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::Profile;
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
+use tools::tool::Tool;
 
+use crate::file_history::FileHistory;
+use crate::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
 use crate::moment::Rules;
 
 /// Variables of commands.
 pub type CommandEnvironment = Arc<[(OsString, OsString)]>;
+
+/// Tools that come from outside.
+pub type OutsideTools = Arc<[Arc<dyn Tool>]>;
 
 /// The daemon, as a session sees it.
 pub trait World: Send + Sync {
@@ -33,8 +40,15 @@ pub trait World: Send + Sync {
     /// What commands of the session may touch now. Looks at the file system.
     fn profile(&self, settings: &SessionSettings) -> Profile;
 
-    /// The rules that people wrote, and what they allowed for good.
-    fn rules(&self) -> Rules;
+    /// The tools that the session has from outside, such as those of MCP servers; the same allocation for as long as
+    /// they are the same. Waits for nothing.
+    fn tools(&self, _session: SessionId, _settings: &SessionSettings) -> OutsideTools {
+        OutsideTools::from([])
+    }
+
+    /// The rules that people wrote, and what they allowed for good, as they hold where the session works. Looks at the
+    /// file system.
+    fn rules(&self, settings: &SessionSettings) -> Rules;
 
     /// Writes the rule that was proposed with the question.
     ///
@@ -42,6 +56,24 @@ pub trait World: Send + Sync {
     /// When it can't be written.
     fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError>;
 
+    /// Where hooks are to be asked in the session. Looks at the file system.
+    fn hook_points(&self, _session: SessionId, _settings: &SessionSettings) -> HookPoints {
+        HookPoints::default()
+    }
+
+    /// Asks hooks. Always ends; dropping the future ends what it started.
+    fn ask_hooks(&self, _request: HookRequest) -> BoxFuture<'static, HookAnswer> {
+        Box::pin(std::future::ready(HookAnswer::default()))
+    }
+
+    /// Tells hooks that a session that had a turn leaves the memory. Waits for none of them.
+    fn session_ended(&self, _session: SessionId, _settings: &SessionSettings, _end: SessionEnd) {}
+
     /// The environment of the session's commands, secrets removed.
     fn environment(&self, session: SessionId) -> CommandEnvironment;
+
+    /// What watches files. `None` where nothing does: then nothing in them can be taken back.
+    fn files(&self) -> Option<Arc<dyn FileHistory>> {
+        None
+    }
 }

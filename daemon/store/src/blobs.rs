@@ -1,12 +1,16 @@
 //! Large payloads: files that are named by their content, `ab/cdef…` for a SHA-256 of `abcdef…`. A file is
-//! written under a name of its own and gets its real one when it is complete, so there are no halves.
-//! Knows nothing of what is in them.
+//! written under a name of its own and gets its real one when it is complete, so there are no halves. What is kept
+//! packed has `.z` after its name, and is named by its content all the same. Knows nothing of what is in them.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use futures_util::future::try_join_all;
 use protocol::ids::{BlobId, SessionId};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -22,6 +26,8 @@ use crate::writer::{Change, Inbox};
 const UNFINISHED: &str = "unfinished-";
 /// Bytes that a spool collects before it writes.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Contents that are shorter are not packed.
+const PACKED_FROM_BYTES: usize = 256;
 
 /// The payloads. A cheap handle.
 #[derive(Clone)]
@@ -66,13 +72,83 @@ impl Blobs {
     /// `Io`, `Closed`.
     pub async fn get(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(key) = BlobKey::parse(id) else { return Ok(None) };
-        let file = key.path(&self.folder);
-        let path = file.clone();
-        match blocking(&file, move || Ok(std::fs::read(path))).await? {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { file, source }),
+        let (file, blobs) = (key.path(&self.folder), self.clone());
+        blocking(&file, move || blobs.read_key(key)).await
+    }
+
+    /// As `get`, on a thread that may wait.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(key) = BlobKey::parse(id) else { return Ok(None) };
+        self.read_key(key).map_err(|source| StoreError::from_io(&key.path(&self.folder), source))
+    }
+
+    /// What a payload is called, kept or not.
+    #[must_use]
+    pub fn name(bytes: &[u8]) -> BlobId {
+        BlobKey(Sha256::digest(bytes).into()).id()
+    }
+
+    /// Keeps payloads for a session, packed where that saves room, in the order in which they come. None may be longer
+    /// than the cap.
+    ///
+    /// # Errors
+    /// `Full`, `ReadOnly`, `Io`, `Sql`, `Closed`.
+    pub async fn put_all(
+        &self,
+        session: SessionId,
+        contents: Vec<Vec<u8>>,
+    ) -> Result<Vec<BlobId>, StoreError> {
+        let named = move || {
+            let name = |bytes: Vec<u8>| (BlobKey(Sha256::digest(&bytes).into()), bytes);
+            Ok(contents.into_iter().map(name).collect::<Vec<_>>())
+        };
+        let named = blocking(&self.folder, named).await?;
+        let ids = named.iter().map(|(key, _)| key.id()).collect();
+        // Invariant: first the references, then the names; `Writer::delete` relies on it.
+        try_join_all(named.iter().map(|(key, _)| self.inbox.write(Change::Refer(session, *key)))).await?;
+        let blobs = self.clone();
+        let write = move || named.iter().try_for_each(|(key, bytes)| blobs.write_packed(*key, bytes));
+        blocking(&self.folder, write).await?;
+        Ok(ids)
+    }
+
+    fn read_key(&self, key: BlobKey) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(key.path(&self.folder)) {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
+        let packed = match std::fs::File::open(key.packed_path(&self.folder)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        DeflateDecoder::new(packed).take(self.cap_bytes).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Writes a payload, unless it is there.
+    fn write_packed(&self, key: BlobKey, bytes: &[u8]) -> io::Result<()> {
+        let (plain, packed) = (key.path(&self.folder), key.packed_path(&self.folder));
+        if plain.try_exists()? || packed.try_exists()? {
+            return Ok(());
+        }
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
+        if bytes.len() >= PACKED_FROM_BYTES {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(bytes)?;
+            let short = encoder.finish()?;
+            if short.len() < bytes.len() / 10 * 9 {
+                file.write_all(&short)?;
+                return name_file(file, &packed, self.durability);
+            }
+        }
+        file.write_all(bytes)?;
+        name_file(file, &plain, self.durability)
     }
 
     /// Opens a payload that grows.
@@ -222,6 +298,10 @@ impl BlobKey {
         folder.join(first).join(rest)
     }
 
+    fn packed_path(self, folder: &Path) -> PathBuf {
+        self.path(folder).with_extension("z")
+    }
+
     fn digits(self) -> String {
         self.0.iter().fold(String::with_capacity(64), |mut digits, byte| {
             // Writing to a string can't fail.
@@ -233,8 +313,8 @@ impl BlobKey {
 
 /// Removes the files of payloads; those that are gone already are no error.
 pub(crate) async fn remove(folder: &Arc<Path>, keys: Vec<Vec<u8>>) -> Result<(), StoreError> {
-    let paths: Vec<PathBuf> =
-        keys.into_iter().filter_map(|key| Some(BlobKey(key.try_into().ok()?).path(folder))).collect();
+    let keys = keys.into_iter().filter_map(|key| Some(BlobKey(key.try_into().ok()?)));
+    let paths: Vec<PathBuf> = keys.flat_map(|key| [key.path(folder), key.packed_path(folder)]).collect();
     if paths.is_empty() {
         return Ok(());
     }

@@ -104,6 +104,7 @@ impl Line {
                 model: String::new(),
                 reasoning_effort: None,
                 reasoning_summary: None,
+                developer_instructions: None,
                 sandbox: SandboxMode::ReadOnly,
                 network: NetworkAccess::Off,
                 approval: ApprovalPolicy::OnRequest,

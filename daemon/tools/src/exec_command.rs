@@ -8,19 +8,23 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use protocol::item::{Command, CommandExit, CommandOutcome, ItemBody, ItemStatus};
 use protocol::tool::{ToolCall, ToolSpecification};
-use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, Stdin};
+use sandbox::{CommandRequest, Exit, Launcher, Output, Stdin, TerminalSize};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::again;
 use crate::apply_patch;
 use crate::arguments;
+use crate::interception::{self, Interceptor};
+use crate::leave::{SandboxPermissions, Wish};
 use crate::network;
 use crate::output::Room;
 use crate::processes::{Handle, Keeper, OnCancel, Signal, Stage, Visit, Visited};
 use crate::shell;
 use crate::stopped;
+use crate::terminal::{self, Size};
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
 /// The tool's name.
@@ -48,8 +52,17 @@ struct Arguments {
     /// Of the output; default 8000
     #[serde(default)]
     max_output_tokens: Option<u32>,
+    /// Run at a terminal
+    #[serde(default)]
+    tty: bool,
+    /// Of the terminal; default 120 x 40
+    #[serde(default)]
+    size: Option<Size>,
     #[serde(default)]
     escalate: bool,
+    #[serde(default)]
+    #[schemars(skip)]
+    sandbox_permissions: Option<SandboxPermissions>,
     #[serde(default)]
     justification: Option<String>,
 }
@@ -79,7 +92,9 @@ impl Tool for ExecCommand {
         let launcher = Arc::clone(&self.launcher);
         Box::pin(async move {
             match body {
-                ItemBody::Command(command) => run(&launcher, command, context).await,
+                ItemBody::Command(command) => {
+                    again::run(command, context, |command, context| run(&launcher, command, context)).await
+                }
                 other => RunOutcome { status: ItemStatus::Failed, body: other },
             }
         })
@@ -96,14 +111,22 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
     if arguments.cmd.contains('\0') {
         return Err(bad("`cmd` holds a NUL character"));
     }
+    if let Some(size) = arguments.size {
+        size.read().map_err(|reason| bad(&reason))?;
+        if !arguments.tty {
+            return Err(bad("`size` is that of a terminal; set `tty` too"));
+        }
+    }
+    let wish = Wish { escalate: arguments.escalate, sandbox_permissions: arguments.sandbox_permissions };
+    let is_escalated = wish.is_to_leave().map_err(|reason| bad(&reason))?;
     Ok(Command {
         call: call.clone(),
         argv: vec![shell.to_owned(), "-c".to_owned(), arguments.cmd.clone()],
         command: arguments.cmd,
         cwd: arguments.workdir.map_or_else(|| cwd.to_owned(), |folder| cwd.join(folder)),
-        is_escalated: arguments.escalate,
+        is_escalated,
         justification: arguments.justification,
-        has_terminal: false,
+        has_terminal: arguments.tty,
         process_id: None,
         timeout_ms: None,
         output_so_far: String::new(),
@@ -112,26 +135,34 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
     })
 }
 
-async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> RunOutcome {
+async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> RunOutcome {
     let Ok(arguments) = arguments::read::<Arguments>(&command.call) else {
         return failed(command, "The arguments can't be read any more".to_owned());
+    };
+    let (output, environment) = if command.has_terminal {
+        let size = arguments.size.and_then(|size| size.read().ok()).unwrap_or(terminal::USUAL);
+        (Output::Terminal(size), terminal::environment(&context.environment))
+    } else {
+        (Output::Piped, context.environment.to_vec())
     };
     let started = launcher.spawn(CommandRequest {
         argv: command.argv.iter().map(OsString::from).collect(),
         cwd: command.cwd.clone(),
-        environment: context.environment.to_vec(),
+        environment: environment.clone(),
         profile: context.profile.as_ref().clone(),
         stdin: Stdin::Piped,
-        output: Output::Piped,
+        output,
         proxy: network::proxy(&context.profile),
-        interception: Interception::Off,
+        interception: interception::wanted(&context),
     });
     let mut process = match started.await {
         Ok(process) => process,
         Err(error) => return failed(command, error.to_string()),
     };
     let proxy = network::serve(&mut process, &context);
-    let keeper = Keeper::new(process, command.has_terminal, Arc::clone(&context.spools)).with_proxy(proxy);
+    let interceptor = Interceptor::new(launcher, &context, environment);
+    let keeper = Keeper::new(process, command.has_terminal, Arc::clone(&context.spools), interceptor);
+    let keeper = keeper.with_proxy(proxy);
     let processes = context.belongings.processes();
     let (id, handle, evicted) = processes.keep(keeper, command.command.clone(), command.is_escalated);
     command.message = evicted.map(|evicted| {
@@ -141,6 +172,7 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
         id,
         input: Vec::new(),
         signal: None,
+        size: None,
         waits: waits(arguments.yield_time_ms, DEFAULT_YIELD),
         room: room(arguments.max_output_tokens),
         on_cancel: OnCancel::Kill,
@@ -153,6 +185,7 @@ pub(crate) struct Call {
     pub(crate) id: u32,
     pub(crate) input: Vec<u8>,
     pub(crate) signal: Option<Signal>,
+    pub(crate) size: Option<TerminalSize>,
     pub(crate) waits: Duration,
     pub(crate) room: Room,
     pub(crate) on_cancel: OnCancel,
@@ -179,6 +212,7 @@ pub(crate) async fn visit(
     let visit = Visit {
         input: call.input,
         signal: call.signal,
+        size: call.size,
         until: Instant::now() + call.waits,
         room: call.room,
         progress: mpsc::Sender::clone(&context.progress),
@@ -191,7 +225,7 @@ pub(crate) async fn visit(
         Err(_) => None,
     };
     let processes = context.belongings.processes();
-    let Some(Visited { stage, output, refusals, ran, is_input_refused }) = visited else {
+    let Some(Visited { stage, output, refusals, notes, ran, is_input_refused }) = visited else {
         processes.forget(call.id);
         return failed(command, format!("Process {} is gone", call.id));
     };
@@ -225,6 +259,7 @@ pub(crate) async fn visit(
     }
     let duration_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
     stopped::tell(&mut command, &refusals);
+    notes.into_iter().for_each(|note| stopped::add(&mut command, note));
     command.outcome = Some(CommandOutcome { exit, duration_ms, output, refusals });
     RunOutcome { status, body: ItemBody::Command(command) }
 }

@@ -116,6 +116,7 @@ impl<F: Function> Tool for FunctionTool<F> {
         Ok(ItemBody::ToolCall(OtherToolCall {
             call: call.clone(),
             server: None,
+            consent: None,
             output: None,
             content: Vec::new(),
             structured: None,

@@ -15,6 +15,10 @@
 //! `workspace`, which asks the profile about each. These and the tools that ask a person are each a `function`, with
 //! its `arguments` as one type; every tool has its description in an `.md` of its name.
 //!
+//! Where rules have a say in the programs that a command starts, those wait: `interception` has the `judge` of the
+//! session decide, asks a person, and runs outside what may leave; `program` knows whether that is what its name says.
+//! What the sandbox stopped may run `again` outside of it, if a person or a rule says so.
+//!
 //! What a session's tools keep between calls, processes and the files that were `seen`, are its `belongings`. The
 //! session owns them, so nothing of them is within reach of another one, and they end with it.
 //!
@@ -23,6 +27,7 @@
 //! What is wrong with a call is a `CallError`, or a message in the item; both are for the model. Nothing here
 //! knows of sessions, of providers, or decides what is allowed.
 
+mod again;
 pub mod apply_patch;
 mod arguments;
 pub mod belongings;
@@ -31,12 +36,16 @@ mod exec_command;
 mod find_files;
 mod function;
 mod grep;
+mod interception;
+pub mod judge;
+mod leave;
 mod list_dir;
 mod network;
 pub mod output;
 mod patch;
 mod plain;
 mod processes;
+mod program;
 mod read_file;
 pub mod registry;
 mod request_permissions;
@@ -45,7 +54,9 @@ mod seen;
 pub mod shell;
 pub mod standard;
 mod stopped;
+mod terminal;
 pub mod tool;
+pub mod tool_search;
 mod update_plan;
-mod view_image;
+pub mod view_image;
 mod write_stdin;

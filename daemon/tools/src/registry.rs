@@ -1,5 +1,6 @@
-//! The tools of a daemon, by name.
+//! The tools of a session, by name: those that every session has, and those that come from outside.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,11 +8,15 @@ use futures_util::future::BoxFuture;
 use protocol::item::ItemBody;
 use protocol::tool::{ToolCall, ToolSpecification};
 
+use crate::function;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
+use crate::tool_search::ToolSearch;
 
 /// The tools, in the order that the model sees.
 pub struct Registry {
+    /// The first so many are those that every session has.
     tools: Vec<(ToolSpecification, Arc<dyn Tool>)>,
+    own: usize,
     specifications: Arc<[ToolSpecification]>,
     commands: Arc<dyn Tool>,
     changes: Arc<dyn Tool>,
@@ -40,8 +45,41 @@ impl Registry {
             .chain(others)
             .map(|tool| (tool.specification(), tool))
             .collect();
-        let specifications = tools.iter().map(|(specification, _)| specification.clone()).collect();
-        Self { tools, specifications, commands, changes }
+        let own = tools.len();
+        Self { specifications: told(&tools, &BTreeSet::new()), tools, own, commands, changes }
+    }
+
+    /// The same with these tools from outside in place of those it had. Of two tools of one name the first is kept.
+    /// Of those that are deferred the model is told once they are `loaded`, and of a tool that finds them. What it was
+    /// told of before stays in its order and new ones follow, so that it changes as little as can be.
+    #[must_use]
+    pub fn with_outside(&self, outside: &[Arc<dyn Tool>], loaded: &BTreeSet<String>) -> Self {
+        let mut tools: Vec<_> = self.tools[..self.own].to_vec();
+        let mut coming: Vec<_> =
+            outside.iter().map(|tool| (tool.specification(), Arc::clone(tool))).collect();
+        let deferred: Vec<_> =
+            coming.iter().filter(|(_, tool)| tool.is_deferred()).map(|(tool, _)| tool.clone()).collect();
+        if !deferred.is_empty() {
+            let search = function::tool(ToolSearch::new(deferred));
+            coming.push((search.specification(), search));
+        }
+        let place = |name: &str| {
+            let told = self.specifications.get(self.own..).unwrap_or_default();
+            told.iter().position(|known| known.name == name).unwrap_or(usize::MAX)
+        };
+        coming.sort_by_cached_key(|(new, _)| (place(&new.name), new.name.clone()));
+        for (specification, tool) in coming {
+            if tools.iter().all(|(known, _)| known.name != specification.name) {
+                tools.push((specification, tool));
+            }
+        }
+        Self {
+            specifications: told(&tools, loaded),
+            tools,
+            own: self.own,
+            commands: Arc::clone(&self.commands),
+            changes: Arc::clone(&self.changes),
+        }
     }
 
     /// What the model is told, in a stable order.
@@ -105,5 +143,88 @@ impl Registry {
 
     fn find(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         self.tools.iter().find(|(tool, _)| tool.name == name).map(|(_, tool)| tool)
+    }
+}
+
+fn told(tools: &[(ToolSpecification, Arc<dyn Tool>)], loaded: &BTreeSet<String>) -> Arc<[ToolSpecification]> {
+    let is_told = |(specification, tool): &&(ToolSpecification, Arc<dyn Tool>)| {
+        !tool.is_deferred() || loaded.contains(&specification.name)
+    };
+    tools.iter().filter(is_told).map(|(specification, _)| specification.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::tool::ToolInput;
+
+    struct Named(&'static str, bool);
+
+    impl Tool for Named {
+        fn specification(&self) -> ToolSpecification {
+            let input = ToolInput::Json { schema: serde_json::json!({}) };
+            ToolSpecification { name: self.0.to_owned(), description: String::new(), input }
+        }
+
+        fn is_deferred(&self) -> bool {
+            self.1
+        }
+
+        fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
+            Err(CallError::BadArguments { tool: call.name.clone(), reason: String::new() })
+        }
+
+        fn run(&self, body: ItemBody, _context: RunContext) -> BoxFuture<'static, RunOutcome> {
+            let status = protocol::item::ItemStatus::Failed;
+            Box::pin(std::future::ready(RunOutcome { status, body }))
+        }
+    }
+
+    fn tools(names: &[&'static str]) -> Vec<Arc<dyn Tool>> {
+        names.iter().map(|name| Arc::new(Named(name, false)) as Arc<dyn Tool>).collect()
+    }
+
+    fn none() -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    fn names(registry: &Registry) -> Vec<String> {
+        registry.specifications().iter().map(|tool| tool.name.clone()).collect()
+    }
+
+    #[test]
+    fn tools_from_outside_keep_their_places_and_new_ones_follow() {
+        let own =
+            Registry::new(Arc::new(Named("command", false)), Arc::new(Named("change", false)), Vec::new());
+        let first = own.with_outside(&tools(&["m", "k"]), &none());
+        assert_eq!(names(&first), ["command", "change", "k", "m"]);
+        let more = first.with_outside(&tools(&["a", "m", "k"]), &none());
+        assert_eq!(names(&more), ["command", "change", "k", "m", "a"]);
+        let fewer = more.with_outside(&tools(&["a"]), &none());
+        assert_eq!(names(&fewer), ["command", "change", "a"]);
+        assert_eq!(names(&fewer.with_outside(&[], &none())), ["command", "change"]);
+    }
+
+    #[test]
+    fn a_tool_from_outside_takes_no_name_that_is_taken() {
+        let own =
+            Registry::new(Arc::new(Named("command", false)), Arc::new(Named("change", false)), Vec::new());
+        assert_eq!(
+            names(&own.with_outside(&tools(&["change", "a", "a"]), &none())),
+            ["command", "change", "a"]
+        );
+    }
+
+    #[test]
+    fn deferred_tools_are_told_of_when_they_are_loaded_and_follow_what_was_told() {
+        let own =
+            Registry::new(Arc::new(Named("command", false)), Arc::new(Named("change", false)), Vec::new());
+        let outside: Vec<Arc<dyn Tool>> = [("a", true), ("b", false), ("c", true)]
+            .map(|(name, is_deferred)| Arc::new(Named(name, is_deferred)) as Arc<dyn Tool>)
+            .into();
+        let first = own.with_outside(&outside, &none());
+        assert_eq!(names(&first), ["command", "change", "b", "tool_search"]);
+        let later = first.with_outside(&outside, &BTreeSet::from(["a".to_owned()]));
+        assert_eq!(names(&later), ["command", "change", "b", "tool_search", "a"]);
     }
 }

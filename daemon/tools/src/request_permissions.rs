@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::profile::{Access, PathRule};
+use protocol::profile::{Access, NetworkAccess, PathRule, Profile};
 use protocol::question::{Decision, GrantScope, QuestionKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -44,9 +44,19 @@ impl Function for RequestPermissions {
 
     fn check(arguments: &Arguments) -> Result<(), String> {
         match arguments.read.len() + arguments.write.len() + arguments.hosts.len() {
-            0 => Err("Name something in `read`, `write` or `hosts`".to_owned()),
-            1..=MAX_ENTRIES => Ok(()),
-            count => Err(format!("{count} are too many; at most {MAX_ENTRIES} together")),
+            0 => return Err("Name something in `read`, `write` or `hosts`".to_owned()),
+            1..=MAX_ENTRIES => {}
+            count => return Err(format!("{count} are too many; at most {MAX_ENTRIES} together")),
+        }
+        if let Some(path) = arguments.read.iter().chain(&arguments.write).find(|path| path.starts_with("~")) {
+            return Err(format!("Write `{}` out; nothing stands for the home folder", path.display()));
+        }
+        match arguments.hosts.iter().find(|host| !is_host(host)) {
+            Some(host) => Err(format!(
+                "`{host}` is no host: give a name or an address without scheme, port and path; `*.` at the beginning \
+                 stands for all names below"
+            )),
+            None => Ok(()),
         }
     }
 
@@ -64,9 +74,12 @@ impl Function for RequestPermissions {
         };
         let resolving = look(&context, WITHIN, move |_, _| wanted.into_iter().map(real).collect());
         let paths: Result<Vec<_>, Stopped> = resolving.await?;
-        let paths = paths?;
+        let (paths, hosts) = lacking(paths?, arguments.hosts, &context.profile)?;
+        if paths.is_empty() && hosts.is_empty() {
+            return Ok("Nobody was asked: the session has all of it already".to_owned().into());
+        }
         let justification = Some(arguments.justification);
-        let kind = QuestionKind::Permissions { paths, hosts: arguments.hosts, justification };
+        let kind = QuestionKind::Permissions { paths, hosts, justification };
         let asking = context.asker.ask(kind, "The agent asks for more than its profile gives".to_owned());
         let decision = tokio::select! {
             decision = asking => decision,
@@ -89,4 +102,35 @@ impl Function for RequestPermissions {
             }
         }
     }
+}
+
+/// What of it the session does not have.
+fn lacking(
+    paths: Vec<PathRule>,
+    hosts: Vec<String>,
+    profile: &Profile,
+) -> Result<(Vec<PathRule>, Vec<String>), Stopped> {
+    // What is hidden stays so, whoever says yes; asking would promise what is not given.
+    if let Some(rule) = paths.iter().find(|rule| profile.access(&rule.path) == Access::Hidden) {
+        let path = rule.path.display();
+        return Err(Stopped::Failed(format!(
+            "`{path}` is hidden from the session, and no answer opens it; a person can, in `[permissions]` of \
+             `config.toml`"
+        )));
+    }
+    let paths = paths.into_iter().filter(|rule| rule.access > profile.access(&rule.path)).collect();
+    let hosts = if profile.network == NetworkAccess::Full { Vec::new() } else { hosts };
+    Ok((paths, hosts))
+}
+
+/// Whether it is a name or an address, or stands for the names below one.
+fn is_host(text: &str) -> bool {
+    const LONGEST: usize = 253;
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let is_address = bare.parse::<std::net::IpAddr>().is_ok() && name == text;
+    let is_label = |label: &str| {
+        !label.is_empty() && label.chars().all(|letter| letter.is_alphanumeric() || "-_".contains(letter))
+    };
+    is_address || name.len() <= LONGEST && name.split('.').all(is_label)
 }

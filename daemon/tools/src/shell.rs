@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody, ItemStatus, Refusal};
 use protocol::tool::{CallInput, ToolCall, ToolInput, ToolSpecification};
-use sandbox::{CommandRequest, Exit, Interception, Launcher, Output, SandboxError, Stdin};
+use sandbox::{CommandRequest, Exit, Launcher, Output, SandboxError, Stdin};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
+use crate::again;
 use crate::apply_patch;
+use crate::interception::{self, Interceptor, Reading};
+use crate::leave::{SandboxPermissions, Wish};
 use crate::network;
 use crate::output::{Collector, Room};
 use crate::stopped;
@@ -30,6 +33,9 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// How long the output of a command that was killed may take to end.
 const CLEARING: Duration = Duration::from_secs(5);
 
+/// How long a command has at least when a person who was asked about a program of it has answered.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs commands.
 pub struct Shell {
     launcher: Arc<Launcher>,
@@ -44,8 +50,10 @@ struct Arguments {
     workdir: Option<PathBuf>,
     #[serde(default, alias = "timeout")]
     timeout_ms: Option<u64>,
-    #[serde(default)]
+    #[serde(default, alias = "with_escalated_permissions")]
     escalate: bool,
+    #[serde(default)]
+    sandbox_permissions: Option<SandboxPermissions>,
     #[serde(default)]
     justification: Option<String>,
 }
@@ -105,7 +113,9 @@ impl Tool for Shell {
         let launcher = Arc::clone(&self.launcher);
         Box::pin(async move {
             match body {
-                ItemBody::Command(command) => run(&launcher, command, context).await,
+                ItemBody::Command(command) => {
+                    again::run(command, context, |command, context| run(&launcher, command, context)).await
+                }
                 other => RunOutcome { status: ItemStatus::Failed, body: other },
             }
         })
@@ -119,6 +129,8 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
         return Err(bad("A JSON object is expected".to_owned()));
     };
     let arguments: Arguments = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+    let wish = Wish { escalate: arguments.escalate, sandbox_permissions: arguments.sandbox_permissions };
+    let is_escalated = wish.is_to_leave().map_err(bad)?;
     let (argv, command) = match arguments.command {
         CommandArgument::Script(script) => (vec![shell.to_owned(), "-c".to_owned(), script.clone()], script),
         CommandArgument::Argv(argv) => {
@@ -137,7 +149,7 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
         command,
         argv,
         cwd: arguments.workdir.map_or_else(|| cwd.to_owned(), |folder| cwd.join(folder)),
-        is_escalated: arguments.escalate,
+        is_escalated,
         justification: arguments.justification,
         has_terminal: false,
         process_id: None,
@@ -148,11 +160,11 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
     })
 }
 
-async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> RunOutcome {
+async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> RunOutcome {
     let started = Instant::now();
     let timeout = command.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT);
     let (status, outcome) = match execute(launcher, &command, &context, timeout).await {
-        Ok(Executed { exit, output, refusals }) => {
+        Ok(Executed { exit, output, refusals, notes }) => {
             let status = match exit {
                 CommandExit::Code { code: 0 } => ItemStatus::Completed,
                 CommandExit::Interrupted => ItemStatus::Interrupted,
@@ -163,6 +175,7 @@ async fn run(launcher: &Launcher, mut command: Command, context: RunContext) -> 
                 | CommandExit::Unknown(_) => ItemStatus::Failed,
             };
             stopped::tell(&mut command, &refusals);
+            notes.into_iter().for_each(|note| stopped::add(&mut command, note));
             let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             (status, Some(CommandOutcome { exit, duration_ms, output, refusals }))
         }
@@ -180,10 +193,12 @@ struct Executed {
     exit: CommandExit,
     output: CommandOutput,
     refusals: Vec<Refusal>,
+    /// What became of the programs in it that did not simply run.
+    notes: Vec<String>,
 }
 
 async fn execute(
-    launcher: &Launcher,
+    launcher: &Arc<Launcher>,
     command: &Command,
     context: &RunContext,
     timeout: Duration,
@@ -197,20 +212,22 @@ async fn execute(
             stdin: Stdin::Null,
             output: Output::Piped,
             proxy: network::proxy(&context.profile),
-            interception: Interception::Off,
+            interception: interception::wanted(context),
         })
         .await?;
     let proxy = network::serve(&mut process, context);
+    let mut interceptor = Interceptor::new(launcher, context, context.environment.to_vec());
     let mut collector = Collector::new(Arc::clone(&context.spools), Room::DEFAULT);
     let mut buffer = vec![0_u8; 64 * 1024];
     let mut ended_early = None;
     let deadline = tokio::time::sleep(timeout);
     tokio::pin!(deadline);
     let mut output = process.take_output();
-    loop {
+    let mut reading = Reading::GoesOn;
+    let exit = loop {
         tokio::select! {
-            read = output.read(&mut buffer) => match read {
-                Ok(0) => break,
+            read = output.read(&mut buffer), if reading == Reading::GoesOn => match read {
+                Ok(0) => reading = Reading::IsOver,
                 Ok(count) => {
                     let text = collector.push(&buffer[..count]).await;
                     if !text.is_empty() && context.progress.send(text).await.is_err() {
@@ -219,37 +236,47 @@ async fn execute(
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not read the output of a command");
-                    break;
+                    reading = Reading::IsOver;
                 }
             },
-            () = &mut deadline => {
+            ended = interceptor.wait(&mut process, reading) => break ended?,
+            () = &mut deadline, if reading == Reading::GoesOn || ended_early.is_none() => {
+                if ended_early.is_none() && interceptor.is_asking() {
+                    // It can't go on before a person answers.
+                    deadline.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
+                    continue;
+                }
                 if ended_early.is_some() {
                     tracing::warn!("a killed command does not let go of its output");
-                    break;
+                    reading = Reading::IsOver;
+                    continue;
                 }
                 let after_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 ended_early = Some(CommandExit::TimedOut { after_ms });
                 process.kill();
+                interceptor.stop();
                 deadline.as_mut().reset(tokio::time::Instant::now() + CLEARING);
             }
             () = context.cancel.cancelled(), if ended_early.is_none() => {
                 ended_early = Some(CommandExit::Interrupted);
                 process.kill();
+                interceptor.stop();
                 deadline.as_mut().reset(tokio::time::Instant::now() + CLEARING);
             }
         }
-    }
-    let exit = match process.wait().await? {
+    };
+    let exit = match exit {
         Exit::Code(code) => CommandExit::Code { code },
         Exit::Signal(signal) => CommandExit::Signal { signal },
     };
     let mut refusals = process.refusals().to_vec();
     refusals.extend(proxy.iter().flat_map(network::Served::refusals));
-    Ok(Executed { exit: ended_early.unwrap_or(exit), output: collector.finish().await, refusals })
+    let notes = interceptor.notes();
+    Ok(Executed { exit: ended_early.unwrap_or(exit), output: collector.finish().await, refusals, notes })
 }
 
 /// An argument vector as a person would type it.
-fn display(argv: &[String]) -> String {
+pub(crate) fn display(argv: &[String]) -> String {
     if let [shell, flag, script] = argv
         && matches!(shell.rsplit('/').next(), Some("bash" | "sh" | "zsh"))
         && matches!(flag.as_str(), "-c" | "-lc")

@@ -7,9 +7,17 @@ const TOLD: usize = 10;
 
 /// Adds what was stopped to what is told of a command.
 pub(crate) fn tell(command: &mut Command, refusals: &[Refusal]) {
-    let Some(note) = note(refusals) else { return };
-    let before = command.message.take();
-    command.message = Some(before.map_or(note.clone(), |message| format!("{message}\n{note}")));
+    if let Some(note) = note(refusals) {
+        add(command, note);
+    }
+}
+
+/// Adds a line to what is told of a command.
+pub(crate) fn add(command: &mut Command, line: String) {
+    command.message = Some(match command.message.take() {
+        Some(before) => format!("{before}\n{line}"),
+        None => line,
+    });
 }
 
 fn note(refusals: &[Refusal]) -> Option<String> {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::belongings::Belongings;
+use crate::judge::Judge;
 use crate::output::Spools;
 
 /// A tool of the first set or any other.
@@ -24,6 +25,11 @@ pub trait Tool: Send + Sync {
 
     /// Whether its calls change nothing, so that they may run side by side.
     fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// Whether the model is told of it only when it has looked for it.
+    fn is_deferred(&self) -> bool {
         false
     }
 
@@ -61,8 +67,11 @@ pub enum CallError {
 
 /// Asks a person on behalf of a tool that runs.
 pub trait Asker: Send + Sync {
-    /// Asks, and waits: for the answer, or for `Deny` when nobody can give one, or the question expired or was
-    /// withdrawn. Dropping the future withdraws it.
+    /// Asks, and waits: for the answer, or for `Deny` with the reason when nobody can give one, or the question expired
+    /// or was withdrawn. What was granted before is allowed at once. Dropping the future withdraws the question.
+    ///
+    /// A `Command` with refusals has run in the sandbox, and is to run again outside of it: there the rules decide
+    /// first, and a person is asked only if one is there who can answer.
     fn ask(&self, kind: QuestionKind, reason: String) -> BoxFuture<'_, Decision>;
 }
 
@@ -108,6 +117,8 @@ pub struct RunContext {
     pub spools: Arc<dyn Spools>,
     /// Asks a person.
     pub asker: Arc<dyn Asker>,
+    /// Decides about the programs that commands start.
+    pub judge: Arc<dyn Judge>,
     /// What the session's tools keep between calls.
     pub belongings: Arc<Belongings>,
     /// Output as it comes, for people who watch. Bounded; a full channel slows the command, not the session.

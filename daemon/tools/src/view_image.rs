@@ -59,10 +59,13 @@ enum Detail {
 }
 
 /// An image as it is shown.
-struct Shown {
-    media_type: &'static str,
-    bytes: Vec<u8>,
-    told: String,
+pub struct Picture {
+    /// Such as `image/png`.
+    pub media_type: &'static str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What it was, for the model.
+    pub told: String,
 }
 
 impl ViewImage {
@@ -114,8 +117,16 @@ fn read(sight: &Sight, path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Makes of the bytes of an image what a model is shown. Takes a while.
+///
+/// # Errors
+/// Why they are no image that can be shown, for the model.
+pub fn picture(bytes: &[u8]) -> Result<Picture, String> {
+    make(bytes, MAX_SIDE)
+}
+
 /// Makes of a file what the model is shown.
-fn make(bytes: &[u8], max_side: u32) -> Result<Shown, String> {
+fn make(bytes: &[u8], max_side: u32) -> Result<Picture, String> {
     let reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let Some(format) = reader.format() else {
@@ -152,7 +163,7 @@ fn make(bytes: &[u8], max_side: u32) -> Result<Shown, String> {
     let (media_type, bytes) = encode(image)?;
     let name = format!("{format:?}").to_uppercase();
     let told = format!("{name}, {width} x {height} pixels");
-    Ok(Shown { media_type, bytes, told })
+    Ok(Picture { media_type, bytes, told })
 }
 
 fn encode(image: DynamicImage) -> Result<(&'static str, Vec<u8>), String> {

@@ -14,12 +14,15 @@ use crate::arguments;
 use crate::exec_command::{Call, failed, room, visit, waits};
 use crate::plain;
 use crate::processes::{Handle, OnCancel, Signal};
+use crate::terminal::Size;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
 /// The tool's name.
 pub(crate) const NAME: &str = "write_stdin";
 /// How long a call waits if the model does not say.
 const DEFAULT_YIELD: Duration = Duration::from_secs(5);
+/// What a terminal's user types to interrupt a program.
+const INTERRUPT: &str = "\u{3}";
 
 /// Types into processes.
 pub(crate) struct WriteStdin;
@@ -33,6 +36,9 @@ struct Arguments {
     chars: String,
     #[serde(default)]
     signal: Option<SignalArgument>,
+    /// New size of its terminal
+    #[serde(default)]
+    size: Option<Size>,
     /// Default 5000
     #[serde(default)]
     yield_time_ms: Option<u64>,
@@ -61,11 +67,16 @@ impl Tool for WriteStdin {
     fn prepare(&self, call: &ToolCall, cwd: &Path) -> Result<ItemBody, CallError> {
         let arguments: Arguments = arguments::read(call)?;
         let id = arguments.process_id;
+        if let Some(size) = arguments.size {
+            size.read().map_err(|reason| CallError::BadArguments { tool: NAME.to_owned(), reason })?;
+        }
         let typed = plain::visible(arguments.chars.trim_end_matches('\n'));
         let command = match (arguments.signal, arguments.chars.is_empty()) {
             (Some(SignalArgument::Terminate), _) => format!("(terminates process {id})"),
             (Some(SignalArgument::Kill), _) => format!("(kills process {id})"),
+            (None, true) if arguments.size.is_some() => format!("(resizes the terminal of process {id})"),
             (None, true) => format!("(looks at process {id})"),
+            (None, false) if arguments.chars == INTERRUPT => format!("(interrupts process {id})"),
             (None, false) => format!("(into process {id}) {typed}"),
         };
         Ok(ItemBody::Command(Command {
@@ -105,7 +116,14 @@ async fn run(command: Command, context: RunContext) -> RunOutcome {
             if ids.is_empty() { "none goes on".to_owned() } else { format!("those that go on: {ids:?}") };
         return failed(command, format!("There is no process {id} in this session; {there}"));
     };
-    if handle.is_escalated && !arguments.chars.is_empty() {
+    let size = arguments.size.and_then(|size| size.read().ok());
+    if size.is_some() && !handle.has_terminal {
+        return failed(command, format!("Process {id} has no terminal, so it has no size"));
+    }
+    // Nothing turns it into a signal on the way.
+    let interrupts = !handle.has_terminal && arguments.chars == INTERRUPT;
+    let typed = if interrupts { String::new() } else { arguments.chars.clone() };
+    if handle.is_escalated && !typed.is_empty() {
         // Whatever is typed there is outside the sandbox, too.
         let denied = tokio::select! {
             denied = ask(&handle, &command, &arguments, &context) => denied,
@@ -122,10 +140,12 @@ async fn run(command: Command, context: RunContext) -> RunOutcome {
         SignalArgument::Terminate => Signal::Terminate,
         SignalArgument::Kill => Signal::Kill,
     });
+    let signal = signal.or(interrupts.then_some(Signal::Interrupt));
     let call = Call {
         id,
-        input: arguments.chars.into_bytes(),
+        input: typed.into_bytes(),
         signal,
+        size,
         waits: waits(arguments.yield_time_ms, DEFAULT_YIELD),
         room: room(arguments.max_output_tokens),
         on_cancel: OnCancel::Leave,

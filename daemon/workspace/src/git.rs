@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::files::read_text;
 
+/// How far down working trees below a folder are looked for, and among how many entries: it is done for each command.
+pub const NESTED_DEPTH: usize = 4;
+pub const NESTED_ENTRIES: usize = 2000;
+
 /// The most that is read of a pointer file.
 const MAX_POINTER_BYTES: u64 = 4096;
 
@@ -12,6 +16,14 @@ const MAX_POINTER_BYTES: u64 = 4096;
 #[must_use]
 pub fn root(cwd: &Path) -> Option<PathBuf> {
     cwd.ancestors().find(|folder| git_directory(&folder.join(".git")).is_some()).map(Path::to_owned)
+}
+
+/// The working trees below a folder: submodules, and repositories that were cloned into it. As far down as
+/// [`NESTED_DEPTH`] folders, and in the first [`NESTED_ENTRIES`] entries, breadth first; links are not followed, and folders
+/// that begin with a dot are not looked into.
+#[must_use]
+pub fn nested(folder: &Path) -> Vec<PathBuf> {
+    nested_among(folder, NESTED_ENTRIES)
 }
 
 /// What belongs to git of the working tree at this root: its `.git`, the git directory behind it, and the one
@@ -27,6 +39,28 @@ pub fn directories(root: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = dot_git.canonicalize().into_iter().chain([own]).chain(common).collect();
     found.sort();
     found.dedup();
+    found
+}
+
+fn nested_among(folder: &Path, entries: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = entries;
+    let mut level = vec![folder.to_owned()];
+    for _ in 0..NESTED_DEPTH {
+        let mut below = Vec::new();
+        let all = level.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
+        for entry in all.take(left) {
+            left -= 1;
+            let Ok(entry) = entry else { continue };
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                below.push(entry.path());
+            }
+        }
+        below.sort();
+        found.extend(below.iter().filter(|path| git_directory(&path.join(".git")).is_some()).cloned());
+        level = below;
+    }
     found
 }
 
@@ -88,6 +122,23 @@ mod tests {
         {
             assert_eq!(root(&real.join(cwd)), expected.map(|path| real.join(path)), "{cwd}");
         }
+    }
+
+    #[test]
+    fn working_trees_below_a_folder_are_found_within_bounds() {
+        let (_scratch, real) = scratch();
+        assert_eq!(nested(&real), ["main", "tree", "main/sub"].map(|path| real.join(path)));
+        assert_eq!(nested(&real.join("main")), [real.join("main/sub")]);
+        for (below, is_found) in [("a/b/c", true), ("a/b/c/d", false)] {
+            let folder = real.join("main").join(below).join("deep");
+            fs::create_dir_all(&folder).expect("folder");
+            fs::write(folder.join(".git"), format!("gitdir: {}/main/.git\n", real.display()))
+                .expect("pointer");
+            assert_eq!(nested(&real.join("main")).contains(&folder), is_found, "{below}");
+        }
+        // `main` and `tree` come first, then what is in them.
+        assert_eq!(nested_among(&real, 2), ["main", "tree"].map(|path| real.join(path)));
+        assert_eq!(nested_among(&real, 100).len(), 3);
     }
 
     #[test]

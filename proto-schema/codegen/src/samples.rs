@@ -5,11 +5,14 @@
 mod errors;
 mod events;
 mod items;
+mod mcp;
 mod models;
 mod queue;
+mod rewind;
 mod session;
 mod small;
 mod spending;
+mod trust;
 mod turn;
 
 use protocol::ids::{
@@ -46,8 +49,11 @@ pub(crate) fn all() -> Vec<Sample> {
         session::samples(),
         turn::samples(),
         queue::samples(),
+        rewind::samples(),
         spending::samples(),
         models::samples(),
+        trust::samples(),
+        mcp::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),

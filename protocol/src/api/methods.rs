@@ -3,7 +3,10 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 
-use crate::{account, catalogue, config, daemon, delta, initialize, question, queue, session, turn, usage};
+use crate::{
+    account, catalogue, config, daemon, delta, diff, initialize, mcp, question, queue, rewind, session,
+    trust, turn, usage,
+};
 
 /// A type of the wire, as a document needs it.
 #[derive(Clone, Copy)]
@@ -133,6 +136,18 @@ pub fn all() -> Vec<Method> {
             "question/answer",
             "Answers a question; the first answer wins.",
         ),
+        method::<rewind::RewindParams, rewind::RewindResult>(
+            "rewind/preview",
+            "Tells what a rewind would do.",
+        ),
+        method::<rewind::RewindParams, rewind::RewindResult>(
+            "rewind/start",
+            "Takes turns back, or undoes that.",
+        ),
+        method::<diff::DiffReadParams, diff::DiffReadResult>(
+            "diff/read",
+            "Tells what a turn or a session changed in files.",
+        ),
         method::<usage::UsageReadParams, usage::UsageReadResult>("usage/read", "Sums up what was spent."),
         method::<account::AccountListParams, account::AccountListResult>(
             "account/list",
@@ -182,9 +197,21 @@ pub fn all() -> Vec<Method> {
                 "Fetches a model onto this machine and tells how far it is; ending the subscription cancels it.",
             )
         },
+        method::<mcp::McpListParams, mcp::McpListResult>(
+            "mcp/list",
+            "Lists the MCP servers of the settings, how they are, and their tools.",
+        ),
         method::<config::ConfigCheckParams, config::ConfigCheckResult>(
             "config/check",
             "Checks a configuration file and lists all that is wrong in it.",
+        ),
+        method::<trust::TrustReadParams, trust::FolderTrust>(
+            "trust/read",
+            "Tells what a folder declares that would be run or obeyed, and what of that is trusted.",
+        ),
+        method::<trust::TrustSetParams, trust::FolderTrust>(
+            "trust/set",
+            "Trusts exactly these declarations of a folder.",
         ),
         method::<daemon::DaemonStatusParams, daemon::DaemonStatus>(
             "daemon/status",

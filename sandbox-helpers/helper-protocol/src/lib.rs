@@ -24,3 +24,6 @@ pub const PROBE_ARGUMENT: &str = "__sandbox-probe";
 
 /// The first argument that makes it the part of a helper that runs inside `bwrap`; the second is the plan's descriptor.
 pub const INSIDE_ARGUMENT: &str = "__sandbox-inside";
+
+/// The first argument that makes it print which build of the helper it holds, and nothing else.
+pub const BUILD_ARGUMENT: &str = "__sandbox-build";

@@ -9,6 +9,8 @@ pub const ORDER_BYTES: usize = 14;
 pub enum Order {
     /// Send SIGTERM to the command.
     Terminate,
+    /// Send SIGINT to the command's process group.
+    Interrupt,
     /// What becomes of an [`Execution`](crate::report::Execution).
     Decide {
         /// Its id.
@@ -35,6 +37,7 @@ impl Order {
     pub fn encode(self) -> [u8; ORDER_BYTES] {
         let (kind, id, code) = match self {
             Self::Terminate => (b'T', 0, 0),
+            Self::Interrupt => (b'C', 0, 0),
             Self::Decide { id, verdict: Verdict::Inside } => (b'I', id, 0),
             Self::Decide { id, verdict: Verdict::Refuse } => (b'R', id, 0),
             Self::Decide { id, verdict: Verdict::Exit(code) } => (b'E', id, code),
@@ -53,6 +56,7 @@ impl Order {
         let id = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let verdict = match kind {
             b'T' => return Some(Self::Terminate),
+            b'C' => return Some(Self::Interrupt),
             b'I' => Verdict::Inside,
             b'R' => Verdict::Refuse,
             b'E' => Verdict::Exit(i32::from_le_bytes(code)),
@@ -70,7 +74,7 @@ mod tests {
     fn orders_survive_and_others_are_none() {
         let verdicts = [Verdict::Inside, Verdict::Refuse, Verdict::Exit(-7)];
         let decided = verdicts.map(|verdict| Order::Decide { id: u64::MAX - 5, verdict });
-        for order in decided.into_iter().chain([Order::Terminate]) {
+        for order in decided.into_iter().chain([Order::Terminate, Order::Interrupt]) {
             assert_eq!(Order::decode(order.encode()), Some(order));
         }
         assert_eq!(Order::decode([b'?'; ORDER_BYTES]), None);

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
 /// daemon.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One command, confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Plan {
     pub command: Command,
     /// Where its standard input comes from.
     pub stdin: Stdin,
+    /// The size of the terminal that it gets in place of all three standard streams, if it gets one.
+    pub terminal: Option<TerminalSize>,
     /// What it may use up.
     pub limits: Limits,
     /// Whether the daemon decides on each program that the command starts.
@@ -137,6 +139,15 @@ pub enum Stdin {
     Null,
     /// The descriptor that came along with the plan.
     Passed,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// In a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
 }
 
 /// What a command may use up.

@@ -7,7 +7,8 @@ use crate::bytes::Bytes;
 /// What became of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
-    /// The command runs. With a proxied network a listener comes along.
+    /// The command runs. With a proxied network a listener comes along, and after it, where the plan asks for a
+    /// terminal, the end of it that a person would sit at.
     Started,
     /// A process of the command wants to become another program, and waits for a verdict. Its standard input, output
     /// and error come along.
@@ -20,7 +21,34 @@ pub enum Report {
         end: End,
         /// What was refused to it, as far as it was seen; at most [`MAX_REFUSALS`].
         refusals: Vec<Refusal>,
+        /// What bounded it.
+        bounds: Bounds,
     },
+}
+
+/// What bounds how much a command uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// How many processes and threads it has.
+    pub processes: Bound,
+    /// How much memory it has.
+    pub memory: Bound,
+}
+
+/// What holds a bound, and so whose use is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bound {
+    /// A control group: all of the command's processes together.
+    Group,
+    /// Namespaces: all of the command's processes together.
+    Namespace,
+    /// A limit of all of the user's processes together.
+    User,
+    /// A limit of each process.
+    Process,
+    /// Nothing holds one.
+    #[default]
+    Nothing,
 }
 
 /// How many refusals are told.
@@ -29,7 +57,7 @@ pub const MAX_REFUSALS: usize = 16;
 /// Something that the sandbox stopped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Refusal {
-    /// Writing a file.
+    /// Writing a file, or making, removing, renaming or marking it.
     Write(Bytes),
     /// Connecting to an address, as people write it.
     Connect(String),

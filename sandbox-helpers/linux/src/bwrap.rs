@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Step;
+use crate::group::Group;
 use crate::hand::{Taker, hand};
 use crate::outer::{pipe, writable};
 use crate::places::{Kind, Layout, open_real};
@@ -62,7 +63,7 @@ pub(crate) struct Briefing {
 }
 
 /// Starts it.
-pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout) -> Result<Started, Failure> {
+pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) -> Result<Started, Failure> {
     let program = find(layout)?;
     let (setup, setup_writer) = pipe()?;
     let (ended, ended_writer) = pipe()?;
@@ -101,7 +102,8 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout) -> Result<Start
     passed.extend([setup_writer, ended_writer, teller, giver.0, stderr, own, briefing]);
     let (monitor, monitor_handle) = match syscall::clone(0).step("start bwrap's process")? {
         Cloned::Child => {
-            let is_ready = passed.iter().all(|it| rustix::io::fcntl_setfd(it, FdFlags::empty()).is_ok())
+            let is_ready = group.enter().is_ok()
+                && passed.iter().all(|it| rustix::io::fcntl_setfd(it, FdFlags::empty()).is_ok())
                 && rustix::stdio::dup2_stderr(&complaints_writer).is_ok();
             if is_ready {
                 let Err(_) = syscall::execute(&program, &argv, &[]);

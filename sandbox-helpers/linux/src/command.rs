@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{self, Interception, Network};
+use helper_protocol::plan::{self, Interception, Network, TerminalSize};
 use helper_protocol::report::Failure;
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -19,6 +19,7 @@ use crate::grants::Grant;
 use crate::hand::{Giver, Thing};
 use crate::privileges::{self, BoundingSet, Counted};
 use crate::syscall;
+use crate::terminal;
 
 /// Where programs are looked for if the environment does not say.
 const PATH: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
@@ -43,12 +44,13 @@ pub(crate) struct Prepared {
     cwd: CString,
     limits: plan::Limits,
     interception: Interception,
+    terminal: Option<TerminalSize>,
 }
 
 impl Prepared {
     /// Checks a command and finds out where to look for its program.
     pub(crate) fn new(plan: &plan::Plan) -> Result<Self, Failure> {
-        let plan::Plan { command, limits, interception, .. } = plan;
+        let plan::Plan { command, limits, interception, terminal, .. } = plan;
         let Some(Bytes(program)) = command.program.as_ref().or(command.argv.first()) else {
             return Err(Failure::Plan { reason: "there is no command".to_owned() });
         };
@@ -62,6 +64,7 @@ impl Prepared {
             cwd: text(command.cwd.0.clone())?,
             limits: *limits,
             interception: *interception,
+            terminal: *terminal,
         })
     }
 
@@ -98,12 +101,15 @@ impl Prepared {
             giver.give(Thing::Filter, &filter::install_interception()?)?;
         }
         let bounding_set = parent.attend()?;
+        // In the view, so that its name is the command's own.
+        let terminal = self.terminal.map(|size| terminal::take(size, giver)).transpose()?;
         let entered = rustix::process::chdir(&self.cwd);
         entered.map_err(|errno| Failure::Cwd { errno: errno.raw_os_error() })?;
         if let Some(walls) = walls {
             privileges::limit(self.limits, walls.counted)?;
             privileges::drop_capabilities(bounding_set)?;
-            domain::restrict(&walls.grants, walls.domain)?;
+            let grants: Vec<_> = walls.grants.iter().cloned().chain(terminal).collect();
+            domain::restrict(&grants, walls.domain)?;
         }
         syscall::close_all_but_stdio_at_exec().step("close descriptors")
     }

@@ -1,6 +1,6 @@
 //! The seccomp filter: system calls that commands may not make. Knows numbers, not files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use helper_protocol::plan::{Interception, Network};
@@ -12,6 +12,7 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 
+use crate::attempts::{self, FCHMODAT2};
 use crate::tracee;
 
 /// What the filter has to hold.
@@ -143,7 +144,6 @@ const METADATA: &[c_long] = &[
 ];
 
 /// Newer than libc's tables; the same numbers on all architectures.
-const FCHMODAT2: c_long = 452;
 const SETXATTRAT: c_long = 463;
 const REMOVEXATTRAT: c_long = 466;
 const OPEN_TREE_ATTR: c_long = 467;
@@ -180,7 +180,7 @@ pub(crate) fn install(duty: Duty) -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-/// Whether files that are opened for writing are looked at.
+/// Whether what changes files is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looking {
     On,
@@ -239,7 +239,10 @@ fn program(duty: Duty, looking: Looking) -> Result<BpfProgram, seccompiler::Back
     }
     match looking {
         Looking::On => {
-            program.extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument)))
+            program.extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument)));
+            // Invariant: what waits is not denied any more; so nothing of `METADATA` waits where that is denied.
+            let owning = if duty.is_shared { &[] } else { attempts::OWNING };
+            program.extend(notify_all(attempts::CHANGING.iter().chain(owning).map(|(call, _)| plain(*call))));
         }
         Looking::Off => {}
     }
@@ -297,6 +300,38 @@ fn notify(calls: &[c_long]) -> BpfProgram {
     calls.iter().flat_map(one).collect()
 }
 
+/// The same for many, in as few steps as can be.
+fn notify_all(calls: impl Iterator<Item = u32>) -> BpfProgram {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for call in calls.collect::<BTreeSet<_>>() {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == call => *last = call,
+            Some(_) | None => runs.push((call, call)),
+        }
+    }
+    search(&runs)
+}
+
+/// The kernel runs a filter once for each call that there is when it is installed, so each step that all calls take costs
+/// there, too: about a microsecond.
+fn search(runs: &[(u32, u32)]) -> BpfProgram {
+    let waits = answer(libc::SECCOMP_RET_USER_NOTIF);
+    match *runs {
+        [] => Vec::new(),
+        [(first, last)] => {
+            vec![instruction(JUMP_FROM, 0, 2, first), instruction(JUMP_FROM, 1, 0, last + 1), waits]
+        }
+        _ => {
+            let (low, high) = runs.split_at(runs.len() / 2);
+            let (first, low, high) = (high[0].0, search(low), search(high));
+            let beyond = u32::try_from(low.len()).unwrap_or(u32::MAX);
+            let over = u8::try_from(high.len() + 1).unwrap_or(u8::MAX);
+            [vec![instruction(JUMP_FROM, 0, over, first)], high, vec![instruction(JUMP, 0, 0, beyond)], low]
+                .concat()
+        }
+    }
+}
+
 /// A call that opens a file waits if the file may be written.
 fn notify_writing(call: c_long, argument: u32) -> [sock_filter; 5] {
     let writing = (libc::O_ACCMODE | libc::O_CREAT).cast_unsigned();
@@ -311,6 +346,7 @@ fn notify_writing(call: c_long, argument: u32) -> [sock_filter; 5] {
 
 /// Instructions, and where the parts of what a filter sees begin (linux/bpf_common.h, `struct seccomp_data`).
 const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_FROM: u16 = 0x35;
 const JUMP_BITS: u16 = 0x45;

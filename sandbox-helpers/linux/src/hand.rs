@@ -21,6 +21,8 @@ pub(crate) enum Thing {
     Filter,
     /// The listener for the proxy.
     Proxy,
+    /// The person's end of the command's terminal.
+    Terminal,
 }
 
 /// The end that gives.
@@ -42,6 +44,7 @@ impl Giver {
         let name = match thing {
             Thing::Filter => b'F',
             Thing::Proxy => b'P',
+            Thing::Terminal => b'T',
         };
         let descriptors = [descriptor.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -74,6 +77,7 @@ impl Taker {
         match name {
             [b'F'] => Some((Thing::Filter, descriptor)),
             [b'P'] => Some((Thing::Proxy, descriptor)),
+            [b'T'] => Some((Thing::Terminal, descriptor)),
             _ => None,
         }
     }

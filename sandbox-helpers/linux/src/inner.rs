@@ -54,7 +54,7 @@ pub(crate) const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWCGROUP;
 
 /// What [`run`] waits for: the end of children, and orders from outside.
-const SIGNALS: [libc::c_int; 2] = [libc::SIGCHLD, libc::SIGTERM];
+const SIGNALS: [libc::c_int; 3] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT];
 
 /// Runs the command and ends this process.
 pub(crate) fn run(task: Task<'_>) -> ! {
@@ -139,7 +139,7 @@ pub(crate) fn close_stdio() -> Result<(), Failure> {
         .step("let go of the command's output")
 }
 
-/// Reaps until the command has ended. Orders to terminate go to all processes.
+/// Reaps until the command has ended. Orders to terminate go to all processes, those to interrupt to the command's group.
 fn wait_for(command: Pid) -> End {
     loop {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
@@ -147,8 +147,11 @@ fn wait_for(command: Pid) -> End {
                 return end(status);
             }
         }
-        if syscall::next_signal(&SIGNALS) == Ok(libc::SIGTERM) {
-            syscall::signal_all_others(libc::SIGTERM);
+        match syscall::next_signal(&SIGNALS) {
+            Ok(libc::SIGTERM) => syscall::signal_all_others(libc::SIGTERM),
+            // It fails when nobody of the group is left.
+            Ok(libc::SIGINT) => drop(rustix::process::kill_process_group(command, Signal::INT)),
+            Ok(_) | Err(_) => {}
         }
     }
 }

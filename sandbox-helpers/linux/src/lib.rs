@@ -11,16 +11,20 @@
 //!   Where only the system's `bwrap` may make namespaces, that builds the view (`bwrap`), and starts `inner` in it as
 //!   this executable once more (`inside`).
 //! - `command` takes the last restrictions (`domain` for Landlock, `filter` for seccomp) and becomes the
-//!   command.
+//!   command. Where the command gets a terminal, it makes it before (`terminal`).
 //!
 //! While the command runs, `outer` waits (`watch`), and answers calls that its filter stops because only their memory
 //! says what they do (`supervise`, `sockets`): connecting and binding sockets, and starting programs where the daemon
-//! decides on each. What it sees refused, it tells at the end.
+//! decides on each. What it sees refused on the way (`attempts`), it tells at the end.
+//!
+//! What a command may use up, `bounds` decides: by a control group (`group`), its namespaces, or limits (`privileges`).
 //!
 //! `unsafe` stands in `syscall` and `tracee` alone.
 
 #![cfg(target_os = "linux")]
 
+mod attempts;
+mod bounds;
 mod bwrap;
 mod channel;
 mod command;
@@ -29,6 +33,7 @@ mod domain;
 mod failure;
 mod filter;
 mod grants;
+mod group;
 mod hand;
 mod inner;
 mod inside;
@@ -42,6 +47,7 @@ mod probe;
 mod sockets;
 mod supervise;
 mod syscall;
+mod terminal;
 mod tracee;
 mod tree;
 mod watch;
@@ -52,8 +58,25 @@ use std::path::Path;
 /// Runs the helper and ends the process if this process was started as one: by its name or its first argument.
 /// To be called first in `main`, before there are threads.
 pub fn run_if_helper() {
+    run_part();
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
+    if arguments.next().is_some_and(|first| first == helper_protocol::ARGUMENT)
+        || Path::new(&name).file_name() == Some(OsStr::new(helper_protocol::NAME))
+    {
+        outer::run();
+    }
+}
+
+/// Runs the helper, for an executable that is nothing else. To be called first in `main`.
+pub fn run() -> ! {
+    run_part();
+    outer::run()
+}
+
+/// Runs what is not the helper's first process, if this process was started as such.
+fn run_part() {
+    let mut arguments = std::env::args_os().skip(1);
     let first = arguments.next().unwrap_or_default();
     if first == helper_protocol::PROBE_ARGUMENT {
         probe::run(&arguments.next().unwrap_or_default());
@@ -61,9 +84,9 @@ pub fn run_if_helper() {
     if first == helper_protocol::INSIDE_ARGUMENT {
         inside::run(&arguments.collect::<Vec<_>>());
     }
-    if first == helper_protocol::ARGUMENT
-        || Path::new(&name).file_name() == Some(OsStr::new(helper_protocol::NAME))
-    {
-        outer::run();
+    if first == helper_protocol::BUILD_ARGUMENT {
+        // Whoever asks takes silence for another build.
+        let _ = rustix::io::write(rustix::stdio::stdout(), env!("SKEIN_HELPER_BUILD").as_bytes());
+        syscall::exit(0);
     }
 }

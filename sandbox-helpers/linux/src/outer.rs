@@ -4,11 +4,12 @@
 use std::os::fd::OwnedFd;
 
 use helper_protocol::plan::{Access, Confinement, Interception, Network, Plan, Rules, Stdin, Tmp, VERSION};
-use helper_protocol::report::{End, Failure, Refusal, Report};
+use helper_protocol::report::{Bound, Bounds, End, Failure, Refusal, Report};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::WaitOptions;
 
+use crate::bounds::{self, Around};
 use crate::bwrap;
 use crate::channel::Channel;
 use crate::command::{Parent, Prepared, Walls};
@@ -17,6 +18,7 @@ use crate::domain;
 use crate::failure::Step;
 use crate::filter;
 use crate::grants::{Grant, grants};
+use crate::group::Group;
 use crate::hand::hand;
 use crate::inner::{self, Task, View};
 use crate::places::{self, Absence, Layout};
@@ -24,7 +26,7 @@ use crate::privileges::Counted;
 use crate::supervise::Supervisor;
 use crate::syscall::{self, Cloned};
 use crate::tree;
-use crate::watch::{Children, Promise, Signalling, Watch};
+use crate::watch::{self, Children, Promise, Signalling, Watch};
 
 /// What a person sees who starts the helper by hand.
 const NOT_FOR_PEOPLE: &[u8] =
@@ -42,13 +44,15 @@ pub(crate) fn run() -> ! {
         let code = if rustix::io::write(rustix::stdio::stderr(), NOT_FOR_PEOPLE).is_ok() { 2 } else { 1 };
         syscall::exit(code);
     };
-    let report = match carry_out(&mut channel) {
-        Ok(Outcome { end, refusals }) => Report::Ended { end, refusals },
+    let mut group = Group::default();
+    let report = match carry_out(&mut channel, &mut group) {
+        Ok(Outcome { end, refusals, bounds }) => Report::Ended { end, refusals, bounds },
         Err(failure) => Report::Failed(failure),
     };
     channel.report(&report);
     // The first process of the namespaces takes them apart; what is left to do is to reap it.
     while let Ok(_) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
+    group.release();
     syscall::exit(0);
 }
 
@@ -56,9 +60,10 @@ pub(crate) fn run() -> ! {
 struct Outcome {
     end: End,
     refusals: Vec<Refusal>,
+    bounds: Bounds,
 }
 
-fn carry_out(channel: &mut Channel) -> Result<Outcome, Failure> {
+fn carry_out(channel: &mut Channel, group: &mut Group) -> Result<Outcome, Failure> {
     let (plan, passed) = channel.plan()?;
     if plan.version != VERSION {
         let reason =
@@ -68,20 +73,28 @@ fn carry_out(channel: &mut Channel) -> Result<Outcome, Failure> {
     set_stdin(&plan, passed)?;
     match &plan.confinement {
         Confinement::Namespaces(rules) | Confinement::Bubblewrap(rules) => {
-            let layout = places::resolve(rules, Absence::Hold)?;
-            let outcome = match &plan.confinement {
-                Confinement::Bubblewrap(_) => in_bwrap(channel, rules, &plan, &layout),
+            let around = match &plan.confinement {
+                Confinement::Bubblewrap(_) => Around::Bubblewrap,
                 Confinement::Namespaces(_) | Confinement::Landlock(_) | Confinement::Supervision => {
-                    in_namespaces(channel, rules, &plan, &layout)
+                    Around::Namespaces
                 }
+            };
+            let bounds;
+            (*group, bounds) = bounds::bound(plan.limits, around)?;
+            let layout = places::resolve(rules, Absence::Hold)?;
+            let outcome = match around {
+                Around::Bubblewrap => in_bwrap(channel, rules, &plan, &layout, group),
+                Around::Namespaces | Around::Nothing => in_namespaces(channel, rules, &plan, &layout, group),
             };
             for placeholder in layout.placeholders {
                 placeholder.release();
             }
-            outcome
+            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds })
         }
         Confinement::Landlock(rules) => {
             refuse_what_landlock_lacks(rules)?;
+            let bounds;
+            (*group, bounds) = bounds::bound(plan.limits, Around::Nothing)?;
             let layout = places::resolve(rules, Absence::Tell)?;
             let is_read_only = layout.places.values().all(|(access, _)| *access != Access::Write);
             let walls = Walls {
@@ -93,11 +106,19 @@ fn carry_out(channel: &mut Channel) -> Result<Outcome, Failure> {
                     is_read_only,
                     interception: plan.interception,
                 },
-                counted: Counted::AllOfTheUser,
+                counted: match bounds.processes {
+                    Bound::Group => Counted::InAGroup,
+                    Bound::Namespace | Bound::User | Bound::Process | Bound::Nothing => Counted::ByLimits,
+                },
             };
-            supervised(channel, &plan, Some(&walls), Supervisor::new(rules, &layout)?)
+            let supervisor = Supervisor::new(rules, &layout)?;
+            let outcome = supervised(channel, &plan, Some(&walls), supervisor, group);
+            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds })
         }
-        Confinement::Supervision => supervised(channel, &plan, None, Supervisor::idle()),
+        Confinement::Supervision => {
+            let outcome = supervised(channel, &plan, None, Supervisor::idle(), group);
+            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds: Bounds::default() })
+        }
     }
 }
 
@@ -142,7 +163,7 @@ pub(crate) fn walls_in_namespaces(rules: &Rules, writable: Vec<Grant>, intercept
         grants: writable.into_iter().chain([own_devices]).collect(),
         domain: domain::Duty::Writing,
         filter: filter::Duty { network: rules.network, is_shared: false, is_read_only: false, interception },
-        counted: Counted::Own,
+        counted: Counted::ByLimits,
     }
 }
 
@@ -157,21 +178,26 @@ fn in_namespaces(
     rules: &Rules,
     plan: &Plan,
     layout: &Layout,
-) -> Result<Outcome, Failure> {
+    group: &Group,
+) -> Result<watch::Outcome, Failure> {
     let prepared = Prepared::new(plan)?;
     let walls = walls_in_namespaces(rules, writable(layout), plan.interception);
     let supervisor = Supervisor::new(rules, layout)?;
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (user, group_id) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let (setup, setup_writer) = pipe()?;
     let (ended, ended_writer) = pipe()?;
     let (giver, taker) = hand()?;
     let (pid, pidfd) = match syscall::clone(inner::NAMESPACES).step("make new namespaces")? {
         Cloned::Child => {
             drop((setup, ended, taker));
+            if let Err(failure) = group.enter() {
+                inner::tell(&setup_writer, &failure);
+                syscall::exit(1);
+            }
             inner::run(Task {
                 prepared: &prepared,
                 walls: &walls,
-                view: View::Build { layout, user, group },
+                view: View::Build { layout, user, group: group_id },
                 giver,
                 setup: setup_writer,
                 ended: ended_writer,
@@ -183,18 +209,22 @@ fn in_namespaces(
     inner::close_stdio()?;
     let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Filter);
     // The first process passes SIGTERM on; SIGKILL takes the whole namespace with it.
-    watch
-        .until_the_end_of(ended, &Signalling::First(&pidfd), || {
-            silent("the sandbox's first process said nothing")
-        })
-        .map(|(end, refusals)| Outcome { end, refusals })
+    watch.until_the_end_of(ended, &Signalling::First(&pidfd), || {
+        silent("the sandbox's first process said nothing")
+    })
 }
 
-fn in_bwrap(channel: &mut Channel, rules: &Rules, plan: &Plan, layout: &Layout) -> Result<Outcome, Failure> {
+fn in_bwrap(
+    channel: &mut Channel,
+    rules: &Rules,
+    plan: &Plan,
+    layout: &Layout,
+    group: &Group,
+) -> Result<watch::Outcome, Failure> {
     // What is wrong with the command is said before anything is started.
     Prepared::new(plan)?;
     let supervisor = Supervisor::new(rules, layout)?;
-    let started = bwrap::start(rules, plan, layout)?;
+    let started = bwrap::start(rules, plan, layout, group)?;
     inner::close_stdio()?;
     let mut watch = Watch::new(
         channel,
@@ -205,9 +235,7 @@ fn in_bwrap(channel: &mut Channel, rules: &Rules, plan: &Plan, layout: &Layout) 
         Promise::Filter,
     );
     let first = started.first.as_ref().unwrap_or(&started.monitor_handle);
-    watch
-        .until_the_end_of(started.ended, &Signalling::First(first), || bwrap::silence(started.complaints))
-        .map(|(end, refusals)| Outcome { end, refusals })
+    watch.until_the_end_of(started.ended, &Signalling::First(first), || bwrap::silence(started.complaints))
 }
 
 /// Runs the command without namespaces, as a child of this process.
@@ -216,7 +244,8 @@ fn supervised(
     plan: &Plan,
     walls: Option<&Walls>,
     supervisor: Supervisor<'_>,
-) -> Result<Outcome, Failure> {
+    group: &Group,
+) -> Result<watch::Outcome, Failure> {
     let prepared = Prepared::new(plan)?;
     let own = rustix::process::getpid();
     rustix::process::set_child_subreaper(Some(own)).step("become a subreaper")?;
@@ -226,7 +255,11 @@ fn supervised(
     let (pid, pidfd) = match syscall::clone(0).step("start the command's process")? {
         Cloned::Child => {
             drop((setup, taker));
-            inner::tell(&setup_writer, &prepared.run(walls, Parent::Outer(own), &giver));
+            let failure = match group.enter() {
+                Ok(()) => prepared.run(walls, Parent::Outer(own), &giver),
+                Err(failure) => failure,
+            };
+            inner::tell(&setup_writer, &failure);
             syscall::exit(1);
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
@@ -236,7 +269,7 @@ fn supervised(
     let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Nothing);
     let outcome = watch.until_it_ends(&pidfd, &Signalling::Group(pid, &pidfd));
     tree::clear();
-    outcome.map(|(end, refusals)| Outcome { end, refusals })
+    outcome
 }
 
 fn silent(reason: &str) -> Failure {

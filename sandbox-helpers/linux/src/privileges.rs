@@ -57,22 +57,23 @@ pub(crate) fn drop_capabilities(bounding_set: BoundingSet) -> Result<(), Failure
     rustix::thread::set_capabilities(None, none).step("drop the capabilities")
 }
 
-/// Whose processes a bound on processes counts.
+/// Who counts the command's processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
-    /// Those in the command's own user namespace.
-    Own,
-    /// All of the user's, so a bound is set only where the plan asks for one.
-    AllOfTheUser,
+    /// The limits of this process: all of the user's in its user namespace.
+    ByLimits,
+    /// The control group that it is in.
+    InAGroup,
 }
 
 /// Sets the resource limits of a confined command. Memory is bounded for each process by itself, and what processes
-/// share is not counted: the kernel bounds whole trees only where it has a cgroup to give away.
+/// share is not counted; a control group around the whole tree does that, where there is one. Where one counts processes
+/// that of the user's others does not matter.
 pub(crate) fn limit(limits: Limits, counted: Counted) -> Result<(), Failure> {
     bound(Resource::Core, 0).step("forbid core dumps")?;
     let processes = match counted {
-        Counted::Own => Some(limits.max_processes.unwrap_or(MAX_PROCESSES)),
-        Counted::AllOfTheUser => limits.max_processes,
+        Counted::ByLimits => Some(limits.max_processes.unwrap_or(MAX_PROCESSES)),
+        Counted::InAGroup => None,
     };
     for (resource, most, step) in [
         (Resource::Nproc, processes, "limit the number of processes"),

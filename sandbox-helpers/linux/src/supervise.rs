@@ -20,9 +20,11 @@ use helper_protocol::bytes::Bytes;
 use helper_protocol::order::Verdict;
 use helper_protocol::plan::{Access, Network, Rules};
 use helper_protocol::report::{Execution, Failure, MAX_REFUSALS, Refusal, Report};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use crate::attempts::{self, Place, Subject};
 use crate::channel::Channel;
 use crate::outer::pipe;
 use crate::places::Layout;
@@ -93,20 +95,15 @@ impl<'a> Supervisor<'a> {
             libc::SYS_connect => self.call(listener, &notification, Call::Connect),
             libc::SYS_bind => self.call(listener, &notification, Call::Bind),
             libc::SYS_execve | libc::SYS_execveat => self.execute(&notification, channel, stage),
-            libc::SYS_openat => {
-                self.note_writing(&notification, notification.arguments[0], notification.arguments[1]);
-                Some(Answer::Continue)
-            }
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_open => {
-                self.note_writing(
-                    &notification,
-                    u64::from(libc::AT_FDCWD.cast_unsigned()),
-                    notification.arguments[0],
-                );
-                Some(Answer::Continue)
-            }
-            _ => Some(Answer::Failed(Errno::NOSYS)),
+            call => match attempts::places(call) {
+                Some(places) => {
+                    for place in places {
+                        self.note(&notification, place);
+                    }
+                    Some(Answer::Continue)
+                }
+                None => Some(Answer::Failed(Errno::NOSYS)),
+            },
         };
         if let Some(answer) = answer {
             // It fails where nobody waits any more.
@@ -210,15 +207,23 @@ impl<'a> Supervisor<'a> {
         None
     }
 
-    /// Takes note if a file is to be opened for writing where nothing may be written. The call goes on: what holds it is
-    /// the sandbox, this only looks.
-    fn note_writing(&mut self, notification: &Notification, folder: u64, path: u64) {
+    /// Takes note if something is to be changed where nothing may be. The call goes on: what holds it is the sandbox, this
+    /// only looks.
+    fn note(&mut self, notification: &Notification, place: &Place) {
         let Some(layout) = self.layout else { return };
         if self.refusals.len() == MAX_REFUSALS {
             return;
         }
-        let Ok(name) = string(notification.thread, path, MAX_PATH) else { return };
+        let folder =
+            place.folder.map_or(u64::from(libc::AT_FDCWD.cast_unsigned()), |at| notification.arguments[at]);
+        let Ok(name) = string(notification.thread, notification.arguments[place.path], MAX_PATH) else {
+            return;
+        };
         let name = Path::new(OsStr::from_bytes(&name));
+        // Without a name the descriptor itself is meant.
+        if name.as_os_str().is_empty() {
+            return;
+        }
         let Some(base) = base(notification.thread, folder, name) else { return };
         let wanted = normal(&base.join(name));
         if may_be_written(layout, &wanted) {
@@ -226,8 +231,37 @@ impl<'a> Supervisor<'a> {
         }
         // What it looks like may be another place behind links; and where there is no folder, nothing was refused.
         let Some(real) = real(notification.thread, &wanted) else { return };
-        if !may_be_written(layout, &real) {
+        if !may_be_written(layout, &real)
+            && place.subject.is_changed_outside(notification.thread, &wanted, &real)
+        {
             self.refuse(Refusal::Write(Bytes(wanted.into_os_string().as_bytes().to_vec())));
+        }
+    }
+}
+
+impl Subject {
+    /// Whether the change would be made if there were no sandbox: what fails in any case, the sandbox has not stopped.
+    fn is_changed_outside(self, thread: Pid, wanted: &Path, real: &Path) -> bool {
+        let (Some(folder), Some(name)) = (wanted.parent(), wanted.file_name()) else { return false };
+        let Ok(folder) = sockets::open_in_view(thread, folder) else { return false };
+        let is_there = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        let may_write = |path: &Path, access| {
+            rustix::fs::accessat(rustix::fs::CWD, path, access, AtFlags::EACCESS).is_ok()
+        };
+        let may_name = || {
+            real.parent()
+                .is_some_and(|it| may_write(it, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK))
+        };
+        match self {
+            Self::Content if is_there => may_write(real, rustix::fs::Access::WRITE_OK),
+            Self::Content | Self::AnyName => may_name(),
+            Self::NewName => !is_there && may_name(),
+            Self::Name => is_there && may_name(),
+            Self::Owned => {
+                let user = rustix::process::geteuid();
+                let owner = || rustix::fs::stat(real).is_ok_and(|stat| stat.st_uid == user.as_raw());
+                is_there && (user.is_root() || owner())
+            }
         }
     }
 }
@@ -265,11 +299,29 @@ fn execution(notification: &Notification) -> Result<Execution, Errno> {
     })
 }
 
-/// Whether the program is there in the command's view.
+/// Whether the program may be there in the command's view. What leads through `/proc` counts as there: `self` means the
+/// command to the command, and to nobody else.
 fn is_there(thread: Pid, execution: &Execution) -> bool {
     let cwd = Path::new(OsStr::from_bytes(&execution.cwd.0));
     let path = cwd.join(OsStr::from_bytes(&execution.program.0));
-    !matches!(sockets::open_in_view(thread, &path), Err(Errno::NOENT))
+    !matches!(sockets::open_in_view(thread, &path), Err(Errno::NOENT)) || !is_surely_absent(thread, &path)
+}
+
+/// Whether the first part of a path that can't be followed is missing, and no link that leads elsewhere.
+fn is_surely_absent(thread: Pid, path: &Path) -> bool {
+    let mut missing = path;
+    for folder in path.ancestors().skip(1) {
+        let Ok(opened) = sockets::open_in_view(thread, folder) else {
+            missing = folder;
+            continue;
+        };
+        let is_in_proc =
+            rustix::fs::fstatfs(&opened).is_ok_and(|system| system.f_type == rustix::fs::PROC_SUPER_MAGIC);
+        let Some(name) = missing.file_name() else { return false };
+        let found = rustix::fs::statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW);
+        return !is_in_proc && matches!(found, Err(Errno::NOENT));
+    }
+    false
 }
 
 /// What `/proc/THREAD/NAME` leads to, in the command's own words.

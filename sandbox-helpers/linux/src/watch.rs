@@ -15,10 +15,11 @@ use crate::failure::Step;
 use crate::hand::{Taker, Thing};
 use crate::inner;
 use crate::supervise::{Stage, Supervisor};
+use crate::terminal;
 
 /// How the command is signalled.
 pub(crate) enum Signalling<'a> {
-    /// Through the first process of its namespaces, which passes SIGTERM on.
+    /// Through the first process of its namespaces, which passes SIGTERM and SIGINT on.
     First(&'a OwnedFd),
     /// As a process group; only its own process is killed at once.
     Group(Pid, &'a OwnedFd),
@@ -29,6 +30,14 @@ impl Signalling<'_> {
         match self {
             Self::First(first) => rustix::process::pidfd_send_signal(first, Signal::TERM),
             Self::Group(group, _) => rustix::process::kill_process_group(*group, Signal::TERM),
+        }
+    }
+
+    /// Reaches the command's process group, as a terminal does.
+    fn interrupt(&self) -> Result<(), Errno> {
+        match self {
+            Self::First(first) => rustix::process::pidfd_send_signal(first, Signal::INT),
+            Self::Group(group, _) => rustix::process::kill_process_group(*group, Signal::INT),
         }
     }
 
@@ -89,8 +98,10 @@ pub(crate) struct Watch<'a> {
     listener: Option<OwnedFd>,
     /// Whether that was ever handed out.
     has_filter: bool,
-    /// For the daemon, with the report that the command runs.
-    proxy: Vec<OwnedFd>,
+    /// For the daemon, with the report that the command runs: a listener, a terminal.
+    handed: Vec<OwnedFd>,
+    /// The command's end of its terminal, held so that it never looks as if the command was through with it.
+    terminal: Option<OwnedFd>,
     supervisor: Option<Supervisor<'a>>,
     promise: Promise,
 }
@@ -120,7 +131,8 @@ impl<'a> Watch<'a> {
             taker: Some(taker),
             listener: None,
             has_filter: false,
-            proxy: Vec::new(),
+            handed: Vec::new(),
+            terminal: None,
             supervisor: Some(supervisor),
             promise,
         }
@@ -207,6 +219,7 @@ impl<'a> Watch<'a> {
     fn obey(&mut self, signalling: &Signalling<'_>) -> Result<bool, Failure> {
         let (done, is_listening) = match self.channel.order() {
             Some(Heard::Order(Order::Terminate)) => (signalling.terminate(), true),
+            Some(Heard::Order(Order::Interrupt)) => (signalling.interrupt(), true),
             Some(Heard::Order(Order::Decide { id, verdict })) => {
                 if let (Some(listener), Some(supervisor)) = (&self.listener, &mut self.supervisor) {
                     supervisor.decide(listener, id, verdict);
@@ -234,7 +247,11 @@ impl<'a> Watch<'a> {
                     self.listener = Some(descriptor);
                     self.has_filter = true;
                 }
-                Thing::Proxy => self.proxy.push(descriptor),
+                Thing::Proxy => self.handed.push(descriptor),
+                Thing::Terminal => {
+                    self.terminal = terminal::other_end(&descriptor).ok();
+                    self.handed.push(descriptor);
+                }
             }
         }
         if is_over {
@@ -252,7 +269,7 @@ impl<'a> Watch<'a> {
                 // It was handed out before, and may not have been seen yet.
                 self.take_all();
                 if said.is_empty() && (self.has_filter || self.promise == Promise::Nothing) {
-                    self.channel.report_with(&Report::Started, &std::mem::take(&mut self.proxy));
+                    self.channel.report_with(&Report::Started, &std::mem::take(&mut self.handed));
                 }
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! The kernel's rarer calls, terminals, shared memory, and what can be used up.
 
-use crate::attempt::{Attempt, inside, works};
+use crate::attempt::{Attempt, inside, works, works_for_root};
 
 pub(crate) const ATTEMPTS: &[Attempt] = &[
     inside("core pattern", "echo '|/bin/evil' > /proc/sys/kernel/core_pattern"),
@@ -13,19 +13,19 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     inside("restart", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).reboot(0) == 0: print(\"planted-secret\")'"),
-    inside("io_uring", "$PYTHON -c '
+    works("io_uring", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).syscall(425, 4, ctypes.create_string_buffer(120)) >= 0: print(\"planted-secret\")'"),
-    inside("bpf", "$PYTHON -c '
+    works_for_root("bpf", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).syscall(321, 0, ctypes.create_string_buffer(b\"\\1\\0\\0\\0\\4\\0\\0\\0\\4\\0\\0\\0\\1\" + b\"\\0\" * 100, 120), 120) >= 0: print(\"planted-secret\")'"),
-    inside("perf", "$PYTHON -c '
+    works_for_root("perf", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).syscall(298, ctypes.create_string_buffer(b\"\\1\\0\\0\\0\\x70\\0\\0\\0\" + b\"\\0\" * 104, 112), 0, -1, -1, 0) >= 0: print(\"planted-secret\")'"),
-    inside("userfaultfd", "$PYTHON -c '
+    works("userfaultfd", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).syscall(323, 1) >= 0: print(\"planted-secret\")'"),
-    inside("key rings", "$PYTHON -c '
+    works("key rings", "$PYTHON -c '
 import ctypes
 libc = ctypes.CDLL(None)
 if libc.syscall(250, 0, -4, 0) >= 0 or libc.syscall(248, b\"user\", b\"skein\", b\"x\", 1, -4) >= 0: print(\"planted-secret\")'"),
@@ -35,7 +35,7 @@ if ctypes.CDLL(None).syscall(246, 0, 0, 0, 0) >= 0: print(\"planted-secret\")'")
     inside("calls of another architecture", "$PYTHON -c '
 import ctypes
 if ctypes.CDLL(None).syscall(0x40000000 + 39) > 0: print(\"planted-secret\")'"),
-    inside("type into the terminal", "$PYTHON -c '
+    works_for_root("type into the terminal", "$PYTHON -c '
 import fcntl, os, pty
 master, slave = pty.openpty()
 if os.fork() == 0:
@@ -49,20 +49,23 @@ import fcntl
 for name in (\"/dev/tty\", \"/dev/console\", \"/dev/tty1\"):
     try: fcntl.ioctl(open(name), 0x541c, b\"\\3\"); print(\"planted-secret\")
     except OSError: pass'"),
-    works("terminals of others", "for t in /dev/pts/*; do case $t in */ptmx) ;; *) echo > $t && echo planted-secret;; esac; done; echo x > $OUT/new").not_on_landlock(),
-    works("shared memory by name", "echo x > /dev/shm/$MARK").not_on_landlock(),
-    works("shared memory of System V", "ipcmk -M 64 -p 0666 > /dev/null").not_on_landlock(),
-    inside("message queue", "$PYTHON -c '
+    works("terminals of others", "for t in /dev/pts/*; do case $t in */ptmx) ;; *) echo > $t && echo planted-secret;; esac; done; echo x > $OUT/new"),
+    works("shared memory by name", "echo x > /dev/shm/$MARK"),
+    works("shared memory of System V", "ipcmk -M 64 -p 0666 > /dev/null"),
+    works("message queue", "$PYTHON -c '
 import ctypes, os
-ctypes.CDLL(\"librt.so.1\").mq_open((\"/\" + os.environ[\"MARK\"]).encode(), os.O_CREAT | os.O_RDWR, 0o600, None)'").not_on_landlock(),
+library, name = ctypes.CDLL(\"librt.so.1\"), (\"/\" + os.environ[\"MARK\"]).encode()
+own = os.readlink(\"/proc/self/ns/ipc\") != os.environ[\"IPC\"]
+if library.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None) >= 0 and not own: print(\"planted-secret\")
+library.mq_unlink(name)'"),
     works("programs planted for Skein", "for name in bwrap git sh true; do printf '#!/bin/sh\\necho x > %s/new\\n' $OUT > $name; chmod +x $name; done; PATH=.:$PATH git status; $SKEIN sandbox -- true"),
-    inside("a second Skein", "$SKEIN sandbox --policy danger-full-access -- sh -c 'echo x > $OUT/new'"),
-    inside("the helper by hand", "$SKEIN __sandbox < /dev/null; echo x > $OUT/new; $SKEIN daemon start"),
-    inside("escape sequences", "printf '\\033]0;owned\\007\\033]52;c;eA==\\007\\033[6n\\033c'; echo x > $OUT/new"),
+    works("a second Skein", "$SKEIN sandbox --policy danger-full-access -- sh -c 'echo x > $OUT/new'"),
+    works("the helper by hand", "$SKEIN __sandbox < /dev/null; echo x > $OUT/new; $SKEIN daemon start"),
+    works("escape sequences", "printf '\\033]0;owned\\007\\033]52;c;eA==\\007\\033[6n\\033c'; echo x > $OUT/new"),
     inside("flood of output", "timeout 3 yes flood | head -c 50000000"),
     inside("a long line", "head -c 20000000 /dev/zero | tr '\\0' x"),
-    inside("a large file outside", "fallocate -l 1G $OUT/large; dd if=/dev/zero of=$OUT/large bs=1M count=1"),
-    inside("memory", "$PYTHON -c '
+    works("a large file outside", "fallocate -l 8M $OUT/large; dd if=/dev/zero of=$OUT/large bs=1M count=1"),
+    works("memory", "$PYTHON -c '
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
 try: x = bytearray(1 << 30)

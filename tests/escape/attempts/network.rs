@@ -1,6 +1,6 @@
 //! The network, and sockets of other programs.
 
-use crate::attempt::{Attempt, inside, works};
+use crate::attempt::{Attempt, inside, works, works_for_root};
 
 pub(crate) const ATTEMPTS: &[Attempt] = &[
     works("TCP", "exec 3<>/dev/tcp/127.0.0.1/$TCP && echo x >&3"),
@@ -54,24 +54,26 @@ import socket
 socket.setdefaulttimeout(2)
 print(socket.getaddrinfo(\"example.com\", 80) and \"planted-secret\")'",
     ),
-    inside(
+    works_for_root(
         "packets",
         "$PYTHON -c '
 import socket
 socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3); print(\"planted-secret\")'",
     ),
-    inside(
+    works_for_root(
         "raw",
         "$PYTHON -c '
 import os, socket
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)
-s.sendto(b\"x\" * 8, (\"1.1.1.1\", 0)); print(\"planted-secret\")'",
+s.sendto(b\"x\" * 8, (\"127.0.0.1\", 0)); print(\"planted-secret\")'",
     ),
-    inside(
+    works(
         "netlink",
         "$PYTHON -c '
 import socket
-s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9); print(\"planted-secret\")'",
+for protocol in (9, 15, 4, 16):
+    try: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol); print(\"planted-secret\")
+    except OSError: pass'",
     ),
     inside(
         "vsock",
@@ -126,6 +128,60 @@ one.sendto(b\"x\", os.environ[\"DATAGRAM\"])'",
 import os, socket
 socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])'",
     ),
+    works(
+        "local socket, with the network open",
+        "$PYTHON -c '
+import os, socket
+socket.socket(socket.AF_UNIX).connect(os.environ[\"STREAM\"])'",
+    )
+    .with_network(),
+    works(
+        "abstract socket, with the network open",
+        "$PYTHON -c '
+import os, socket
+socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])'",
+    )
+    .with_network(),
+    works(
+        "local datagrams, with the network open",
+        "$PYTHON -c '
+import os, socket
+try: one, two = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+except OSError: one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+one.sendto(b\"x\", os.environ[\"DATAGRAM\"])'",
+    )
+    .with_network(),
+    works_for_root(
+        "packets, with the network open",
+        "$PYTHON -c '
+import socket
+socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3); print(\"planted-secret\")'",
+    )
+    .with_network(),
+    works_for_root(
+        "raw, with the network open",
+        "$PYTHON -c '
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).sendto(b\"x\" * 8, (\"127.0.0.1\", 0)); print(\"planted-secret\")'",
+    )
+    .with_network(),
+    works(
+        "netlink, with the network open",
+        "$PYTHON -c '
+import socket
+for protocol in (9, 15, 4, 16):
+    try: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol); print(\"planted-secret\")
+    except OSError: pass'",
+    )
+    .with_network(),
+    works("read the settings, with the network open", "cat $SETTINGS").with_network(),
+    works("kill, with the network open", "kill -9 $VICTIM").with_network(),
+    works("write outside, with the network open", "echo x > $OUT/new").with_network(),
+    inside(
+        "the switches of the network, with the network open",
+        "echo 1 > /proc/sys/net/ipv4/ip_forward && echo planted-secret; ip link add dummy7 type dummy && echo planted-secret; true",
+    )
+    .with_network(),
     inside(
         "socket of containers",
         "for s in /run/docker.sock /var/run/docker.sock /run/podman/podman.sock /run/containerd/containerd.sock /run/dbus/system_bus_socket; do curl -s -m 1 --unix-socket $s http://x/_ping && echo planted-secret; done; true",
@@ -134,7 +190,7 @@ socket.socket(socket.AF_UNIX).connect(\"\\0\" + os.environ[\"ABSTRACT\"])'",
         "the switches of the network",
         "echo 1 > /proc/sys/net/ipv4/ip_forward && [ \"$(readlink /proc/self/ns/net)\" = \"$NET\" ] && echo planted-secret; true",
     ),
-    inside(
+    works(
         "come up again",
         "ip link set eth0 up 2>&1; ip route add default dev lo; exec 3<>/dev/tcp/127.0.0.1/$TCP",
     ),

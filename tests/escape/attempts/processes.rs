@@ -1,6 +1,6 @@
 //! Other processes: signals, memory, namespaces, descendants that stay, the environment.
 
-use crate::attempt::{Attempt, inside, works};
+use crate::attempt::{Attempt, inside, works, works_for_root};
 
 pub(crate) const ATTEMPTS: &[Attempt] = &[
     works("kill by number", "kill -9 $VICTIM"),
@@ -12,7 +12,7 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
 import os, signal
 signal.pidfd_send_signal(os.pidfd_open(int(os.environ[\"VICTIM\"])), signal.SIGKILL)'",
     ),
-    works("nice", "renice -n 7 -p $VICTIM").not_on_landlock(),
+    works("nice", "renice -n 7 -p $VICTIM").admitted_by_landlock("the priority of the user's other processes"),
     works("the killer's choice", "echo 777 > /proc/$VICTIM/oom_score_adj"),
     works(
         "trace",
@@ -60,7 +60,7 @@ libc = ctypes.CDLL(None)
 for fd in range(64):
     if libc.syscall(438, libc.syscall(434, int(os.environ[\"VICTIM\"]), 0), fd, 0) >= 0: print(\"planted-secret\")'",
     ),
-    works("limits of others", "prlimit --pid $VICTIM --nofile=5:5").not_on_landlock(),
+    works("limits of others", "prlimit --pid $VICTIM --nofile=5:5"),
     works("keys of the environment", "env"),
     works("keys of the parents", "for pid in 1 $PPID; do tr '\\0' '\\n' < /proc/$pid/environ; done; env"),
     inside(
@@ -87,35 +87,38 @@ if os.fork() == 0:
         os.closerange(0, 64); time.sleep(700)
     os._exit(0)'",
     ),
-    inside(
+    works(
         "new user namespace",
         "unshare -Ur sh -c 'echo x > $OUT/new; mount -t tmpfs x /mnt && echo planted-secret'",
     ),
-    inside("new mount namespace", "unshare -m mount --bind /tmp $OUT && echo planted-secret"),
-    inside(
+    works_for_root("new mount namespace", "unshare -m mount --bind /tmp $OUT && echo planted-secret"),
+    works(
         "by clone",
         "$PYTHON -c '
 import ctypes
 libc = ctypes.CDLL(None)
 if libc.unshare(0x10000000) == 0: print(\"planted-secret\")'",
     ),
-    inside(
+    works_for_root(
         "namespaces of others",
         "nsenter -t 1 -m -p echo planted-secret; nsenter -t $VICTIM -m -n echo planted-secret",
     ),
-    inside("a new root", "mkdir -p root; chroot root /x; pivot_root . root && echo planted-secret"),
+    works_for_root(
+        "a new root",
+        "mkdir -p root; pivot_root . root && echo planted-secret; $PYTHON -c 'import os; os.chroot(\"root\"); print(\"planted-secret\")'",
+    ),
     inside(
         "mount again",
         "mount -o remount,rw / && echo planted-secret; mount -o remount,rw,bind $OUT && echo planted-secret; umount -l $OUT; umount -l $HOME; echo x > $OUT/new",
     ),
-    inside("unmount what hides", "umount -l $(dirname $SETTINGS); cat $SETTINGS"),
-    inside("set-user-id programs", "su -c 'echo x > $OUT/new' < /dev/null; sudo -n touch $OUT/new; mount -a"),
-    inside(
+    works("unmount what hides", "umount -l $(dirname $SETTINGS); cat $SETTINGS"),
+    works_for_root("set-user-id programs", "su -c 'echo x > $OUT/new' < /dev/null; sudo -n touch $OUT/new"),
+    works_for_root(
         "capabilities",
         "grep -E 'Cap(Eff|Prm):' /proc/self/status | grep -qv 0000000000000000 && echo planted-secret; true",
     ),
-    inside("new privileges", "grep -q 'NoNewPrivs:.0' /proc/self/status && echo planted-secret"),
-    inside(
+    works("new privileges", "grep -q 'NoNewPrivs:.0' /proc/self/status && echo planted-secret"),
+    works(
         "a thousand forks",
         "b() { [ $1 -gt 8 ] || { b $(($1 + 1)) & b $(($1 + 1)); wait; }; }; b 0 2> /dev/null; setsid sleep 7004 &",
     ),

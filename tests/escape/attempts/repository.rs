@@ -22,6 +22,14 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     works("the repository through a link", "ln -s .git g; echo x > g/config"),
     works("the repository by another spelling", "cd /proc/self/cwd/./.git/../.git && echo x > config"),
     works("remove the repository", "rm -rf .git"),
+    works("configure a repository in the workspace", "git -C nested config core.fsmonitor /bin/true"),
+    works("configure a repository in the workspace by hand", "echo '[core]' >> nested/.git/config"),
+    works(
+        "plant a hook in a repository in the workspace",
+        "mkdir -p nested/.git/hooks; echo x > nested/.git/hooks/post-checkout",
+    ),
+    works("move a repository in the workspace away", "mv nested old"),
+    works("move its folder for git away", "mv nested/.git nested/old"),
     works("settings of Skein", "mkdir -p .skein && echo x > .skein/config.toml"),
     works(
         "settings of other agents",

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use skein_tests::environment::executable::target_folder;
 use skein_tests::error::HarnessError;
 use skein_tests::set_up::{Installer, missing, run};
-use skein_tests::{sdk, skip};
+use skein_tests::{published_clients, published_types, sdk, skip};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +33,12 @@ fn test(arguments: &[String]) -> Result<Verdict, HarnessError> {
     bring_what_is_missing()?;
     if let Err(error) = sdk::install() {
         eprintln!("xtest: {error}: tests with the TypeScript SDK will be skipped");
+    }
+    if let Err(error) = published_types::install() {
+        eprintln!("xtest: {error}: checks against published types will be skipped");
+    }
+    if let Err(error) = published_clients::install() {
+        eprintln!("xtest: {error}: tests with published clients of ACP and MCP will be skipped");
     }
     // The binary that the tests run is another package's, so cargo would not build it for them.
     run("cargo", ["build", "--quiet", "--workspace", "--bins"], &root)?;

@@ -266,6 +266,26 @@ impl Running {
         self.wait_for(&self.stderr, wanted, limit)
     }
 
+    /// Waits for the end of a line of its standard output, counted from 0, and returns it; none if it ended before.
+    ///
+    /// # Errors
+    /// `NotPrinted` when it did not come in time.
+    pub fn wait_for_line(&self, number: usize, limit: Duration) -> Result<Option<String>, HarnessError> {
+        let count = |heard: &Heard| heard.bytes.iter().filter(|byte| **byte == b'\n').count();
+        let heard = self.stdout.wait(limit, |heard| heard.is_closed || count(heard) > number);
+        let line = heard.bytes.split(|byte| *byte == b'\n').nth(number);
+        match line.filter(|_| count(&heard) > number) {
+            Some(line) => Ok(Some(String::from_utf8_lossy(line).into_owned())),
+            None if heard.is_closed => Ok(None),
+            None => Err(HarnessError::NotPrinted {
+                command: self.name.clone(),
+                wanted: format!("line {number}"),
+                limit,
+                seen: String::from_utf8_lossy(&heard.bytes).into_owned(),
+            }),
+        }
+    }
+
     fn wait_for(&self, capture: &Capture, wanted: &str, limit: Duration) -> Result<(), HarnessError> {
         let contains = |heard: &Heard| String::from_utf8_lossy(&heard.bytes).contains(wanted);
         let heard = capture.wait(limit, |heard| heard.is_closed || contains(heard));

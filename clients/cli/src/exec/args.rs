@@ -19,6 +19,7 @@ Examples:
   skein exec -o answer.md --deadline 10m \"write release notes since the last tag\"
   skein exec --detach \"port the tests\" && skein logs --last -f
   skein exec resume --last \"now the documentation\"
+  skein exec --worktree=parser \"rewrite the parser\"
 
 Output:
   The answer goes to standard output, everything else to standard error. On a terminal the answer
@@ -87,6 +88,9 @@ pub(crate) struct ExecFlags {
     /// Work in this folder
     #[arg(short = 'C', long = "cd", global = true, value_name = "DIR")]
     pub(crate) cd: Option<PathBuf>,
+    /// Work in a git worktree and on a branch of its own, `skein/NAME`
+    #[arg(long, global = true, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "ephemeral")]
+    pub(crate) worktree: Option<String>,
     /// A further folder that may be written; may be repeated
     #[arg(long = "add-dir", global = true, value_name = "DIR")]
     pub(crate) add_dirs: Vec<PathBuf>,

@@ -208,6 +208,9 @@ impl Follow<'_> {
             | Event::ConnectionAttempted(_)
             | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
+            | Event::FilesChanged(_)
+            | Event::SessionRewound(_)
+            | Event::RewindEnded(_)
             | Event::Unknown(_) => {}
         }
         Ok(None)

@@ -133,6 +133,10 @@ impl Human {
                 let by = escape::line(&cancelled.actor.name).into_owned();
                 self.remark(&format!("`{by}` took something out of the queue"))
             }
+            Event::SessionRewound(rewound) if self.scope == Scope::All => {
+                let by = escape::line(&rewound.actor.name).into_owned();
+                self.remark(&format!("{} by `{by}`", words::rewound(rewound)))
+            }
             // Of one that was handed over, the line about the new daemon tells it.
             Event::TurnResumed(resumed) if self.shows(resumed.turn_id) && !resumed.was_handed_over => {
                 self.remark("the daemon had died; the turn goes on from its last step")
@@ -158,6 +162,9 @@ impl Human {
             | Event::ConnectionAttempted(_)
             | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
+            | Event::FilesChanged(_)
+            | Event::SessionRewound(_)
+            | Event::RewindEnded(_)
             | Event::Unknown(_) => Ok(()),
         }
     }
@@ -200,6 +207,9 @@ impl Human {
 
     /// Shows a turn as far as it is.
     pub(crate) fn replay(&mut self, turn: &Turn) -> io::Result<()> {
+        if turn.is_rewound {
+            self.remark("this turn was taken back; the model does not see it")?;
+        }
         for item in &turn.items {
             self.started(item)?;
             if item.status != ItemStatus::InProgress {
@@ -302,7 +312,7 @@ impl Human {
             ItemBody::FileChange(change) => self.change(item, change),
             ItemBody::ToolCall(call) => self.tool(item, call),
             ItemBody::Plan(plan) => self.plan(plan),
-            ItemBody::Notice(Notice { level, text }) => {
+            ItemBody::Notice(Notice { level, text, .. }) => {
                 let text = escape::prose(text);
                 self.aside(&match level {
                     NoticeLevel::Information => style.dim(text),
@@ -373,6 +383,10 @@ impl Human {
         match &command.outcome {
             Some(outcome) => {
                 lines.extend(folded(&output_text(&outcome.output), OUTPUT_LINES));
+                // What the sandbox stopped, and what came of it.
+                if let Some(message) = &command.message {
+                    lines.extend(folded(message, OUTPUT_LINES));
+                }
                 end.extend(words::exit(&outcome.exit));
                 if outcome.duration_ms > LONG_MS {
                     end.push(words::span(outcome.duration_ms));

@@ -162,6 +162,9 @@ impl Lines {
             | Event::ConnectionAttempted(_)
             | Event::BudgetWarned(_)
             | Event::TurnResumed(_)
+            | Event::FilesChanged(_)
+            | Event::SessionRewound(_)
+            | Event::RewindEnded(_)
             | Event::Unknown(_) => None,
         }
     }

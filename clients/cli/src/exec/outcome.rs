@@ -114,6 +114,7 @@ fn codes(outcome: &TurnOutcome) -> (u8, &'static str) {
                 TurnFailure::Provider(_) => "provider",
                 TurnFailure::ModelStopped { .. } => "model_stopped",
                 TurnFailure::Loop { .. } => "loop",
+                TurnFailure::Hook { .. } => "hook",
                 TurnFailure::Storage { .. } => "storage",
                 TurnFailure::Internal { .. } => "internal",
                 TurnFailure::Unknown(_) => "unknown",

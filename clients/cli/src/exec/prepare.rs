@@ -17,6 +17,7 @@ use crate::exec::args::{ExecAction, ExecArgs, ExecFlags};
 use crate::exec::{prompt, stdin};
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
+use crate::worktree;
 
 /// A turn that is ready to start.
 pub(crate) struct Prepared {
@@ -48,6 +49,16 @@ pub(crate) async fn prepare(args: ExecArgs, output: Output) -> Result<Prepared, 
             "Run `git init` there, or pass `--skip-git-repo-check`",
         ));
     }
+    let folder = match (&flags.worktree, &target) {
+        (None, _) => folder,
+        (Some(name), Target::New) => worktree::enter(&folder, name, output)?,
+        (Some(_), Target::Id(_) | Target::Last) => {
+            return Err(CliError::usage(
+                "A session keeps its folder, so `--worktree` is for a new one",
+                "Leave out `--worktree`, or leave out `resume`",
+            ));
+        }
+    };
     let output_schema = flags.output_schema.as_deref().map(read_schema).transpose()?;
     let images: Vec<InputPart> =
         flags.images.iter().map(|path| prompt::image(path)).collect::<Result<_, _>>()?;

@@ -44,14 +44,14 @@ fn refusal() -> CallError {
 fn enter_starts_a_turn_and_steers_one_that_runs_or_is_about_to() {
     let mut app = idle();
     write(&mut app, "go");
-    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Start("go".to_owned()))));
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Start("go".to_owned().into()))));
     // The call was answered, and the turn's first event is still on its way.
-    app.news(News::Told(Call::Start("go".to_owned()), Ok(Reply::Done)), NOW);
+    app.news(News::Told(Call::Start("go".to_owned().into()), Ok(Reply::Done)), NOW);
     write(&mut app, "left");
-    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("left".to_owned()))));
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("left".to_owned().into()))));
     let mut app = self::app(Mode::Drive, "x");
     write(&mut app, "right");
-    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("right".to_owned()))));
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Steer("right".to_owned().into()))));
     assert_eq!(key(&mut app, KeyCode::Enter), None, "nothing is written");
 }
 
@@ -59,7 +59,7 @@ fn enter_starts_a_turn_and_steers_one_that_runs_or_is_about_to() {
 fn tab_queues_while_a_turn_runs() {
     let mut app = app(Mode::Drive, "x");
     write(&mut app, "later");
-    assert_eq!(key(&mut app, KeyCode::Tab), Some(Effect::Call(Call::Enqueue("later".to_owned()))));
+    assert_eq!(key(&mut app, KeyCode::Tab), Some(Effect::Call(Call::Enqueue("later".to_owned().into()))));
     let mut app = idle();
     write(&mut app, "later");
     assert_eq!(key(&mut app, KeyCode::Tab), None);
@@ -329,12 +329,86 @@ fn a_command_is_completed_and_carried_out() {
     assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Sessions(Some(_))))));
     assert!(app.picker.is_some() && app.completion.is_none());
     key(&mut app, KeyCode::Esc);
-    write(&mut app, "/mod");
-    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    write(&mut app, "/model");
+    assert_eq!(key(&mut app, KeyCode::Tab), None);
     assert_eq!(app.composer.text(), "/model ");
     write(&mut app, "m-2");
     let Some(Effect::Call(Call::Change(change))) = key(&mut app, KeyCode::Enter) else { panic!("no change") };
     assert_eq!(change.model.as_deref(), Some("m-2"));
+}
+
+#[test]
+fn what_waits_is_chosen_and_comes_back_to_be_changed() {
+    let mut app = app(Mode::Drive, "x");
+    let queued = |text: &str| {
+        let actor = Actor { client_id: ClientId::generate(), name: "skein".to_owned() };
+        let input = vec![InputPart::Text { text: text.to_owned() }];
+        QueuedInput { id: QueuedId::generate(), input, actor, queued_at: NOW }
+    };
+    let (one, two) = (queued("first this"), queued("then that"));
+    let id = one.id;
+    for queued in [one, two] {
+        happened(&mut app, Event::InputQueued(InputQueued { queued }));
+    }
+    write(&mut app, "/queue");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    let effect = key(&mut app, KeyCode::Enter);
+    assert_eq!(effect, Some(Effect::Call(Call::Unqueue(id, "first this".to_owned()))));
+    assert_eq!(app.composer.text(), "first this");
+}
+
+#[test]
+fn a_command_by_hand_is_remembered_and_not_said() {
+    let mut app = idle();
+    write(&mut app, "! ls");
+    let effect = key(&mut app, KeyCode::Enter);
+    let Some(Effect::Visit(visit)) = effect else { panic!("{effect:?}") };
+    assert_eq!(visit.title, "ls");
+    assert_eq!(chores(&mut app), [Chore::Remember("! ls".to_owned())]);
+    write(&mut app, "!");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert_eq!(app.composer.text(), "!");
+}
+
+#[test]
+fn what_the_command_line_does_is_left_to_it() {
+    let mut app = idle();
+    for (text, title) in [("/login openai", "skein login -- openai"), ("/mcp", "skein mcp list")] {
+        write(&mut app, text);
+        let effect = key(&mut app, KeyCode::Enter);
+        let Some(Effect::Visit(visit)) = effect else { panic!("{effect:?}") };
+        assert_eq!(visit.title, title);
+    }
+}
+
+#[test]
+fn letters_are_commands_in_vi_and_text_again_after_it_is_sent() {
+    let mut app = idle();
+    write(&mut app, "/vim");
+    key(&mut app, KeyCode::Enter);
+    write(&mut app, "one two");
+    assert_eq!(key(&mut app, KeyCode::Esc), None);
+    write(&mut app, "0dw");
+    assert_eq!(app.composer.text(), "two");
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Start("two".to_owned().into()))));
+    write(&mut app, "dw");
+    assert_eq!(app.composer.text(), "dw");
+}
+
+#[test]
+fn a_dropped_image_goes_along_and_one_that_is_none_is_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shot.png");
+    let mut app = idle();
+    app.paste(&path.to_string_lossy(), NOW);
+    let Some(Chore::Attach(asked, text)) = chores(&mut app).pop() else { panic!("nothing is read") };
+    app.attach(crate::image::Image::read(&asked), &text, NOW);
+    assert_eq!(app.composer.text(), path.to_string_lossy(), "there is no such file");
+    app.composer.clear();
+    std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
+    app.attach(crate::image::Image::read(&asked), &text, NOW);
+    let Some(Effect::Call(Call::Start(said))) = key(&mut app, KeyCode::Enter) else { panic!("no turn") };
+    assert_eq!((said.text.as_str(), said.images.len()), ("", 1));
 }
 
 #[test]

@@ -152,6 +152,7 @@ fn another_tool_shows_its_name_and_what_it_was_asked() {
     let call = OtherToolCall {
         call: call("look\u{1b}"),
         server: None,
+        consent: None,
         output: Some("no such tool".to_owned()),
         content: Vec::new(),
         structured: None,

@@ -21,7 +21,7 @@ fn a_long_paste_is_one_letter_and_is_sent_whole() {
     for _ in 0..7 {
         composer.backspace();
     }
-    assert_eq!(composer.send(), "see ");
+    assert_eq!(composer.send().text, "see ");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn up_and_down_go_through_lines_and_then_through_what_was_sent() {
 fn what_could_not_be_sent_comes_back_before_what_was_written_since() {
     let mut composer = typed("new ");
     composer.paste(&"x\n".repeat(20));
-    composer.give_back(&"y\n".repeat(20));
+    composer.give_back(&"y\n".repeat(20).into());
     assert_eq!(composer.text(), format!("{}\nnew {}", "y\n".repeat(20), "x\n".repeat(20)));
 }
 
@@ -143,8 +143,8 @@ proptest! {
                 6 => composer.remove_to(Motion::WordRight),
                 7 => composer.paste(&format!("{letter}\n").repeat(20)),
                 8 => composer.insert("\u{301}"),
-                9 => composer.give_back("back"),
-                10 => drop(composer.send()),
+                9 => composer.give_back(&"back".to_owned().into()),
+                10 => drop(composer.send().text),
                 11 => composer.insert("\n"),
                 12 => composer.undo(),
                 13 => composer.redo(),
@@ -159,4 +159,26 @@ proptest! {
             prop_assert!(layout.cursor.0 < layout.rows.len() && layout.cursor.1 < 7);
         }
     }
+}
+
+#[test]
+fn an_image_is_one_letter_and_comes_back_when_it_could_not_be_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.png");
+    std::fs::write(&path, b"\x89PNG\r\n\x1a\n....").unwrap();
+    let image = Image::read(&path).unwrap();
+    let mut composer = typed("see  there");
+    for _ in 0..6 {
+        composer.go(Motion::Left);
+    }
+    composer.put_image(image);
+    assert_eq!(composer.layout(60).rows, ["see [image, 1 kB png] there"]);
+    let said = composer.send();
+    assert_eq!((said.text.as_str(), said.images.len()), ("see  there", 1));
+    assert!(!composer.has_images());
+    composer.give_back(&said);
+    assert_eq!(composer.send(), said);
+    composer.give_back(&said);
+    composer.backspace();
+    assert!(!composer.has_images());
 }

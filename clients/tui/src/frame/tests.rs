@@ -9,7 +9,7 @@ use protocol::event::{Event, EventRecord, QuestionAsked};
 use protocol::ids::{ClientId, ItemId, QuestionId, Seq, SessionId, TurnId};
 use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus, UserMessage};
 use protocol::model::Usage;
-use protocol::profile::{ApprovalPolicy, NetworkAccess};
+use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::question::{Question, QuestionKind};
 use protocol::session::{
     AfterCrash, Presence, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
@@ -57,6 +57,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
                 model: "m-1".to_owned(),
                 reasoning_effort: None,
                 reasoning_summary: None,
+                developer_instructions: None,
                 sandbox: SandboxMode::WorkspaceWrite,
                 network: NetworkAccess::Off,
                 approval: ApprovalPolicy::OnRequest,
@@ -78,6 +79,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
             outcome: None,
             usage: Usage::default(),
             cost: None,
+            is_rewound: false,
             items: vec![
                 item(turn_id, ItemStatus::Completed, ItemBody::UserMessage(said)),
                 item(turn_id, ItemStatus::InProgress, ItemBody::AgentMessage(answer)),

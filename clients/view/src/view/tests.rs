@@ -44,6 +44,7 @@ fn settings(model: &str) -> SessionSettings {
         model: model.to_owned(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox: SandboxMode::WorkspaceWrite,
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
@@ -113,6 +114,7 @@ impl Daemon {
             outcome: None,
             usage: Usage::default(),
             cost: None,
+            is_rewound: false,
             items: Vec::new(),
         });
         self.session.summary.status = SessionStatus::Running { turn_id };

@@ -2,6 +2,7 @@
 
 use crate::analysis::options::{Behind, WRAPPERS};
 use crate::analysis::result::Gap;
+use crate::analysis::windows;
 use crate::analysis::word::Word;
 
 /// What a command runs.
@@ -18,19 +19,7 @@ pub(crate) enum Inner {
 /// Shells whose language is read.
 const SHELLS: &[&str] = &["bash", "sh", "zsh", "dash", "ksh", "mksh", "ash", "rbash", "rzsh"];
 /// Shells whose language is not.
-const OTHER_SHELLS: &[&str] = &[
-    "fish",
-    "csh",
-    "tcsh",
-    "nu",
-    "elvish",
-    "xonsh",
-    "pwsh",
-    "powershell",
-    "powershell.exe",
-    "cmd",
-    "cmd.exe",
-];
+const OTHER_SHELLS: &[&str] = &["fish", "csh", "tcsh", "nu", "elvish", "xonsh"];
 /// They run what stands somewhere among their arguments, or code of their own that can run commands.
 const OPAQUE: &[&str] = &[
     "ltrace",
@@ -176,6 +165,9 @@ pub(crate) fn inside(argv: &[Word]) -> Vec<Inner> {
     if SHELLS.contains(&name) {
         return vec![shell(arguments)];
     }
+    if let Some(shell) = windows::shell(name) {
+        return windows::inside(shell, arguments);
+    }
     if OTHER_SHELLS.contains(&name) {
         return vec![Inner::Gap(Gap::UnknownScript)];
     }
@@ -208,6 +200,8 @@ pub(crate) fn reads_script(program: &str, arguments: &[Word]) -> bool {
     let is_input = |word: Option<&Word>| word.is_none_or(|word| word.text() == Some("-"));
     (SHELLS.contains(&program) && shell(arguments) == Inner::Gap(Gap::UnknownScript))
         || OTHER_SHELLS.contains(&program)
+        || windows::shell(program)
+            .is_some_and(|shell| windows::inside(shell, arguments).contains(&Inner::Gap(Gap::UnknownScript)))
         || (is_interpreter(program)
             && (is_input(arguments.first()) || arguments.iter().any(|word| word.text().is_none())))
         || program == "eval" && joined(arguments) == Inner::Gap(Gap::UnknownScript)

@@ -13,6 +13,7 @@ fn settings(sandbox: SandboxMode) -> SessionSettings {
         model: "m".into(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox,
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::analysis::{Analysis, Gap, Place, Simple};
 use crate::rules::problem::RulesError;
-use crate::rules::rule::{HostExecutable, NetworkRule, OutsideRule, PrefixRule, Rule};
+use crate::rules::rule::{Decision, HostExecutable, NetworkRule, OutsideRule, PrefixRule, Rule};
 
 /// All rules that hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +57,13 @@ impl Rules {
     #[must_use]
     pub fn networks(&self) -> &[NetworkRule] {
         &self.networks
+    }
+
+    /// All but those on commands that ask.
+    pub(crate) fn without_questions(&self) -> Self {
+        let mut others = self.clone();
+        others.prefixes.retain(|rule| rule.decision != Decision::Prompt);
+        others
     }
 
     /// Where the program of this name may lie; absent: anywhere.

@@ -130,7 +130,7 @@ enum Output<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Content<'a> {
     InputText { text: &'a str },
-    InputImage { image_url: String },
+    InputImage { image_url: String, detail: &'static str },
     OutputText { text: &'a str },
 }
 
@@ -242,7 +242,7 @@ impl<'a> Content<'a> {
         match content {
             InputContent::Text(text) => Self::InputText { text },
             InputContent::Image { media_type, data } => {
-                Self::InputImage { image_url: format!("data:{media_type};base64,{data}") }
+                Self::InputImage { image_url: format!("data:{media_type};base64,{data}"), detail: "auto" }
             }
         }
     }
@@ -333,7 +333,7 @@ mod tests {
     fn every_byte_is_as_agreed() {
         let input = concat!(
             r#""input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi\n"},"#,
-            r#"{"type":"input_image","image_url":"data:image/png;base64,aGk="}]},"#,
+            r#"{"type":"input_image","image_url":"data:image/png;base64,aGk=","detail":"auto"}]},"#,
             r#"{"encrypted_content":"xyz","summary":[],"type":"reasoning"},"#,
             r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look"}]},"#,
             r#"{"type":"function_call","call_id":"c1","name":"t","arguments":"{\"x\": "},"#,
@@ -396,8 +396,10 @@ mod tests {
     fn what_tools_show_stands_in_their_outputs() {
         let request = ModelRequest { input: showing(), ..request(Vec::new()) };
         let input = serde_json::from_str::<Value>(&text(&request)).unwrap()["input"].clone();
-        let image =
-            |data: &str| json!({"type": "input_image", "image_url": format!("data:image/png;base64,{data}")});
+        let image = |data: &str| {
+            let url = format!("data:image/png;base64,{data}");
+            json!({"type": "input_image", "image_url": url, "detail": "auto"})
+        };
         assert_eq!(input[3]["output"], json!([{"type": "input_text", "text": "seen"}, image("aGk=")]));
         assert_eq!(input[4]["output"], json!([image("aG8=")]));
         assert_prefixes(&requests_along(&Responses::new("p"), &request));

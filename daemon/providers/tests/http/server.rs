@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
 use tokio_rustls::TlsAcceptor;
 
 /// What is done with one request.
@@ -223,8 +224,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 async fn send<S: AsyncWrite + Unpin>(stream: &mut S, reply: &Reply) -> std::io::Result<()> {
     stream.write_all(&reply.bytes).await?;
     stream.flush().await?;
+    if reply.pieces.is_empty() {
+        return Ok(());
+    }
+    let mut pace = interval_at(Instant::now() + reply.pause, reply.pause);
     for piece in &reply.pieces {
-        tokio::time::sleep(reply.pause).await;
+        pace.tick().await;
         stream.write_all(piece).await?;
         stream.flush().await?;
     }

@@ -1,10 +1,13 @@
 //! What commands may use up, patterns, and a `/tmp` of their own.
 
+use std::path::Path;
+use std::process::Command;
+
 use protocol::profile::{
     Access::{Hidden, Read, Write},
     GlobRule, ResourceLimits, SandboxRung,
 };
-use sandbox::{CommandRequest, Exit, SandboxError};
+use sandbox::{CommandRequest, Exit, SandboxError, Stdin};
 
 use crate::site::{RUNGS, Site};
 
@@ -25,24 +28,78 @@ async fn files_and_memory_are_bounded() {
 
         let memory = ResourceLimits { max_memory_bytes: Some(64 << 20), ..ResourceLimits::default() };
         // Keeps all of it, because there is no end of a line.
-        let script = "head -c 200000000 /dev/zero | tail -n 1 | wc -c";
+        let script = "head -c 100000000 /dev/zero | tail -n 1 | wc -c";
         let ran = site.run_request(limited(&site, memory, script)).await;
-        assert!(!ran.output.contains("200000000"), "{:?} {ran:?}", site.rung);
+        assert!(!ran.output.contains("100000000"), "{:?} {ran:?}", site.rung);
         let ran = site.run_request(limited(&site, ResourceLimits::default(), script)).await;
-        assert!(ran.output.contains("200000000"), "{:?} {ran:?}", site.rung);
+        assert!(ran.output.contains("100000000"), "{:?} {ran:?}", site.rung);
+    }
+}
+
+/// Whether this rung says that nothing bounds processes on it, as for an administrator who may make no control groups.
+async fn bounds_no_processes(site: &Site) -> bool {
+    site.launcher.report().await.rungs.iter().any(|rung| rung.reason.contains("nothing here bounds"))
+}
+
+/// Whether this rung says that memory is bounded for a whole command.
+async fn bounds_memory_together(site: &Site) -> bool {
+    site.launcher.report().await.rungs.iter().any(|rung| rung.reason.contains("so is their memory"))
+}
+
+#[tokio::test]
+async fn processes_are_bounded_also_for_the_administrator_or_the_bound_is_refused() {
+    for site in Site::on(&RUNGS).await {
+        let processes = ResourceLimits { max_processes: Some(40), ..ResourceLimits::default() };
+        let script = "i=0; while [ $i -lt 330 ]; do sleep 100 & i=$((i + 1)); done; echo all";
+        if bounds_no_processes(&site).await {
+            let refusal = site.refusal(limited(&site, processes, script)).await;
+            assert!(refusal.to_string().contains("bound on processes"), "{:?} {refusal:?}", site.rung);
+        } else {
+            let ran = site.run_request(limited(&site, processes, script)).await;
+            assert!(!ran.output.contains("all") && ran.output.contains("fork"), "{:?} {ran:?}", site.rung);
+        }
+        let ran = site.run_request(limited(&site, ResourceLimits::default(), script)).await;
+        assert_eq!(ran.output, "all\n", "{:?}", site.rung);
     }
 }
 
 #[tokio::test]
-async fn processes_are_bounded_also_for_the_administrator() {
-    // On the other rungs the kernel does not count the administrator's.
-    for site in Site::on(&[SandboxRung::Namespaces]).await {
-        let processes = ResourceLimits { max_processes: Some(40), ..ResourceLimits::default() };
-        let script = "i=0; while [ $i -lt 330 ]; do sleep 100 & i=$((i + 1)); done; echo all";
-        let ran = site.run_request(limited(&site, processes, script)).await;
-        assert!(!ran.output.contains("all") && ran.output.contains("fork"), "{:?} {ran:?}", site.rung);
-        let ran = site.run_request(limited(&site, ResourceLimits::default(), script)).await;
-        assert_eq!(ran.output, "all\n", "{:?}", site.rung);
+async fn memory_is_bounded_for_all_processes_together_where_a_control_group_can_be_made() {
+    for site in Site::on(&RUNGS).await {
+        if !bounds_memory_together(&site).await {
+            continue;
+        }
+        let memory = ResourceLimits { max_memory_bytes: Some(40 << 20), ..ResourceLimits::default() };
+        // Each keeps less than may be had, all together more; what is killed prints nothing.
+        let one = "(head -c 20000000 /dev/zero | tail -n 1 | wc -c >> src/sizes) &";
+        let script = format!("{one} {one} {one} {one} wait");
+        site.run_request(limited(&site, memory, &script)).await;
+        let sizes = site.read("work/src/sizes");
+        assert!(sizes.matches("20000000").count() < 4, "{:?} {sizes}", site.rung);
+        site.run_request(limited(&site, ResourceLimits::default(), &format!("rm src/sizes; {script}"))).await;
+        assert_eq!(site.read("work/src/sizes").matches("20000000").count(), 4, "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn a_control_group_goes_with_its_command() {
+    for site in Site::on(&RUNGS).await {
+        let memory = ResourceLimits { max_memory_bytes: Some(1 << 30), ..ResourceLimits::default() };
+        let mut request = limited(&site, memory, "read line");
+        request.stdin = Stdin::Piped;
+        let mut process = site.spawn(request).await;
+        let helper = process.helper_id().expect("it runs");
+        let groups = || {
+            let name = format!("skein-tree-{helper}");
+            let found = Command::new("find").args(["/sys/fs/cgroup", "-name", &name]).output().expect("find");
+            String::from_utf8(found.stdout).expect("text")
+        };
+        assert_eq!(!groups().is_empty(), bounds_memory_together(&site).await, "{:?}", site.rung);
+        drop(process.take_input());
+        process.wait().await.expect("exit");
+        // Its helper takes it away after it has told of the end.
+        let is_gone = (0..500).any(|_| groups().is_empty());
+        assert!(is_gone, "{:?} {}", site.rung, groups());
     }
 }
 
@@ -76,7 +133,7 @@ async fn what_a_pattern_names_is_hidden_or_read_only() {
 async fn an_own_tmp_is_empty_and_leaves_nothing() {
     for site in Site::on(&RUNGS).await {
         let canary = format!("skein-canary-{}", std::process::id());
-        std::fs::write(std::path::Path::new("/tmp").join(&canary), "x").expect("write");
+        std::fs::write(Path::new("/tmp").join(&canary), "x").expect("write");
         let script =
             format!("ls -A /tmp; echo in > /tmp/made-{canary} && cat /tmp/made-{canary}; echo x > src/new");
         let mut request = site.request(&[("work", Write), ("work/.git", Read)], &script);
@@ -95,7 +152,7 @@ async fn an_own_tmp_is_empty_and_leaves_nothing() {
             assert!(site.path("work/src/new").exists(), "the workspace is still there");
             assert_eq!(site.names("work"), ["src"], "{:?}", site.rung);
         }
-        std::fs::remove_file(std::path::Path::new("/tmp").join(&canary)).expect("remove");
-        assert!(!std::path::Path::new(&format!("/tmp/made-{canary}")).exists(), "{:?}", site.rung);
+        std::fs::remove_file(Path::new("/tmp").join(&canary)).expect("remove");
+        assert!(!Path::new(&format!("/tmp/made-{canary}")).exists(), "{:?}", site.rung);
     }
 }

@@ -14,3 +14,4 @@ mod processes;
 mod reach;
 mod reap;
 mod site;
+mod terminals;

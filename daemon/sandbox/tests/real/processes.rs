@@ -77,6 +77,21 @@ async fn output_and_errors_come_in_order_and_input_is_empty() {
 }
 
 #[tokio::test]
+async fn output_and_errors_can_be_told_apart() {
+    for site in everywhere().await {
+        let mut request = site.request(&[], "echo 1; echo 2 >&2; echo 3");
+        request.output = sandbox::Output::Separate;
+        let mut process = site.spawn(request).await;
+        let (mut output, mut errors) = (process.take_output(), process.take_errors());
+        let (mut from_output, mut from_errors) = (String::new(), String::new());
+        let (read, read_errors) =
+            tokio::join!(output.read_to_string(&mut from_output), errors.read_to_string(&mut from_errors));
+        assert_eq!((read.expect("output"), read_errors.expect("errors")), (4, 2));
+        assert_eq!((&*from_output, &*from_errors), ("1\n3\n", "2\n"), "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
 async fn input_and_output_can_be_the_caller_s_own() {
     let site = Site::unrestricted();
     for folder in ["-".into(), site.path("work")] {

@@ -141,3 +141,58 @@ async fn what_was_refused_is_told() {
         assert_eq!(ran.refusals, expected, "{:?} {ran:?}", site.rung);
     }
 }
+
+#[tokio::test]
+async fn whatever_would_have_changed_a_file_is_told() {
+    for site in Site::on(&RUNGS).await {
+        for name in ["cut", "gone", "moved", "mode", "owner"] {
+            site.write(&format!("outside/{name}"), "kept");
+        }
+        std::fs::create_dir(site.path("outside/empty")).expect("folder");
+        let changes = [
+            ("made", "os.mkdir('made', dir_fd=out)"),
+            ("pipe", "os.mkfifo(o + '/pipe')"),
+            ("link", "os.symlink('x', o + '/link')"),
+            ("hard", "os.link('src/kept', o + '/hard')"),
+            ("gone", "os.unlink('gone', dir_fd=out)"),
+            ("empty", "os.rmdir(o + '/empty')"),
+            ("moved", "os.rename(o + '/moved', 'moved')"),
+            ("kept", "os.rename('src/kept', o + '/kept')"),
+            ("cut", "os.truncate(o + '/cut', 0)"),
+            ("mode", "os.chmod(o + '/mode', 0o600)"),
+            ("owner", "os.chown(o + '/owner', os.getuid(), -1)"),
+        ];
+        let tries: String = changes.iter().map(|(_, change)| format!("tried(lambda: {change})\n")).collect();
+        let script = format!(
+            "import os\no = os.path.realpath('../outside')\nout = os.open(o, os.O_RDONLY)\n\
+             def tried(change):\n    try:\n        change()\n    except OSError as error: print(error)\n{tries}"
+        );
+        let mut request = site.request(&[("work", Write)], "");
+        request.argv = ["/usr/bin/python3", "-c", &script].map(Into::into).to_vec();
+        let ran = site.run_request(request).await;
+        let told: Vec<_> = ran.refusals.iter().map(|refusal| refusal.target.as_str()).collect();
+        // Landlock holds neither modes nor owners, so nothing is said to be held.
+        let is_held = |name: &str| site.rung != SandboxRung::Landlock || !["mode", "owner"].contains(&name);
+        let expected: Vec<_> = changes
+            .iter()
+            .filter(|(name, _)| is_held(name))
+            .map(|(name, _)| site.path("outside").join(name))
+            .collect();
+        let expected: Vec<_> = expected.iter().map(|path| path.to_str().expect("text")).collect();
+        assert_eq!(told, expected, "{:?} {ran:?}", site.rung);
+        assert_eq!(site.names("outside"), ["cut", "empty", "gone", "kept", "mode", "moved", "owner"]);
+        assert_eq!(site.read("outside/cut"), "kept");
+    }
+}
+
+#[tokio::test]
+async fn what_would_have_failed_anyway_is_not_told() {
+    for site in Site::on(&RUNGS).await {
+        let script = "mkdir -p ../outside; mkdir ../outside; rm -f ../outside/none; rmdir ../outside/none; \
+                      mv ../outside/none src/x; ln -s x ../outside/kept; chmod 600 ../outside/none; rm -r src; \
+                      mkdir -p src/a/b; mv src/a src/c; ln -s c src/d; chmod 700 src/c; true";
+        let ran = site.run(&[("work", Write)], script).await;
+        assert_eq!(ran.refusals, [], "{:?} {ran:?}", site.rung);
+        assert_eq!(site.names("work/src"), ["c", "d"], "{:?}", site.rung);
+    }
+}

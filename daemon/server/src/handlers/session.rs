@@ -20,7 +20,7 @@ use session::sessions::NewSession;
 
 use super::{Handlers, blocking, caller};
 use crate::settings::Updated;
-use crate::{choice, daemon, models, settings, subscription, wiring};
+use crate::{choice, daemon, models, settings, subscription, trust, wiring};
 
 /// The longest title, in characters.
 const MAX_TITLE: usize = 200;
@@ -66,18 +66,23 @@ impl SessionServer for Handlers {
         let circumstances = Arc::clone(&self.0.circumstances);
         let accounts = Arc::clone(&self.0.accounts);
         let mut warnings = loaded.warnings;
-        let (settings, instructions, notice) = blocking(move || {
+        let kept = Arc::clone(self.0.world.trust());
+        let config = self.0.folders.config.clone();
+        let (settings, instructions, notices) = blocking(move || {
             let environment = circumstances.effective(&client);
             let resolved = settings::of_new_session(&chosen, &params, environment)?;
             wiring::check_provider(&chosen, &resolved.provider)?;
             models::check(&chosen, &resolved)?;
             let notice = models::notice(&accounts, &chosen, &resolved.provider, &resolved.model);
+            let mut notices: Vec<_> =
+                notice.into_iter().chain(trust::warning(&kept, &resolved.cwd)).collect();
+            notices.extend(trust::hook_problems(&config, &chosen));
             let instructions = workspace::instructions::find(&resolved.cwd);
             circumstances.remember(id, &client, params.overrides, chosen);
-            Ok((resolved, instructions, notice))
+            Ok((resolved, instructions, notices))
         })
         .await?;
-        warnings.extend(notice);
+        warnings.extend(notices);
         let made = settings.clone();
         let new = NewSession { id, actor, title, settings, instructions };
         let session = match self.0.sessions.create(new).await {
@@ -89,6 +94,7 @@ impl SessionServer for Handlers {
         };
         tracing::info!(session = %id, "made a session");
         self.0.world.warm_up(id, &made);
+        self.0.mcp.begin(id, &made, self.0.world.projects());
         Ok(SessionCreateResult { summary: session.summary().await?, warnings })
     }
 

@@ -26,6 +26,7 @@ impl TurnServer for Handlers {
         let TurnStartParams { session_id, input, output_schema, limits, expected_seq, request_id } = params;
         let (session, input) = self.with_input(session_id, input).await?;
         self.refresh(session_id, connection).await?;
+        self.require_servers(session_id, &session).await?;
         let request = Request::Start { input, output_schema, limits, expected_seq };
         let answered = session.request(connection.actor()?, request_id, request).await?;
         match answered.reply {
@@ -55,6 +56,7 @@ impl TurnServer for Handlers {
         let TurnEnqueueParams { session_id, input, request_id } = params;
         let (session, input) = self.with_input(session_id, input).await?;
         self.refresh(session_id, connection).await?;
+        self.require_servers(session_id, &session).await?;
         match session.request(connection.actor()?, request_id, Request::Enqueue { input }).await?.reply {
             Reply::Started { turn_id } => {
                 Ok(TurnEnqueueResult { position: 0, turn_id: Some(turn_id), queued_id: None })
@@ -104,6 +106,15 @@ impl Handlers {
         let circumstances = Arc::clone(&self.0.circumstances);
         let environment = Arc::clone(&connection.client()?.environment);
         blocking(move || circumstances.refresh(id, &environment)).await
+    }
+
+    /// Waits for the MCP servers without which no turn begins.
+    async fn require_servers(&self, id: SessionId, session: &SessionHandle) -> Result<(), ProtocolError> {
+        if !self.0.mcp.are_required(id) {
+            return Ok(());
+        }
+        let settings = session.summary().await?.settings;
+        self.0.mcp.require(id, &settings, self.0.world.projects()).await
     }
 
     /// Lets a turn that has no client's environment go on with that of who acts on it.

@@ -135,7 +135,7 @@ impl World for TestWorld {
         Ok(Arc::clone(&self.script) as Arc<dyn ModelClient>)
     }
 
-    fn rules(&self) -> crate::moment::Rules {
+    fn rules(&self, _: &SessionSettings) -> crate::moment::Rules {
         Arc::clone(&self.rules.lock().expect("lock"))
     }
 
@@ -225,6 +225,7 @@ fn settings() -> SessionSettings {
         model: "m".into(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox: SandboxMode::WorkspaceWrite,
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,

@@ -133,7 +133,8 @@ fn reasoning_dropped(
     if state.turns.iter().flat_map(|turn| &turn.items).any(is_said) {
         return Vec::new();
     }
-    let notice = Notice { level: NoticeLevel::Information, text: REASONING_DROPPED.to_owned() };
+    let text = REASONING_DROPPED.to_owned();
+    let notice = Notice { level: NoticeLevel::Information, text, context: None };
     whole(state, running, item_id, ItemStatus::Completed, ItemBody::Notice(notice), moment)
 }
 
@@ -156,6 +157,7 @@ fn call_made(
             let body = ItemBody::ToolCall(OtherToolCall {
                 call,
                 server: None,
+                consent: None,
                 output: Some(message),
                 content: Vec::new(),
                 structured: None,

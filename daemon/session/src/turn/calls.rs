@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
 use crate::turn::judgement::{Judgement, judge};
 use crate::turn::step::completed;
-use crate::turn::{budget, ending, request};
+use crate::turn::{budget, ending, hooks, request};
 
 /// After so many identical calls with identical outcomes in a row, the next one is not run and the model is told.
 const REPEATS_BEFORE_HINT: u32 = 3;
@@ -28,6 +28,9 @@ const REPEATS_BEFORE_END: u32 = 6;
 /// Goes on from the state as it is: the next call, the next request, the end, or the next queued input.
 pub(crate) fn proceed(state: &SessionState, moment: &mut Moment) -> Vec<Effect> {
     let Some((running, turn)) = state.current() else { return start_queued(&state.queue, state, moment) };
+    if let Some(effects) = hooks::hold(state, running, moment) {
+        return effects;
+    }
     if running.phase != Phase::Calls {
         return Vec::new();
     }
@@ -61,6 +64,9 @@ fn next_call(
     if running.allowed.contains(&item.id) {
         return vec![Effect::RunTool { item_id: item.id }];
     }
+    if let Some(effects) = hooks::before_call(running, item, moment) {
+        return effects;
+    }
     if let Some(call) = item.body.call() {
         let repeats = repeats(turn, call);
         if repeats >= REPEATS_BEFORE_END {
@@ -80,12 +86,16 @@ fn next_call(
             return declined(item, &hint, moment);
         }
     }
-    match judge(&item.body, &state.settings, &moment.rules) {
+    let judgement = judge(&item.body, &state.settings, &moment.rules);
+    match hooks::judged(judgement, state, running, item) {
         Judgement::Run => vec![Effect::RunTool { item_id: item.id }],
         Judgement::Refuse { reason } => declined(item, &reason, moment),
         Judgement::Ask { kind, reason } => {
             if state.is_granted(&kind) {
                 return vec![Effect::RunTool { item_id: item.id }];
+            }
+            if let Some(effects) = hooks::permission(running, item, &kind, &reason, moment) {
+                return effects;
             }
             ask(state, running, item, kind, reason, moment)
         }
@@ -124,13 +134,20 @@ fn may_ask(state: &SessionState) -> bool {
 /// What is asked about a call that is made again and again.
 fn repeated(call: &ToolCall) -> QuestionKind {
     let arguments = call.input.text().to_owned();
-    QuestionKind::Tool { server: None, tool: call.name.clone(), arguments }
+    QuestionKind::Tool { server: None, tool: call.name.clone(), arguments, definition: None }
 }
 
 fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &Moment) -> Vec<Effect> {
     let is_call = |item: &Item| item.step == running.step && item.body.call().is_some();
-    let is_steer = |item: &Item| item.step > running.step && matches!(item.body, ItemBody::UserMessage(_));
+    let is_steer = |item: &Item| {
+        item.step > running.step
+            && item.status != ItemStatus::Discarded
+            && matches!(item.body, ItemBody::UserMessage(_))
+    };
     if !turn.items.iter().any(|item| is_call(item) || is_steer(item)) {
+        if let Some(effects) = hooks::stop(running, moment) {
+            return effects;
+        }
         return ending::end(state, TurnOutcome::Completed, Usage::default(), moment);
     }
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {

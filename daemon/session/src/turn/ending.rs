@@ -8,6 +8,7 @@ use protocol::turn::{InterruptReason, TurnOutcome};
 use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, SessionState};
+use crate::turn::late;
 use crate::turn::step::completed;
 
 /// Bytes that are kept of each end of an interrupted command's output.
@@ -52,6 +53,7 @@ pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, momen
             ..
         }
     );
+    events.extend(late::notice(state, running, moment));
     events.push(Event::TurnEnded(TurnEnded {
         turn_id: running.turn_id,
         outcome,

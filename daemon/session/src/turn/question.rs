@@ -11,6 +11,7 @@ use crate::effect::{Effect, Reply};
 use crate::moment::Moment;
 use crate::state::{Running, SessionState};
 use crate::turn::calls;
+use crate::turn::judgement::{Judgement, of_stopped};
 
 /// Questions that may wait in a turn.
 const MAX_OPEN: usize = 32;
@@ -35,7 +36,10 @@ pub(crate) fn answer(
     refuse_unfit(&question.kind, &decision)?;
     // A rule for files would hold for every patch there ever will be; that leave ends with the session.
     let is_for_good = matches!(decision, Decision::Allow { scope: GrantScope::Always })
-        && matches!(question.kind, QuestionKind::Command { .. });
+        && matches!(
+            question.kind,
+            QuestionKind::Command { .. } | QuestionKind::Tool { server: Some(_), definition: Some(_), .. }
+        );
     let rule = is_for_good.then(|| Effect::AllowAlways(question.kind.clone()));
     let answer = Answer { decision: decision.clone(), actor, answered_at: moment.at };
     let mut events = vec![Event::QuestionAnswered(QuestionAnswered { question_id, answer })];
@@ -82,9 +86,20 @@ pub(crate) fn ask(
     item_id: ItemId,
     id: QuestionId,
     kind: QuestionKind,
-    mut reason: String,
+    reason: String,
     moment: &Moment,
 ) -> Vec<Effect> {
+    // Nobody is asked for it under `never`, but a rule may still let it out.
+    let judged = if is_stopped(&kind) {
+        of_stopped(kind, reason, &state.settings, &moment.rules)
+    } else {
+        Judgement::Ask { kind, reason }
+    };
+    let (kind, mut reason) = match judged {
+        Judgement::Ask { kind, reason } => (kind, reason),
+        Judgement::Run => return vec![allow_tool(id)],
+        Judgement::Refuse { reason } => return vec![deny_tool(id, &reason)],
+    };
     if state.is_granted(&kind) {
         return vec![allow_tool(id)];
     }
@@ -155,6 +170,10 @@ fn settled_with(
 
 /// Why nobody can be asked this, for the model.
 fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> Option<&'static str> {
+    if is_stopped(kind) && !moment.is_answerable {
+        // It was not the model's wish, so the turn does not wait for somebody who may never come.
+        return Some("nobody is there who could allow it");
+    }
     if state.settings.approval != ApprovalPolicy::Never {
         return None;
     }
@@ -170,6 +189,11 @@ fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> O
             (!moment.is_answerable).then_some("Nobody is there who could answer; go on as you think best.")
         }
     }
+}
+
+/// Whether it is about a command that the sandbox stopped.
+fn is_stopped(kind: &QuestionKind) -> bool {
+    matches!(kind, QuestionKind::Command { refusals, is_escalated: true, .. } if !refusals.is_empty())
 }
 
 /// Refuses a decision that is none for the question.

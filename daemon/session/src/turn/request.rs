@@ -8,14 +8,15 @@ use protocol::event::{
 use protocol::ids::{QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, UserMessage};
 use protocol::model::Usage;
+use protocol::rewind::SessionRewound;
 use protocol::session::{QueuedInput, SessionSettings};
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits, TurnOutcome};
 
 use crate::effect::{Effect, Reply};
-use crate::input::Request;
+use crate::input::{Request, RewindPlan};
 use crate::moment::Moment;
 use crate::state::SessionState;
-use crate::turn::{budget, ending, question};
+use crate::turn::{budget, ending, hooks, question};
 
 /// Decides on a request. Always holds one `Effect::Reply`.
 pub(crate) fn decide(
@@ -44,6 +45,7 @@ pub(crate) fn decide(
         Request::Answer { question_id, decision } => {
             question::answer(state, actor, question_id, decision, moment)
         }
+        Request::Rewind(plan) => rewind(state, actor, plan),
         Request::Update { title, settings } => Ok(update(state, actor, title, settings)),
         Request::Archive => archive(state, actor),
         Request::Unarchive => Ok(unarchive(state, actor)),
@@ -103,13 +105,14 @@ pub(crate) fn begin(started: TurnStarted, input: Vec<InputPart>, moment: &mut Mo
     let deadline = started.limits.deadline_ms;
     let message = UserMessage { content: input, actor: started.actor.clone(), is_steer: false };
     let item = said(turn_id, 0, message, moment);
-    let mut effects = vec![Effect::Append(vec![
-        Event::TurnStarted(started),
-        Event::ItemCompleted(ItemChanged { item }),
-        Event::ModelRequested(ModelRequested { turn_id, step: 0 }),
-    ])];
+    let asks = hooks::prompt(turn_id, item.id, false, moment);
+    let mut events = vec![Event::TurnStarted(started), Event::ItemCompleted(ItemChanged { item })];
+    if asks.is_none() {
+        events.push(Event::ModelRequested(ModelRequested { turn_id, step: 0 }));
+    }
+    let mut effects = vec![Effect::Append(events)];
     effects.extend(deadline.map(|after_ms| Effect::StartDeadline { turn_id, after_ms }));
-    effects.push(Effect::CallModel);
+    effects.push(asks.unwrap_or(Effect::CallModel));
     effects
 }
 
@@ -147,10 +150,12 @@ fn steer(
     let message = UserMessage { content: input, actor, is_steer: true };
     let item = said(running.turn_id, running.step.saturating_add(1), message, moment);
     let item_id = item.id;
-    Ok(vec![
+    let mut effects = vec![
         Effect::Append(vec![Event::ItemCompleted(ItemChanged { item })]),
         Effect::Reply(Ok(Reply::Steered { turn_id: running.turn_id, item_id })),
-    ])
+    ];
+    effects.extend(hooks::prompt(running.turn_id, item_id, true, moment));
+    Ok(effects)
 }
 
 fn enqueue(
@@ -252,6 +257,17 @@ fn update(
     }
     effects.push(Effect::Reply(Ok(Reply::Done)));
     effects
+}
+
+/// The rewind is in the log before any file is touched, so that one that is cut off is finished later.
+fn rewind(state: &SessionState, actor: Actor, plan: RewindPlan) -> Result<Vec<Effect>, ProtocolError> {
+    refuse_running(state, "Interrupt it first, or wait for its end")?;
+    refuse_unseen(state, Some(plan.seq))?;
+    let RewindPlan { seq: _, scope, turns, undoes, count, changes } = plan;
+    let restore = changes.clone().map(Effect::Restore);
+    let rewound = SessionRewound { actor, scope, turns, undoes, count, changes };
+    let append = Effect::Append(vec![Event::SessionRewound(rewound)]);
+    Ok([append].into_iter().chain(restore).chain([Effect::Reply(Ok(Reply::Done))]).collect())
 }
 
 fn archive(state: &SessionState, actor: Actor) -> Result<Vec<Effect>, ProtocolError> {

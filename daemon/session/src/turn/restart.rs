@@ -1,7 +1,7 @@
 //! What becomes of a turn when the daemon stops, and when it is there again.
 
 use protocol::event::{Event, ModelRequested, TurnResumed, TurnSuspended};
-use protocol::item::ItemStatus;
+use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::session::AfterCrash;
 use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
 
@@ -9,7 +9,7 @@ use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
 use crate::turn::step::completed;
-use crate::turn::{answer, ending, question};
+use crate::turn::{answer, ending, hooks, question};
 
 /// The daemon stops. A turn that only waits for an answer waits on in the log. Any other one is handed over, or says
 /// where it stopped.
@@ -68,6 +68,16 @@ fn resume(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Effec
     let turn_id = running.turn_id;
     let resumed = Event::TurnResumed(TurnResumed { turn_id, was_handed_over: running.suspended.is_some() });
     match running.phase {
+        Phase::Prompt => {
+            let mut events = vec![resumed];
+            let is_said = |item: &&Item| matches!(item.body, ItemBody::UserMessage(_));
+            let said = state.current().and_then(|(_, turn)| turn.items.iter().find(is_said));
+            let asks = said.and_then(|item| hooks::prompt(turn_id, item.id, false, moment));
+            if asks.is_none() {
+                events.push(Event::ModelRequested(ModelRequested { turn_id, step: running.step }));
+            }
+            vec![Effect::Append(events), asks.unwrap_or(Effect::CallModel)]
+        }
         Phase::Model => {
             let mut events = vec![resumed];
             events.extend(question::withdrawn_from_tools(state, None));

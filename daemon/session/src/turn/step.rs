@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState, connection_key};
-use crate::turn::{answer, calls, ending, question, request, restart};
+use crate::turn::{answer, calls, ending, hooks, question, request, restart};
 
 /// Different connections of one item that the log tells of.
 const MAX_CONNECTIONS: usize = 200;
@@ -35,7 +35,12 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
         }
         Input::ToolLeft { question_id } => question::leave(state, question_id),
         Input::ToolReported { item_id, report } => reported(state, item_id, report),
+        Input::FilesChanged(changed) => vec![Effect::Append(vec![Event::FilesChanged(changed)])],
+        Input::Restored(ended) => vec![Effect::Append(vec![Event::RewindEnded(ended)])],
         Input::ToolEnded { item_id, status, body } => tool_ended(state, item_id, status, body, moment),
+        Input::HooksAnswered { call, answer, prepared } => {
+            hooks::answered(state, call, answer, prepared, moment)
+        }
         Input::Deadline { turn_id } => deadline(state, turn_id, moment),
         Input::Checkpoint => {
             let unsaved: Vec<_> = state.unsaved().into_iter().map(Event::ItemAppended).collect();
@@ -66,6 +71,11 @@ fn tool_ended(
     let Some(item) = state.item(item_id).filter(|item| item.status == ItemStatus::InProgress) else {
         return Vec::new();
     };
+    if let Some(running) = &state.running
+        && let Some(effects) = hooks::after_call(running, item_id, &status, &body, moment)
+    {
+        return effects;
+    }
     let mut events = question::withdrawn_from_tools(state, Some(item_id));
     events.push(completed(item, status, body, moment));
     vec![Effect::Append(events), Effect::Continue]
@@ -104,7 +114,7 @@ fn notice(state: &SessionState, text: String, moment: &mut Moment) -> Vec<Effect
         status: ItemStatus::Completed,
         started_at: moment.at,
         completed_at: Some(moment.at),
-        body: ItemBody::Notice(Notice { level: NoticeLevel::Warning, text }),
+        body: ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None }),
     };
     vec![Effect::Append(vec![Event::ItemCompleted(ItemChanged { item })])]
 }

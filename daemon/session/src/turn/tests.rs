@@ -4,6 +4,8 @@
 mod answers;
 mod bench;
 mod ceilings;
+mod hooks;
 mod questions;
 mod requests;
 mod restarts;
+mod rewinds;

@@ -5,7 +5,7 @@ use std::fs;
 use protocol::ids::{BlobId, SessionId};
 
 use super::fixture::Fixture;
-use crate::{Durability, Store, StoreOptions};
+use crate::{Blobs, Durability, Store, StoreOptions};
 
 #[tokio::test]
 async fn a_payload_is_named_by_its_content() {
@@ -124,4 +124,30 @@ async fn a_session_reads_only_what_was_kept_for_it() {
     assert_eq!(read(session, &foreign).await, None);
     assert_eq!(read(other, &foreign).await.as_deref(), Some(&b"foreign"[..]));
     assert_eq!(read(session, &BlobId("sha256:../x".to_owned())).await, None);
+}
+
+#[tokio::test]
+async fn payloads_that_are_kept_together_are_packed_and_go_with_their_session() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let (session, other) = (SessionId::generate(), SessionId::generate());
+    let contents = vec![b"short".to_vec(), b"a line of a file\n".repeat(1_000), Vec::new()];
+    let ids = store.blobs().put_all(session, contents.clone()).await.expect("put");
+    for (id, content) in ids.iter().zip(&contents) {
+        assert_eq!(store.blobs().get(id).await.expect("get").as_ref(), Some(content));
+        assert_eq!(store.blobs().read(id).expect("read").as_ref(), Some(content));
+        assert_eq!(Blobs::name(content), *id);
+    }
+    let blobs = || {
+        let folder = fixture.scratch.path().join("blobs");
+        let files = fixture.files().into_iter().filter(|(path, _)| path.starts_with(&folder));
+        files.map(|(_, bytes)| bytes).collect::<Vec<_>>()
+    };
+    assert!(blobs().len() == 3 && blobs().iter().sum::<u64>() < 1_000, "{:?}", blobs());
+    assert_eq!(store.blobs().put_all(other, contents[1..2].to_vec()).await.expect("put"), ids[1..2]);
+    store.delete(session).await.expect("delete");
+    assert_eq!(store.blobs().get(&ids[0]).await.expect("get"), None);
+    assert_eq!(store.blobs().get(&ids[1]).await.expect("get").as_ref(), Some(&contents[1]));
+    store.delete(other).await.expect("delete");
+    assert!(blobs().is_empty(), "{:?}", blobs());
 }

@@ -104,6 +104,7 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             model: "a-model".to_owned(),
             reasoning_effort: None,
             reasoning_summary: None,
+            developer_instructions: None,
             sandbox: SandboxMode::WorkspaceWrite,
             network: NetworkAccess::default(),
             approval: ApprovalPolicy::OnRequest,

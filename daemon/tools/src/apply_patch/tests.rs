@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::judge::NoJudge;
 use crate::output::tests::MemorySpools;
 use crate::tool::{NobodyToAsk, action};
 
@@ -38,6 +39,7 @@ fn context(cwd: &Path, profile: Profile) -> RunContext {
         environment: Arc::new([]),
         spools: Arc::new(MemorySpools::default()),
         asker: Arc::new(NobodyToAsk),
+        judge: Arc::new(NoJudge),
         belongings: Arc::default(),
         progress: mpsc::channel(1).0,
         reports: mpsc::channel(1).0,

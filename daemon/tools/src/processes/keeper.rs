@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use protocol::item::{CommandOutput, Refusal};
-use sandbox::{Exit, Process, SandboxError};
+use sandbox::{Exit, Process, SandboxError, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::interception::{Interceptor, Reading};
 use crate::network::Served;
 use crate::output::{Collector, Room, Spools};
 
@@ -45,6 +46,8 @@ pub(crate) struct Keeper {
     is_ended: Arc<AtomicBool>,
     /// Its way into the network, as long as it lives.
     proxy: Option<Served>,
+    /// Decides about the programs that it starts.
+    interceptor: Interceptor,
 }
 
 /// A call that comes to a process.
@@ -52,6 +55,8 @@ pub(crate) struct Visit {
     /// What is typed.
     pub(crate) input: Vec<u8>,
     pub(crate) signal: Option<Signal>,
+    /// What its terminal is made.
+    pub(crate) size: Option<TerminalSize>,
     /// When it goes again.
     pub(crate) until: Instant,
     pub(crate) room: Room,
@@ -74,6 +79,7 @@ pub(crate) enum OnCancel {
 /// What is done to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
+    Interrupt,
     Terminate,
     Kill,
 }
@@ -86,6 +92,8 @@ pub(crate) struct Visited {
     pub(crate) output: CommandOutput,
     /// What the sandbox stopped, once it has ended.
     pub(crate) refusals: Vec<Refusal>,
+    /// What became of programs that did not simply run.
+    pub(crate) notes: Vec<String>,
     /// How long the process has run.
     pub(crate) ran: Duration,
     /// Whether what was typed could not be.
@@ -120,7 +128,12 @@ enum Happened {
 
 impl Keeper {
     /// Keeps a process that has begun.
-    pub(crate) fn new(mut process: Process, has_terminal: bool, spools: Arc<dyn Spools>) -> Self {
+    pub(crate) fn new(
+        mut process: Process,
+        has_terminal: bool,
+        spools: Arc<dyn Spools>,
+        interceptor: Interceptor,
+    ) -> Self {
         let output: Reader = Box::new(process.take_output());
         let input = process.take_input().map(|pipe| Box::new(pipe) as Writer);
         let collector = Collector::new(Arc::clone(&spools), Room::DEFAULT);
@@ -138,6 +151,7 @@ impl Keeper {
             give_up_at: None,
             is_ended: Arc::default(),
             proxy: None,
+            interceptor,
         }
     }
 
@@ -145,6 +159,11 @@ impl Keeper {
     pub(crate) fn with_proxy(mut self, proxy: Option<Served>) -> Self {
         self.proxy = proxy;
         self
+    }
+
+    /// Whether it is at a terminal.
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.has_terminal
     }
 
     /// Becomes true when the process has ended, whether or not that was told.
@@ -218,6 +237,7 @@ impl Keeper {
         let (output, input, visit) = (&mut self.output, &mut self.input, &mut self.visit);
         let waiting = &self.waiting;
         let is_read = output.is_some();
+        let reading = if is_read { Reading::GoesOn } else { Reading::IsOver };
         tokio::select! {
             read = async { match output { Some(output) => output.read(buffer).await, None => std::future::pending().await } } => {
                 match read {
@@ -236,7 +256,7 @@ impl Keeper {
                     Ok(_) | Err(_) => Happened::InputClosed,
                 }
             }
-            ended = self.process.wait(), if !is_read && !is_ended => Happened::Ended(ended),
+            ended = self.interceptor.wait(&mut self.process, reading), if !is_ended => Happened::Ended(ended),
             came = visits.recv(), if visit.is_none() => came.map_or(Happened::Abandoned, Happened::Came),
             happened = async { match visit { Some(visit) => wait_for(visit).await, None => std::future::pending().await } } => happened,
             () = tokio::time::sleep_until(self.give_up_at.unwrap_or_else(Instant::now)), if self.give_up_at.is_some() && is_read => {
@@ -248,6 +268,11 @@ impl Keeper {
 
     /// Somebody comes; says whether what they type can't be.
     fn receive(&mut self, mut visit: Visit) -> bool {
+        if let Some(size) = visit.size
+            && let Err(error) = self.process.resize(size)
+        {
+            tracing::warn!(%error, "a terminal does not change its size");
+        }
         let mut typed = std::mem::take(&mut visit.input);
         let closes = !self.has_terminal && typed.last() == Some(&END_OF_INPUT);
         if closes {
@@ -261,6 +286,7 @@ impl Keeper {
         self.closes |= closes;
         self.close_if_done();
         match visit.signal {
+            Some(Signal::Interrupt) => self.process.interrupt(),
             Some(Signal::Terminate) => self.process.terminate(),
             Some(Signal::Kill) => self.kill(),
             None => {}
@@ -278,6 +304,7 @@ impl Keeper {
 
     fn kill(&mut self) {
         self.process.kill();
+        self.interceptor.stop();
         self.give_up_at = Some(Instant::now() + CLEARING);
     }
 
@@ -288,7 +315,8 @@ impl Keeper {
         let output = std::mem::replace(&mut self.collector, fresh).finish().await;
         let mut refusals = self.process.refusals().to_vec();
         refusals.extend(self.proxy.iter().flat_map(Served::refusals));
-        let visited = Visited { stage, output, refusals, ran: self.started.elapsed(), is_input_refused };
+        let (notes, ran) = (self.interceptor.notes(), self.started.elapsed());
+        let visited = Visited { stage, output, refusals, notes, ran, is_input_refused };
         if visit.reply.send(visited).is_err() {
             tracing::debug!("the visitor of a process is gone");
         }

@@ -43,6 +43,7 @@ pub(crate) struct Handle {
     pub(crate) command: String,
     /// Whether it runs outside the sandbox.
     pub(crate) is_escalated: bool,
+    pub(crate) has_terminal: bool,
 }
 
 /// A process that had to make room.
@@ -61,7 +62,7 @@ impl Processes {
         is_escalated: bool,
     ) -> (u32, Handle, Option<Evicted>) {
         let (visits, heard) = mpsc::channel(VISIT_QUEUE);
-        let handle = Handle { visits, command, is_escalated };
+        let handle = Handle { visits, command, is_escalated, has_terminal: keeper.has_terminal() };
         let is_ended = keeper.is_ended();
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard)));
         let mut table = self.table();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use image::{ImageBuffer, ImageFormat, Rgb};
 use protocol::item::{ItemBody, ItemStatus, PlanStepStatus, ToolContent};
-use protocol::profile::{Access, GlobRule, NetworkAccess, Profile, SandboxMode};
+use protocol::profile::{Access, GlobRule, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::question::{Decision, GrantScope, QuestionKind};
 use protocol::tool::{CallInput, ToolCall};
 use sandbox::Launcher;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::registry;
+use crate::judge::NoJudge;
 use crate::output::tests::MemorySpools;
 use crate::registry::Registry;
 use crate::tool::{Asker, NobodyToAsk, RunContext, action};
@@ -58,6 +59,7 @@ impl Scene {
             environment: Arc::new([]),
             spools: Arc::new(spools.clone()),
             asker: Arc::new(NobodyToAsk),
+            judge: Arc::new(NoJudge),
             belongings: Arc::default(),
             progress: mpsc::channel(64).0,
             reports: mpsc::channel(1).0,
@@ -357,12 +359,27 @@ async fn permissions_are_asked_for_by_real_path() {
     rustix::fs::symlink("/etc", scene.root.join("harmless")).expect("link");
     let asker = Arc::new(Answering(Decision::Allow { scope: GrantScope::Session }, Mutex::default()));
     scene.context.asker = asker.clone();
-    let wanted = json!({"write": ["harmless/hosts"], "hosts": ["a.example"], "justification": "to see"});
+    let paths = vec![
+        PathRule { path: scene.root.clone(), access: Access::Write },
+        PathRule { path: scene.root.join("shut"), access: Access::Hidden },
+    ];
+    let profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Off);
+    scene.context.profile = Arc::new(profile);
+    let wanted = json!({"write": ["harmless/hosts", "d"], "read": ["d/x"], "hosts": ["a.example"], "justification": "to see"});
     assert_eq!(scene.told("request_permissions", wanted).await, "Granted for this session");
     let asked = asker.1.lock().expect("lock").pop().expect("asked");
     let QuestionKind::Permissions { paths, hosts, .. } = asked else { panic!("{asked:?}") };
     assert_eq!((paths[0].path.as_path(), paths[0].access), (Path::new("/etc/hosts"), Access::Write));
-    assert_eq!(hosts, ["a.example"]);
+    assert_eq!((paths.len(), hosts), (1, vec!["a.example".to_owned()]), "what it has is not asked for");
+    let held = json!({"write": ["d"], "justification": ""});
+    assert!(scene.told("request_permissions", held).await.contains("has all of it already"));
+    let shut = json!({"read": ["shut/key"], "justification": ""});
+    assert!(scene.refused("request_permissions", shut).await.contains("no answer opens it"));
+    assert!(asker.1.lock().expect("lock").is_empty());
+    for host in ["https://a.example", "a.example:443", "*", "a b", "*.1.2.3.4:1", ""] {
+        let wanted = json!({"hosts": [host], "justification": ""});
+        assert!(scene.bad("request_permissions", &wanted).contains("is no host"), "{host}");
+    }
     scene.context.asker = Arc::new(NobodyToAsk);
     let denied = scene.run("request_permissions", json!({"hosts": ["b"], "justification": ""})).await;
     assert_eq!(denied, (ItemStatus::Declined, "Nobody can be asked here".to_owned()));
@@ -401,6 +418,23 @@ async fn a_process_of_nobody_is_not_found() {
     let scene = Scene::new(&[]);
     let refused = scene.refused("write_stdin", json!({"process_id": 1, "chars": "x"})).await;
     assert_eq!(refused, "There is no process 1 in this session; none goes on");
+}
+
+#[test]
+fn a_size_is_that_of_a_terminal() {
+    let scene = Scene::new(&[]);
+    let bad = |arguments| scene.bad("exec_command", &arguments);
+    let size = json!({"columns": 80, "rows": 24});
+    assert!(bad(json!({"cmd": "ls", "size": size})).contains("set `tty` too"));
+    assert!(bad(json!({"cmd": "ls", "tty": true, "size": {"columns": 0, "rows": 24}})).contains("1 to 1000"));
+    let ItemBody::Command(command) = scene
+        .tools
+        .prepare(&Scene::call("exec_command", &json!({"cmd": "ls", "tty": true, "size": size})), &scene.root)
+        .expect("a call")
+    else {
+        panic!("no command")
+    };
+    assert!(command.has_terminal);
 }
 
 #[test]

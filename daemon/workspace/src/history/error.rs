@@ -14,6 +14,12 @@ pub enum HistoryError {
         /// How many there may be.
         limit: usize,
     },
+    /// Far too much else is in it.
+    #[error("`{root}` is a home folder, or holds one")]
+    Home {
+        /// The folder.
+        root: PathBuf,
+    },
     /// What the session may not write is not brought back either.
     #[error("`{path}` may not be written in this session")]
     ReadOnly {

@@ -56,9 +56,14 @@ impl Pack {
         Ok(bytes)
     }
 
-    /// Whether most of the room is used.
-    pub(crate) fn is_nearly_full(&self) -> bool {
-        self.state().end > self.cap_bytes / 4 * 3
+    /// How much is used.
+    pub(crate) fn used(&self) -> u64 {
+        self.state().end
+    }
+
+    /// How much may be used.
+    pub(crate) fn cap(&self) -> u64 {
+        self.cap_bytes
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

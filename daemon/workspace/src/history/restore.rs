@@ -10,9 +10,6 @@ use super::error::HistoryError;
 use super::version::{Version, VersionKind, read};
 use crate::path::{Folder, Found, Mode};
 
-/// Names that are tried for what is put beside.
-const MAX_NAMES: u32 = 100;
-
 /// Makes the path what `target` says, if `expected` stands there now; folders on the way are made. A folder goes only
 /// when it is empty.
 ///
@@ -66,24 +63,6 @@ pub fn restore(
             place.put(found.as_ref(), expected, || write(&folder, bytes, *mode)).map_err(failed)
         }
     }
-}
-
-/// Puts a file beside a path, with `.kept` and if need be a number after its name; says where.
-///
-/// # Errors
-/// `ReadOnly`, `NotKept`, `Io`.
-pub fn keep_beside(profile: &Profile, path: &Path, version: &Version) -> Result<PathBuf, HistoryError> {
-    for number in 1..=MAX_NAMES {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if number == 1 { ".kept".to_owned() } else { format!(".kept{number}") });
-        let beside = PathBuf::from(name);
-        match restore(profile, &beside, None, Some(version)) {
-            Ok(()) => return Ok(beside),
-            Err(HistoryError::Changed { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(HistoryError::Changed { path: path.to_owned() })
 }
 
 struct Place<'a> {

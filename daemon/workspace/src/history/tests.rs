@@ -199,16 +199,3 @@ fn no_link_leads_out_of_what_may_be_written() {
     let outcome = restore(&profile(&scratch.root), &elsewhere, None, Some(&version));
     assert!(matches!(outcome, Err(HistoryError::ReadOnly { .. })), "{outcome:?}");
 }
-
-#[test]
-fn what_was_there_is_put_beside_under_a_name_of_its_own() {
-    let scratch = Scratch::new();
-    scratch.edit(&Edit::Write("a", b"one".to_vec()));
-    let path = scratch.root.join("a");
-    let version = look(&path).expect("look").expect("there");
-    for expected in ["a.kept", "a.kept2"] {
-        let beside = keep_beside(&profile(&scratch.root), &path, &version).expect("kept");
-        assert_eq!(beside, scratch.root.join(expected));
-        assert_eq!(fs::read(beside).expect("file"), b"one");
-    }
-}

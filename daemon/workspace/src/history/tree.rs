@@ -20,9 +20,11 @@ use crate::walk::Queue;
 /// Files and folders of one tree.
 const MAX_ENTRIES: usize = 200_000;
 /// Contents of one tree.
-const MAX_PACK_BYTES: u64 = 1024 * 1024 * 1024;
+const MAX_PACK_BYTES: u64 = 512 * 1024 * 1024;
 /// Threads that look.
 const MAX_THREADS: usize = 4;
+/// So few folders are looked through sooner than threads start.
+const FEW_FOLDERS: usize = 64;
 /// How coarse the clocks of file systems are: what changed so short before it was read may change once more without
 /// another time.
 const COARSE: Duration = Duration::from_millis(50);
@@ -54,6 +56,8 @@ pub struct Tree {
     /// What is in each folder, by its path below the root, in the order of the names.
     folders: HashMap<PathBuf, Vec<Named>>,
     is_known: bool,
+    /// Bytes of contents that were there at first.
+    first_bytes: u64,
 }
 
 /// What stood under a path.
@@ -102,7 +106,7 @@ impl Tree {
     #[must_use]
     pub fn new(root: PathBuf, hidden: Vec<PathBuf>, file: File) -> Self {
         let pack = Pack::new(file, MAX_PACK_BYTES);
-        Self { root, hidden, pack, folders: HashMap::new(), is_known: false }
+        Self { root, hidden, pack, folders: HashMap::new(), is_known: false, first_bytes: 0 }
     }
 
     /// Looks through the folder, and tells what is different from the last time, in the order of the paths; the first
@@ -120,6 +124,7 @@ impl Tree {
         }
         if !is_known {
             changes.clear();
+            self.first_bytes = self.pack.used();
         }
         changes.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(changes)
@@ -133,10 +138,11 @@ impl Tree {
         self.pack.read(kept).map_err(|error| HistoryError::io(&self.root, error))
     }
 
-    /// Whether there is little room left for contents, so that a new tree should be begun.
+    /// Whether changes have used up so much room for contents that a new tree should be begun. What was there at first
+    /// does not count: a new tree would have it as well.
     #[must_use]
     pub fn is_worn_out(&self) -> bool {
-        self.pack.is_nearly_full()
+        self.pack.used() - self.first_bytes > (self.pack.cap() - self.first_bytes) / 2
     }
 
     /// Every folder that is there, compared with what is known.
@@ -164,7 +170,8 @@ impl Tree {
                 Err(error) => note(&failure, error),
             });
         };
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let most = if self.is_known && self.folders.len() < FEW_FOLDERS { 1 } else { MAX_THREADS };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(most);
         thread::scope(|scope| {
             for _ in 1..threads {
                 scope.spawn(work);

@@ -16,8 +16,8 @@ use protocol::turn::{BudgetLevel, InputPart, LimitKind, TurnFailure, TurnOutcome
 use serde_json::json;
 
 use super::{
-    Sample, actor, at, item, item_id, question_id, queued_id, request_id, sample, session, small, turn_id,
-    usage,
+    Sample, actor, at, item, item_id, question_id, queued_id, request_id, rewind, sample, session, small,
+    turn_id, usage,
 };
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -55,7 +55,11 @@ pub(super) fn samples() -> Vec<Sample> {
         ("turnEnded", turn_ended()),
     ];
     let record = |event| EventRecord { seq: Seq(7), at: at(4), request_id: Some(request_id()), event };
-    events.into_iter().map(|(variant, event)| sample(format!("event.{variant}"), &record(event))).collect()
+    events
+        .into_iter()
+        .chain(rewind::events())
+        .map(|(variant, event)| sample(format!("event.{variant}"), &record(event)))
+        .collect()
 }
 
 fn message(text: &str) -> ItemBody {

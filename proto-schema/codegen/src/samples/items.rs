@@ -94,6 +94,7 @@ fn tool_call() -> ItemBody {
     ItemBody::ToolCall(OtherToolCall {
         call: call("fly", CallInput::Json("{}".to_owned())),
         server: None,
+        consent: None,
         output: Some("There is no tool `fly`".to_owned()),
         content: Vec::new(),
         structured: None,
@@ -116,5 +117,5 @@ fn plan() -> ItemBody {
 
 fn notice() -> ItemBody {
     let text = "The sandbox has no namespaces on this machine".to_owned();
-    ItemBody::Notice(Notice { level: NoticeLevel::Warning, text })
+    ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None })
 }

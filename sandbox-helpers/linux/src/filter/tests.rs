@@ -47,7 +47,7 @@ fn run(program: &[sock_filter], architecture: u32, call: u32, arguments: [u64; 6
                 continue;
             }
             // Jumps without a condition.
-            0x05 => {
+            JUMP => {
                 at += usize::try_from(k).unwrap();
                 continue;
             }
@@ -247,6 +247,13 @@ fn a_call_is_asked_for_its_arguments() {
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_RDONLY)], Answer::Goes),
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_WRONLY)], Answer::Waits),
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_CREAT)], Answer::Waits),
+        // Changes that the sandbox stops are looked at, and none that it does not.
+        (OWN, libc::SYS_fchmodat, &[0], Answer::Waits),
+        (SHARED, libc::SYS_fchmodat, &[0], Answer::Goes),
+        (Duty { is_read_only: true, ..SHARED }, libc::SYS_fchmodat, &[0], DENIED_NOW),
+        (SHARED, libc::SYS_readlinkat, &[0], Answer::Goes),
+        (OWN, libc::SYS_newfstatat, &[0], Answer::Goes),
+        (OWN, libc::SYS_fchmod, &[0], Answer::Goes),
         // Programs wait only if they are to.
         (OWN, libc::SYS_execve, &[], Answer::Goes),
         (Duty { interception: Interception::On, ..OWN }, libc::SYS_execve, &[], Answer::Waits),
@@ -254,6 +261,48 @@ fn a_call_is_asked_for_its_arguments() {
     ] {
         assert_eq!(asked(duty, call, arguments), expected, "{call} {arguments:x?} {duty:?}");
     }
+}
+
+/// What makes, takes away, names and cuts off, by hand.
+fn ways_to_change_a_folder() -> BTreeSet<c_long> {
+    let mut calls = BTreeSet::from([
+        libc::SYS_mkdirat,
+        libc::SYS_mknodat,
+        libc::SYS_unlinkat,
+        libc::SYS_renameat,
+        libc::SYS_renameat2,
+        libc::SYS_linkat,
+        libc::SYS_symlinkat,
+        libc::SYS_truncate,
+    ]);
+    #[cfg(target_arch = "x86_64")]
+    calls.extend([
+        libc::SYS_creat,
+        libc::SYS_mkdir,
+        libc::SYS_mknod,
+        libc::SYS_unlink,
+        libc::SYS_rmdir,
+        libc::SYS_rename,
+        libc::SYS_link,
+        libc::SYS_symlink,
+    ]);
+    calls
+}
+
+#[test]
+fn what_changes_a_folder_waits_and_hardly_anything_else() {
+    let waiting = |duty| -> BTreeSet<_> {
+        (0..BEYOND).filter(|&call| asked(duty, call, &[0, 0, 0]) == Answer::Waits).collect()
+    };
+    assert_eq!(waiting(SHARED), ways_to_change_a_folder());
+    let mut expected = ways_to_change_a_folder();
+    expected.extend([libc::SYS_connect, libc::SYS_bind, libc::SYS_fchmodat, 452, libc::SYS_fchownat]);
+    #[cfg(target_arch = "x86_64")]
+    expected.extend([libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown]);
+    assert_eq!(waiting(OWN), expected);
+    let without = program(SHARED, Looking::Off).unwrap();
+    let waits = |call: c_long| run(&without, ARCHITECTURE, plain(call), [0; 6]) == Answer::Waits;
+    assert!(!(0..BEYOND).any(waits), "where there is nobody who looks");
 }
 
 #[test]

@@ -212,6 +212,7 @@ fn a_call_of_another_tool_has_the_shape_of_mcp() {
         ItemBody::ToolCall(OtherToolCall {
             call: call("look", CallInput::Json("{\"a\":1}".to_owned())),
             server: None,
+            consent: None,
             output: output.map(str::to_owned),
             content: Vec::new(),
             structured: None,
@@ -233,7 +234,7 @@ fn a_call_of_another_tool_has_the_shape_of_mcp() {
 #[test]
 fn warnings_are_items_and_retries_are_errors() {
     let mut recorder = Recorder::new();
-    let notice = |level| ItemBody::Notice(Notice { level, text: "weaker".to_owned() });
+    let notice = |level| ItemBody::Notice(Notice { level, text: "weaker".to_owned(), context: None });
     assert_eq!(
         recorder.both(ItemStatus::Completed, notice(NoticeLevel::Warning), notice(NoticeLevel::Warning)),
         [json!({"type": "item.completed", "item": {"id": "item_0", "type": "error", "message": "weaker"}})]

@@ -18,6 +18,7 @@ pub(crate) use protocol::turn::{Actor, InputPart, InterruptReason, TurnFailure, 
 pub(crate) use protocol::usage::Spending;
 
 pub(crate) use crate::effect::{Effect, Reply};
+pub(crate) use crate::hooks::{HookAnswer, HookCall, HookPoint, HookPoints, HookVerdict};
 pub(crate) use crate::input::{Answer, Input, Request};
 pub(crate) use crate::moment::{Moment, Rules};
 pub(crate) use crate::state::SessionState;
@@ -29,6 +30,8 @@ pub(crate) struct Bench {
     pub(crate) clock: u64,
     pub(crate) is_answerable: bool,
     pub(crate) today: Spending,
+    pub(crate) hooks: HookPoints,
+    pub(crate) asked: Vec<HookCall>,
 }
 
 pub(crate) fn settings() -> SessionSettings {
@@ -39,6 +42,7 @@ pub(crate) fn settings() -> SessionSettings {
         model: "m".into(),
         reasoning_effort: None,
         reasoning_summary: None,
+        developer_instructions: None,
         sandbox: SandboxMode::WorkspaceWrite,
         network: NetworkAccess::Off,
         approval: ApprovalPolicy::OnRequest,
@@ -103,6 +107,8 @@ impl Bench {
             clock: 0,
             is_answerable: false,
             today: Spending::default(),
+            hooks: HookPoints::default(),
+            asked: Vec::new(),
         }
     }
 
@@ -115,7 +121,11 @@ impl Bench {
         let mut moment = Moment::new(Timestamp(self.clock), Rules::default(), self.clock);
         moment.is_answerable = self.is_answerable;
         moment.today = self.today;
+        moment.hooks = self.hooks.clone();
         while let Some(input) = open.pop_front() {
+            if let Input::HooksAnswered { call, answer, .. } = &input {
+                self.state.end_hooks(call, answer);
+            }
             for effect in step(&self.state, input, &mut moment) {
                 match &effect {
                     Effect::Append(events) => {
@@ -131,10 +141,15 @@ impl Bench {
                     Effect::Reply(_) => request_id = None,
                     Effect::RunTool { item_id } => self.state.begin(*item_id),
                     Effect::Remember { request_id, reply } => self.state.remember(*request_id, reply.clone()),
+                    Effect::RunHooks(call) => {
+                        self.state.begin_hooks(call);
+                        self.asked.push(call.clone());
+                    }
                     Effect::CallModel
                     | Effect::AnswerTool { .. }
                     | Effect::CancelWork
                     | Effect::AllowAlways(_)
+                    | Effect::Restore(_)
                     | Effect::StartQuestionTimer { .. }
                     | Effect::StartDeadline { .. } => {}
                 }
@@ -261,10 +276,12 @@ pub(crate) fn effect_word(effect: &Effect) -> Option<String> {
         Effect::Reply(Err(error)) => Some(format!("!{:?}", error.code)),
         Effect::CallModel => Some("callModel".into()),
         Effect::RunTool { .. } => Some("runTool".into()),
+        Effect::RunHooks(_) => Some("askHooks".into()),
         Effect::CancelWork => Some("cancelWork".into()),
         Effect::StartDeadline { after_ms, .. } => Some(format!("deadline{after_ms}")),
         Effect::StartQuestionTimer { after_ms, .. } => Some(format!("timer{after_ms}")),
         Effect::AllowAlways(_) => Some("rule".into()),
+        Effect::Restore(_) => Some("restore".into()),
         Effect::AnswerTool { decision: Decision::Allow { .. }, .. } => Some("toolAllowed".into()),
         Effect::AnswerTool { decision: Decision::Deny { .. }, .. } => Some("toolDenied".into()),
         Effect::AnswerTool { .. } => Some("toolAnswered".into()),

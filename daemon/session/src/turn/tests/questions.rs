@@ -1,5 +1,6 @@
 //! Questions of the policy, and of tools that run.
 
+use protocol::item::{Refusal, RefusedOperation, ToolConsent};
 use protocol::profile::NetworkProtocol;
 use protocol::question::{Prompt, QuestionKind};
 use protocol::session::SessionStatus;
@@ -88,15 +89,45 @@ fn never_asks_nobody_and_refuses_what_would_need_an_answer() {
 fn a_tool_without_a_policy_question_just_runs() {
     let mut bench = Bench::with(SessionSettings { approval: ApprovalPolicy::Untrusted, ..settings() });
     bench.start("go");
-    let call = ToolCall { call_id: "c".into(), name: "look".into(), input: CallInput::Json("{}".into()) };
-    let body = ItemBody::ToolCall(OtherToolCall {
-        call: call.clone(),
-        server: None,
-        output: None,
-        content: Vec::new(),
-        structured: None,
-    });
-    bench.model(Answer::Call { item_id: ItemId::generate(), call, prepared: Ok(Box::new(body)) });
+    bench.looks(None);
+    assert_eq!(bench.completes(), "+modelResponded runTool");
+}
+
+fn consent(definition: &str) -> Option<ToolConsent> {
+    Some(ToolConsent { reason: "It may write".into(), definition: Some(definition.into()) })
+}
+
+#[test]
+fn a_tool_that_needs_leave_waits_for_it_and_a_leave_is_for_what_was_described() {
+    for (definition, expected) in
+        [("one", "+modelResponded runTool"), ("two", "+modelResponded +questionAsked")]
+    {
+        let mut bench = Bench::with(SessionSettings { approval: ApprovalPolicy::OnRequest, ..settings() });
+        bench.start("go");
+        let item_id = bench.looks(consent("one"));
+        assert_eq!(bench.completes(), "+modelResponded +questionAsked");
+        let question_id = bench.question();
+        let decision = Decision::Allow { scope: GrantScope::Session };
+        let answer = Request::Answer { question_id, decision };
+        assert_eq!(bench.request(answer), "+questionAnswered =answered runTool");
+        let body = bench.item(item_id).body.clone();
+        bench.take(Input::ToolEnded { item_id, status: ItemStatus::Completed, body });
+        bench.looks(consent(definition));
+        assert_eq!(bench.completes(), expected, "{definition}");
+    }
+}
+
+#[test]
+fn a_tool_that_needs_leave_is_refused_where_nobody_is_asked_and_runs_where_nothing_is_confined() {
+    let never = || SessionSettings { approval: ApprovalPolicy::Never, ..settings() };
+    let mut bench = Bench::with(never());
+    bench.start("go");
+    bench.looks(consent("one"));
+    let told = bench.completes();
+    assert!(told.contains("toolCall declined"), "{told}");
+    let mut bench = Bench::with(SessionSettings { sandbox: SandboxMode::DangerFullAccess, ..never() });
+    bench.start("go");
+    bench.looks(consent("one"));
     assert_eq!(bench.completes(), "+modelResponded runTool");
 }
 
@@ -117,6 +148,23 @@ fn wants_to_know() -> QuestionKind {
 }
 
 impl Bench {
+    /// The model calls the tool `look` of a server.
+    fn looks(&mut self, consent: Option<ToolConsent>) -> ItemId {
+        let call = ToolCall { call_id: "c".into(), name: "look".into(), input: CallInput::Json("{}".into()) };
+        let body = ItemBody::ToolCall(OtherToolCall {
+            call: call.clone(),
+            server: Some("s".into()),
+            consent: consent.map(Box::new),
+            output: None,
+            content: Vec::new(),
+            structured: None,
+        });
+        let item_id = ItemId::generate();
+        let made = self.model(Answer::Call { item_id, call, prepared: Ok(Box::new(body)) });
+        assert_eq!(made, "+itemStarted(toolCall)");
+        item_id
+    }
+
     /// A call that runs.
     fn running_call(&mut self) -> ItemId {
         self.start("go");
@@ -258,4 +306,57 @@ fn connections_are_in_the_log_once_each() {
     assert_eq!(connects(&mut bench, "a.org".into()), "");
     let told = (0..1000).filter(|number| !connects(&mut bench, format!("{number}.org")).is_empty()).count();
     assert_eq!(told, 199, "and so many at most");
+}
+
+/// A command that the sandbox stopped would run outside of it.
+fn stopped(command: &str) -> QuestionKind {
+    QuestionKind::Command {
+        command: command.into(),
+        argv: vec!["/bin/bash".into(), "-c".into(), command.into()],
+        cwd: "/repo".into(),
+        is_escalated: true,
+        justification: None,
+        refusals: vec![Refusal { operation: RefusedOperation::Write, target: "/opt/x".into() }],
+        proposed_rule: None,
+    }
+}
+
+#[test]
+fn what_the_sandbox_stopped_is_asked_about_with_a_rule_only_where_somebody_can_answer() {
+    for (approval, is_answerable, expected) in [
+        (ApprovalPolicy::OnRequest, true, "+questionAsked"),
+        (ApprovalPolicy::Untrusted, true, "+questionAsked"),
+        (ApprovalPolicy::OnRequest, false, "toolDenied"),
+        (ApprovalPolicy::Never, true, "toolDenied"),
+    ] {
+        let mut bench = Bench::new();
+        let item_id = bench.running_call();
+        bench.state.settings.approval = approval;
+        bench.is_answerable = is_answerable;
+        let (_, asked) = bench.tool_asks(item_id, stopped("make install"));
+        assert_eq!(asked, expected, "{approval:?} {is_answerable}");
+    }
+    let mut bench = Bench::new();
+    bench.is_answerable = true;
+    let item_id = bench.running_call();
+    let (question, _) = bench.tool_asks(item_id, stopped("make install"));
+    let QuestionKind::Command { proposed_rule, .. } = &bench.state.questions[0].kind else { panic!("kind") };
+    let rule = "outside_rule(pattern=[\"make\", \"install\"], folder=\"/repo\")";
+    assert_eq!(proposed_rule.as_deref(), Some(rule));
+    assert_eq!(
+        bench.answers(question, allow(GrantScope::Always)),
+        "+questionAnswered rule =answered toolAllowed"
+    );
+    assert_eq!(bench.tool_asks(item_id, stopped("make install")).1, "toolAllowed", "it is remembered");
+}
+
+#[test]
+fn what_is_dangerous_outside_has_no_rule_and_says_why() {
+    let mut bench = Bench::new();
+    bench.is_answerable = true;
+    let item_id = bench.running_call();
+    bench.tool_asks(item_id, stopped("git push --force"));
+    let question = &bench.state.questions[0];
+    assert!(matches!(question.kind, QuestionKind::Command { proposed_rule: None, .. }));
+    assert!(question.reason.contains("overwrites what others"), "{}", question.reason);
 }

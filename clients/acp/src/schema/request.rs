@@ -1,0 +1,138 @@
+//! What the editor asks for.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::schema::content::PromptPart;
+
+/// `initialize`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Initialize {
+    /// The latest version that it speaks; a number, whatever else it may be in a later one.
+    pub(crate) protocol_version: Value,
+    #[serde(default)]
+    pub(crate) client_capabilities: Value,
+    #[serde(default)]
+    pub(crate) client_info: Value,
+}
+
+/// What the editor can do. What can't be read it can't.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCapabilities {
+    /// Whether it shows notices.
+    pub(crate) has_notices: bool,
+    /// Whether it shows forms.
+    pub(crate) has_forms: bool,
+    /// Whether it runs the agent in a terminal, to sign in.
+    pub(crate) has_terminal_sign_in: bool,
+    /// Whether it tells what its buffers hold.
+    pub(crate) reads_files: bool,
+}
+
+impl ClientCapabilities {
+    pub(crate) fn of(value: &Value) -> Self {
+        let has = |value: &Value| value.is_object();
+        Self {
+            has_notices: has(&value["session"]["notices"]),
+            has_forms: has(&value["elicitation"]["form"]),
+            has_terminal_sign_in: value["auth"]["terminal"] == Value::Bool(true),
+            reads_files: value["fs"]["readTextFile"] == Value::Bool(true),
+        }
+    }
+}
+
+/// `authenticate`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Authenticate {
+    pub(crate) method_id: String,
+}
+
+/// `session/new`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewSession {
+    pub(crate) cwd: PathBuf,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) additional_directories: Vec<PathBuf>,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) mcp_servers: Vec<McpServer>,
+}
+
+/// `session/load` and `session/resume`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OldSession {
+    pub(crate) session_id: String,
+    pub(crate) cwd: PathBuf,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) additional_directories: Vec<PathBuf>,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) mcp_servers: Vec<McpServer>,
+}
+
+/// An MCP server that the editor would like to have used.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct McpServer {
+    pub(crate) name: String,
+}
+
+/// `session/list`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListSessions {
+    #[serde(default)]
+    pub(crate) cwd: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) cursor: Option<String>,
+}
+
+/// What names a session and nothing else: `session/delete`, `session/close`, `session/cancel`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OneSession {
+    pub(crate) session_id: String,
+}
+
+/// `session/prompt`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Prompt {
+    pub(crate) session_id: String,
+    pub(crate) prompt: Vec<PromptPart>,
+}
+
+/// `session/set_mode`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SetMode {
+    pub(crate) session_id: String,
+    pub(crate) mode_id: String,
+}
+
+/// `session/set_config_option`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SetOption {
+    pub(crate) session_id: String,
+    pub(crate) config_id: String,
+    pub(crate) value: Value,
+}
+
+/// `$/cancel_request`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CancelRequest {
+    pub(crate) request_id: Value,
+}
+
+/// Null stands for an empty list.
+pub(crate) fn nothing_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,79 @@
+//! What hooks can be about, by the names that files have for it.
+
+/// Something that happens, and that hooks are run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HookEvent {
+    /// A session has its first turn since it was loaded.
+    SessionStart,
+    /// A session leaves the memory of the daemon, or is deleted.
+    SessionEnd,
+    /// A person said something.
+    UserPromptSubmit,
+    /// A tool is about to be called.
+    PreToolUse,
+    /// A person is about to be asked whether a call may be made.
+    PermissionRequest,
+    /// A tool has run.
+    PostToolUse,
+    /// The model had its last word.
+    Stop,
+    /// A person is told that a session needs them, or is done.
+    Notification,
+}
+
+/// Events of other programs that do not happen here, or not yet.
+const NOT_HERE: [&str; 9] = [
+    "PreCompact",
+    "PostCompact",
+    "SubagentStart",
+    "SubagentStop",
+    "Interrupt",
+    "PreModelRequest",
+    "PostModelRequest",
+    "PostToolUseFailure",
+    "Setup",
+];
+
+impl HookEvent {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::SessionStart,
+        Self::SessionEnd,
+        Self::UserPromptSubmit,
+        Self::PreToolUse,
+        Self::PermissionRequest,
+        Self::PostToolUse,
+        Self::Stop,
+        Self::Notification,
+    ];
+
+    /// The name in files and on standard input.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionStart => "SessionStart",
+            Self::SessionEnd => "SessionEnd",
+            Self::UserPromptSubmit => "UserPromptSubmit",
+            Self::PreToolUse => "PreToolUse",
+            Self::PermissionRequest => "PermissionRequest",
+            Self::PostToolUse => "PostToolUse",
+            Self::Stop => "Stop",
+            Self::Notification => "Notification",
+        }
+    }
+
+    /// The event of this name.
+    ///
+    /// # Errors
+    /// Why there is none, for a person.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        if let Some(event) = Self::ALL.into_iter().find(|event| event.as_str() == name) {
+            return Ok(event);
+        }
+        Err(if NOT_HERE.contains(&name) {
+            format!("Hooks for `{name}` are not run by this version")
+        } else {
+            format!("There is no event `{name}`")
+        })
+    }
+}

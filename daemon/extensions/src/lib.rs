@@ -1,0 +1,21 @@
+//! What people and repositories add to Skein by files: hooks, rules and MCP servers. Reads files; runs nothing, and knows nothing of
+//! sessions, sandboxes or the wire.
+//!
+//! A person's own files hold as they are. What a repository declares is neither run nor obeyed before a person trusts
+//! it: `project` says which folder that is about and how it is told from another at the same place, `declared` reads
+//! all that it declares, each with a hash of everything that matters about it, and `trust` keeps which hashes a person
+//! trusts, in the state folder, where no repository writes. So what changes later is not trusted any more, and what
+//! changes back is again.
+//!
+//! `hooks` understands the files in which hooks stand, says which of them an event is about, what each is told on its
+//! standard input, and what its answer means.
+
+pub mod declared;
+mod error;
+mod files;
+pub mod hooks;
+pub mod project;
+pub mod servers;
+pub mod trust;
+
+pub use error::ExtensionError;

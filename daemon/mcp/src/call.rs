@@ -1,0 +1,168 @@
+//! One call of a tool: sends it, waits as long as the settings say, and answers what the server asks meanwhile.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequest, InputRequiredResult,
+    InputResponses, JsonObject, ServerResult,
+};
+use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tools::tool::Asker;
+
+use crate::error::McpError;
+use crate::handler::{Caller, Handler, elicit};
+use crate::text;
+
+/// However much a server says meanwhile, a call ends after so long.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How often a server may ask for more before it answers.
+const MAX_ROUNDS: usize = 8;
+/// Bytes of a server's error.
+const MAX_MESSAGE: usize = 4 * 1024;
+
+/// A call that is to be made.
+pub(crate) struct Request {
+    /// The server's name for the tool.
+    pub(crate) tool: String,
+    pub(crate) arguments: JsonObject,
+    /// How long the server may be silent.
+    pub(crate) within: Duration,
+    pub(crate) asker: Arc<dyn Asker>,
+    pub(crate) progress: mpsc::Sender<String>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Makes a call. Dropping the future forgets it; the server is told only if it was cancelled.
+///
+/// # Errors
+/// `CallTimeout`, `Gone`, `Refused`, `Nonsense`, `Interrupted`.
+pub(crate) async fn call(
+    peer: &Peer<RoleClient>,
+    handler: &Handler,
+    request: Request,
+) -> Result<CallToolResult, McpError> {
+    let Request { tool, arguments, within, asker, progress, cancel } = request;
+    let mut params = CallToolRequestParams::new(tool).with_arguments(arguments);
+    let until = Instant::now() + LONGEST;
+    for _ in 0..MAX_ROUNDS {
+        let caller = Caller {
+            asker: Arc::clone(&asker),
+            progress: progress.clone(),
+            heard: Arc::new(Notify::new()),
+            asking: Arc::new(AtomicU32::new(0)),
+            token: None,
+        };
+        match round(peer, handler, &params, caller, within, until, &cancel).await? {
+            ServerResult::CallToolResult(result) => return Ok(result),
+            ServerResult::InputRequiredResult(required) => {
+                let answering = answers(handler, &*asker, &required);
+                params.input_responses = tokio::select! {
+                    answers = answering => Some(answers),
+                    () = cancel.cancelled() => return Err(McpError::Interrupted),
+                };
+                params.request_state = required.request_state;
+            }
+            // An empty result is one without content.
+            ServerResult::EmptyResult(_) => return Ok(CallToolResult::success(Vec::new())),
+            _ => return Err(nonsense(handler, "it is no result of a tool")),
+        }
+    }
+    Err(nonsense(handler, &format!("it asked {MAX_ROUNDS} times before it answered")))
+}
+
+async fn round(
+    peer: &Peer<RoleClient>,
+    handler: &Handler,
+    params: &CallToolRequestParams,
+    caller: Caller,
+    within: Duration,
+    until: Instant,
+    cancel: &CancellationToken,
+) -> Result<ServerResult, McpError> {
+    let (heard, asking) = (Arc::clone(&caller.heard), Arc::clone(&caller.asking));
+    // It ends with this round, in whichever way.
+    let call = handler.calls.begin(caller);
+    let request = ClientRequest::CallToolRequest(CallToolRequest::new(params.clone()));
+    let sending = peer.send_request_with_option(request, PeerRequestOptions::no_options());
+    let mut handle = tokio::select! {
+        sent = sending => sent.map_err(|error| failed(handler, within, error))?,
+        () = cancel.cancelled() => return Err(McpError::Interrupted),
+        () = tokio::time::sleep(within) => return Err(timeout(handler, within)),
+    };
+    call.name(handle.progress_token.clone());
+    let mut silent_until = Instant::now() + within;
+    let reason = loop {
+        let heard = pin!(heard.notified());
+        tokio::select! {
+            biased;
+            answer = &mut handle.rx => {
+                return match answer {
+                    Ok(answer) => answer.map_err(|error| failed(handler, within, error)),
+                    Err(_) => Err(McpError::Gone { server: handler.server.clone() }),
+                };
+            }
+            () = cancel.cancelled() => break McpError::Interrupted,
+            () = heard => silent_until = Instant::now() + within,
+            () = sleep_until(silent_until.min(until)) => {
+                if asking.load(Ordering::Relaxed) == 0 || Instant::now() >= until {
+                    break timeout(handler, within);
+                }
+                silent_until = Instant::now() + within;
+            }
+        }
+    };
+    // A server that does not even take this is not waited for.
+    let cancelling = handle.cancel(Some(reason.to_string()));
+    if tokio::time::timeout(Duration::from_secs(1), cancelling).await.is_err() {
+        tracing::debug!(server = handler.server, "an MCP server does not hear that a call is given up");
+    }
+    Err(reason)
+}
+
+/// Answers what a server asks before it goes on.
+async fn answers(handler: &Handler, asker: &dyn Asker, required: &InputRequiredResult) -> InputResponses {
+    let mut answers = InputResponses::new();
+    for (key, asked) in required.input_requests.iter().flatten() {
+        let answer = match asked {
+            InputRequest::Elicitation(request) => {
+                serde_json::to_value(elicit(&handler.server, asker, request.params.clone()).await)
+            }
+            InputRequest::ListRoots(_) => serde_json::to_value(handler.roots()),
+            // What we did not offer is not answered.
+            _ => continue,
+        };
+        answers.insert(key.clone(), answer.unwrap_or(Value::Null));
+    }
+    answers
+}
+
+fn timeout(handler: &Handler, within: Duration) -> McpError {
+    McpError::CallTimeout { server: handler.server.clone(), within }
+}
+
+fn nonsense(handler: &Handler, reason: &str) -> McpError {
+    McpError::Nonsense { server: handler.server.clone(), reason: reason.to_owned() }
+}
+
+/// What came of a request in our words.
+pub(crate) fn failed(handler: &Handler, within: Duration, error: ServiceError) -> McpError {
+    let server = handler.server.clone();
+    if error.is_authorization_required() {
+        return McpError::LoginRequired { server };
+    }
+    match error {
+        ServiceError::McpError(error) => {
+            McpError::Refused { server, message: text::short(&error.message, MAX_MESSAGE) }
+        }
+        ServiceError::TransportClosed => McpError::Gone { server },
+        ServiceError::Timeout { .. } => McpError::CallTimeout { server, within },
+        other => McpError::Nonsense { server, reason: text::short(&other.to_string(), MAX_MESSAGE) },
+    }
+}

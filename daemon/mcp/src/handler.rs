@@ -1,0 +1,217 @@
+//! What a server asks and tells us: for its roots, for its user's word, of progress, of other tools.
+
+#![expect(deprecated, reason = "servers of the revisions up to 2025-11-25 ask for roots and send logs")]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::question::{Decision, QuestionKind};
+use rmcp::ErrorData;
+use rmcp::handler::client::ClientHandler;
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
+    ElicitationCapability, FormElicitationCapability, Implementation, ListRootsResult,
+    LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken, Root, RootsCapabilities,
+};
+use rmcp::service::{NotificationContext, RequestContext, RoleClient};
+use tokio::sync::{Notify, mpsc};
+use tools::tool::Asker;
+
+use crate::text;
+
+/// Bytes of a message of progress, or of a question.
+const MAX_MESSAGE: usize = 4 * 1024;
+
+/// Our side of a connection.
+#[derive(Clone)]
+pub(crate) struct Handler {
+    pub(crate) server: String,
+    pub(crate) root: PathBuf,
+    pub(crate) calls: Arc<Calls>,
+    /// The tools may be others now.
+    pub(crate) changed: Arc<Notify>,
+}
+
+/// The calls that go on.
+#[derive(Default)]
+pub(crate) struct Calls {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    callers: HashMap<u64, Caller>,
+    last: u64,
+}
+
+/// Who waits for the outcome of a call.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) asker: Arc<dyn Asker>,
+    pub(crate) progress: mpsc::Sender<String>,
+    /// The server said something of the call.
+    pub(crate) heard: Arc<Notify>,
+    /// Questions of the call that a person has not answered; while there are any, nobody waits for the server.
+    pub(crate) asking: Arc<AtomicU32>,
+    pub(crate) token: Option<ProgressToken>,
+}
+
+/// A call that goes on, until it is dropped.
+pub(crate) struct Call {
+    calls: Arc<Calls>,
+    id: u64,
+}
+
+impl Calls {
+    /// Begins one.
+    pub(crate) fn begin(self: &Arc<Self>, caller: Caller) -> Call {
+        let mut known = self.lock();
+        known.last += 1;
+        let id = known.last;
+        known.callers.insert(id, caller);
+        Call { calls: Arc::clone(self), id }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().callers.is_empty()
+    }
+
+    /// Who is meant by a server that does not say in which call it asks: whoever called last.
+    fn newest(&self) -> Option<Caller> {
+        let known = self.lock();
+        let newest = known.callers.keys().max()?;
+        known.callers.get(newest).cloned()
+    }
+
+    fn of(&self, token: &ProgressToken) -> Option<Caller> {
+        self.lock().callers.values().find(|caller| caller.token.as_ref() == Some(token)).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // A poisoned map is whole: each change is one call.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    /// By what the server tells of its progress.
+    pub(crate) fn name(&self, token: ProgressToken) {
+        if let Some(caller) = self.calls.lock().callers.get_mut(&self.id) {
+            caller.token = Some(token);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.calls.lock().callers.remove(&self.id);
+    }
+}
+
+/// A question that waits.
+struct Asking<'a>(&'a Caller);
+
+impl<'a> Asking<'a> {
+    fn begin(caller: &'a Caller) -> Self {
+        caller.asking.fetch_add(1, Ordering::Relaxed);
+        Self(caller)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::Relaxed);
+        // The server's time begins anew.
+        self.0.heard.notify_one();
+    }
+}
+
+impl Handler {
+    /// The roots that a server is told.
+    pub(crate) fn roots(&self) -> ListRootsResult {
+        let root = reqwest::Url::from_file_path(&self.root).ok();
+        ListRootsResult::new(root.into_iter().map(|url| Root::new(url.to_string())).collect())
+    }
+}
+
+/// Asks a person on behalf of a server. What can't be asked is declined.
+pub(crate) async fn elicit(server: &str, asker: &dyn Asker, asked: ElicitRequestParams) -> ElicitResult {
+    let (message, schema) = match asked {
+        ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
+            (message, serde_json::to_value(requested_schema).unwrap_or_default())
+        }
+        _ => return ElicitResult::new(ElicitationAction::Decline),
+    };
+    let message = text::short(&message, MAX_MESSAGE);
+    let kind = QuestionKind::Elicitation { server: server.to_owned(), message, schema };
+    let reason = format!("The MCP server `{server}` wants to know something");
+    match asker.ask(kind, reason).await {
+        Decision::Content { value } => ElicitResult::new(ElicitationAction::Accept).with_content(value),
+        Decision::Deny { .. } => ElicitResult::new(ElicitationAction::Decline),
+        Decision::Allow { .. } | Decision::Reply { .. } | Decision::Unknown(_) => {
+            ElicitResult::new(ElicitationAction::Cancel)
+        }
+    }
+}
+
+impl ClientHandler for Handler {
+    fn get_info(&self) -> ClientConfig {
+        let mut capabilities = ClientCapabilities::default();
+        capabilities.roots = Some(RootsCapabilities::default());
+        capabilities.elicitation =
+            Some(ElicitationCapability::new().with_form(FormElicitationCapability::default()));
+        let name = Implementation::new("skein", env!("CARGO_PKG_VERSION"));
+        ClientConfig::new(capabilities, name)
+    }
+
+    async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        Ok(self.roots())
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        match self.calls.newest() {
+            Some(caller) => {
+                let _asking = Asking::begin(&caller);
+                let answer = elicit(&self.server, &*caller.asker, request).await;
+                Ok(answer)
+            }
+            // Nobody called, so nobody is there to be asked.
+            None => Ok(ElicitResult::new(ElicitationAction::Decline)),
+        }
+    }
+
+    async fn on_progress(
+        &self,
+        params: ProgressNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        let Some(caller) = self.calls.of(&params.progress_token) else { return };
+        caller.heard.notify_one();
+        let share = match params.total {
+            Some(total) if total > 0.0 => format!("{}/{}", params.progress, total),
+            Some(_) | None => params.progress.to_string(),
+        };
+        let message = text::line(params.message.as_deref().unwrap_or_default(), MAX_MESSAGE);
+        // Whoever does not read as fast misses some of it; the server does not wait.
+        let _ = caller.progress.try_send(format!("[{share}] {message}\n"));
+    }
+
+    async fn on_logging_message(
+        &self,
+        params: LoggingMessageNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        let message = text::line(&params.data.to_string(), MAX_MESSAGE);
+        tracing::trace!(server = self.server, level = ?params.level, message, "an MCP server says something");
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+}

@@ -1,0 +1,241 @@
+//! The servers of a daemon: one for each recipe, whoever asks for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use protocol::mcp::{McpServerState, McpServerStatus, ToolApproval};
+use sandbox::Launcher;
+use tokio::time::Instant;
+use tools::tool::Tool;
+
+use crate::definition::{Definition, Offer};
+use crate::error::McpError;
+use crate::memory::Memory;
+use crate::recipe::Recipe;
+use crate::resources;
+use crate::server::{Budget, Server};
+use crate::tool::McpTool;
+
+/// Servers that are known at a time; beyond it those of others are not started.
+const MAX_SERVERS: usize = 64;
+/// A server that no session has tools of ends after so long.
+const UNLEASED: Duration = Duration::from_secs(60);
+
+/// The servers of a daemon.
+pub struct Servers {
+    launcher: Arc<Launcher>,
+    memory: Arc<Memory>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    servers: Vec<Arc<Server>>,
+    sets: Vec<Set>,
+}
+
+/// The tools of some servers, as sessions have them; for as long as one of them does.
+struct Set {
+    servers: Vec<Weak<Server>>,
+    offers: Vec<Option<Arc<Offer>>>,
+    budget: Budget,
+    tools: Weak<[Arc<dyn Tool>]>,
+}
+
+impl Servers {
+    /// None yet.
+    #[must_use]
+    pub fn new(launcher: Arc<Launcher>, memory: Arc<Memory>) -> Self {
+        Self { launcher, memory, known: Mutex::default() }
+    }
+
+    /// What a person let pass for good.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Has these servers started. Waits for nothing. Called within the runtime.
+    pub fn begin(&self, recipes: &[Recipe]) {
+        for server in self.all(recipes) {
+            server.touch();
+            server.begin();
+        }
+    }
+
+    /// Waits until those of these servers that are required run.
+    ///
+    /// # Errors
+    /// Why one of them does not.
+    pub async fn require(&self, recipes: &[Recipe]) -> Result<(), McpError> {
+        for server in self.all(recipes).iter().filter(|server| server.recipe.server.is_required) {
+            server.live().await?;
+        }
+        Ok(())
+    }
+
+    /// The tools of these servers, as far as they are known; the same allocation for as long as they are the same and
+    /// somebody has them. If they cost more tokens than this, they are deferred. Who has them keeps the servers alive. Called within the runtime.
+    #[must_use]
+    pub fn tools(&self, recipes: &[Recipe], most_tokens: u64) -> Arc<[Arc<dyn Tool>]> {
+        let servers = self.all(recipes);
+        let offers: Vec<_> = servers.iter().map(|server| server.offer()).collect();
+        for (server, offer) in servers.iter().zip(&offers) {
+            server.touch();
+            if offer.is_none() {
+                server.begin();
+            }
+        }
+        let budget = budget(&servers, &offers, most_tokens);
+        let mut known = self.lock();
+        known.sets.retain(|set| set.tools.strong_count() > 0);
+        let found = known.sets.iter().find(|set| set.is_of(&servers, &offers, budget));
+        if let Some(tools) = found.and_then(|set| set.tools.upgrade()) {
+            return tools;
+        }
+        let offered =
+            || servers.iter().zip(&offers).filter_map(|(server, offer)| Some((server, offer.as_ref()?)));
+        let with_resources = offered().filter(|(_, offer)| offer.has_resources);
+        let with_resources: Vec<_> = with_resources.map(|(server, _)| Arc::clone(server)).collect();
+        let tools: Arc<[Arc<dyn Tool>]> = offered()
+            .flat_map(|(server, offer)| self.tools_of(server, &offer.tools, budget))
+            .chain(resources::tools(&with_resources))
+            .collect();
+        known.sets.push(Set {
+            servers: servers.iter().map(Arc::downgrade).collect(),
+            offers,
+            budget,
+            tools: Arc::downgrade(&tools),
+        });
+        tools
+    }
+
+    fn tools_of(
+        &self,
+        server: &Arc<Server>,
+        definitions: &[Definition],
+        budget: Budget,
+    ) -> Vec<Arc<dyn Tool>> {
+        let settings = &server.recipe.server;
+        definitions
+            .iter()
+            .filter(|tool| settings.has_tool(&tool.name))
+            .filter(|tool| settings.approval_of(&tool.name) != ToolApproval::Deny)
+            .map(|tool| McpTool::of(Arc::clone(server), tool.clone(), Arc::clone(&self.memory), budget))
+            .map(|tool| Arc::new(tool) as Arc<dyn Tool>)
+            .collect()
+    }
+
+    /// How these servers are; those that are switched off are named too.
+    #[must_use]
+    pub fn list(&self, recipes: &[Recipe], most_tokens: u64) -> Vec<McpServerStatus> {
+        let running = self.all(recipes);
+        let offers: Vec<_> = running.iter().map(|server| server.offer()).collect();
+        let budget = budget(&running, &offers, most_tokens);
+        let status = |recipe: &Recipe| match running.iter().find(|server| server.recipe == *recipe) {
+            Some(server) => server.describe(budget),
+            None => McpServerStatus {
+                name: recipe.name.clone(),
+                target: recipe.target(),
+                state: McpServerState::Disabled,
+                is_required: recipe.server.is_required,
+                protocol: None,
+                software: None,
+                tools: Vec::new(),
+                tokens: 0,
+            },
+        };
+        recipes.iter().map(status).collect()
+    }
+
+    /// Starts these servers and waits for them, but no longer than so long. What keeps one from running `list` tells.
+    pub async fn wait(&self, recipes: &[Recipe], within: Duration) {
+        let servers = self.all(recipes);
+        let waiting = futures_util::future::join_all(servers.iter().map(|server| server.live()));
+        if tokio::time::timeout(within, waiting).await.is_err() {
+            tracing::debug!("some MCP servers take longer to start than a client waits");
+        }
+    }
+
+    /// Ends servers that no session has tools of, again and again.
+    pub async fn tidy(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(UNLEASED / 2).await;
+            let ended: Vec<_> = {
+                let mut known = self.lock();
+                let now = Instant::now();
+                // Only the list itself still has it.
+                let is_needed = |server: &mut Arc<Server>| {
+                    Arc::strong_count(server) > 1 || now.duration_since(server.used()) < UNLEASED
+                };
+                known.servers.extract_if(.., |server| !is_needed(server)).collect()
+            };
+            for server in ended {
+                tracing::info!(server = server.recipe.name, "no session has an MCP server any more");
+            }
+        }
+    }
+
+    /// Those that are switched on.
+    fn all(&self, recipes: &[Recipe]) -> Vec<Arc<Server>> {
+        let mut known = self.lock();
+        let mut found = Vec::new();
+        for recipe in recipes.iter().filter(|recipe| recipe.server.is_enabled) {
+            let server = match known.servers.iter().find(|server| server.recipe == *recipe) {
+                Some(server) => Arc::clone(server),
+                None if known.servers.len() >= MAX_SERVERS => {
+                    tracing::warn!(server = recipe.name, "too many MCP servers; one is not used");
+                    continue;
+                }
+                None => {
+                    let (launcher, memory) = (Arc::clone(&self.launcher), Arc::clone(&self.memory));
+                    let server = Arc::new(Server::new(recipe.clone(), launcher, memory));
+                    known.servers.push(Arc::clone(&server));
+                    server
+                }
+            };
+            found.push(server);
+        }
+        found
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // A poisoned list is whole: each change is one call.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Set {
+    fn is_of(&self, servers: &[Arc<Server>], offers: &[Option<Arc<Offer>>], budget: Budget) -> bool {
+        let is_same = |left: &Option<Arc<Offer>>, right: &Option<Arc<Offer>>| match (left, right) {
+            (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        self.budget == budget
+            && self.servers.len() == servers.len()
+            && self
+                .servers
+                .iter()
+                .zip(servers)
+                .all(|(left, right)| std::ptr::eq(left.as_ptr(), Arc::as_ptr(right)))
+            && self.offers.iter().zip(offers).all(|(left, right)| is_same(left, right))
+    }
+}
+
+/// Whether all that these servers offer costs more than this, as far as the settings leave it to that.
+fn budget(servers: &[Arc<Server>], offers: &[Option<Arc<Offer>>], most_tokens: u64) -> Budget {
+    let of_server = |(server, offer): (&Arc<Server>, &Option<Arc<Offer>>)| {
+        let settings = &server.recipe.server;
+        let is_counted = settings.is_deferred.is_none();
+        let tools = offer.iter().flat_map(|offer| &offer.tools);
+        let offered = tools.filter(|tool| {
+            is_counted
+                && settings.has_tool(&tool.name)
+                && settings.approval_of(&tool.name) != ToolApproval::Deny
+        });
+        offered.map(Definition::tokens).sum::<u64>()
+    };
+    let tokens: u64 = servers.iter().zip(offers).map(of_server).sum();
+    if tokens > most_tokens { Budget::Exceeded } else { Budget::Kept }
+}

@@ -1,0 +1,175 @@
+//! Which MCP servers a session has: made of the settings, of the workspace and of its client's variables.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::mcp::{Guard, Recipe, Servers};
+use config::{McpServer, McpTransport, Settings};
+use extensions::declared;
+use extensions::servers::DeclaredServer;
+use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::SessionId;
+use protocol::question::QuestionKind;
+use protocol::session::{Environment, SessionSettings};
+use session::world::OutsideTools;
+
+use crate::circumstances::{Circumstances, Variables};
+use crate::projects::Projects;
+use crate::{environment, wiring};
+
+/// The MCP servers of sessions.
+pub(crate) struct SessionServers {
+    servers: Arc<Servers>,
+    circumstances: Arc<Circumstances>,
+    own_folders: Vec<PathBuf>,
+    temporary: Vec<PathBuf>,
+}
+
+impl SessionServers {
+    /// None yet. The daemon's own folders are closed to those with a sandbox.
+    pub(crate) fn new(
+        servers: Arc<Servers>,
+        circumstances: Arc<Circumstances>,
+        own_folders: Vec<PathBuf>,
+    ) -> Self {
+        Self { servers, circumstances, own_folders, temporary: wiring::temporary() }
+    }
+
+    /// All of them.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Those that a client has in a folder. Looks at the file system.
+    pub(crate) fn of_folder(
+        &self,
+        settings: &Settings,
+        client: &Arc<Environment>,
+        cwd: &Path,
+        projects: &Projects,
+    ) -> Vec<Recipe> {
+        self.recipes(settings, &self.circumstances.variables(client), cwd, None, projects)
+    }
+
+    /// The tools of a session, as far as they are known.
+    pub(crate) fn tools(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        projects: &Projects,
+    ) -> OutsideTools {
+        let Ok(known) = self.circumstances.of(session) else { return OutsideTools::from([]) };
+        self.servers.tools(&self.of_session(session, settings, projects), known.settings().mcp_tool_tokens)
+    }
+
+    /// Starts a session's servers ahead of its first turn.
+    pub(crate) fn begin(&self, session: SessionId, settings: &SessionSettings, projects: &Projects) {
+        self.servers.begin(&self.of_session(session, settings, projects));
+    }
+
+    /// Whether a turn of the session waits for one of them.
+    pub(crate) fn are_required(&self, session: SessionId) -> bool {
+        let is_required = |server: &McpServer| server.is_enabled && server.is_required;
+        let known = self.circumstances.of(session);
+        known.is_ok_and(|known| known.settings().mcp_servers.values().any(is_required))
+    }
+
+    /// Waits for those without which no turn of the session begins.
+    ///
+    /// # Errors
+    /// `Unavailable` when one of them does not run.
+    pub(crate) async fn require(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        projects: &Projects,
+    ) -> Result<(), ProtocolError> {
+        let recipes = self.of_session(session, settings, projects);
+        self.servers.require(&recipes).await.map_err(|error| {
+            ProtocolError::new(ErrorCode::Unavailable, error.to_string())
+                .with_hint("It is `required` in the settings; `skein mcp list` tells how it is")
+        })
+    }
+
+    /// Takes a leave for good. Says whether the question was about a tool of a server.
+    pub(crate) fn allow_always(&self, kind: &QuestionKind) -> bool {
+        match kind {
+            QuestionKind::Tool { server: Some(server), tool, definition: Some(definition), .. } => {
+                self.servers.memory().pass(server, tool, definition);
+                true
+            }
+            QuestionKind::Tool { .. }
+            | QuestionKind::Command { .. }
+            | QuestionKind::FileChange { .. }
+            | QuestionKind::Network { .. }
+            | QuestionKind::Permissions { .. }
+            | QuestionKind::UserInput { .. }
+            | QuestionKind::Elicitation { .. }
+            | QuestionKind::Unknown(_) => false,
+        }
+    }
+
+    fn of_session(&self, session: SessionId, settings: &SessionSettings, projects: &Projects) -> Vec<Recipe> {
+        let Ok(known) = self.circumstances.of(session) else { return Vec::new() };
+        let variables = self.circumstances.variables_of(&known);
+        self.recipes(known.settings(), &variables, &settings.cwd, Some(settings), projects)
+    }
+
+    fn recipes(
+        &self,
+        settings: &Settings,
+        variables: &Variables,
+        cwd: &Path,
+        session: Option<&SessionSettings>,
+        projects: &Projects,
+    ) -> Vec<Recipe> {
+        let parts = projects.of(cwd);
+        if settings.mcp_servers.is_empty() && parts.servers.is_empty() {
+            return Vec::new();
+        }
+        let root = workspace::git::root(cwd).unwrap_or_else(|| cwd.to_owned());
+        let environment: Vec<_> = environment::for_servers(variables.of_client())
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let recipe = |name: &String, server: &McpServer, guard: Option<Guard>| {
+            let (named, sandbox): (Vec<&String>, _) = match &server.transport {
+                McpTransport::Stdio { env_vars, sandbox, .. } => (env_vars.iter().collect(), *sandbox),
+                McpTransport::Http { bearer_token_env_var, env_http_headers, .. } => {
+                    (bearer_token_env_var.iter().chain(env_http_headers.values()).collect(), None)
+                }
+            };
+            let value = |name: &String| Some((name.clone(), variables.value(&[name])?.to_owned()));
+            let confined = |(mode, session): (_, &SessionSettings)| {
+                let settings = SessionSettings {
+                    cwd: root.clone(),
+                    additional_roots: Vec::new(),
+                    sandbox: mode,
+                    permissions: None,
+                    ..session.clone()
+                };
+                wiring::profile(&settings, &self.own_folders, &self.temporary)
+            };
+            Recipe {
+                name: name.clone(),
+                server: server.clone(),
+                root: root.clone(),
+                variables: named.into_iter().filter_map(value).collect::<BTreeMap<_, _>>(),
+                environment: environment.clone(),
+                profile: sandbox.zip(session).map(confined),
+                guard,
+            }
+        };
+        let own = settings.mcp_servers.iter().map(|(name, server)| recipe(name, server, None));
+        // Of two of one name the person's own is meant.
+        let is_new =
+            |(server, _): &&(DeclaredServer, String)| !settings.mcp_servers.contains_key(&server.name);
+        let trusted = parts.servers.iter().filter(is_new).map(|(server, hash)| {
+            let (root, declared, hash) = (parts.root.clone(), server.clone(), hash.clone());
+            let guard: Guard =
+                Arc::new(move || declared::server_hash(&root, &declared).is_ok_and(|now| now == hash));
+            recipe(&server.name, &server.server, Some(guard))
+        });
+        own.chain(trusted).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! MCP servers, as clients ask for them. Knows nothing of how they are spoken to.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When a person is asked before a tool of an MCP server is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolApproval {
+    /// Unless the server says that the tool only reads.
+    #[default]
+    Auto,
+    /// Always.
+    Prompt,
+    /// Only when what the server says of the tool has changed since.
+    Approve,
+    /// Never: the tool is not there.
+    Deny,
+    /// A word of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl ToolApproval {
+    /// The word as it stands in settings.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Auto => "auto",
+            Self::Prompt => "prompt",
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+/// Parameters of `mcp/list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpListParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+    /// Only this server; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether servers that do not run are started and waited for, at most 20 s.
+    #[serde(default)]
+    pub starts: bool,
+}
+
+/// Result of `mcp/list`: the servers by their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpListResult {
+    /// The servers.
+    pub servers: Vec<McpServerStatus>,
+}
+
+/// An MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServerStatus {
+    /// Its name in the settings.
+    pub name: String,
+    /// The command line that starts it, or its address; without what may be secret.
+    pub target: String,
+    /// How it is.
+    pub state: McpServerState,
+    /// Whether a turn waits for it, and fails without it.
+    pub is_required: bool,
+    /// The revision of the protocol that was agreed on; present while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// What it calls itself, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<String>,
+    /// Its tools, as they were known last.
+    pub tools: Vec<McpToolStatus>,
+    /// What its tools that are not deferred cost with each request, in tokens; an estimate.
+    pub tokens: u64,
+}
+
+/// How an MCP server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum McpServerState {
+    /// The settings switch it off.
+    Disabled,
+    /// It does not run; it is started when it is needed.
+    Idle,
+    /// It is being started.
+    Starting,
+    /// It runs.
+    Ready,
+    /// A person must sign in first.
+    LoginRequired,
+    /// It could not be started, or it broke off; it is tried again when it is needed.
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        /// Why, for a person.
+        message: String,
+    },
+    /// A state of a newer protocol.
+    #[serde(untagged)]
+    Unknown(serde_json::Value),
+}
+
+/// A tool of an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpToolStatus {
+    /// The server's name for it.
+    pub name: String,
+    /// The model's name for it.
+    pub offered_as: String,
+    /// What the server says of it, made harmless.
+    pub description: String,
+    /// When a person is asked.
+    pub approval: ToolApproval,
+    /// Whether the server says that it only reads.
+    pub is_read_only: bool,
+    /// Whether the model is told of it only when it has looked for it, because all tools together cost too much.
+    #[serde(default)]
+    pub is_deferred: bool,
+    /// What it costs with each request, in tokens; an estimate.
+    pub tokens: u64,
+}
