@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use clap::Args;
-use client::Folders;
 
 use crate::error::CliError;
 use crate::exec::signals::{Signal, Signals};
@@ -182,24 +181,17 @@ fn settings(script: &Path) -> String {
 }
 
 fn next(output: Output) -> Result<(), CliError> {
-    let file = Folders::resolve().map_or_else(|_| "config.toml".into(), |folders| folders.config_file());
-    let style = output.out;
     let text = format!(
         "\n{}\n\n\
-         Now with a real model, in a repository of yours.\n\n\
-         With a key of OpenAI:\n\
-         \x20 export OPENAI_API_KEY=…\n\
-         \x20 skein exec -m MODEL \"explain this repository\"\n\n\
-         With a local model that speaks the Responses API, put this into {}:\n\
-         \x20 model = \"MODEL\"\n\
-         \x20 model_provider = \"local\"\n\n\
-         \x20 [model_providers.local]\n\
-         \x20 name = \"Local\"\n\
-         \x20 base_url = \"http://127.0.0.1:11434/v1\"\n\
-         \x20 wire_api = \"responses\"\n\n\
-         Then: `skein ps`, `skein logs --last -f`, `skein doctor`.",
-        style.green("All of it held."),
-        file.display()
+         Now with a real model, in a repository of yours. One of these is enough:\n\
+         \x20 export ANTHROPIC_API_KEY=…       or OPENAI_API_KEY, GEMINI_API_KEY, OPENROUTER_API_KEY\n\
+         \x20 skein login                      a ChatGPT account; `skein login NAME` stores a key\n\
+         \x20 skein models pull gpt-oss:20b    for the Ollama or LM Studio that runs on this machine\n\n\
+         Then talk in the terminal, or ask once:\n\
+         \x20 skein\n\
+         \x20 skein exec \"explain this repository\"\n\n\
+         `skein models list` says which model that takes, and why; `skein doctor` what is wrong.",
+        output.out.green("All of it held."),
     );
     output.line(text).map_err(CliError::Output)
 }

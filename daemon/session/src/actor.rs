@@ -9,17 +9,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::client::ModelStream;
-use policy::profile::unrestricted;
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord};
 use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp};
-use protocol::item::{Item, ItemBody, ItemStatus};
+use protocol::item::ItemStatus;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
-use protocol::profile::{Access, Profile};
 use protocol::question::{Decision, QuestionKind};
-use protocol::rewind::RewindEnded;
 use protocol::session::SessionSnapshot;
 use protocol::usage::Spending;
 use store::{Append, Checkpoint, Spent};
@@ -28,26 +24,21 @@ use tokio::time::Instant;
 use tools::registry::Registry;
 use tracing::{error, warn};
 
-use crate::asking;
 use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
-use crate::file_history::{Call, Watch};
 use crate::handle::{Answered, Joined, Message, Questions, Respond, Start};
+use crate::hands::Hands;
 use crate::header;
-use crate::hooking::{self, Rewriting};
-use crate::hooks::{HookCall, SessionEnd, SessionStart};
+use crate::hooks::{HookCall, SessionEnd};
 use crate::input::{Answer, Input, Request};
-use crate::judge::SessionJudge;
 use crate::load::{self, Loaded};
 use crate::log::Log;
 use crate::moment::{Moment, Rules};
 use crate::state::{SessionState, answer_spending, is_call_made};
 use crate::today::Today;
-use crate::toolbox::Toolbox;
 use crate::turn::request::refuse_running;
 use crate::turn::step::step;
-use crate::work::{AnswerReader, Place, Work};
 use crate::world::World;
 
 /// Messages and groups of inputs that are decided together at most.
@@ -99,16 +90,13 @@ pub(crate) struct Actor {
     /// The event that the header beside the log is of.
     header_seq: Seq,
     around: Arc<Surroundings>,
-    toolbox: Toolbox,
     mailbox: mpsc::Receiver<Box<Message>>,
     /// What the work and its timers tell.
     inputs: mpsc::Receiver<Vec<Input>>,
-    work: Work,
+    hands: Hands,
     audience: Audience,
     /// Whether the daemon stops: nothing new begins.
     is_stopping: bool,
-    /// Whether hooks have heard that the session starts.
-    has_started: bool,
     /// When texts that grew are made durable.
     checkpoint_at: Option<Instant>,
     share: Counts,
@@ -145,19 +133,17 @@ impl Actor {
         around: Arc<Surroundings>,
         mailbox: mpsc::Receiver<Box<Message>>,
     ) -> Self {
-        let (work, inputs) = Work::new();
+        let (hands, inputs) = Hands::new(Arc::clone(&around));
         let mut actor = Self {
             state: loaded.state,
             loaded_from: loaded.from,
             header_seq: loaded.checkpoint,
-            toolbox: Toolbox::new(Arc::clone(&around.tools)),
             around,
             mailbox,
             inputs,
-            work,
+            hands,
             audience: Audience::default(),
             is_stopping: false,
-            has_started: false,
             checkpoint_at: None,
             share: Counts::default(),
             records: Vec::new(),
@@ -204,7 +190,7 @@ impl Actor {
             }
         }
         for (input, after_ms) in timers {
-            self.work.start_timer(input, after_ms);
+            self.hands.work.start_timer(input, after_ms);
         }
     }
 
@@ -255,7 +241,7 @@ impl Actor {
             Ended::Forgotten | Ended::Deleted(..) => SessionEnd::Deleted,
             Ended::Failed(_) => return,
         };
-        if self.has_started && !self.is_stopping {
+        if self.hands.has_started() && !self.is_stopping {
             self.around.world.session_ended(self.state.id, &self.state.settings, end);
         }
     }
@@ -276,8 +262,8 @@ impl Actor {
                 None => return Some(Last::Rest),
             },
             Some(inputs) = self.inputs.recv() => self.take_all(inputs),
-            () = self.work.asks().left() => {
-                for question_id in self.work.asks().abandoned() {
+            () = self.hands.work.asks().left() => {
+                for question_id in self.hands.work.asks().abandoned() {
                     self.take(Input::ToolLeft { question_id }, None);
                 }
             }
@@ -290,7 +276,7 @@ impl Actor {
             () = until(self.checkpoint_at) => self.take(Input::Checkpoint, None),
             () = until(unload_at) => {
                 // What tools left running keeps the session; it is looked at again later.
-                if self.work.is_idle() {
+                if self.hands.work.is_idle() {
                     return Some(Last::Rest);
                 }
             }
@@ -369,7 +355,7 @@ impl Actor {
             moment.today = self.around.today.spent(moment.at);
             if !is_piece(&input) {
                 moment.hooks = self.around.world.hook_points(self.state.id, &self.state.settings);
-                moment.start = self.start();
+                moment.start = self.hands.start(&self.state);
             }
             if let Input::HooksAnswered { call, answer, .. } = &input {
                 self.state.end_hooks(call, answer);
@@ -403,10 +389,10 @@ impl Actor {
                     }
                     Effect::CancelWork => self.cancel_work(),
                     Effect::StartDeadline { turn_id, after_ms } => {
-                        self.work.start_timer(Input::Deadline { turn_id }, after_ms);
+                        self.hands.work.start_timer(Input::Deadline { turn_id }, after_ms);
                     }
                     Effect::StartQuestionTimer { question_id, after_ms } => {
-                        self.work.start_timer(Input::QuestionExpired { question_id }, after_ms);
+                        self.hands.work.start_timer(Input::QuestionExpired { question_id }, after_ms);
                     }
                     Effect::Remember { request_id, reply } => {
                         self.state.remember(request_id, reply);
@@ -423,7 +409,7 @@ impl Actor {
     fn fold(&mut self, events: Vec<Event>, request_id: Option<RequestId>, at: Timestamp) {
         for event in events {
             if matches!(event, Event::TurnEnded(_)) {
-                self.work.clear_timers();
+                self.hands.work.clear_timers();
             }
             let record = EventRecord { seq: self.state.seq.next(), at, request_id, event };
             if let Err(error) = self.state.apply(&record) {
@@ -483,12 +469,16 @@ impl Actor {
                     // What does not begin now is found in the log and begun by the next daemon.
                     After::CallModel | After::RunTool(_) | After::AskHooks(_) if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
-                    After::RunTool(item_id) => self.run_tool(item_id),
-                    After::AskHooks(call) => self.ask_hooks(call),
-                    After::AnswerTool(question, decision) => self.work.asks().answer(question, decision),
+                    After::RunTool(item_id) => self.hands.run_tool(&self.state, item_id),
+                    After::AskHooks(call) => self.hands.ask_hooks(&self.state, call),
+                    After::AnswerTool(question, decision) => {
+                        self.hands.work.asks().answer(question, decision);
+                    }
                     After::AllowAlways(kind) => self.allow_always(&kind),
                     After::Restore(changes) => {
-                        self.restore(&changes).await;
+                        // Nothing else happens in the session meanwhile.
+                        let ended = self.hands.restore(&self.state, &changes).await;
+                        self.take(Input::Restored(ended), None);
                         // What came of it is durable before anything that stands after it.
                         self.after.extend(round.drain(..));
                     }
@@ -577,36 +567,22 @@ impl Actor {
     async fn call_model(&mut self) {
         let Some((running, _)) = self.state.current() else { return };
         let turn_id = running.turn_id;
-        let provider = self.state.settings.provider.clone();
-        match self.model_stream().await {
-            Ok(stream) => {
-                let reader = AnswerReader::new(self.tools(), self.state.settings.cwd.clone());
-                self.work.listen(stream, provider, turn_id, reader);
+        let asked = match self.load_earlier().await {
+            Ok(()) => self.hands.ask_model(&self.state, turn_id).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(notices) => {
+                for text in notices {
+                    self.take(Input::Notice { text }, None);
+                }
             }
             Err(ProtocolError { message, .. }) => {
-                let kind = ProviderFailureKind::Rejected;
+                let (provider, kind) = (self.state.settings.provider.clone(), ProviderFailureKind::Rejected);
                 let failure = ProviderFailure { provider, kind, status: None, message };
                 self.take(Input::Model { turn_id, event: Answer::Failed(failure) }, None);
             }
         }
-    }
-
-    async fn model_stream(&mut self) -> Result<ModelStream, ProtocolError> {
-        self.load_earlier().await?;
-        let outside = self.around.world.tools(self.state.id, &self.state.settings);
-        let tools = self.toolbox.renew(outside, &self.state.turns);
-        let mut request = asking::request(&self.state, &*self.around.log, &tools).await?;
-        let model = self.around.world.model(self.state.id, &self.state.settings)?;
-        for text in asking::leave_out_unfit(&mut request, &*model, &self.state.turns) {
-            self.take(Input::Notice { text }, None);
-        }
-        Ok(model.stream(request))
-    }
-
-    /// The tools that the model was told of last.
-    fn tools(&mut self) -> Arc<Registry> {
-        let Self { toolbox, around, state, .. } = self;
-        toolbox.told(&state.turns, || around.world.tools(state.id, &state.settings))
     }
 
     async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
@@ -618,79 +594,9 @@ impl Actor {
         Ok(())
     }
 
-    /// Brings the files of a rewind back. Nothing else happens in the session meanwhile.
-    async fn restore(&mut self, changes: &BlobId) {
-        let ended = match self.around.world.files() {
-            Some(files) => files.restore(self.state.id, &self.state.settings, changes).await,
-            None => RewindEnded { restored: 0, left: Vec::new() },
-        };
-        self.take(Input::Restored(ended), None);
-    }
-
-    /// Who watches what a call does to files, if it may change any.
-    fn watch(&self, item: &Item, profile: &Profile) -> Option<Watch> {
-        let settings = &self.state.settings;
-        let roots: Vec<_> = std::iter::once(&settings.cwd)
-            .chain(&settings.additional_roots)
-            .filter(|root| profile.access(root) == Access::Write)
-            .cloned()
-            .collect();
-        if roots.is_empty() || self.toolbox.last().is_read_only(&item.body) {
-            return None;
-        }
-        let call = Call { session_id: self.state.id, turn_id: item.turn_id, item_id: item.id, roots };
-        Some(Watch::new(self.around.world.files()?, call))
-    }
-
-    fn run_tool(&mut self, item_id: ItemId) {
-        let tools = self.tools();
-        let Some(item) = self.state.item(item_id) else { return };
-        let world = &self.around.world;
-        let profile = match &item.body {
-            // A person let it out, or there is no sandbox to begin with.
-            ItemBody::Command(command) if command.is_escalated => unrestricted(),
-            _ => {
-                let mut profile = world.profile(&self.state.settings);
-                self.state.widen(&mut profile);
-                profile
-            }
-        };
-        let watch = self.watch(item, &profile);
-        let place = Place {
-            cwd: self.state.settings.cwd.as_path().into(),
-            profile: Arc::new(profile),
-            environment: world.environment(self.state.id),
-            spools: self.around.log.spools(self.state.id),
-            judge: Arc::new(SessionJudge::new(&self.state, item, world.rules(&self.state.settings))),
-            watch,
-        };
-        self.work.run_tool(tools, item_id, item.body.clone(), place);
-    }
-
-    fn ask_hooks(&mut self, call: HookCall) {
-        let Some(request) = hooking::request(&self.state, &call) else { return };
-        self.has_started = true;
-        let rewriting = match &call {
-            HookCall::BeforeCall { item_id, .. } | HookCall::Permission { item_id, .. } => {
-                let made = self.state.item(*item_id).and_then(|item| item.body.call()).cloned();
-                let (tools, cwd) = (self.tools(), self.state.settings.cwd.clone());
-                made.map(|call| Rewriting { tools, cwd, call })
-            }
-            HookCall::Prompt { .. } | HookCall::AfterCall { .. } | HookCall::Stop { .. } => None,
-        };
-        self.work.ask_hooks(self.around.world.ask_hooks(request), call, rewriting);
-    }
-
-    /// How the session comes to have its first turn since it was loaded; `None` later.
-    fn start(&self) -> Option<SessionStart> {
-        // A turn that was just started is among them.
-        let is_new = self.state.turn_count() <= u32::from(self.state.running.is_some());
-        (!self.has_started).then_some(if is_new { SessionStart::New } else { SessionStart::Resumed })
-    }
-
     /// Ends the answer or the tool that is going on, before anybody hears that the turn ended.
     fn cancel_work(&mut self) {
-        self.work.cancel();
+        self.hands.work.cancel();
         self.after
             .retain(|after| !matches!(after, After::CallModel | After::RunTool(_) | After::AskHooks(_)));
     }
@@ -711,8 +617,8 @@ impl Actor {
                 self.flush().await?;
             }
         }
-        let running: Vec<ItemId> = self.work.tools().filter(|id| self.is_open(*id)).collect();
-        self.work.cancel();
+        let running: Vec<ItemId> = self.hands.work.tools().filter(|id| self.is_open(*id)).collect();
+        self.hands.work.cancel();
         self.take_last_looks().await;
         let is_call_running = running.into_iter().any(|id| self.is_open(id));
         self.take(Input::Stopping { hand_over, is_call_running }, None);
@@ -729,7 +635,7 @@ impl Actor {
     async fn take_last_looks(&mut self) {
         let limit = tokio::time::sleep(LAST_LOOKS);
         tokio::pin!(limit);
-        for mut look in self.work.looks() {
+        for mut look in self.hands.work.looks() {
             loop {
                 tokio::select! {
                     biased;
@@ -745,7 +651,7 @@ impl Actor {
     }
 
     fn is_tool_running(&self) -> bool {
-        self.work.tools().any(|id| self.is_open(id))
+        self.hands.work.tools().any(|id| self.is_open(id))
     }
 
     fn is_open(&self, id: ItemId) -> bool {

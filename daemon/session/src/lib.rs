@@ -3,9 +3,9 @@
 //! `state` folds events (`turns` is the part that makes up turns); nothing else changes a session. `turn::step`
 //! decides: given the state and one input it says which effects follow, and touches nothing. `actor` feeds it
 //! inputs (requests of clients, pieces of the model's answer, outcomes of tools, timers, recovery) one at a time
-//! and carries out the effects in order: append first, then publish, then act. `work` is what goes on beside:
-//! the model's answer, which `asking` asks for, or the running tool, or `hooks`, programs of people that are asked. `audience` is who follows, with their roles;
-//! `outbox` is a subscriber's bounded queue.
+//! and carries out the effects in order: append first, then publish, then act. `hands` begins what goes on beside, and
+//! `work` keeps it: the model's answer, which `asking` asks for, the running tool, and `hooks`, programs of people that
+//! are asked. `audience` is who follows, with their roles; `outbox` is a subscriber's bounded queue.
 //!
 //! `sessions` makes, finds and loads sessions; `handle` is how the rest of the daemon talks to one; `load` reads
 //! it from the log, with `header` so that a long one need not be folded from its beginning. `log` is what a session
@@ -23,6 +23,7 @@ pub mod effect;
 pub mod file_history;
 mod grants;
 pub mod handle;
+mod hands;
 mod header;
 mod hooking;
 pub mod hooks;
