@@ -10,9 +10,6 @@ use protocol::profile::SandboxMode;
 use crate::section::Section;
 use crate::value::{Place, Value};
 
-/// The longest name of a server.
-const MAX_NAME: usize = 32;
-
 /// An MCP server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct McpServer {
@@ -98,6 +95,16 @@ impl fmt::Debug for McpServer {
 }
 
 impl McpServer {
+    /// The longest name of a server.
+    pub const MAX_NAME: usize = 32;
+
+    /// Whether a server may have this name: letters, digits, `-` and `_`.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        !name.is_empty() && name.len() <= Self::MAX_NAME && name.chars().all(is_plain)
+    }
+
     /// With defaults.
     #[must_use]
     pub fn new(transport: McpTransport) -> Self {
@@ -203,10 +210,10 @@ impl McpDraft {
 
     /// The server, or a complaint at the place where it was first described.
     pub(crate) fn finish(self, name: &str, place: &Place<'_>) -> Option<McpServer> {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_plain) {
+        if !McpServer::is_name(name) {
+            let most = McpServer::MAX_NAME;
             let message = format!(
-                "The name of an MCP server has letters, digits, `-` and `_`, at most {MAX_NAME}, but is `{name}`"
+                "The name of an MCP server has letters, digits, `-` and `_`, at most {most}, but is `{name}`"
             );
             place.error(message, None);
             return None;

@@ -103,7 +103,7 @@ pub fn read(root: &Path) -> Declared {
         }
     }
     rules(root, &mut declared);
-    servers(root, &mut declared);
+    servers(root, &mut declared, &mut room);
     declared
 }
 
@@ -138,15 +138,7 @@ fn hook_declaration(root: &Path, file: &str, hook: Hook, room: &mut u64) -> Resu
 fn hashed_hook(root: &Path, file: &Path, hook: &Hook, room: &mut u64) -> io::Result<(String, Vec<PathBuf>)> {
     let mut hash = Hash::new("hook", file);
     hash.add(hook.identity().as_bytes());
-    let mut files = Vec::new();
-    for path in hooks::named_files(root, &hook.command)? {
-        hash.add(path.as_os_str().as_encoded_bytes());
-        let bytes = files::read(&path, MAX_NAMED_BYTES.min(*room))?;
-        *room -= bytes.len() as u64;
-        hash.add(&bytes);
-        files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
-    }
-    Ok((hash.finish(), files))
+    hash.add_named(root, &hook.command, room).map(|files| (hash.finish(), files))
 }
 
 fn rules(root: &Path, declared: &mut Declared) {
@@ -174,13 +166,12 @@ fn rules(root: &Path, declared: &mut Declared) {
     }
 }
 
-fn servers(root: &Path, declared: &mut Declared) {
+fn servers(root: &Path, declared: &mut Declared, room: &mut u64) {
     let Some(text) = text(root, Path::new(SERVERS_FILE), &mut declared.problems) else { return };
     let (servers, problems) = servers::read(root, &text);
     declared.problems.extend(problems.into_iter().map(|problem| format!("`{SERVERS_FILE}`: {problem}")));
-    let mut room = MAX_NAMED_BYTES;
     for server in servers {
-        match hashed_server(root, &server, &mut room) {
+        match hashed_server(root, &server, room) {
             Ok((hash, files)) => declared.declarations.push(Declaration {
                 file: SERVERS_FILE.into(),
                 name: server.name.clone(),
@@ -202,7 +193,7 @@ fn servers(root: &Path, declared: &mut Declared) {
 /// # Errors
 /// When a file that it names can't be read as a whole.
 pub fn server_hash(root: &Path, server: &DeclaredServer) -> io::Result<String> {
-    let mut room = MAX_NAMED_BYTES;
+    let mut room = MAX_NAMED_IN_ALL;
     hashed_server(root, server, &mut room).map(|(hash, _)| hash)
 }
 
@@ -210,15 +201,7 @@ fn hashed_server(root: &Path, server: &DeclaredServer, room: &mut u64) -> io::Re
     let mut hash = Hash::new("mcp", Path::new(SERVERS_FILE));
     hash.add(server.name.as_bytes());
     hash.add(server.text.as_bytes());
-    let mut files = Vec::new();
-    for path in hooks::named_files(root, &server.text)? {
-        hash.add(path.as_os_str().as_encoded_bytes());
-        let bytes = files::read(&path, MAX_NAMED_BYTES.min(*room))?;
-        *room -= bytes.len() as u64;
-        hash.add(&bytes);
-        files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
-    }
-    Ok((hash.finish(), files))
+    hash.add_named(root, &server.text, room).map(|files| (hash.finish(), files))
 }
 
 /// The files with rules, by their names.
@@ -270,6 +253,19 @@ impl Hash {
     fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
+    }
+
+    /// Adds the files that a command names, and says which they are, from the root where they are below it.
+    fn add_named(&mut self, root: &Path, command: &str, room: &mut u64) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for path in hooks::named_files(root, command)? {
+            self.add(path.as_os_str().as_encoded_bytes());
+            let bytes = files::read(&path, MAX_NAMED_BYTES.min(*room))?;
+            *room -= bytes.len() as u64;
+            self.add(&bytes);
+            files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
+        }
+        Ok(files)
     }
 
     fn finish(self) -> String {

@@ -1,5 +1,5 @@
-//! What people and repositories add to Skein by files: hooks, rules and MCP servers. Reads files; runs nothing, and knows nothing of
-//! sessions, sandboxes or the wire.
+//! What people and repositories add to Skein by files: hooks, rules and MCP servers. Reads files; runs nothing, and
+//! knows nothing of sessions or sandboxes.
 //!
 //! A person's own files hold as they are. What a repository declares is neither run nor obeyed before a person trusts
 //! it: `project` says which folder that is about and how it is told from another at the same place, `declared` reads
@@ -7,8 +7,7 @@
 //! trusts, in the state folder, where no repository writes. So what changes later is not trusted any more, and what
 //! changes back is again.
 //!
-//! `hooks` understands the files in which hooks stand, says which of them an event is about, what each is told on its
-//! standard input, and what its answer means.
+//! `hooks` understands the files in which hooks stand, says which of them an event is about and what an answer means.
 
 pub mod declared;
 mod error;

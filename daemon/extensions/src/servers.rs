@@ -9,8 +9,6 @@ use serde_json::Value;
 
 /// Servers of one file.
 const MAX_SERVERS: usize = 64;
-/// The longest name of a server.
-const MAX_NAME: usize = 32;
 
 /// An MCP server of a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,13 +49,16 @@ pub(crate) fn read(root: &Path, text: &str) -> (Vec<DeclaredServer>, Vec<String>
             Err(problem) => problems.push(format!("The server `{name}` can't be used: {problem}")),
         }
     }
+    if file["mcpServers"].as_object().is_some_and(|servers| servers.len() > MAX_SERVERS) {
+        problems.push(format!("It has more than {MAX_SERVERS} servers"));
+    }
     (servers, problems)
 }
 
 fn of_entry(root: &Path, name: &str, entry: &Value) -> Result<DeclaredServer, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_plain) {
-        return Err(format!("its name must have letters, digits, `-` and `_`, at most {MAX_NAME}"));
+    if !McpServer::is_name(name) {
+        let most = McpServer::MAX_NAME;
+        return Err(format!("its name must have letters, digits, `-` and `_`, at most {most}"));
     }
     let text = entry.to_string();
     let Entry { kind, command, args, env, url, headers } =

@@ -159,6 +159,9 @@ impl Trust {
             return Ok(());
         }
         *kept = Kept::default();
+        if stamp.is_none() {
+            return Ok(());
+        }
         let bytes = files::read(&self.file, MAX_BYTES).map_err(|error| unreadable(error.to_string()))?;
         let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
         if stored.version != VERSION {
@@ -237,6 +240,10 @@ mod tests {
             assert_eq!(state(trust, &project("b"), &one), State::New, "another folder at the same place");
         }
         trust.set(&project("a"), &one, &[]).expect("revoked");
+        assert_eq!(state(&trust, &project("a"), &one), State::New);
+        trust.set(&project("a"), &one, &["1".to_owned()]).expect("again");
+        assert_eq!(state(&trust, &project("a"), &one), State::Trusted);
+        std::fs::remove_file(trust.file()).expect("moved away");
         assert_eq!(state(&trust, &project("a"), &one), State::New);
     }
 

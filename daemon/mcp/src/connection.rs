@@ -92,7 +92,7 @@ pub(crate) async fn connect(
     handler: Handler,
 ) -> Result<Connection, McpError> {
     if let Some(guard) = recipe.guard.clone() {
-        let may_start = tokio::task::spawn_blocking(move || guard()).await;
+        let may_start = tokio::task::spawn_blocking(move || (guard.is_same)()).await;
         if !may_start.unwrap_or(false) {
             let reason =
                 "what the folder says of it was changed since it was trusted; see `skein config trust`";

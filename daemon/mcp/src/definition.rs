@@ -93,11 +93,12 @@ fn of_tool(server: &str, identity: &str, tool: &Tool) -> Option<Definition> {
         );
         return None;
     }
+    // What of it is deeper than it may be is neither shown nor counted.
+    let schema = sorted(&schema, 0);
     let said = json!({
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": schema,
         "outputSchema": tool.output_schema,
         "annotations": serde_json::to_value(&tool.annotations).unwrap_or_default(),
     });
@@ -106,9 +107,9 @@ fn of_tool(server: &str, identity: &str, tool: &Tool) -> Option<Definition> {
         name: tool.name.to_string(),
         offered_as: offered(server, &tool.name),
         description: text::short(tool.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION),
-        schema: object_schema(sorted(&schema, 0)),
         is_read_only: annotations.and_then(|hints| hints.read_only_hint).unwrap_or(false),
-        digest: digest(&[identity, &sorted(&said, 0).to_string()]),
+        digest: digest(&[identity, &sorted(&said, 0).to_string(), &schema.to_string()]),
+        schema: object_schema(schema),
     })
 }
 
@@ -204,6 +205,18 @@ mod tests {
         let elsewhere =
             read("docs", "other", &[tool(json!({"name": "a", "description": "d", "inputSchema": schema}))]);
         assert_ne!(elsewhere[0].digest, base.digest);
+    }
+
+    #[test]
+    fn nothing_is_shown_that_is_not_in_the_digest() {
+        let nested = |levels: usize, word: &str| {
+            let inner = (0..levels).fold(json!(word), |inner, _| json!({"x": inner}));
+            one(json!({"name": "a", "inputSchema": {"type": "object", "x": inner}}))
+        };
+        for levels in MAX_DEPTH - 3..=MAX_DEPTH + 1 {
+            let (left, right) = (nested(levels, "one"), nested(levels, "two"));
+            assert_eq!(left.schema == right.schema, left.digest == right.digest, "{levels}");
+        }
     }
 
     #[test]

@@ -81,6 +81,12 @@ pub enum McpError {
         /// The tool.
         tool: String,
     },
+    /// The arguments are none that the tool takes.
+    #[error("{reason}")]
+    BadCall {
+        /// Why.
+        reason: String,
+    },
     /// The turn was interrupted.
     #[error("Interrupted by a person before it ended")]
     Interrupted,

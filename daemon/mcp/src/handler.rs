@@ -23,6 +23,10 @@ use crate::text;
 
 /// Bytes of a message of progress, or of a question.
 const MAX_MESSAGE: usize = 4 * 1024;
+/// The largest schema of an answer, as JSON.
+const MAX_SCHEMA: usize = 64 * 1024;
+/// Questions of one call that wait for a person at a time.
+const MAX_ASKING: u32 = 8;
 
 /// Our side of a connection.
 #[derive(Clone)]
@@ -144,6 +148,9 @@ pub(crate) async fn elicit(server: &str, asker: &dyn Asker, asked: ElicitRequest
         }
         _ => return ElicitResult::new(ElicitationAction::Decline),
     };
+    if schema.to_string().len() > MAX_SCHEMA {
+        return ElicitResult::new(ElicitationAction::Decline);
+    }
     let message = text::short(&message, MAX_MESSAGE);
     let kind = QuestionKind::Elicitation { server: server.to_owned(), message, schema };
     let reason = format!("The MCP server `{server}` wants to know something");
@@ -176,13 +183,13 @@ impl ClientHandler for Handler {
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
         match self.calls.newest() {
-            Some(caller) => {
+            Some(caller) if caller.asking.load(Ordering::Relaxed) < MAX_ASKING => {
                 let _asking = Asking::begin(&caller);
                 let answer = elicit(&self.server, &*caller.asker, request).await;
                 Ok(answer)
             }
-            // Nobody called, so nobody is there to be asked.
-            None => Ok(ElicitResult::new(ElicitationAction::Decline)),
+            // Nobody called, so nobody is there to be asked; or they are asked too much already.
+            Some(_) | None => Ok(ElicitResult::new(ElicitationAction::Decline)),
         }
     }
 

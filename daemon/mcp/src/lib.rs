@@ -9,9 +9,9 @@
 //! What a server says of a tool is a `definition`: text of a stranger, made harmless and short by `text`. The `memory`
 //! keeps what was known last, so that the first request of a session has the tools while their server still starts,
 //! and which definitions a person let pass. A `tool` is one of them as sessions see it: it says when a person is to be
-//! asked, calls (`call`), and makes of a result what a model can read (`outcome`). `resources` are two tools more, for servers that have
-//! something to read. What a server asks in the middle of
-//! a call (`handler`) goes to whoever called.
+//! asked, calls (`call`), and makes of a result what a model can read (`outcome`). `resources` are two tools more, for
+//! servers that have something to read. What a server asks in the middle of a call (`handler`) goes to whoever called;
+//! if it does not say in which call it asks, to whoever called last.
 //!
 //! Knows nothing of sessions, of JSON-RPC, or of what is decided about a call.
 

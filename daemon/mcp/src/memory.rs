@@ -14,13 +14,15 @@ use crate::definition::Offer;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Servers whose tools are kept; those of others are forgotten.
 const MAX_SERVERS: usize = 64;
-/// Tools that are remembered as let pass.
+/// Tools that are remembered as let pass, and as called.
 const MAX_PASSED: usize = 4096;
 
 /// What is kept.
 pub struct Memory {
     file: PathBuf,
     kept: Mutex<Kept>,
+    /// Held while the file is written, so that the last state of it is the last one there.
+    writing: Mutex<()>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ struct Kept {
     offers: BTreeMap<String, Offer>,
     /// By the server's name and the model's name of the tool: the digest that was let pass.
     passed: BTreeMap<String, String>,
+    /// By the same: the digest that was called last without a question.
+    called: BTreeMap<String, String>,
 }
 
 impl Memory {
@@ -37,7 +41,7 @@ impl Memory {
     #[must_use]
     pub fn open(file: PathBuf) -> Arc<Self> {
         let kept = read(&file).unwrap_or_default();
-        Arc::new(Self { file, kept: Mutex::new(kept) })
+        Arc::new(Self { file, kept: Mutex::new(kept), writing: Mutex::default() })
     }
 
     pub(crate) fn offer(&self, identity: &str) -> Option<Offer> {
@@ -66,23 +70,30 @@ impl Memory {
 
     /// Lets a definition of a tool pass, in place of an earlier one.
     pub fn pass(self: &Arc<Self>, server: &str, tool: &str, definition: &str) {
-        {
-            let mut kept = self.lock();
-            if kept.passed.len() >= MAX_PASSED {
-                kept.passed.pop_first();
-            }
-            let before = kept.passed.insert(key(server, tool), definition.to_owned());
-            if before.as_deref() == Some(definition) {
-                return;
-            }
+        let is_news = note(&mut self.lock().passed, key(server, tool), definition);
+        if is_news {
+            self.save();
         }
-        self.save();
+    }
+
+    /// What was called last of a tool without a question, if anything was.
+    pub(crate) fn called(&self, server: &str, tool: &str) -> Option<String> {
+        self.lock().called.get(&key(server, tool)).cloned()
+    }
+
+    /// Keeps what is called without a question; later definitions are held against it.
+    pub(crate) fn call(self: &Arc<Self>, server: &str, tool: &str, definition: &str) {
+        let is_news = note(&mut self.lock().called, key(server, tool), definition);
+        if is_news {
+            self.save();
+        }
     }
 
     /// Writes beside the runtime's own threads, where there is one. What can't be written is asked about again.
     fn save(self: &Arc<Self>) {
         let memory = Arc::clone(self);
         let write = move || {
+            let _writing = memory.writing.lock().unwrap_or_else(PoisonError::into_inner);
             let kept = memory.lock().clone();
             if let Err(error) = write(&memory.file, &kept) {
                 tracing::warn!(%error, "what is known of MCP servers could not be written down");
@@ -98,6 +109,14 @@ impl Memory {
         // A poisoned map is whole: each change is one call.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it was another one before.
+fn note(digests: &mut BTreeMap<String, String>, key: String, digest: &str) -> bool {
+    if digests.len() >= MAX_PASSED && !digests.contains_key(&key) {
+        digests.pop_first();
+    }
+    digests.insert(key, digest.to_owned()).as_deref() != Some(digest)
 }
 
 fn key(server: &str, tool: &str) -> String {
@@ -133,10 +152,12 @@ mod tests {
         let file = scratch.path().join("mcp.json");
         let memory = Memory::open(file.clone());
         memory.pass("docs", "mcp__docs__a", "one");
+        memory.call("docs", "mcp__docs__b", "two");
         memory.keep("id", &Offer::default());
         let again = Memory::open(file.clone());
         assert_eq!(again.passed("docs", "mcp__docs__a").as_deref(), Some("one"));
-        assert_eq!(again.passed("docs", "mcp__docs__b"), None);
+        assert_eq!(again.passed("docs", "mcp__docs__b"), None, "called, but not let pass");
+        assert_eq!(again.called("docs", "mcp__docs__b").as_deref(), Some("two"));
         assert_eq!(again.offer("id"), Some(Offer::default()));
         std::fs::write(&file, "{").expect("write");
         assert_eq!(Memory::open(file).passed("docs", "mcp__docs__a"), None);

@@ -4,11 +4,13 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use protocol::ids::BlobId;
-use protocol::item::{ItemStatus, OtherToolCall, ToolContent};
+use protocol::item::{ItemBody, ItemStatus, OtherToolCall, ToolConsent, ToolContent};
+use protocol::tool::ToolCall;
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use tools::output::Spools;
 use tools::tool::RunOutcome;
 
+use crate::error::McpError;
 use crate::text;
 
 /// Bytes of the text that a model is told.
@@ -24,8 +26,35 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a name or an address.
 const MAX_NAME: usize = 512;
 
+/// A call that was not made yet.
+pub(crate) fn begun(call: &ToolCall, server: &str, consent: Option<ToolConsent>) -> ItemBody {
+    ItemBody::ToolCall(OtherToolCall {
+        call: call.clone(),
+        server: Some(server.to_owned()),
+        consent: consent.map(Box::new),
+        output: None,
+        content: Vec::new(),
+        structured: None,
+    })
+}
+
+/// A call, with what came of it.
+pub(crate) async fn ended(
+    mut call: OtherToolCall,
+    called: Result<CallToolResult, McpError>,
+    spools: &dyn Spools,
+) -> RunOutcome {
+    let error = match called {
+        Ok(result) => return fill(call, result, spools).await,
+        Err(error) => error,
+    };
+    let status = if error == McpError::Interrupted { ItemStatus::Interrupted } else { ItemStatus::Failed };
+    call.output = Some(error.to_string());
+    RunOutcome { status, body: ItemBody::ToolCall(call) }
+}
+
 /// Fills in what a server answered.
-pub(crate) async fn fill(mut call: OtherToolCall, result: CallToolResult, spools: &dyn Spools) -> RunOutcome {
+async fn fill(mut call: OtherToolCall, result: CallToolResult, spools: &dyn Spools) -> RunOutcome {
     let mut told: Vec<String> = Vec::new();
     let left_out = result.content.len().saturating_sub(MAX_PARTS);
     for part in result.content.into_iter().take(MAX_PARTS) {
@@ -72,7 +101,7 @@ pub(crate) async fn fill(mut call: OtherToolCall, result: CallToolResult, spools
     call.output = Some(text::bounded(&told.join("\n"), MAX_TEXT));
     call.structured = structured.filter(|_| json.is_some_and(|json| json.len() <= MAX_STRUCTURED));
     let status = if is_error { ItemStatus::Failed } else { ItemStatus::Completed };
-    RunOutcome { status, body: protocol::item::ItemBody::ToolCall(call) }
+    RunOutcome { status, body: ItemBody::ToolCall(call) }
 }
 
 async fn resource(contents: ResourceContents, spools: &dyn Spools) -> String {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::item::{ItemBody, ItemStatus, OtherToolCall, ToolConsent};
+use protocol::item::{ItemBody, ItemStatus, ToolConsent};
 use protocol::mcp::ToolApproval;
 use protocol::tool::{ToolCall, ToolInput, ToolSpecification};
 use rmcp::model::{
@@ -97,9 +97,8 @@ impl ResourceTool {
     }
 
     async fn call(&self, call: &ToolCall, context: &RunContext) -> Result<CallToolResult, McpError> {
-        let (arguments, server) = self
-            .understand(call)
-            .map_err(|error| McpError::Refused { server: String::new(), message: error.to_string() })?;
+        let (arguments, server) =
+            self.understand(call).map_err(|error| McpError::BadCall { reason: error.to_string() })?;
         let within = Duration::from_millis(server.recipe.server.tool_timeout_ms);
         let asking = async {
             let live = server.live().await?;
@@ -193,33 +192,17 @@ impl Tool for ResourceTool {
             reason: format!("The settings want a question before each call of `{}`", recipe.name),
             definition: None,
         });
-        Ok(ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: Some(recipe.name.clone()),
-            consent: consent.map(Box::new),
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        }))
+        Ok(outcome::begun(call, &recipe.name, consent))
     }
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {
         let tool = self.clone();
         Box::pin(async move {
-            let ItemBody::ToolCall(mut other) = body else {
+            let ItemBody::ToolCall(other) = body else {
                 return RunOutcome { status: ItemStatus::Failed, body };
             };
-            match tool.call(&other.call, &context).await {
-                Ok(result) => outcome::fill(other, result, &*context.spools).await,
-                Err(error) => {
-                    other.output = Some(error.to_string());
-                    let status = match error {
-                        McpError::Interrupted => ItemStatus::Interrupted,
-                        _ => ItemStatus::Failed,
-                    };
-                    RunOutcome { status, body: ItemBody::ToolCall(other) }
-                }
-            }
+            let called = tool.call(&other.call, &context).await;
+            outcome::ended(other, called, &*context.spools).await
         })
     }
 }

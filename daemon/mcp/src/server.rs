@@ -38,7 +38,7 @@ pub(crate) struct Server {
     pub(crate) recipe: Recipe,
     mailbox: mpsc::Sender<Wanted>,
     status: watch::Receiver<Status>,
-    used: Mutex<Instant>,
+    used: Used,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -75,12 +75,21 @@ impl Server {
         let (mailbox, wanted) = mpsc::channel(MAILBOX);
         let offer = memory.offer(&recipe.identity()).map(Arc::new);
         let (status, watching) = watch::channel(Status { phase: Phase::Idle, offer });
-        let task = Task { recipe: recipe.clone(), launcher, memory, status, failures: 0, rests_until: None };
+        let used = Used(Arc::new(Mutex::new(Instant::now())));
+        let task = Task {
+            recipe: recipe.clone(),
+            launcher,
+            memory,
+            status,
+            used: used.clone(),
+            failures: 0,
+            rests_until: None,
+        };
         Self {
             recipe,
             mailbox,
             status: watching,
-            used: Mutex::new(Instant::now()),
+            used,
             _task: AbortOnDropHandle::new(tokio::spawn(task.run(wanted))),
         }
     }
@@ -115,12 +124,12 @@ impl Server {
     }
 
     pub(crate) fn touch(&self) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.used.touch();
     }
 
     /// When it was needed last.
     pub(crate) fn used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.used.at()
     }
 
     /// How it is, for a person.
@@ -162,6 +171,20 @@ impl Server {
     }
 }
 
+/// When it was needed last.
+#[derive(Clone)]
+struct Used(Arc<Mutex<Instant>>);
+
+impl Used {
+    fn touch(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Why it does not run any more.
 enum End {
     BrokenOff,
@@ -188,6 +211,7 @@ struct Task {
     launcher: Arc<Launcher>,
     memory: Arc<Memory>,
     status: watch::Sender<Status>,
+    used: Used,
     /// In a row.
     failures: u32,
     rests_until: Option<Instant>,
@@ -292,7 +316,6 @@ impl Task {
         let Connection { service, program } = connection;
         let waiting = service.waiting();
         tokio::pin!(waiting);
-        let mut unused_at = Instant::now() + UNUSED;
         let ended = loop {
             tokio::select! {
                 quit = &mut waiting => {
@@ -300,10 +323,7 @@ impl Task {
                     break End::BrokenOff;
                 }
                 next = wanted.recv() => match next {
-                    Some(next) => {
-                        unused_at = Instant::now() + UNUSED;
-                        self.answer(next, Ok(Arc::clone(live)));
-                    }
+                    Some(next) => self.answer(next, Ok(Arc::clone(live))),
                     None => break End::Unneeded,
                 },
                 () = live.handler.changed.notified() => {
@@ -316,12 +336,15 @@ impl Task {
                         Err(error) => tracing::warn!(%error, "the tools of an MCP server can't be listed anew"),
                     }
                 }
-                () = sleep_until(unused_at) => {
-                    if live.handler.calls.is_empty() {
+                () = sleep_until(self.used.at() + UNUSED) => {
+                    if !live.handler.calls.is_empty() {
+                        self.used.touch();
+                    }
+                    // Who calls a server that runs does not ask its task.
+                    if self.used.at().elapsed() >= UNUSED {
                         tracing::info!(server = self.recipe.name, "nobody needed an MCP server for a while");
                         break End::Unneeded;
                     }
-                    unused_at = Instant::now() + UNUSED;
                 }
             }
         };

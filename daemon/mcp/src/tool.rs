@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::item::{ItemBody, ItemStatus, OtherToolCall, ToolConsent};
+use protocol::item::{ItemBody, ItemStatus, ToolConsent};
 use protocol::mcp::ToolApproval;
 use protocol::tool::{ToolCall, ToolSpecification};
 use rmcp::model::{CallToolResult, JsonObject};
@@ -44,19 +44,20 @@ impl McpTool {
         let Definition { name, offered_as, is_read_only, digest, .. } = &self.definition;
         let recipe = &self.server.recipe;
         let passed = self.memory.passed(&recipe.name, offered_as);
-        let reason = match (recipe.server.approval_of(name), passed) {
-            // What a person let pass for good, and what was called before without a question.
-            (_, Some(passed)) if passed == *digest => return None,
-            (_, Some(_)) => format!(
+        if passed.as_ref() == Some(digest) {
+            return None;
+        }
+        // What was called without a question tells of a change, but is nobody's leave.
+        let known = passed.or_else(|| self.memory.called(&recipe.name, offered_as));
+        let reason = match recipe.server.approval_of(name) {
+            _ if known.is_some_and(|known| known != *digest) => format!(
                 "What the MCP server `{}` says of this tool has changed since it was let pass",
                 recipe.name
             ),
-            (ToolApproval::Approve, None) => return None,
-            (ToolApproval::Auto, None) if *is_read_only => return None,
-            (ToolApproval::Auto, None) => {
-                format!("The MCP server `{}` may change things with it", recipe.name)
-            }
-            (ToolApproval::Prompt | ToolApproval::Deny | ToolApproval::Unknown(_), None) => {
+            ToolApproval::Approve => return None,
+            ToolApproval::Auto if *is_read_only => return None,
+            ToolApproval::Auto => format!("The MCP server `{}` may change things with it", recipe.name),
+            ToolApproval::Prompt | ToolApproval::Deny | ToolApproval::Unknown(_) => {
                 format!("The settings want a question before each call of it (`{}`)", recipe.name)
             }
         };
@@ -108,41 +109,25 @@ impl Tool for McpTool {
 
     fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
         arguments(call)?;
-        Ok(ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: Some(self.server.recipe.name.clone()),
-            consent: self.consent().map(Box::new),
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        }))
+        Ok(outcome::begun(call, &self.server.recipe.name, self.consent()))
     }
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {
         let tool = self.clone();
         Box::pin(async move {
-            let ItemBody::ToolCall(mut other) = body else {
+            let ItemBody::ToolCall(other) = body else {
                 return RunOutcome { status: ItemStatus::Failed, body };
             };
             // A description that was called without a question is the one that later ones are held against.
             if other.consent.is_none() {
                 let Definition { offered_as, digest, .. } = &tool.definition;
-                tool.memory.pass(&tool.server.recipe.name, offered_as, digest);
+                tool.memory.call(&tool.server.recipe.name, offered_as, digest);
             }
             let called = match arguments(&other.call) {
-                Ok(arguments) => tool.call(arguments, &context).await.map_err(|error| match error {
-                    McpError::Interrupted => (ItemStatus::Interrupted, error.to_string()),
-                    error => (ItemStatus::Failed, error.to_string()),
-                }),
-                Err(error) => Err((ItemStatus::Failed, error.to_string())),
+                Ok(arguments) => tool.call(arguments, &context).await,
+                Err(error) => Err(McpError::BadCall { reason: error.to_string() }),
             };
-            match called {
-                Ok(result) => outcome::fill(other, result, &*context.spools).await,
-                Err((status, message)) => {
-                    other.output = Some(message);
-                    RunOutcome { status, body: ItemBody::ToolCall(other) }
-                }
-            }
+            outcome::ended(other, called, &*context.spools).await
         })
     }
 }
