@@ -37,11 +37,13 @@ impl<'a> Workplace<'a> {
     /// Of commands that begin in this folder.
     pub(crate) fn of(analysis: &Analysis, folder: &'a Path) -> Self {
         let mut place = Self { folder, moves_away: false };
-        place.moves_away = analysis
-            .commands
-            .iter()
-            .filter(|command| matches!(command.program(), Some("cd" | "pushd" | "chdir")))
-            .any(|command| command.argv.get(1).is_none_or(|target| place.is_outside(target)));
+        place.moves_away = analysis.commands.iter().any(|command| match command.program() {
+            Some("cd" | "pushd" | "chdir") => {
+                command.argv.get(1).is_none_or(|target| place.is_outside(target))
+            }
+            Some("Set-Location" | "Push-Location") => command.argv.iter().skip(1).any(is_elsewhere),
+            Some(_) | None => false,
+        });
         place
     }
 
@@ -106,7 +108,7 @@ pub(crate) fn of_command(command: &Simple, place: &Workplace<'_>) -> Option<&'st
         "Remove-Item"
             if has_parameter(arguments, "-Recurse")
                 && has_parameter(arguments, "-Force")
-                && operands.iter().any(|word| is_elsewhere(word)) =>
+                && (place.moves_away || operands.iter().any(|word| is_elsewhere(word))) =>
         {
             Some("It removes folders outside the place of work, or it is not known which")
         }
@@ -157,9 +159,10 @@ fn git(operands: &[&Word], has: &impl Fn(&str, &[&str]) -> bool) -> Option<&'sta
     }
 }
 
-/// Whether a parameter of PowerShell is there; it may be shortened.
+/// Whether a parameter of PowerShell is there; it may be shortened, and its value may stand behind a colon.
 fn has_parameter(arguments: &[Word], name: &str) -> bool {
     let is_it = |text: &str| {
+        let text = text.split(':').next().unwrap_or(text);
         text.len() > 1 && name.get(..text.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(text))
     };
     arguments.iter().any(|word| word.text().is_some_and(is_it))

@@ -49,11 +49,13 @@ pub(crate) struct Watch {
     call: Arc<Call>,
     /// Whether it was looked before, and not yet after.
     is_open: Arc<AtomicBool>,
+    /// Whether it is looked after, or was.
+    is_closing: Arc<AtomicBool>,
 }
 
 impl Watch {
     pub(crate) fn new(history: Arc<dyn FileHistory>, call: Call) -> Self {
-        Self { history, call: Arc::new(call), is_open: Arc::default() }
+        Self { history, call: Arc::new(call), is_open: Arc::default(), is_closing: Arc::default() }
     }
 
     /// Looks before the call; says what people should know.
@@ -65,6 +67,16 @@ impl Watch {
 
     /// Looks after the call, unless that was done.
     pub(crate) async fn after(&self) -> Option<FilesChanged> {
-        if self.is_open.swap(false, Ordering::AcqRel) { self.history.after(&self.call).await } else { None }
+        if !self.is_open.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.is_closing.store(true, Ordering::Release);
+        self.history.after(&self.call).await
+    }
+
+    /// Whether it is looked after the call, or was. What a look has found nobody finds again, so it is not to be cut
+    /// off.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire)
     }
 }

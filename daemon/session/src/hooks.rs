@@ -1,6 +1,7 @@
 //! What people's programs, hooks, are asked in the course of a session, and what they may answer. Who runs them is the
 //! daemon's to know: `World` hands that in. What a running turn waits for of them is not durable: after a restart they
-//! are asked again.
+//! are asked again about what began the turn, about a call that is to be made, and about the end; not about what was said
+//! into the turn, nor about a call that was made, whose outcome is lost with the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -62,15 +62,15 @@ impl Judge for SessionJudge {
             Some((Decision::Forbid, reason)) => Ruling::Refuse { reason },
             Some((Decision::Prompt, _)) if self.settled.contains(started.argv) => Ruling::Inside,
             Some((Decision::Prompt, reason)) => Ruling::Ask { reason },
-            Some((Decision::Allow, _)) | None => self.out(started.argv, started),
+            Some((Decision::Allow, _)) | None => self.out(started),
         }
     }
 }
 
 impl SessionJudge {
-    fn out(&self, argv: &[String], started: &Started<'_>) -> Ruling {
+    fn out(&self, started: &Started<'_>) -> Ruling {
         let granted = || {
-            let is_granted = self.grants.let_out(argv, started.cwd);
+            let is_granted = self.grants.let_out(started.argv, started.cwd);
             is_granted.then(|| "a person let it out before".to_owned())
         };
         match way_out(started, &self.rules).or_else(granted) {

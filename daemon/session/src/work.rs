@@ -176,7 +176,9 @@ impl Work {
         for (_, RunningTool { cancel, task, watch }) in self.tools.drain() {
             cancel.cancel();
             let Some(watch) = watch else { continue };
-            task.abort();
+            if !watch.is_closing() {
+                task.abort();
+            }
             let inputs = self.inputs.clone();
             let looking = async move {
                 // Its end, not what came of it.
@@ -381,4 +383,134 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
         | ItemBody::Unknown(_) => {}
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use protocol::ids::{BlobId, SessionId};
+    use protocol::item::OtherToolCall;
+    use protocol::profile::{Access, NetworkAccess, SandboxMode};
+    use protocol::rewind::{FilesChanged, RewindEnded};
+    use protocol::session::SessionSettings;
+    use protocol::tool::{CallInput, ToolInput, ToolSpecification};
+    use tokio::sync::Notify;
+    use tools::judge::NoJudge;
+    use tools::output::Spool;
+    use tools::tool::{CallError, Tool};
+
+    use super::*;
+    use crate::file_history::{Call, FileHistory};
+
+    /// Ends at once.
+    struct Quick;
+
+    impl Tool for Quick {
+        fn specification(&self) -> ToolSpecification {
+            let input = ToolInput::Json { schema: serde_json::json!({}) };
+            ToolSpecification { name: "quick".into(), description: String::new(), input }
+        }
+
+        fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
+            Err(CallError::BadArguments { tool: call.name.clone(), reason: String::new() })
+        }
+
+        fn run(&self, body: ItemBody, _context: RunContext) -> BoxFuture<'static, RunOutcome> {
+            Box::pin(std::future::ready(RunOutcome { status: ItemStatus::Completed, body }))
+        }
+    }
+
+    struct NoSpools;
+
+    impl Spools for NoSpools {
+        fn open(&self) -> BoxFuture<'_, io::Result<Box<dyn Spool>>> {
+            Box::pin(std::future::ready(Err(io::ErrorKind::Unsupported.into())))
+        }
+
+        fn read<'a>(&'a self, _blob: &'a BlobId) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+            Box::pin(std::future::ready(Ok(None)))
+        }
+    }
+
+    /// Finds what a call changed once, and takes its time.
+    #[derive(Default)]
+    struct SlowLook {
+        began: Notify,
+        goes_on: Notify,
+    }
+
+    impl FileHistory for SlowLook {
+        fn before<'a>(&'a self, _call: &'a Call) -> BoxFuture<'a, Vec<String>> {
+            Box::pin(std::future::ready(Vec::new()))
+        }
+
+        fn after<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Option<FilesChanged>> {
+            Box::pin(async move {
+                self.began.notify_one();
+                self.goes_on.notified().await;
+                Some(FilesChanged {
+                    turn_id: call.turn_id,
+                    item_id: call.item_id,
+                    count: 1,
+                    paths: Vec::new(),
+                    changes: BlobId("sha256:00".into()),
+                    runs_later: Vec::new(),
+                })
+            })
+        }
+
+        fn restore<'a>(
+            &'a self,
+            _session: SessionId,
+            _settings: &'a SessionSettings,
+            _changes: &'a BlobId,
+        ) -> BoxFuture<'a, RewindEnded> {
+            Box::pin(std::future::ready(RewindEnded { restored: 0, left: Vec::new() }))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_after_a_call_is_not_cut_off() {
+        let (mut work, mut inputs) = Work::new();
+        let look = Arc::new(SlowLook::default());
+        let item_id = ItemId::generate();
+        let call =
+            ToolCall { call_id: "c".into(), name: "quick".into(), input: CallInput::Json("{}".into()) };
+        let body = ItemBody::ToolCall(OtherToolCall {
+            call,
+            server: None,
+            consent: None,
+            output: None,
+            content: Vec::new(),
+            structured: None,
+        });
+        let watched = Call {
+            session_id: SessionId::generate(),
+            turn_id: TurnId::generate(),
+            item_id,
+            roots: vec!["/repo".into()],
+        };
+        let profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, Vec::new(), NetworkAccess::Off);
+        let place = Place {
+            cwd: Path::new("/repo").into(),
+            profile: Arc::new(profile),
+            environment: Arc::new([]),
+            spools: Arc::new(NoSpools),
+            judge: Arc::new(NoJudge),
+            watch: Some(Watch::new(Arc::clone(&look) as Arc<dyn FileHistory>, watched)),
+        };
+        let tools = Registry::new(Arc::new(Quick), Arc::new(Quick), Vec::new());
+        work.run_tool(Arc::new(tools), item_id, body, place);
+        look.began.notified().await;
+        work.cancel();
+        // A task that was aborted would be gone now.
+        tokio::task::yield_now().await;
+        look.goes_on.notify_one();
+        let told = inputs.recv().await.expect("told");
+        assert!(
+            matches!(&told[..], [Input::FilesChanged(changed), Input::ToolEnded { .. }] if changed.item_id == item_id),
+            "{told:?}"
+        );
+    }
 }

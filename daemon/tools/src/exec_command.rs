@@ -141,14 +141,14 @@ async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext
     };
     let (output, environment) = if command.has_terminal {
         let size = arguments.size.and_then(|size| size.read().ok()).unwrap_or(terminal::USUAL);
-        (Output::Terminal(size), terminal::environment(&context.environment))
+        (Output::Terminal(size), terminal::environment(&context.environment).into())
     } else {
-        (Output::Piped, context.environment.to_vec())
+        (Output::Piped, Arc::clone(&context.environment))
     };
     let started = launcher.spawn(CommandRequest {
         argv: command.argv.iter().map(OsString::from).collect(),
         cwd: command.cwd.clone(),
-        environment: environment.clone(),
+        environment: environment.to_vec(),
         profile: context.profile.as_ref().clone(),
         stdin: Stdin::Piped,
         output,

@@ -7,7 +7,6 @@
 //! itself, with an environment that it could not have bent.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +21,7 @@ use protocol::question::{Decision, QuestionKind};
 use sandbox::{Execution, Exit, Interception, Launcher, Process, SandboxError, Verdict};
 
 use crate::judge::{Judge, Ruling};
-use crate::program::{self, Program};
+use crate::program::{self, Program, Variable};
 use crate::shell::display;
 use crate::tool::{Asker, RunContext};
 
@@ -74,11 +73,7 @@ enum Stage {
 
 impl Interceptor {
     /// For a command that was started with this environment.
-    pub(crate) fn new(
-        launcher: &Arc<Launcher>,
-        context: &RunContext,
-        environment: Vec<(OsString, OsString)>,
-    ) -> Self {
+    pub(crate) fn new(launcher: &Arc<Launcher>, context: &RunContext, environment: Arc<[Variable]>) -> Self {
         let court = Court {
             launcher: Arc::clone(launcher),
             judge: Arc::clone(&context.judge),
@@ -155,7 +150,7 @@ struct Court {
     judge: Arc<dyn Judge>,
     asker: Arc<dyn Asker>,
     profile: Arc<Profile>,
-    environment: Vec<(OsString, OsString)>,
+    environment: Arc<[Variable]>,
     told: Mutex<Told>,
     /// Programs about which a person is asked.
     asking: AtomicUsize,
@@ -192,9 +187,6 @@ impl Court {
         let file = if program.is_unseen { File::Unseen } else { File::Known };
         let started = Started { forms: &program.forms, argv: &program.argv, cwd: &execution.cwd, file };
         let ruling = self.judge.judge(&started);
-        if ruling == Ruling::Inside {
-            return Verdict::Inside;
-        }
         let is_full = self.waiting.load(Ordering::Relaxed) >= MAX_WAITING;
         let _waiting = Counted::new(&self.waiting);
         let refusal = match ruling {
@@ -239,7 +231,7 @@ impl Court {
     /// out.
     async fn outside(&self, program: &Program, execution: &mut Execution, reason: &str) -> Verdict {
         let name = short(&program.argv);
-        let environment = match program.trusted(execution, &self.environment, &self.profile) {
+        let environment = match self.trusted(program.clone(), execution.environment.clone()).await {
             Ok(environment) => environment,
             Err(doubt) => {
                 self.note(format!("`{name}` stayed in the sandbox: {doubt}"));
@@ -261,6 +253,16 @@ impl Court {
                 self.note(format!("`{name}` could not be run outside the sandbox: {error}"));
                 Verdict::Refuse
             }
+        }
+    }
+
+    /// The environment with which a program may run outside, or why it may not.
+    async fn trusted(&self, program: Program, environment: Vec<Variable>) -> Result<Vec<Variable>, String> {
+        let (given, profile) = (Arc::clone(&self.environment), Arc::clone(&self.profile));
+        let looking = tokio::task::spawn_blocking(move || program.trusted(&environment, &given, &profile));
+        match tokio::time::timeout(LOOKING, looking).await {
+            Ok(Ok(trusted)) => trusted,
+            Ok(Err(_)) | Err(_) => Err("its file can't be looked at".to_owned()),
         }
     }
 

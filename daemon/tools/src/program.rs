@@ -20,6 +20,9 @@ const MOST_LINKS: usize = 40;
 /// Variables that shells set anew for every program.
 const SHELLS_OWN: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
 
+/// A variable of an environment.
+pub(crate) type Variable = (OsString, OsString);
+
 /// What was copied of a program.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -85,33 +88,33 @@ impl Program {
         Self { argv, forms, real, is_unseen, is_text }
     }
 
-    /// The environment with which it may run outside the sandbox: that of its command.
+    /// The environment with which it may run outside the sandbox: that of its command, which was started with `given`
+    /// and now has `environment`. Looks at files; blocks.
     ///
     /// # Errors
-    /// Why it may not: what about it the command could have made itself.
+    /// Why it may not: what about it the command could have made itself, or could still make.
     pub(crate) fn trusted(
         &self,
-        execution: &Execution,
-        environment: &[(OsString, OsString)],
+        environment: &[Variable],
+        given: &[Variable],
         profile: &Profile,
-    ) -> Result<Vec<(OsString, OsString)>, String> {
+    ) -> Result<Vec<Variable>, String> {
         if !self.is_text || self.is_unseen {
             return Err("what it is can't be known".to_owned());
         }
         let is_own = |name: &OsStr| SHELLS_OWN.iter().any(|own| name == *own);
-        let is_given = |variable: &(OsString, OsString)| {
-            environment.contains(variable) || is_own(&variable.0) || is_of_sandbox(variable)
-        };
-        if let Some((name, _)) = execution.environment.iter().find(|variable| !is_given(variable)) {
+        let is_given =
+            |variable: &Variable| given.contains(variable) || is_own(&variable.0) || is_of_sandbox(variable);
+        if let Some((name, _)) = environment.iter().find(|variable| !is_given(variable)) {
             return Err(format!("the variable `{}` is not as it was given", name.to_string_lossy()));
         }
-        let folders = search_path(environment);
-        let may_be_changed = |path: &Path| profile.access(path) == Access::Write;
-        let is_bent = |folder: &PathBuf| {
-            !folder.is_absolute() || folder.canonicalize().is_ok_and(|real| may_be_changed(&real))
-        };
+        let folders = search_path(given);
+        // What it starts outside is looked up there meanwhile. So a folder that is not there yet, and a link that can be
+        // made to lead elsewhere, are as bad as a folder that may be written.
+        let may_be_changed = |path: &Path| leads_through(path, |at| profile.access(at) == Access::Write);
+        let is_bent = |folder: &PathBuf| !folder.is_absolute() || may_be_changed(folder);
         if let Some(folder) = folders.iter().find(|folder| is_bent(folder)) {
-            return Err(format!("`PATH` has `{}`, where commands may write", folder.display()));
+            return Err(format!("`PATH` has `{}`, which commands may change", folder.display()));
         }
         if may_be_changed(&self.real) {
             return Err("commands may write its file".to_owned());
@@ -125,8 +128,8 @@ impl Program {
         if meant.and_then(|path| path.canonicalize().ok()).as_ref() != Some(&self.real) {
             return Err("its file is not the one that its name means".to_owned());
         }
-        let own = execution.environment.iter().filter(|(name, _)| is_own(name));
-        let given = environment.iter().filter(|(name, _)| !is_own(name));
+        let own = environment.iter().filter(|(name, _)| is_own(name));
+        let given = given.iter().filter(|(name, _)| !is_own(name));
         Ok(given.chain(own).cloned().collect())
     }
 }
@@ -143,13 +146,16 @@ fn is_in_own_view(path: &Path, profile: &Profile) -> bool {
 
 /// Whether links on the way lead to `/proc`, where `self` is somebody else for the command than it is here.
 fn leads_through_proc(path: &Path) -> bool {
+    // What is said outright is looked at by itself.
+    !path.starts_with("/proc") && leads_through(path, |at| at.starts_with("/proc"))
+}
+
+/// Whether one of the places on the way to an absolute path, links and the last one among them, is such a one. What does
+/// not exist is a place, too. Too many links lead anywhere.
+fn leads_through(path: &Path, is_such: impl Fn(&Path) -> bool) -> bool {
     let backwards = |path: &Path| -> Vec<OsString> {
         path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
     };
-    // What is said outright is looked at by itself.
-    if path.starts_with("/proc") {
-        return false;
-    }
     let (mut left, mut at, mut links) = (backwards(path), PathBuf::new(), 0);
     while let Some(part) = left.pop() {
         if part == ".." {
@@ -157,7 +163,7 @@ fn leads_through_proc(path: &Path) -> bool {
             continue;
         }
         at.push(&part);
-        if at.starts_with("/proc") {
+        if is_such(&at) {
             return true;
         }
         if let Ok(target) = at.read_link() {
@@ -173,12 +179,12 @@ fn leads_through_proc(path: &Path) -> bool {
 }
 
 /// What the sandbox itself says, of its proxy and of whose the process is; outside it means nothing.
-fn is_of_sandbox((name, _): &(OsString, OsString)) -> bool {
+fn is_of_sandbox((name, _): &Variable) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     name.ends_with("_proxy") || name.starts_with("skein_")
 }
 
-fn search_path(environment: &[(OsString, OsString)]) -> Vec<PathBuf> {
+fn search_path(environment: &[Variable]) -> Vec<PathBuf> {
     let path = environment.iter().find(|(name, _)| name == "PATH");
     path.map(|(_, value)| std::env::split_paths(value).collect()).unwrap_or_default()
 }
@@ -255,6 +261,29 @@ mod tests {
         let program = place.look(&link, &["./link", "a"]);
         assert_eq!(program.real, tool);
         assert!(program.forms.contains(&vec![tool.to_string_lossy().into_owned(), "a".to_owned()]));
+    }
+
+    #[test]
+    fn what_could_still_be_put_into_the_search_path_keeps_a_program_inside() {
+        let place = Place::new();
+        let tool = place.write("safe/tool", "");
+        rustix::fs::symlink(place.root.join("safe"), place.root.join("work/link")).expect("link");
+        rustix::fs::symlink(place.root.join("safe"), place.root.join("fixed")).expect("link");
+        let program = place.look(&tool, &["tool"]);
+        for (first, expected) in [
+            ("safe", true),
+            ("fixed", true),
+            ("missing", true),
+            ("work", false),
+            ("work/missing/bin", false),
+            ("work/link", false),
+            ("safe/../work/link", false),
+        ] {
+            let path = format!("{}:{}", place.root.join(first).display(), place.root.join("safe").display());
+            let given = [("PATH".into(), path.into())];
+            let trusted = program.trusted(&given, &given, &place.profile);
+            assert_eq!(trusted.is_ok(), expected, "{first}: {trusted:?}");
+        }
     }
 
     #[test]

@@ -216,7 +216,7 @@ async fn execute(
         })
         .await?;
     let proxy = network::serve(&mut process, context);
-    let mut interceptor = Interceptor::new(launcher, context, context.environment.to_vec());
+    let mut interceptor = Interceptor::new(launcher, context, Arc::clone(&context.environment));
     let mut collector = Collector::new(Arc::clone(&context.spools), Room::DEFAULT);
     let mut buffer = vec![0_u8; 64 * 1024];
     let mut ended_early = None;

@@ -46,7 +46,6 @@ impl ToolSearch {
 
     /// The best ones first; none that has nothing of it.
     fn find(&self, query: &str, limit: usize) -> Vec<&ToolSpecification> {
-        let words: BTreeSet<String> = words(query).collect();
         let lengths: Vec<f64> =
             self.index.iter().map(|words| f64::from(words.values().sum::<u32>())).collect();
         let count = to_float(self.index.len());
@@ -55,16 +54,18 @@ impl ToolSearch {
             let found = to_float(self.index.iter().filter(|words| words.contains_key(word)).count());
             ((count - found + 0.5) / (found + 0.5) + 1.0).ln()
         };
+        let words: BTreeSet<String> = words(query).collect();
+        let words: Vec<(&String, f64)> = words.iter().map(|word| (word, weight(word))).collect();
         let mut scored: Vec<(f64, &ToolSpecification)> = self
             .index
             .iter()
             .zip(&lengths)
             .zip(&self.known)
             .map(|((counts, length), tool)| {
-                let score = words.iter().map(|word| {
-                    let times = counts.get(word).map_or(0.0, |times| f64::from(*times));
+                let score = words.iter().map(|(word, weight)| {
+                    let times = counts.get(*word).map_or(0.0, |times| f64::from(*times));
                     let dampened = times + SATURATION * (1.0 - LENGTH + LENGTH * length / average);
-                    weight(word) * times * (SATURATION + 1.0) / dampened
+                    weight * times * (SATURATION + 1.0) / dampened
                 });
                 (score.sum(), tool)
             })

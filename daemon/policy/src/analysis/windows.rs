@@ -26,6 +26,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("Rename-Item", &["rni", "ren"]),
     ("New-Item", &["ni", "md", "mkdir"]),
     ("Set-Location", &["sl", "cd", "chdir"]),
+    ("Push-Location", &["pushd"]),
     ("Get-Location", &["gl", "pwd"]),
     ("Stop-Process", &["spps", "kill"]),
     ("Invoke-WebRequest", &["iwr", "curl", "wget"]),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use context::history::text_of;
 use protocol::event::{Event, ModelRequested, QuestionAsked, TurnStarted};
+use protocol::ids::TurnId;
 use protocol::item::{CommandExit, CommandOutput, Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::profile::ApprovalPolicy;
@@ -31,8 +32,11 @@ pub(crate) fn proceed(state: &SessionState, moment: &mut Moment) -> Vec<Effect> 
     if let Some(effects) = hooks::hold(state, running, moment) {
         return effects;
     }
-    if running.phase != Phase::Calls {
-        return Vec::new();
+    match running.phase {
+        // Hooks have heard all that was said.
+        Phase::Prompt => return model_request(running.turn_id, running.step),
+        Phase::Model => return Vec::new(),
+        Phase::Calls => {}
     }
     let warnings = budget::warnings(state, running, turn, moment);
     let mut effects = if warnings.is_empty() { Vec::new() } else { vec![Effect::Append(warnings)] };
@@ -153,11 +157,11 @@ fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &M
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {
         return ending::end(state, outcome, Usage::default(), moment);
     }
-    let event = Event::ModelRequested(ModelRequested {
-        turn_id: running.turn_id,
-        step: running.step.saturating_add(1),
-    });
-    vec![Effect::Append(vec![event]), Effect::CallModel]
+    model_request(running.turn_id, running.step.saturating_add(1))
+}
+
+fn model_request(turn_id: TurnId, step: u32) -> Vec<Effect> {
+    vec![Effect::Append(vec![Event::ModelRequested(ModelRequested { turn_id, step })]), Effect::CallModel]
 }
 
 fn start_queued(queue: &VecDeque<QueuedInput>, state: &SessionState, moment: &mut Moment) -> Vec<Effect> {

@@ -144,16 +144,9 @@ pub(crate) fn answered(
             let mut events = Vec::new();
             if let HookVerdict::Block { .. } | HookVerdict::End { .. } = verdict {
                 events.extend(state.item(item_id).map(|item| discarded(item, moment)));
-                events.extend(told(running, step, notices, moment));
-                return vec![Effect::Append(events), Effect::Continue];
             }
             events.extend(told(running, step, notices, moment));
-            if is_steer {
-                return vec![Effect::Append(events), Effect::Continue];
-            }
-            events
-                .push(Event::ModelRequested(ModelRequested { turn_id: running.turn_id, step: running.step }));
-            vec![Effect::Append(events), Effect::CallModel]
+            vec![Effect::Append(events), Effect::Continue]
         }
         HookCall::BeforeCall { item_id, .. } | HookCall::Permission { item_id, .. } => {
             let Some(item) = open(state, item_id) else { return Vec::new() };
@@ -220,6 +213,10 @@ fn go_on(
     let text = "A hook made the turn go on".to_owned();
     let notice = Notice { level: NoticeLevel::Information, text, context: Some(reason) };
     events.extend(told(running, step, vec![notice], moment));
+    if running.hooks.holds_turn() {
+        // Something was said meanwhile, and the model may not hear of it yet.
+        return vec![Effect::Append(events), Effect::Continue];
+    }
     events.push(Event::ModelRequested(ModelRequested { turn_id: running.turn_id, step }));
     vec![Effect::Append(events), Effect::CallModel]
 }

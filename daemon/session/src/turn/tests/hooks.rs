@@ -75,6 +75,37 @@ fn what_is_said_into_a_turn_waits_for_hooks_too() {
 }
 
 #[test]
+fn the_model_hears_nothing_before_hooks_heard_all_that_was_said() {
+    let mut bench = bench(&[HookPoint::Prompt]);
+    bench.start("go");
+    let first = bench.asked[0].clone();
+    let steer = Request::Steer { input: text("and the secret"), expected: None };
+    assert_eq!(bench.request(steer), "+itemCompleted(userMessage) =steered askHooks");
+    let answer = Input::HooksAnswered { call: first, answer: HookAnswer::default(), prepared: None };
+    assert_eq!(bench.take(answer), "", "the turn waits");
+    assert_eq!(
+        bench.hooks_answer(blocks()),
+        "+itemCompleted(userMessage discarded) +modelRequested callModel"
+    );
+    let shown = format!("{:?}", context::history::conversation(&bench.state.turns, &|_| None));
+    assert!(shown.contains("\"go\"") && !shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn what_is_said_while_a_turn_would_end_waits_for_hooks_though_they_make_it_go_on() {
+    let mut bench = bench(&[HookPoint::Prompt, HookPoint::Stop]);
+    bench.start("go");
+    bench.hooks_answer(HookAnswer::default());
+    bench.says("Done.");
+    assert_eq!(bench.completes(), "+modelResponded askHooks");
+    let stop = bench.asked.last().expect("asked").clone();
+    bench.request(Request::Steer { input: text("and this"), expected: None });
+    let answer = Input::HooksAnswered { call: stop, answer: blocks(), prepared: None };
+    assert_eq!(bench.take(answer), "+itemCompleted(notice)", "the turn waits");
+    assert_eq!(bench.hooks_answer(HookAnswer::default()), "+modelRequested callModel");
+}
+
+#[test]
 fn a_call_waits_for_hooks_and_is_made_declined_or_asked_about() {
     let ask = || says(HookVerdict::Ask { reason: "look".into() });
     for (is_escalated, answer, expected) in [
