@@ -51,7 +51,8 @@ impl Small {
 
     /// Whether it holds the same helper as that executable.
     pub(crate) async fn is_of_the_build_of(&self, executable: &Path) -> bool {
-        let (own, other) = (build(&self.path()).await, build(executable).await);
+        let path = self.path();
+        let (own, other) = tokio::join!(build(&path), build(executable));
         let is_same = own.is_some() && own == other;
         if !is_same {
             tracing::info!(?own, ?other, "the small helper is of another build and is not used");

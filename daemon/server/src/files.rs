@@ -98,9 +98,11 @@ impl Files {
                     watched
                 }
             };
+            let was_known = matches!(*watched, Watched::Known(_));
             let outcome = look(&mut watched, &root, &folder, hidden);
             if outcome.is_err() {
-                *watched = Watched::Not;
+                // What was known is looked at from the start by the next call, which says if it can't be.
+                *watched = if was_known { Watched::Never } else { Watched::Not };
             }
             outcome
         };
@@ -201,16 +203,17 @@ impl FileHistory for Files {
     ) -> BoxFuture<'a, RewindEnded> {
         async move {
             let (store, changes, profile) = (self.store.clone(), changes.clone(), own_profile(settings));
-            let work = move || match read_changes(store.blobs(), &changes) {
-                Ok(changes) => restore(store.blobs(), &profile, &changes),
-                Err(error) => {
-                    tracing::error!(%session, %error, "what a rewind is to bring back can't be read");
-                    RewindEnded { restored: 0, left: Vec::new() }
-                }
+            let work = move || {
+                let changes = read_changes(store.blobs(), &changes)?;
+                Ok::<_, ProtocolError>(restore(store.blobs(), &profile, &changes))
             };
-            // The runtime ends.
-            let none = |_| RewindEnded { restored: 0, left: Vec::new() };
-            tokio::task::spawn_blocking(work).await.unwrap_or_else(none)
+            let reason = match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(ended)) => return ended,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::error!(%session, reason, "what a rewind is to bring back can't be read");
+            RewindEnded { restored: 0, left: vec![LeftFile { path: settings.cwd.clone(), reason }] }
         }
         .boxed()
     }

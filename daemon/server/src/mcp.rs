@@ -16,7 +16,7 @@ use session::world::OutsideTools;
 
 use crate::circumstances::{Circumstances, Variables};
 use crate::projects::Projects;
-use crate::{environment, wiring};
+use crate::{environment, settings, wiring};
 
 /// The MCP servers of sessions.
 pub(crate) struct SessionServers {
@@ -42,14 +42,18 @@ impl SessionServers {
     }
 
     /// Those that a client has in a folder. Looks at the file system.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the settings fit no session there.
     pub(crate) fn of_folder(
         &self,
         settings: &Settings,
         client: &Arc<Environment>,
         cwd: &Path,
         projects: &Projects,
-    ) -> Vec<Recipe> {
-        self.recipes(settings, &self.circumstances.variables(client), cwd, None, projects)
+    ) -> Result<Vec<Recipe>, ProtocolError> {
+        let session = settings::of_folder(settings, cwd.to_owned(), self.circumstances.effective(client))?;
+        Ok(self.recipes(settings, &self.circumstances.variables(client), &session, projects))
     }
 
     /// The tools of a session, as far as they are known.
@@ -63,7 +67,7 @@ impl SessionServers {
         self.servers.tools(&self.of_session(session, settings, projects), known.settings().mcp_tool_tokens)
     }
 
-    /// Starts a session's servers ahead of its first turn.
+    /// Starts a session's servers ahead of its first turn. Looks at the file system.
     pub(crate) fn begin(&self, session: SessionId, settings: &SessionSettings, projects: &Projects) {
         self.servers.begin(&self.of_session(session, settings, projects));
     }
@@ -75,18 +79,12 @@ impl SessionServers {
         known.is_ok_and(|known| known.settings().mcp_servers.values().any(is_required))
     }
 
-    /// Waits for those without which no turn of the session begins.
+    /// Waits for those of a session's servers without which no turn of it begins.
     ///
     /// # Errors
     /// `Unavailable` when one of them does not run.
-    pub(crate) async fn require(
-        &self,
-        session: SessionId,
-        settings: &SessionSettings,
-        projects: &Projects,
-    ) -> Result<(), ProtocolError> {
-        let recipes = self.of_session(session, settings, projects);
-        self.servers.require(&recipes).await.map_err(|error| {
+    pub(crate) async fn require(&self, recipes: &[Recipe]) -> Result<(), ProtocolError> {
+        self.servers.require(recipes).await.map_err(|error| {
             ProtocolError::new(ErrorCode::Unavailable, error.to_string())
                 .with_hint("It is `required` in the settings; `skein mcp list` tells how it is")
         })
@@ -110,25 +108,31 @@ impl SessionServers {
         }
     }
 
-    fn of_session(&self, session: SessionId, settings: &SessionSettings, projects: &Projects) -> Vec<Recipe> {
+    /// Those of a session. Looks at the file system.
+    pub(crate) fn of_session(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        projects: &Projects,
+    ) -> Vec<Recipe> {
         let Ok(known) = self.circumstances.of(session) else { return Vec::new() };
         let variables = self.circumstances.variables_of(&known);
-        self.recipes(known.settings(), &variables, &settings.cwd, Some(settings), projects)
+        self.recipes(known.settings(), &variables, settings, projects)
     }
 
     fn recipes(
         &self,
         settings: &Settings,
         variables: &Variables,
-        cwd: &Path,
-        session: Option<&SessionSettings>,
+        session: &SessionSettings,
         projects: &Projects,
     ) -> Vec<Recipe> {
+        let cwd = &session.cwd;
         let parts = projects.of(cwd);
         if settings.mcp_servers.is_empty() && parts.servers.is_empty() {
             return Vec::new();
         }
-        let root = workspace::git::root(cwd).unwrap_or_else(|| cwd.to_owned());
+        let root = workspace::git::root(cwd).unwrap_or_else(|| cwd.clone());
         let environment: Vec<_> = environment::for_servers(variables.of_client())
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
@@ -140,7 +144,7 @@ impl SessionServers {
                 }
             };
             let value = |name: &String| Some((name.clone(), variables.value(&[name])?.to_owned()));
-            let confined = |(mode, session): (_, &SessionSettings)| {
+            let confined = |mode| {
                 let settings = SessionSettings {
                     cwd: root.clone(),
                     additional_roots: Vec::new(),
@@ -156,7 +160,7 @@ impl SessionServers {
                 root: root.clone(),
                 variables: named.into_iter().filter_map(value).collect::<BTreeMap<_, _>>(),
                 environment: environment.clone(),
-                profile: sandbox.zip(session).map(confined),
+                profile: sandbox.map(confined),
                 guard,
             }
         };
@@ -166,9 +170,10 @@ impl SessionServers {
             |(server, _): &&(DeclaredServer, String)| !settings.mcp_servers.contains_key(&server.name);
         let trusted = parts.servers.iter().filter(is_new).map(|(server, hash)| {
             let (root, declared, hash) = (parts.root.clone(), server.clone(), hash.clone());
-            let guard: Guard =
-                Arc::new(move || declared::server_hash(&root, &declared).is_ok_and(|now| now == hash));
-            recipe(&server.name, &server.server, Some(guard))
+            let trusted = hash.clone();
+            let is_same =
+                Arc::new(move || declared::server_hash(&root, &declared).is_ok_and(|now| now == trusted));
+            recipe(&server.name, &server.server, Some(Guard { hash, is_same }))
         });
         own.chain(trusted).collect()
     }

@@ -21,8 +21,6 @@ const USUAL_CONTEXT: u64 = 32_768;
 
 /// What is known of a model without asking its provider.
 pub(crate) fn facts(settings: &Settings, provider: &str, model: &str) -> ModelFacts {
-    let own = settings.models.get(model).cloned().unwrap_or_default();
-    let price = settings.model_prices.get(model).copied();
     let described = settings.model_providers.get(provider);
     let is_local = described.is_some_and(|provider| provider.local.is_some());
     let known = match is_at_home(provider, described) {
@@ -37,9 +35,14 @@ pub(crate) fn facts(settings: &Settings, provider: &str, model: &str) -> ModelFa
         cache_write_input: None,
         output: 0.0,
     });
+    own(settings, model).or(known).or(ModelFacts { price: free, ..ModelFacts::default() })
+}
+
+/// What the settings say of a model.
+fn own(settings: &Settings, model: &str) -> ModelFacts {
+    let own = settings.models.get(model).cloned().unwrap_or_default();
+    let price = settings.model_prices.get(model).copied();
     ModelFacts { price: price.or(own.price), ..own }
-        .or(known)
-        .or(ModelFacts { price: free, ..ModelFacts::default() })
 }
 
 /// Whether what the catalogue says of a provider holds: one that was sent elsewhere may ask other prices.
@@ -170,13 +173,8 @@ pub(crate) fn completed(
     for model in listed.into_iter().chain(also) {
         all.entry(model.name.clone()).or_insert(model);
     }
-    let own = |model: &Model| {
-        let price = settings.model_prices.get(&model.name).copied();
-        let own = settings.models.get(&model.name).cloned().unwrap_or_default();
-        ModelFacts { price: price.or(own.price), ..own }
-    };
     let complete = |mut model: Model| {
-        model.facts = own(&model).or(model.facts).or(facts(settings, provider, &model.name));
+        model.facts = own(settings, &model.name).or(model.facts).or(facts(settings, provider, &model.name));
         model
     };
     all.into_values().map(complete).collect()

@@ -151,12 +151,7 @@ async fn tell_hooks(notice: &Notice, hooks: Arc<Hooks>) {
     let (session, turn) = (notice.session_id, notice.turn_id.to_string());
     let (cwd, message) = (PathBuf::from(&notice.cwd), message.unwrap_or_default());
     // Looks at files.
-    let telling = move || hooks.notify(session, turn, &cwd, kind, &message);
-    let runtime = tokio::runtime::Handle::current();
-    let told = tokio::task::spawn_blocking(move || {
-        let _runtime = runtime.enter();
-        telling();
-    });
+    let told = tokio::task::spawn_blocking(move || hooks.notify(session, turn, &cwd, kind, &message));
     if told.await.is_err() {
         tracing::error!("telling hooks failed inside");
     }

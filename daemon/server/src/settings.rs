@@ -67,6 +67,20 @@ pub(crate) fn of_new_session(
     Ok(resolved)
 }
 
+/// What a session in a folder would have, whichever model it had.
+///
+/// # Errors
+/// `InvalidRequest` when the settings are malformed.
+pub(crate) fn of_folder(
+    settings: &Settings,
+    cwd: PathBuf,
+    environment: &Environment,
+) -> Result<SessionSettings, ProtocolError> {
+    let mut settings = settings.clone();
+    settings.model.get_or_insert_default();
+    resolve(&settings, cwd, environment)
+}
+
 /// Whether overrides may choose another provider.
 pub(crate) fn choose_provider(overrides: &SettingsOverrides) -> bool {
     let names_it = |value: &SettingOverride| value.key.trim() == "model_provider";

@@ -91,8 +91,7 @@ impl Blobs {
         BlobKey(Sha256::digest(bytes).into()).id()
     }
 
-    /// Keeps payloads for a session, packed where that saves room, in the order in which they come. None may be longer
-    /// than the cap.
+    /// Keeps payloads for a session whole, packed where that saves room. Their names come in the same order.
     ///
     /// # Errors
     /// `Full`, `ReadOnly`, `Io`, `Sql`, `Closed`.
@@ -127,7 +126,10 @@ impl Blobs {
             Err(error) => return Err(error),
         };
         let mut bytes = Vec::new();
-        DeflateDecoder::new(packed).take(self.cap_bytes).read_to_end(&mut bytes)?;
+        DeflateDecoder::new(packed).take(self.cap_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > self.cap_bytes {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "unpacked, it is beyond the cap"));
+        }
         Ok(Some(bytes))
     }
 
@@ -138,7 +140,8 @@ impl Blobs {
             return Ok(());
         }
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.folder)?;
-        if bytes.len() >= PACKED_FROM_BYTES {
+        // Invariant: nothing beyond the cap is packed; `read_key` unpacks no more.
+        if bytes.len() >= PACKED_FROM_BYTES && bytes.len() as u64 <= self.cap_bytes {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
             encoder.write_all(bytes)?;
             let short = encoder.finish()?;

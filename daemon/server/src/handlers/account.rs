@@ -1,7 +1,7 @@
 //! `account/*`.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use ::config::Settings;
 use jsonrpsee::Extensions;
@@ -26,7 +26,7 @@ use crate::circumstances::Variables;
 use crate::connection::Connection;
 use crate::daemon::Daemon;
 use crate::route::Route;
-use crate::{settings, wiring};
+use crate::{daemon, settings, wiring};
 
 /// No key is longer.
 const MAX_KEY_BYTES: usize = 64 * 1024;
@@ -191,8 +191,7 @@ async fn account(daemon: &Daemon, route: &Route, variables: &Variables) -> Resul
 }
 
 fn after(life: Duration) -> Timestamp {
-    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + life;
-    Timestamp(u64::try_from(end.as_millis()).unwrap_or(u64::MAX))
+    daemon::milliseconds(SystemTime::now() + life)
 }
 
 fn invalid(message: impl Into<String>) -> ProtocolError {

@@ -30,7 +30,8 @@ impl McpServer for Handlers {
             let loaded = settings::load(daemon.circumstances.file(), &SettingsOverrides::default())?;
             let cwd = cwd.canonicalize().unwrap_or(cwd);
             let most_tokens = loaded.settings.mcp_tool_tokens;
-            Ok((daemon.mcp.of_folder(&loaded.settings, &client, &cwd, daemon.world.projects()), most_tokens))
+            let projects = daemon.world.projects();
+            Ok((daemon.mcp.of_folder(&loaded.settings, &client, &cwd, projects)?, most_tokens))
         })
         .await?;
         let mut wanted = recipes.clone();

@@ -93,8 +93,13 @@ impl SessionServer for Handlers {
             }
         };
         tracing::info!(session = %id, "made a session");
-        self.0.world.warm_up(id, &made);
-        self.0.mcp.begin(id, &made, self.0.world.projects());
+        let daemon = Arc::clone(&self.0);
+        blocking(move || {
+            daemon.world.warm_up(id, &made);
+            daemon.mcp.begin(id, &made, daemon.world.projects());
+            Ok(())
+        })
+        .await?;
         Ok(SessionCreateResult { summary: session.summary().await?, warnings })
     }
 

@@ -114,7 +114,9 @@ impl Handlers {
             return Ok(());
         }
         let settings = session.summary().await?.settings;
-        self.0.mcp.require(id, &settings, self.0.world.projects()).await
+        let daemon = Arc::clone(&self.0);
+        let recipes = move || Ok(daemon.mcp.of_session(id, &settings, daemon.world.projects()));
+        self.0.mcp.require(&blocking(recipes).await?).await
     }
 
     /// Lets a turn that has no client's environment go on with that of who acts on it.

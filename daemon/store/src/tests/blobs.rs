@@ -127,6 +127,27 @@ async fn a_session_reads_only_what_was_kept_for_it() {
 }
 
 #[tokio::test]
+async fn payloads_beyond_the_cap_are_kept_whole_and_none_is_unpacked_beyond_it() {
+    let fixture = Fixture::new();
+    let session = SessionId::generate();
+    let content = b"a line of a file\n".repeat(100);
+    let capped = async |blob_cap_bytes| {
+        Store::open(StoreOptions { blob_cap_bytes, ..fixture.options() }).await.expect("store")
+    };
+    let store = capped(1_000).await;
+    let ids = store.blobs().put_all(session, vec![content.clone()]).await.expect("put");
+    assert_eq!(store.blobs().read(&ids[0]).expect("read").as_ref(), Some(&content));
+    store.delete(session).await.expect("delete");
+    store.close().await;
+    let store = capped(1_700).await;
+    let ids = store.blobs().put_all(session, vec![content.clone()]).await.expect("put");
+    assert_eq!(store.blobs().read(&ids[0]).expect("read").as_ref(), Some(&content));
+    store.close().await;
+    let cut = capped(1_699).await.blobs().read(&ids[0]);
+    assert!(cut.is_err(), "{cut:?}");
+}
+
+#[tokio::test]
 async fn payloads_that_are_kept_together_are_packed_and_go_with_their_session() {
     let fixture = Fixture::new();
     let store = fixture.open().await;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use protocol::profile::{Access, Profile};
 
 use super::error::HistoryError;
-use super::version::{Version, VersionKind, read};
+use super::version::{Version, VersionKind, has_no_folder, read};
 use crate::path::{Folder, Found, Mode};
 
 /// Makes the path what `target` says, if `expected` stands there now; folders on the way are made. A folder goes only
 /// when it is empty.
 ///
 /// # Errors
-/// `ReadOnly`, `Changed`, `NotKept`, `Io`: the path is as it was.
+/// `ReadOnly`, `Changed`, `NotKept`: the path is as it was. `Io`: it is too, or nothing stands there.
 pub fn restore(
     profile: &Profile,
     path: &Path,
@@ -30,7 +30,7 @@ pub fn restore(
     let (parent, name) = split(path)?;
     let folder = match Folder::open(parent) {
         Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && target.is_none() => return Ok(()),
+        Err(error) if has_no_folder(&error) && target.is_none() => return Ok(()),
         Err(_) if target.is_some() => make(profile, parent)?,
         Err(error) => return Err(failed(error)),
     };
@@ -44,23 +44,23 @@ pub fn restore(
     if current.as_ref() != expected {
         return Err(changed());
     }
-    let place = Place { folder: &folder, name };
+    let place = Place { folder: &folder, name, path };
     match target {
-        None => place.clear(found.as_ref(), expected).map_err(failed),
+        None => place.clear(found.as_ref(), expected),
         Some(Version { kind: VersionKind::Folder, mode, .. }) => {
             if expected.is_some_and(|expected| expected.kind != VersionKind::Folder) {
-                place.clear(found.as_ref(), expected).map_err(failed)?;
+                place.clear(found.as_ref(), expected)?;
             }
             let (made, _) = folder.enter_or_make(name).map_err(failed)?;
             made.set_mode(Mode::from_bits(*mode)).map_err(failed)
         }
         Some(Version { kind: VersionKind::Link, content, .. }) => {
             let target = link(content.as_deref().ok_or_else(not_kept)?);
-            place.put(found.as_ref(), expected, || folder.create_link(&target)).map_err(failed)
+            place.put(found.as_ref(), expected, || folder.create_link(&target))
         }
         Some(Version { kind: VersionKind::File, mode, content }) => {
             let bytes = content.as_deref().ok_or_else(not_kept)?;
-            place.put(found.as_ref(), expected, || write(&folder, bytes, *mode)).map_err(failed)
+            place.put(found.as_ref(), expected, || write(&folder, bytes, *mode))
         }
     }
 }
@@ -68,21 +68,23 @@ pub fn restore(
 struct Place<'a> {
     folder: &'a Folder,
     name: &'a OsStr,
+    /// For what is said of it.
+    path: &'a Path,
 }
 
 impl Place<'_> {
     /// Removes what is there, if it is still what was looked at.
-    fn clear(&self, found: Option<&Found>, expected: Option<&Version>) -> io::Result<()> {
+    fn clear(&self, found: Option<&Found>, expected: Option<&Version>) -> Result<(), HistoryError> {
         let (Some(found), Some(expected)) = (found, expected) else { return Ok(()) };
         if expected.kind == VersionKind::Folder {
-            return self.folder.remove_folder(self.name);
+            return self.folder.remove_folder(self.name).map_err(self.failed());
         }
-        let aside = self.folder.set_aside(self.name)?;
-        match self.folder.look(&aside)? {
-            Some(set_aside) if set_aside.is_same(found) => self.folder.remove(&aside),
+        let aside = self.folder.set_aside(self.name).map_err(self.failed())?;
+        match self.folder.look(&aside).map_err(self.failed())? {
+            Some(set_aside) if set_aside.is_same(found) => self.folder.remove(&aside).map_err(self.failed()),
             Some(_) | None => {
-                self.folder.rename_new(&aside, self.folder, self.name)?;
-                Err(moved())
+                self.folder.rename_new(&aside, self.folder, self.name).map_err(self.failed())?;
+                Err(self.changed())
             }
         }
     }
@@ -93,38 +95,43 @@ impl Place<'_> {
         found: Option<&Found>,
         expected: Option<&Version>,
         write: impl FnOnce() -> io::Result<OsString>,
-    ) -> io::Result<()> {
-        let written = write()?;
-        let outcome = self.place(&written, found, expected);
+    ) -> Result<(), HistoryError> {
+        let written = write().map_err(self.failed())?;
+        let replaced =
+            found.filter(|_| expected.is_some_and(|expected| expected.kind != VersionKind::Folder));
+        let exchanged = replaced.map(|found| (found, self.folder.exchange(&written, self.folder, self.name)));
+        let outcome = match exchanged {
+            Some((found, Ok(true))) => return self.settle(&written, found),
+            Some((_, Err(error))) => Err(self.failed()(error)),
+            Some((_, Ok(false))) | None => self.clear(found, expected).and_then(|()| {
+                self.folder.rename_new(&written, self.folder, self.name).map_err(self.failed())
+            }),
+        };
         if outcome.is_err() {
             let _ = self.folder.remove(&written);
         }
         outcome
     }
 
-    fn place(&self, written: &OsStr, found: Option<&Found>, expected: Option<&Version>) -> io::Result<()> {
-        let replaced =
-            found.filter(|_| expected.is_some_and(|expected| expected.kind != VersionKind::Folder));
-        let Some(found) = replaced else {
-            self.clear(found, expected)?;
-            return self.folder.rename_new(written, self.folder, self.name);
-        };
-        if self.folder.exchange(written, self.folder, self.name)? {
-            return match self.folder.look(written)? {
-                Some(old) if old.is_same(found) => self.folder.remove(written),
-                Some(_) | None => {
-                    self.folder.exchange(written, self.folder, self.name)?;
-                    Err(moved())
-                }
-            };
+    /// After an exchange: what stood there goes if it is what was looked at, and else comes back.
+    fn settle(&self, old: &OsStr, found: &Found) -> Result<(), HistoryError> {
+        if matches!(self.folder.look(old), Ok(Some(stood)) if stood.is_same(found)) {
+            return self.folder.remove(old).map_err(self.failed());
         }
-        self.clear(Some(found), expected)?;
-        self.folder.rename_new(written, self.folder, self.name)
+        // Where it can't come back it must not be tidied away.
+        if self.folder.exchange(old, self.folder, self.name).map_err(self.failed())? {
+            let _ = self.folder.remove(old);
+        }
+        Err(self.changed())
     }
-}
 
-fn moved() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "it was changed at this very moment")
+    fn changed(&self) -> HistoryError {
+        HistoryError::Changed { path: self.path.to_owned() }
+    }
+
+    fn failed(&self) -> impl Fn(io::Error) -> HistoryError {
+        |error| HistoryError::io(self.path, error)
+    }
 }
 
 fn write(folder: &Folder, bytes: &[u8], mode: u32) -> io::Result<OsString> {
@@ -158,4 +165,33 @@ fn link(bytes: &[u8]) -> PathBuf {
 fn split(path: &Path) -> Result<(&Path, &OsStr), HistoryError> {
     let no_name = || HistoryError::io(path, io::ErrorKind::InvalidInput.into());
     path.parent().zip(path.file_name()).ok_or_else(no_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_put_there_meanwhile_comes_back_or_stays() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        let write = |name: &str, text: &str| std::fs::write(root.join(name), text).expect("write");
+        let read = |name: &str| std::fs::read_to_string(root.join(name)).ok();
+        write("looked at", "one");
+        let folder = Folder::open(&root).expect("folder");
+        let found = folder.look("looked at".as_ref()).expect("look").expect("there");
+        let path = root.join("file");
+        let place = Place { folder: &folder, name: "file".as_ref(), path: &path };
+        write("aside", "theirs");
+        write("file", "ours");
+        let outcome = place.settle("aside".as_ref(), &found);
+        assert!(matches!(outcome, Err(HistoryError::Changed { .. })), "{outcome:?}");
+        assert_eq!((read("file").as_deref(), read("aside")), (Some("theirs"), None));
+        // The name went at the same moment.
+        write("aside", "theirs");
+        std::fs::remove_file(&path).expect("remove");
+        let outcome = place.settle("aside".as_ref(), &found);
+        assert!(matches!(outcome, Err(HistoryError::Io { .. })), "{outcome:?}");
+        assert_eq!((read("file"), read("aside").as_deref()), (None, Some("theirs")));
+    }
 }

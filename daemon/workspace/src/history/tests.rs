@@ -187,6 +187,33 @@ fn what_somebody_changed_meanwhile_is_not_overwritten() {
 }
 
 #[test]
+fn what_went_with_its_folder_need_not_be_removed() {
+    for instead in [Edit::Link("d", "a"), Edit::Write("d", Vec::new()), Edit::Remove("d")] {
+        let mut scratch = Scratch::new();
+        scratch.look();
+        scratch.edit(&Edit::Folder("d"));
+        scratch.edit(&Edit::Write("d/e", b"x".to_vec()));
+        let mut changes = scratch.look();
+        scratch.edit(&Edit::Remove("d"));
+        scratch.edit(&instead);
+        changes.extend(scratch.look());
+        scratch.take_back(&changes);
+        assert!(scratch.all().is_empty(), "{instead:?} {:?}", scratch.all().keys());
+    }
+}
+
+#[test]
+fn contents_that_cant_be_kept_are_no_silence() {
+    let mut scratch = Scratch::new();
+    scratch.edit(&Edit::Folder("d"));
+    scratch.edit(&Edit::Write("d/e", b"x".to_vec()));
+    let pack = fs::File::open(scratch.root.join("d/e")).expect("a file that can't be written to");
+    scratch.tree = Tree::new(scratch.root.clone(), Vec::new(), pack);
+    let outcome = scratch.tree.look();
+    assert!(matches!(outcome, Err(HistoryError::Io { .. })), "{outcome:?}");
+}
+
+#[test]
 fn no_link_leads_out_of_what_may_be_written() {
     let scratch = Scratch::new();
     let outside = tempfile::tempdir().expect("outside");

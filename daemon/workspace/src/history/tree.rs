@@ -1,6 +1,6 @@
 //! A folder with all that is in it, as it was when it was last looked through.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -53,8 +53,8 @@ pub struct Tree {
     /// Folders that are left out beside those with a name of the list; absolute.
     hidden: Vec<PathBuf>,
     pack: Pack,
-    /// What is in each folder, by its path below the root, in the order of the names.
-    folders: HashMap<PathBuf, Vec<Named>>,
+    /// What is in each folder, by its path below the root.
+    folders: HashMap<PathBuf, BTreeMap<OsString, Known>>,
     is_known: bool,
     /// Bytes of contents that were there at first.
     first_bytes: u64,
@@ -84,9 +84,8 @@ pub struct Change {
     pub after: Option<Entry>,
 }
 
-/// A name in a folder.
-struct Named {
-    name: OsString,
+/// What is known of a name in a folder.
+struct Known {
     entry: Entry,
     print: Fingerprint,
     /// Whether it changed so short before it was read that its times may not tell of the next change.
@@ -97,7 +96,7 @@ struct Named {
 struct Listing {
     folder: PathBuf,
     /// Names that are new or were changed, with what is there; others are as they were.
-    seen: Vec<Named>,
+    seen: Vec<(OsString, Known)>,
     gone: Vec<OsString>,
 }
 
@@ -153,7 +152,7 @@ impl Tree {
         let count = AtomicUsize::new(0);
         let work = || {
             queue.work(|folder| match self.list(&folder, now) {
-                Ok((listing, below, entries)) => {
+                Ok(Some((listing, below, entries))) => {
                     if count.fetch_add(entries, Ordering::Relaxed) + entries > MAX_ENTRIES {
                         let root = self.root.clone();
                         note(&failure, HistoryError::TooLarge { root, limit: MAX_ENTRIES });
@@ -165,9 +164,12 @@ impl Tree {
                         listings.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
                     }
                 }
-                // A folder that went, or may not be read, is like one with nothing in it that is known.
-                Err(_) if !folder.as_os_str().is_empty() => {}
-                Err(error) => note(&failure, error),
+                // What is known of a folder that went goes with its name; of one that may not be read, it stays.
+                Ok(None) => {}
+                Err(error) => {
+                    note(&failure, error);
+                    queue.close();
+                }
             });
         };
         let most = if self.is_known && self.folders.len() < FEW_FOLDERS { 1 } else { MAX_THREADS };
@@ -184,33 +186,31 @@ impl Tree {
         }
     }
 
-    /// One folder, the folders in it, and how much is in it.
-    fn list(&self, path: &Path, now: SystemTime) -> Result<(Listing, Vec<PathBuf>, usize), HistoryError> {
+    /// One folder, the folders in it, and how much is in it; `None` for one below the root that can't be read.
+    fn list(
+        &self,
+        path: &Path,
+        now: SystemTime,
+    ) -> Result<Option<(Listing, Vec<PathBuf>, usize)>, HistoryError> {
         let absolute = self.root.join(path);
         let failed = |error: io::Error| HistoryError::io(&absolute, error);
-        let folder = Folder::open(&absolute).map_err(failed)?;
-        let mut names = Vec::new();
-        folder
-            .each(|name, kind| {
-                if VersionKind::of(kind).is_some() && !self.is_left_out(&absolute, name) {
-                    names.push(name.to_owned());
-                }
-                if names.len() > MAX_ENTRIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .map_err(failed)?;
-        names.sort_unstable();
+        let (folder, names) = match self.names(&absolute) {
+            Ok(read) => read,
+            Err(_) if !path.as_os_str().is_empty() => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
         let count = names.len();
-        let mut known = self.folders.get(path).map_or(&[][..], Vec::as_slice).iter().peekable();
+        let mut known = self.folders.get(path).into_iter().flatten().peekable();
         let mut listing = Listing { folder: path.to_owned(), seen: Vec::new(), gone: Vec::new() };
         let mut below = Vec::new();
         for name in names {
-            while let Some(gone) = known.next_if(|known| known.name < name) {
-                listing.gone.push(gone.name.clone());
+            while let Some((gone, _)) = known.next_if(|(known, _)| **known < name) {
+                listing.gone.push(gone.clone());
             }
-            let old = known.next_if(|known| known.name == name);
+            let old = known.next_if(|(known, _)| **known == name).map(|(_, old)| old);
             // What went between two looks at it is gone.
             let Some(found) = folder.look(&name).ok().flatten() else {
-                listing.gone.extend(old.map(|old| old.name.clone()));
+                listing.gone.extend(old.map(|_| name));
                 continue;
             };
             let print = found.fingerprint();
@@ -221,19 +221,33 @@ impl Tree {
                 continue;
             }
             let Some(version) = version::read(&folder, &name, &found).ok().flatten() else {
-                listing.gone.extend(old.map(|old| old.name.clone()));
+                listing.gone.extend(old.map(|_| name));
                 continue;
             };
             let entry = self.keep(version, found.size, old).map_err(failed)?;
-            let is_fresh = print.changed_at() + COARSE > now;
-            listing.seen.push(Named { name, entry, print, is_fresh });
+            let is_fresh = now.duration_since(print.changed_at()).map_or(true, |age| age < COARSE);
+            listing.seen.push((name, Known { entry, print, is_fresh }));
         }
-        listing.gone.extend(known.map(|gone| gone.name.clone()));
-        Ok((listing, below, count))
+        listing.gone.extend(known.map(|(gone, _)| gone.clone()));
+        Ok(Some((listing, below, count)))
+    }
+
+    /// A folder, and the names in it that are looked at, in order.
+    fn names(&self, path: &Path) -> io::Result<(Folder, Vec<OsString>)> {
+        let folder = Folder::open(path)?;
+        let mut names = Vec::new();
+        folder.each(|name, kind| {
+            if VersionKind::of(kind).is_some() && !self.is_left_out(path, name) {
+                names.push(name.to_owned());
+            }
+            if names.len() > MAX_ENTRIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        names.sort_unstable();
+        Ok((folder, names))
     }
 
     /// Keeps what was read, if it is not kept already.
-    fn keep(&self, version: Version, size: u64, old: Option<&Named>) -> io::Result<Entry> {
+    fn keep(&self, version: Version, size: u64, old: Option<&Known>) -> io::Result<Entry> {
         let Version { kind, mode, content } = version;
         let content = match content {
             None => None,
@@ -263,36 +277,30 @@ impl Tree {
         for name in gone {
             self.forget(&folder, &name, changes);
         }
-        for named in seen {
-            let path = self.root.join(&folder).join(&named.name);
-            let known = self.folders.get(&folder);
-            let found = known.map_or(Err(0), |known| known.binary_search_by(|old| old.name.cmp(&named.name)));
-            let old = found.ok().and_then(|at| known.map(|known| &known[at]));
+        for (name, found) in seen {
+            let path = folder.join(&name);
+            let old = self.folders.get(&folder).and_then(|known| known.get(&name));
             let before = old.map(|old| old.entry);
+            let after = found.entry;
             // Of what is not kept only the times can tell.
-            let is_same = before == Some(named.entry)
-                && (named.entry.content.is_some() || old.is_some_and(|old| old.print.is_same(&named.print)));
+            let is_same = before == Some(after)
+                && (after.content.is_some() || old.is_some_and(|old| old.print.is_same(&found.print)));
             if before.is_some_and(|before| before.kind == VersionKind::Folder)
-                && named.entry.kind != VersionKind::Folder
+                && after.kind != VersionKind::Folder
             {
-                self.forget_below(&folder.join(&named.name), changes);
+                self.forget_below(&path, changes);
             }
             if !is_same {
-                changes.push(Change { path, before, after: Some(named.entry) });
+                changes.push(Change { path: self.root.join(path), before, after: Some(after) });
             }
-            let known = self.folders.entry(folder.clone()).or_default();
-            match found {
-                Ok(at) => known[at] = named,
-                Err(at) => known.insert(at, named),
-            }
+            self.folders.entry(folder.clone()).or_default().insert(name, found);
         }
     }
 
     /// A name is gone, with all below it.
     fn forget(&mut self, folder: &Path, name: &OsStr, changes: &mut Vec<Change>) {
         let Some(known) = self.folders.get_mut(folder) else { return };
-        let Ok(at) = known.binary_search_by(|old| old.name.as_os_str().cmp(name)) else { return };
-        let old = known.remove(at);
+        let Some(old) = known.remove(name) else { return };
         let path = folder.join(name);
         if old.entry.kind == VersionKind::Folder {
             self.forget_below(&path, changes);
@@ -301,8 +309,8 @@ impl Tree {
     }
 
     fn forget_below(&mut self, folder: &Path, changes: &mut Vec<Change>) {
-        for old in self.folders.remove(folder).unwrap_or_default() {
-            let path = folder.join(&old.name);
+        for (name, old) in self.folders.remove(folder).unwrap_or_default() {
+            let path = folder.join(name);
             if old.entry.kind == VersionKind::Folder {
                 self.forget_below(&path, changes);
             }

@@ -50,12 +50,9 @@ impl VersionKind {
 /// `Io`, also where a folder on the way is a link.
 pub fn look(path: &Path) -> Result<Option<Version>, HistoryError> {
     let Some((parent, name)) = path.parent().zip(path.file_name()) else { return Ok(None) };
-    let is_gone =
-        |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     let folder = match Folder::open(parent) {
         Ok(folder) => folder,
-        // Where a link leads is another place.
-        Err(error) if is_gone(&error) || is_link(&error) => return Ok(None),
+        Err(error) if has_no_folder(&error) => return Ok(None),
         Err(error) => return Err(HistoryError::io(path, error)),
     };
     let found = folder.look(name).map_err(|error| HistoryError::io(path, error))?;
@@ -65,6 +62,11 @@ pub fn look(path: &Path) -> Result<Option<Version>, HistoryError> {
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(HistoryError::io(path, error)),
     }
+}
+
+/// Whether a folder could not be opened because there is none. Where a link leads is another place.
+pub(crate) fn has_no_folder(error: &io::Error) -> bool {
+    is_gone(error) || is_link(error)
 }
 
 /// What stands under a name in a folder that was looked at.
@@ -87,4 +89,8 @@ pub(crate) fn read(folder: &Folder, name: &OsStr, found: &Found) -> io::Result<O
         },
     };
     Ok(Some(Version { kind, mode, content }))
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -14,6 +14,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, OFlags, RawMode, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
 
+/// Paths are shorter (limits.h, `PATH_MAX`), and so folders are not found deeper than that allows.
+const MAX_PATH_BYTES: usize = 4096;
+
 /// How a folder is opened: to work in it, and so that it can be synced.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -175,8 +178,11 @@ impl Folder {
         Self::walk(path)
     }
 
-    /// The same, part by part.
+    /// The same, part by part, for paths of the same length.
     fn walk(path: &Path) -> io::Result<Self> {
+        if path.as_os_str().len() >= MAX_PATH_BYTES {
+            return Err(Errno::NAMETOOLONG.into());
+        }
         #[cfg(target_os = "linux")]
         let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         #[cfg(not(target_os = "linux"))]
@@ -390,6 +396,8 @@ mod tests {
         let kind = |path: &str| open(&root.join(path)).map(|_| ()).map_err(|error| error.kind());
         assert_eq!(kind("a/c"), Err(io::ErrorKind::NotFound));
         assert_eq!(kind("file/c"), Err(io::ErrorKind::NotADirectory));
+        let error = open(&root.join("a/".repeat(MAX_PATH_BYTES / 2))).map(|_| ()).expect_err("too long");
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::NAMETOOLONG));
     }
 
     #[test]
