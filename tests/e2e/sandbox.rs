@@ -204,6 +204,22 @@ fn a_folder_that_is_no_repository_is_protected_all_the_same() {
 }
 
 #[test]
+fn a_repository_in_the_workspace_can_not_be_hidden_by_what_is_put_beside_it() {
+    let (_model, env) = scene([
+        script("mkdir $(seq -f a%g 2100)"),
+        script("echo x > inner/deep/.git/config; mkdir -p done"),
+        Reply::text("Done."),
+    ]);
+    let inner = env.repository().join("inner/deep");
+    std::fs::create_dir_all(&inner).unwrap();
+    env.git(["init", "--quiet", inner.to_str().unwrap()]).unwrap();
+    let config = std::fs::read_to_string(inner.join(".git/config")).unwrap();
+    good_turn(&env, &["go"]);
+    assert!(env.repository().join("a2100").exists() && env.repository().join("done").exists());
+    assert_eq!(std::fs::read_to_string(inner.join(".git/config")).unwrap(), config);
+}
+
+#[test]
 fn what_a_sandbox_refuses_is_told_to_the_model_and_not_the_end() {
     let (model, env) = scene([script("echo x > /etc/skein-canary"), Reply::text("It is not allowed.")]);
     let (output, lines) = json_turn(&env, &["go"]);

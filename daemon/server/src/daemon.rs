@@ -27,9 +27,10 @@ use crate::error::ServerError;
 use crate::loads::Loads;
 use crate::mcp::SessionServers;
 use crate::notify;
+use crate::reach::Reach;
 use crate::recovery::Recovery;
 use crate::stop::Stop;
-use crate::wiring::{self, Wiring};
+use crate::wiring::Wiring;
 
 /// Bytes that are kept of one large payload.
 const BLOB_CAP_BYTES: u64 = 256 * 1024 * 1024;
@@ -77,11 +78,17 @@ impl Daemon {
         let registry = Arc::new(tools::standard::registry(Arc::clone(&launcher)));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
         let accounts = Arc::new(Accounts::new(&folders));
-        let world = Wiring::new(Arc::clone(&circumstances), Arc::clone(&accounts), &folders, reader);
+        let reach = Arc::new(Reach::new(&folders));
+        let world = Wiring::new(
+            Arc::clone(&circumstances),
+            Arc::clone(&accounts),
+            &folders,
+            Arc::clone(&reach),
+            reader,
+        );
         let memory = ::mcp::Memory::open(folders.state.join("mcp.json"));
         let servers = Arc::new(Servers::new(Arc::clone(&launcher), memory));
-        let own_folders = wiring::own_folders(&folders);
-        let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), own_folders);
+        let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), reach);
         let mcp = Arc::new(mcp);
         let world = Arc::new(
             world.watching(&store, &folders).with_servers(Arc::clone(&mcp)).with_hooks(&launcher, &folders),

@@ -4,7 +4,7 @@
 //! Each session has trees of its own, so that what another one does meanwhile is not taken for its work. What changes
 //! between two calls is nobody's here: a rewind meets it as a conflict.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -273,6 +273,7 @@ fn in_order(changes: &[ChangedFile]) -> Vec<&ChangedFile> {
 
 fn restore(blobs: &Blobs, profile: &Profile, changes: &[ChangedFile]) -> RewindEnded {
     let mut ended = RewindEnded { restored: 0, left: Vec::new() };
+    tidy(blobs, profile, changes);
     for changed in in_order(changes) {
         match restore_one(blobs, profile, changed) {
             Ok(()) => ended.restored += 1,
@@ -283,6 +284,38 @@ fn restore(blobs: &Blobs, profile: &Profile, changes: &[ChangedFile]) -> RewindE
         }
     }
     ended
+}
+
+/// Removes what a rewind that was cut off left under names of its own. What can't be removed is only untidy.
+fn tidy(blobs: &Blobs, profile: &Profile, changes: &[ChangedFile]) {
+    let mut folders: BTreeMap<&Path, Vec<&ChangedFile>> = BTreeMap::new();
+    for changed in changes {
+        if let Some(folder) = changed.path.parent() {
+            folders.entry(folder).or_default().push(changed);
+        }
+    }
+    for (folder, changes) in folders {
+        let is_kept = |left: &Version| {
+            changes.iter().any(|changed| {
+                is_same(changed.before.as_ref(), Some(left))
+                    || is_same(changed.after.as_ref(), Some(left))
+                    || changed.after.as_ref().is_some_and(|after| is_begun(blobs, after, left))
+            })
+        };
+        if let Err(error) = history::tidy(profile, folder, is_kept) {
+            tracing::warn!(%error, "what a rewind that was cut off left is still there");
+        }
+    }
+}
+
+/// Whether this file is another one that was not written to its end.
+fn is_begun(blobs: &Blobs, whole: &FileVersion, begun: &Version) -> bool {
+    whole.kind == FileKind::File
+        && begun.kind == VersionKind::File
+        && begun.content.as_ref().is_some_and(|begun| {
+            let whole = load(blobs, whole).ok().and_then(|whole| whole.content);
+            whole.is_some_and(|whole| whole.starts_with(begun))
+        })
 }
 
 fn restore_one(blobs: &Blobs, profile: &Profile, changed: &ChangedFile) -> Result<(), String> {

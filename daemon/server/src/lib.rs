@@ -6,7 +6,7 @@
 //! way, a deadline, a span) and comes to a file of `handlers`, which asks a session through its handle and shapes
 //! the answer. A client that follows a session is served by `subscription`.
 //!
-//! What sessions need of the world is in `wiring`: providers, profiles, environments. Who a provider knows its user as
+//! What sessions need of the world is in `wiring`: providers, profiles (made in `reach`), environments. Who a provider knows its user as
 //! is in `accounts` and `logins`, how it is reached in `route`, what is known of models in `models`, and which one is
 //! taken when nobody chooses in `choice`. The world is made of `settings`
 //! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
@@ -45,6 +45,7 @@ mod models;
 mod notify;
 mod process;
 mod projects;
+mod reach;
 mod recovery;
 mod rewind;
 mod route;

@@ -20,8 +20,9 @@ use wire::folders::Folders;
 
 use crate::by_hand::change;
 use crate::projects::Projects;
+use crate::reach::Reach;
 use crate::rules::{MANAGED, RuleBook};
-use crate::{settings, wiring};
+use crate::settings;
 
 /// A command in the sandbox.
 pub use crate::by_hand::{Changes, Ended, SandboxRun, Sandboxed};
@@ -215,7 +216,7 @@ pub(crate) fn resolve(
     };
     let mut session = settings::of_new_session(&loaded.settings, &params, &place.environment)?;
     change(&mut session, changes);
-    let mut profile = wiring::profile(&session, &wiring::own_folders(folders), &wiring::temporary());
+    let mut profile = Reach::new(folders).profile(&session);
     if profile.network == NetworkAccess::Rules {
         let rules = rules(folders, &session.cwd, reader.to_owned());
         profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));

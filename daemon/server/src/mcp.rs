@@ -1,7 +1,7 @@
 //! Which MCP servers a session has: made of the settings, of the workspace and of its client's variables.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ::mcp::{Guard, Recipe, Servers};
@@ -16,24 +16,20 @@ use session::world::OutsideTools;
 
 use crate::circumstances::{Circumstances, Variables};
 use crate::projects::Projects;
-use crate::{environment, settings, wiring};
+use crate::reach::Reach;
+use crate::{environment, settings};
 
 /// The MCP servers of sessions.
 pub(crate) struct SessionServers {
     servers: Arc<Servers>,
     circumstances: Arc<Circumstances>,
-    own_folders: Vec<PathBuf>,
-    temporary: Vec<PathBuf>,
+    reach: Arc<Reach>,
 }
 
 impl SessionServers {
     /// None yet. The daemon's own folders are closed to those with a sandbox.
-    pub(crate) fn new(
-        servers: Arc<Servers>,
-        circumstances: Arc<Circumstances>,
-        own_folders: Vec<PathBuf>,
-    ) -> Self {
-        Self { servers, circumstances, own_folders, temporary: wiring::temporary() }
+    pub(crate) fn new(servers: Arc<Servers>, circumstances: Arc<Circumstances>, reach: Arc<Reach>) -> Self {
+        Self { servers, circumstances, reach }
     }
 
     /// All of them.
@@ -152,7 +148,7 @@ impl SessionServers {
                     permissions: None,
                     ..session.clone()
                 };
-                wiring::profile(&settings, &self.own_folders, &self.temporary)
+                self.reach.profile(&settings)
             };
             Recipe {
                 name: name.clone(),

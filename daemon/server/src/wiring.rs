@@ -10,7 +10,6 @@ use extensions::trust::Trust;
 use futures_util::future::BoxFuture;
 use model::client::ModelClient;
 use model::limits::Amount;
-use policy::profile::Surroundings;
 use policy::rules::NetworkRule;
 use protocol::daemon::RateLimit;
 use protocol::error::{ErrorCode, ProtocolError};
@@ -40,6 +39,7 @@ use crate::hooks::Hooks;
 use crate::mcp::SessionServers;
 use crate::models;
 use crate::projects::Projects;
+use crate::reach::Reach;
 use crate::route::Route;
 use crate::rules::{MANAGED, RuleBook};
 
@@ -57,8 +57,7 @@ pub(crate) struct Wiring {
     trust: Arc<Trust>,
     projects: Arc<Projects>,
     hooks: Option<Arc<Hooks>>,
-    own_folders: Vec<PathBuf>,
-    temporary: Vec<PathBuf>,
+    reach: Arc<Reach>,
     clients: Mutex<VecDeque<(Account, Arc<dyn ModelClient>)>>,
     /// Connections that are being opened ahead.
     warming: Mutex<JoinSet<()>>,
@@ -84,6 +83,7 @@ impl Wiring {
         circumstances: Arc<Circumstances>,
         accounts: Arc<Accounts>,
         folders: &Folders,
+        reach: Arc<Reach>,
         reader: Reader,
     ) -> Self {
         let trust = Arc::new(Trust::new(&folders.state));
@@ -95,8 +95,7 @@ impl Wiring {
             projects,
             hooks: None,
             trust,
-            own_folders: own_folders(folders),
-            temporary: temporary(),
+            reach,
             clients: Mutex::default(),
             warming: Mutex::default(),
             files: None,
@@ -106,7 +105,7 @@ impl Wiring {
 
     /// Has what changes in files kept in this store, so that it can be taken back.
     pub(crate) fn watching(self, store: &store::Store, folders: &Folders) -> Self {
-        let files = Files::new(store.clone(), folders.state.clone(), self.own_folders.clone());
+        let files = Files::new(store.clone(), folders.state.clone(), self.reach.own_folders().to_vec());
         Self { files: Some(Arc::new(files)), ..self }
     }
 
@@ -259,7 +258,7 @@ impl World for Wiring {
     }
 
     fn profile(&self, settings: &SessionSettings) -> Profile {
-        let mut profile = profile(settings, &self.own_folders, &self.temporary);
+        let mut profile = self.reach.profile(settings);
         if profile.network == NetworkAccess::Rules {
             let rules = self.rules(settings);
             profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
@@ -373,76 +372,6 @@ fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
     model::replay::load(script).map_err(|error| refused(error.to_string()))
 }
 
-/// What a session's commands may touch. Looks at the file system.
-pub(crate) fn profile(settings: &SessionSettings, own_folders: &[PathBuf], temporary: &[PathBuf]) -> Profile {
-    let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
-    let (git_directories, git_pointers) = roots
-        .flat_map(|root| workspace::git::root(root).into_iter().chain(workspace::git::nested(root)))
-        .flat_map(|root| workspace::git::directories(&root))
-        .partition(|path| path.is_dir());
-    let surroundings = Surroundings {
-        git_directories,
-        git_pointers,
-        closed: closed(),
-        temporary: temporary.to_vec(),
-        own_folders: own_folders.to_vec(),
-    };
-    policy::profile::resolve(settings, &surroundings)
-}
-
-/// What is there of sockets and folders of programs that can do more than a command may, and of keys and credentials
-/// of the user and of other agents. A person can open one by naming it in a profile of the settings.
-fn closed() -> Vec<PathBuf> {
-    const OF_THE_MACHINE: [&str; 6] =
-        ["/run/dbus", "/run/docker.sock", "/run/containerd", "/run/podman", "/run/crio", "/run/libvirt"];
-    const OF_THE_USER: [&str; 10] = [
-        ".ssh",
-        ".gnupg",
-        ".docker/run",
-        ".codex/auth.json",
-        ".claude/.credentials.json",
-        ".gemini/oauth_creds.json",
-        ".copilot/config.json",
-        ".local/share/opencode/auth.json",
-        ".config/gh/hosts.yml",
-        ".local/share/keyrings",
-    ];
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    let of_the_user = home.iter().flat_map(|home| OF_THE_USER.map(|name| home.join(name)));
-    // Each user's own: the bus, agents that hold keys, containers without root.
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let runtime = runtime.filter(|folder| folder.is_absolute() && folder.parent().is_some());
-    let agents = ["SSH_AUTH_SOCK"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
-    OF_THE_MACHINE
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(of_the_user)
-        .chain(runtime)
-        .chain(agents)
-        .filter_map(|path| std::fs::canonicalize(path).ok())
-        .collect()
-}
-
-/// The folders that no command may see.
-pub(crate) fn own_folders(folders: &Folders) -> Vec<PathBuf> {
-    [&folders.config, &folders.state, &folders.runtime].map(|folder| real(folder)).into()
-}
-
-/// The temporary folders of the machine.
-pub(crate) fn temporary() -> Vec<PathBuf> {
-    let mut folders = vec![real(Path::new("/tmp"))];
-    let own = real(&std::env::temp_dir());
-    if own.is_absolute() && own.parent().is_some() && !folders.contains(&own) {
-        folders.push(own);
-    }
-    folders
-}
-
-/// The path without links, or as it is if it does not exist.
-fn real(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -482,7 +411,13 @@ mod tests {
         std::fs::write(folders.config_file(), settings).expect("settings");
         let circumstances = Circumstances::new(folders.config_file(), Environment::new());
         let accounts = Arc::new(Accounts::new(&folders));
-        Wiring::new(Arc::new(circumstances), accounts, &folders, Reader::new("/nonexistent".into()))
+        Wiring::new(
+            Arc::new(circumstances),
+            accounts,
+            &folders,
+            Arc::new(Reach::new(&folders)),
+            Reader::new("/nonexistent".into()),
+        )
     }
 
     /// A session of a client with this key.
@@ -523,15 +458,16 @@ mod tests {
     fn commands_see_neither_keys_nor_what_the_daemon_has() {
         let scratch = tempfile::tempdir().expect("scratch");
         let world = world(&scratch);
-        let repo = real(scratch.path()).join("repo");
+        let home = scratch.path().canonicalize().expect("home");
+        let repo = home.join("repo");
         std::fs::create_dir(&repo).expect("repo");
         assert_eq!(world.environment(session(&world, "a")).len(), 0);
         let profile = world.profile(&session_settings(&repo, "open"));
         for (path, expected) in [
             (repo.join("file"), Access::Write),
             (repo.join(".git/config"), Access::Read),
-            (real(scratch.path()).join("config.toml"), Access::Hidden),
-            (real(scratch.path()).join("state/skein.db"), Access::Hidden),
+            (home.join("config.toml"), Access::Hidden),
+            (home.join("state/skein.db"), Access::Hidden),
             (PathBuf::from("/etc/passwd"), Access::Read),
         ] {
             assert_eq!(profile.access(&path), expected, "{}", path.display());

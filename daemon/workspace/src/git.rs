@@ -1,29 +1,65 @@
 //! Where a repository is, and where git keeps what belongs to it. Reads files; never runs git, and believes
 //! nothing of what they say but names of folders that are git's own.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::files::read_text;
 
-/// How far down working trees below a folder are looked for, and among how many entries: it is done for each command.
-pub const NESTED_DEPTH: usize = 4;
-pub const NESTED_ENTRIES: usize = 2000;
+/// How many entries of a folder are looked at for working trees below it, the first time and each further time.
+const FIRST_ENTRIES: usize = 50_000;
+const FURTHER_ENTRIES: usize = 2_000;
+/// Folders whose working trees are remembered, and working trees of one; what is beyond is looked for each time.
+const MAX_FOLDERS: usize = 256;
+const MAX_REPOSITORIES: usize = 1_024;
 
 /// The most that is read of a pointer file.
 const MAX_POINTER_BYTES: u64 = 4096;
+
+/// The working trees below folders: submodules, and repositories that were cloned into them. What was found once stays
+/// found, so that nothing that is put beside it can hide it.
+#[derive(Debug, Default)]
+pub struct Repositories {
+    known: Mutex<HashMap<PathBuf, BTreeSet<PathBuf>>>,
+}
+
+/// What `Repositories` know of a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Below {
+    /// The roots of the working trees, sorted.
+    pub repositories: Vec<PathBuf>,
+    /// Whether the folder is new and has more entries than are looked at: 50,000.
+    pub is_cut: bool,
+}
+
+impl Repositories {
+    /// Those below this folder, as far down as they are. Of a folder that is new 50,000 entries are looked at, breadth
+    /// first, and 2,000 each further time, for those that came since. Links are not followed. Blocks.
+    #[must_use]
+    pub fn below(&self, folder: &Path) -> Below {
+        let known = self.known().get(folder).cloned();
+        let found = search(folder, if known.is_some() { FURTHER_ENTRIES } else { FIRST_ENTRIES });
+        let is_cut = known.is_none() && found.is_cut;
+        let mut all = known.unwrap_or_default();
+        all.extend(found.repositories);
+        let mut remembered = self.known();
+        if remembered.len() < MAX_FOLDERS || remembered.contains_key(folder) {
+            let first = all.iter().take(MAX_REPOSITORIES).cloned();
+            remembered.entry(folder.to_owned()).or_default().extend(first);
+        }
+        Below { repositories: all.into_iter().collect(), is_cut }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<PathBuf, BTreeSet<PathBuf>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The folder of the working tree that this folder is in: the nearest one with a `.git` that git would take.
 #[must_use]
 pub fn root(cwd: &Path) -> Option<PathBuf> {
     cwd.ancestors().find(|folder| git_directory(&folder.join(".git")).is_some()).map(Path::to_owned)
-}
-
-/// The working trees below a folder: submodules, and repositories that were cloned into it. As far down as
-/// [`NESTED_DEPTH`] folders, and in the first [`NESTED_ENTRIES`] entries, breadth first; links are not followed, and folders
-/// that begin with a dot are not looked into.
-#[must_use]
-pub fn nested(folder: &Path) -> Vec<PathBuf> {
-    nested_among(folder, NESTED_ENTRIES)
 }
 
 /// What belongs to git of the working tree at this root: its `.git`, the git directory behind it, and the one
@@ -42,23 +78,29 @@ pub fn directories(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn nested_among(folder: &Path, entries: usize) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+/// What is found among so many entries of a folder.
+fn search(folder: &Path, entries: usize) -> Below {
+    let mut found = Below { repositories: Vec::new(), is_cut: false };
     let mut left = entries;
     let mut level = vec![folder.to_owned()];
-    for _ in 0..NESTED_DEPTH {
+    while !level.is_empty() && !found.is_cut {
         let mut below = Vec::new();
-        let all = level.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
-        for entry in all.take(left) {
-            left -= 1;
+        for entry in level.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten()) {
+            let Some(rest) = left.checked_sub(1) else {
+                found.is_cut = true;
+                break;
+            };
+            left = rest;
             let Ok(entry) = entry else { continue };
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder && !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            // What is in a git directory are no working trees, and many entries.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != ".git" {
                 below.push(entry.path());
             }
         }
         below.sort();
-        found.extend(below.iter().filter(|path| git_directory(&path.join(".git")).is_some()).cloned());
+        found
+            .repositories
+            .extend(below.iter().filter(|path| git_directory(&path.join(".git")).is_some()).cloned());
         level = below;
     }
     found
@@ -125,20 +167,33 @@ mod tests {
     }
 
     #[test]
-    fn working_trees_below_a_folder_are_found_within_bounds() {
+    fn working_trees_below_a_folder_are_found_and_stay_found() {
         let (_scratch, real) = scratch();
-        assert_eq!(nested(&real), ["main", "tree", "main/sub"].map(|path| real.join(path)));
-        assert_eq!(nested(&real.join("main")), [real.join("main/sub")]);
-        for (below, is_found) in [("a/b/c", true), ("a/b/c/d", false)] {
-            let folder = real.join("main").join(below).join("deep");
-            fs::create_dir_all(&folder).expect("folder");
-            fs::write(folder.join(".git"), format!("gitdir: {}/main/.git\n", real.display()))
-                .expect("pointer");
-            assert_eq!(nested(&real.join("main")).contains(&folder), is_found, "{below}");
+        let below = |folder: &Path| Repositories::default().below(folder).repositories;
+        let paths = |paths: &[&str]| paths.iter().map(|path| real.join(path)).collect::<Vec<_>>();
+        assert_eq!(below(&real), paths(&["main", "main/sub", "tree"]));
+        assert_eq!(below(&real.join("main")), paths(&["main/sub"]));
+        let deep = real.join("main/.config/a/b/c/d/deep");
+        fs::create_dir_all(&deep).expect("folder");
+        fs::write(deep.join(".git"), format!("gitdir: {}/main/.git\n", real.display())).expect("pointer");
+        let known = Repositories::default();
+        assert_eq!(known.below(&real.join("main")).repositories, [deep.clone(), real.join("main/sub")]);
+        // Names that are read before it, more than are looked at for a command.
+        for number in 0..FURTHER_ENTRIES {
+            fs::create_dir(real.join(format!("main/.config/{number}"))).expect("folder");
         }
+        assert!(search(&real.join("main"), FURTHER_ENTRIES).is_cut);
+        assert_eq!(known.below(&real.join("main")).repositories, [deep, real.join("main/sub")]);
+    }
+
+    #[test]
+    fn a_search_ends_at_its_bound_and_says_so() {
+        let (_scratch, real) = scratch();
         // `main` and `tree` come first, then what is in them.
-        assert_eq!(nested_among(&real, 2), ["main", "tree"].map(|path| real.join(path)));
-        assert_eq!(nested_among(&real, 100).len(), 3);
+        for (entries, expected, is_cut) in [(1, 1, true), (2, 2, true), (100, 3, false)] {
+            let found = search(&real, entries);
+            assert_eq!((found.repositories.len(), found.is_cut), (expected, is_cut), "{entries}");
+        }
     }
 
     #[test]

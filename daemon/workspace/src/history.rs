@@ -18,7 +18,7 @@ mod version;
 
 pub use error::HistoryError;
 pub use pack::Kept;
-pub use restore::restore;
+pub use restore::{restore, tidy};
 pub use tree::{Change, Entry, Tree};
 pub use version::{Version, VersionKind, look};
 

@@ -9,4 +9,4 @@ pub use lexical::normalise;
 pub use resolve::resolve;
 pub(crate) use resolve::{Last, resolve_with};
 pub use unix::Mode;
-pub(crate) use unix::{Fingerprint, Folder, Found, Kind, from_bytes, is_link, link_target};
+pub(crate) use unix::{Fingerprint, Folder, Found, Kind, from_bytes, is_link, is_random_name, link_target};

@@ -2,13 +2,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use protocol::profile::{Access, Profile};
 
 use super::error::HistoryError;
 use super::version::{Version, VersionKind, has_no_folder, read};
-use crate::path::{Folder, Found, Mode};
+use crate::path::{Folder, Found, Kind, Mode, is_random_name};
+
+/// Names looked at in one folder; a killed `restore` leaves one.
+const MAX_LEFT: usize = 64;
 
 /// Makes the path what `target` says, if `expected` stands there now; folders on the way are made. A folder goes only
 /// when it is empty.
@@ -63,6 +67,39 @@ pub fn restore(
             place.put(found.as_ref(), expected, || write(&folder, bytes, *mode))
         }
     }
+}
+
+/// Removes what a `restore` that was killed left in a folder under a name of its own, where `is_kept` says that nothing
+/// is lost with it. A folder that is gone has nothing.
+///
+/// # Errors
+/// `ReadOnly`, `Io`.
+pub fn tidy(profile: &Profile, path: &Path, is_kept: impl Fn(&Version) -> bool) -> Result<(), HistoryError> {
+    let failed = |error: io::Error| HistoryError::io(path, error);
+    let folder = match Folder::open(path) {
+        Ok(folder) => folder,
+        Err(error) if has_no_folder(&error) => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut left = Vec::new();
+    folder
+        .each(|name, kind| {
+            if kind != Kind::Folder && is_random_name(name) {
+                left.push(name.to_owned());
+            }
+            if left.len() < MAX_LEFT { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .map_err(failed)?;
+    for name in left {
+        if profile.access(&path.join(&name)) != Access::Write {
+            return Err(HistoryError::ReadOnly { path: path.to_owned() });
+        }
+        let Some(found) = folder.look(&name).map_err(failed)? else { continue };
+        if read(&folder, &name, &found).map_err(failed)?.is_some_and(|version| is_kept(&version)) {
+            folder.remove(&name).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 struct Place<'a> {
@@ -169,6 +206,8 @@ fn split(path: &Path) -> Result<(&Path, &OsStr), HistoryError> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::profile::{NetworkAccess, PathRule, SandboxMode};
+
     use super::*;
 
     #[test]
@@ -193,5 +232,30 @@ mod tests {
         let outcome = place.settle("aside".as_ref(), &found);
         assert!(matches!(outcome, Err(HistoryError::Io { .. })), "{outcome:?}");
         assert_eq!((read("file"), read("aside").as_deref()), (None, Some("theirs")));
+    }
+
+    #[test]
+    fn what_a_killed_restore_left_goes_only_where_it_is_kept_elsewhere() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        for (name, text) in [
+            (".skein-0123456789abcdef.tmp", "kept"),
+            (".skein-0123456789abcdee.tmp", "somebody's"),
+            (".skein-notes.tmp", "kept"),
+        ] {
+            std::fs::write(root.join(name), text).expect("write");
+        }
+        let rules = |access| vec![PathRule { path: root.clone(), access }];
+        let profile = |access| {
+            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, rules(access), NetworkAccess::Off)
+        };
+        let is_kept = |version: &Version| version.content.as_deref() == Some(b"kept");
+        let outcome = tidy(&profile(Access::Read), &root, is_kept);
+        assert!(matches!(outcome, Err(HistoryError::ReadOnly { .. })), "{outcome:?}");
+        tidy(&profile(Access::Write), &root, is_kept).expect("tidied");
+        tidy(&profile(Access::Write), &root.join("gone"), is_kept).expect("nothing to tidy");
+        let there = |name: &str| root.join(name).exists();
+        assert!(!there(".skein-0123456789abcdef.tmp"));
+        assert!(there(".skein-0123456789abcdee.tmp") && there(".skein-notes.tmp"));
     }
 }

@@ -17,6 +17,10 @@ use rustix::io::Errno;
 /// Paths are shorter (limits.h, `PATH_MAX`), and so folders are not found deeper than that allows.
 const MAX_PATH_BYTES: usize = 4096;
 
+/// What a random name begins and ends with; between them stand sixteen hexadecimal digits.
+const RANDOM_NAME_START: &str = ".skein-";
+const RANDOM_NAME_END: &str = ".tmp";
+
 /// How a folder is opened: to work in it, and so that it can be synced.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -364,6 +368,15 @@ impl Folder {
     }
 }
 
+/// Whether a name is one of those that are made here for a moment, and only left where the program was killed in it.
+pub(crate) fn is_random_name(name: &OsStr) -> bool {
+    let digits = name
+        .to_str()
+        .and_then(|name| name.strip_prefix(RANDOM_NAME_START))
+        .and_then(|rest| rest.strip_suffix(RANDOM_NAME_END));
+    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 fn not_a_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "It is not a file")
 }
@@ -375,7 +388,7 @@ fn is_unsupported(error: Errno) -> bool {
 /// A name that nobody can guess; hidden, so that few tools look at it while it is there.
 fn random_name() -> OsString {
     let random = RandomState::new().build_hasher().finish();
-    format!(".skein-{random:016x}.tmp").into()
+    format!("{RANDOM_NAME_START}{random:016x}{RANDOM_NAME_END}").into()
 }
 
 #[cfg(test)]
