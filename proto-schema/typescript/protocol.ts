@@ -822,7 +822,7 @@ export interface Folders {
 export interface GlobRule {
   /** What is allowed there; less than where it would stand otherwise. */
   access: Access;
-  /** Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose. */
+  /** Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose. In `Permissions` also relative, and then it is meant below each of the session's folders. */
   pattern: string;
 }
 

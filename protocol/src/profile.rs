@@ -1,6 +1,7 @@
 //! What a command may touch: the choice a person makes (`SandboxMode`) and the resolved `Profile` that is
 //! enforced. Knows nothing of how it is enforced.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -57,13 +58,39 @@ pub struct PathRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GlobRule {
-    /// Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose.
+    /// Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose. In `Permissions` also
+    /// relative, and then it is meant below each of the session's folders.
     pub pattern: String,
     /// What is allowed there; less than where it would stand otherwise.
     pub access: Access,
 }
 
 impl GlobRule {
+    /// A relative pattern below a folder, whose own name is taken as it is.
+    #[must_use]
+    pub fn pattern_below(folder: &Path, pattern: &str) -> String {
+        let mut whole = String::new();
+        for letter in folder.to_string_lossy().chars() {
+            if "*?[]{}\\!,".contains(letter) {
+                whole.push('\\');
+            }
+            whole.push(letter);
+        }
+        for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if !whole.ends_with('/') {
+                whole.push('/');
+            }
+            whole.push_str(part);
+        }
+        whole
+    }
+
+    /// Whether it says itself where it holds.
+    #[must_use]
+    pub fn is_absolute(&self) -> bool {
+        Path::new(&self.pattern).is_absolute()
+    }
+
     /// Whether the pattern matches an absolute, already normalised path or an ancestor of it.
     #[must_use]
     pub fn matches(&self, path: &Path) -> bool {
@@ -110,6 +137,16 @@ pub struct NetworkRule {
     pub protocol: Option<NetworkProtocol>,
     /// What it says.
     pub decision: NetworkDecision,
+}
+
+impl NetworkRule {
+    /// What is decided of a host as people write it: `example.com`, `*.example.com`, `example.com:443`, `[::1]:80` or
+    /// `*`, for any protocol. `None` if it is neither a name nor an address, or the port is none.
+    #[must_use]
+    pub fn for_host(written: &str, decision: NetworkDecision) -> Option<Self> {
+        let (host, port) = host_and_port(written)?;
+        Some(Self { host, port, protocol: None, decision })
+    }
 }
 
 /// What commands may use up.
@@ -302,4 +339,76 @@ pub struct SandboxReport {
     pub chosen: SandboxRung,
     /// Each rung that was tried.
     pub rungs: Vec<RungReport>,
+}
+
+/// The host, lower case and without brackets, and the port.
+fn host_and_port(written: &str) -> Option<(String, Option<u16>)> {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+    if let Ok(address) = written.parse::<IpAddr>() {
+        return Some((address.to_string(), None));
+    }
+    if let Some(rest) = written.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        let address = address.parse::<Ipv6Addr>().ok()?.to_string();
+        return match rest {
+            "" => Some((address, None)),
+            rest => Some((address, Some(port(rest.strip_prefix(':')?)?))),
+        };
+    }
+    let (host, port) = match written.split_once(':') {
+        Some((host, text)) => (host, Some(port(text)?)),
+        None => (written, None),
+    };
+    let host = host.strip_suffix('.').filter(|host| *host != "*").unwrap_or(host).to_ascii_lowercase();
+    let name = host.strip_prefix("*.").unwrap_or(&host);
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
+    };
+    (host == "*" || (host.len() <= 253 && name.split('.').all(is_label))).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_with_and_without_a_port() {
+        for (text, host, port) in [
+            ("Example.com", "example.com", None),
+            ("example.com:443", "example.com", Some(443)),
+            ("*.example.com", "*.example.com", None),
+            ("*", "*", None),
+            ("example.com.", "example.com", None),
+            ("127.0.0.1:80", "127.0.0.1", Some(80)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:80", "::1", Some(80)),
+        ] {
+            let rule = NetworkRule::for_host(text, NetworkDecision::Deny).expect(text);
+            assert_eq!((rule.host.as_str(), rule.port), (host, port), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:70000",
+            "a b",
+            "https://a.net",
+            "*a.net",
+            "a/b",
+            "[a]:1",
+            "*.",
+            "*..",
+            ".a",
+            "a..b",
+            "*.*",
+            "[::1]80",
+            "::1:99999",
+        ] {
+            assert_eq!(NetworkRule::for_host(text, NetworkDecision::Allow), None, "{text}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! `skein sandbox`: a command as the agent would run it, by hand, and what it may touch, in words.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -217,27 +216,7 @@ fn without_links(path: &Path) -> Result<PathBuf, CliError> {
 /// What `--allow-host` says.
 fn host_rule(text: &str) -> Result<NetworkRule, String> {
     let malformed = || format!("`{text}` is no host; write `example.com`, `*.example.com:443` or `[::1]:80`");
-    let is_address = text.parse::<IpAddr>().is_ok();
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !is_address && !text.ends_with(']') => {
-            let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(malformed)?;
-            (host, Some(port))
-        }
-        Some(_) | None => (text, None),
-    };
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host = bracketed.unwrap_or(host);
-    let host =
-        host.strip_suffix('.').filter(|name| !name.ends_with('*')).unwrap_or(host).to_ascii_lowercase();
-    let is_ip = host.parse::<IpAddr>().is_ok();
-    let name = host.strip_prefix("*.").unwrap_or(&host);
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
-    let is_name =
-        host == "*" || name.split('.').all(|label| !label.is_empty() && label.chars().all(is_plain));
-    if !(is_ip || (bracketed.is_none() && is_name)) {
-        return Err(malformed());
-    }
-    Ok(NetworkRule { host, port, protocol: None, decision: NetworkDecision::Allow })
+    NetworkRule::for_host(text, NetworkDecision::Allow).ok_or_else(malformed)
 }
 
 /// The profile and the rung, for a person.
@@ -359,43 +338,6 @@ mod tests {
     use super::*;
     use crate::style::Style;
     use protocol::profile::{GlobRule, RungReport};
-
-    #[test]
-    fn hosts_are_read_with_and_without_a_port() {
-        for (text, host, port) in [
-            ("Example.com", "example.com", None),
-            ("example.com:443", "example.com", Some(443)),
-            ("*.example.com", "*.example.com", None),
-            ("*", "*", None),
-            ("example.com.", "example.com", None),
-            ("127.0.0.1:80", "127.0.0.1", Some(80)),
-            ("::1", "::1", None),
-            ("[::1]", "::1", None),
-            ("[::1]:80", "::1", Some(80)),
-        ] {
-            let rule = host_rule(text).expect(text);
-            assert_eq!((rule.host.as_str(), rule.port), (host, port), "{text}");
-        }
-        for text in [
-            "",
-            ":80",
-            "a:",
-            "a:0",
-            "a:70000",
-            "a b",
-            "https://a.net",
-            "*a.net",
-            "a/b",
-            "[a]:1",
-            "*.",
-            "*..",
-            ".a",
-            "a..b",
-            "*.*",
-        ] {
-            host_rule(text).expect_err(text);
-        }
-    }
 
     #[test]
     fn the_explanation_names_paths_globs_hosts_limits_and_why_a_rung_does_not_hold() {

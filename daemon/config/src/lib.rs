@@ -33,7 +33,7 @@ use protocol::error::ConfigurationProblem;
 use protocol::session::SettingsOverrides;
 
 pub use mcp::{McpServer, McpTransport};
-pub use permissions::{PermissionProfile, pattern_below};
+pub use permissions::PermissionProfile;
 pub use settings::{
     AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,
     ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WireApi, WorkspaceWrite,

@@ -3,7 +3,6 @@
 //! enforced.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use protocol::profile::{
@@ -54,8 +53,12 @@ impl PermissionProfile {
                 None => (cwd, written.as_str()),
             };
             if is_glob(written) {
-                let pattern =
-                    if rest.starts_with('/') { rest.to_owned() } else { pattern_below(folder, rest) };
+                let is_anywhere = !written.starts_with('~') && rest.starts_with(['*', '?', '[', '{']);
+                let pattern = if rest.starts_with('/') || is_anywhere {
+                    rest.to_owned()
+                } else {
+                    GlobRule::pattern_below(folder, rest)
+                };
                 globs.push(GlobRule { pattern, access: *access });
             } else {
                 paths.push(PathRule { path: plain(&folder.join(rest)), access: *access });
@@ -87,25 +90,6 @@ impl PermissionProfile {
             has_own_tmp: false,
         }
     }
-}
-
-/// A relative pattern below a folder, whose own name is taken as it is.
-#[must_use]
-pub fn pattern_below(folder: &Path, pattern: &str) -> String {
-    let mut whole = String::new();
-    for letter in folder.to_string_lossy().chars() {
-        if "*?[]{}\\!,".contains(letter) {
-            whole.push('\\');
-        }
-        whole.push(letter);
-    }
-    for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        if !whole.ends_with('/') {
-            whole.push('/');
-        }
-        whole.push_str(part);
-    }
-    whole
 }
 
 /// Reads all descriptions, each once.
@@ -277,40 +261,13 @@ fn host_rule(written: &str, value: &Value<'_>) -> Option<NetworkRule> {
         ("deny", NetworkDecision::Deny),
     ];
     let decision = value.word(&words)?;
-    let Some((host, port)) = host_and_port(written) else {
+    let rule = NetworkRule::for_host(written, decision);
+    if rule.is_none() {
         let message =
             "must be a host such as `example.com`, `*.example.com`, `example.com:443`, `[::1]:80` or `*`";
         return value.refuse(message, None);
-    };
-    Some(NetworkRule { host, port, protocol: None, decision })
-}
-
-/// The host, lower case and without brackets, and the port. `None` if it is neither a name nor an address.
-fn host_and_port(written: &str) -> Option<(String, Option<u16>)> {
-    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
-    if let Ok(address) = written.parse::<IpAddr>() {
-        return Some((address.to_string(), None));
     }
-    if let Some(rest) = written.strip_prefix('[') {
-        let (address, rest) = rest.split_once(']')?;
-        let address = address.parse::<std::net::Ipv6Addr>().ok()?.to_string();
-        return match rest {
-            "" => Some((address, None)),
-            rest => Some((address, Some(port(rest.strip_prefix(':')?)?))),
-        };
-    }
-    let (host, port) = match written.split_once(':') {
-        Some((host, text)) => (host, Some(port(text)?)),
-        None => (written, None),
-    };
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    let name = host.strip_prefix("*.").unwrap_or(&host);
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
-    };
-    (host == "*" || (host.len() <= 253 && name.split('.').all(is_label))).then_some((host, port))
+    rule
 }
 
 /// Bytes: a number of them, or text such as `512MiB`.

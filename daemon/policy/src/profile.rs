@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode};
+use protocol::profile::{Access, GlobRule, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::session::SessionSettings;
 
 /// Names that are read-only inside every writable root, whether or not they exist: what they hold runs later,
@@ -67,7 +67,7 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
     paths.extend(surroundings.own_folders.iter().map(|folder| rule(folder, Access::Hidden)));
     let mut profile = Profile::new(settings.sandbox, Access::Read, paths, network);
     if let Some(permissions) = permissions {
-        profile.globs.clone_from(&permissions.globs);
+        profile.globs = permissions.globs.iter().flat_map(|rule| globs(rule, settings)).collect();
         profile.network_rules.clone_from(&permissions.network_rules);
         profile.unix_sockets =
             permissions.unix_sockets.iter().filter(|path| !is_own(path)).cloned().collect();
@@ -85,6 +85,16 @@ pub fn unrestricted() -> Profile {
 
 fn rule(path: &Path, access: Access) -> PathRule {
     PathRule { path: path.to_owned(), access }
+}
+
+/// A pattern, below each of the session's folders if it is relative.
+fn globs(rule: &GlobRule, settings: &SessionSettings) -> Vec<GlobRule> {
+    if rule.is_absolute() {
+        return vec![rule.clone()];
+    }
+    let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
+    let below = |root: &PathBuf| GlobRule::pattern_below(root, &rule.pattern);
+    roots.map(|root| GlobRule { pattern: below(root), access: rule.access }).collect()
 }
 
 fn add_root(paths: &mut Vec<PathRule>, root: &Path) {

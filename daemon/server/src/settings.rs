@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Loaded, PermissionProfile, Settings, WireApi};
 use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
-use protocol::profile::{NetworkAccess, Permissions};
+use protocol::profile::{GlobRule, NetworkAccess, Permissions};
 use protocol::session::{
     AfterCrash, Environment, SessionCreateParams, SessionSettings, SettingOverride, SettingsOverrides,
 };
@@ -279,14 +279,14 @@ fn permissions(
         *path = workspace::path::resolve(path)
             .map_err(|error| refused(format!("`{}`: {error}", path.display())))?;
     }
-    for rule in &mut resolved.globs {
+    for rule in resolved.globs.iter_mut().filter(|rule| rule.is_absolute()) {
         // What stands before the first sign of a pattern is a folder.
         let is_plain = |part: &&str| !part.contains(['*', '?', '[', ']', '{', '}', '\\']);
         let length: usize = rule.pattern.split('/').take_while(is_plain).map(|part| part.len() + 1).sum();
         let (folder, rest) = rule.pattern.split_at(length.min(rule.pattern.len()));
         let real = workspace::path::resolve(Path::new(folder))
             .map_err(|error| refused(format!("`{}`: {error}", rule.pattern)))?;
-        rule.pattern = config::pattern_below(&real, rest);
+        rule.pattern = GlobRule::pattern_below(&real, rest);
     }
     Ok(resolved)
 }

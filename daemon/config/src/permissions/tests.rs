@@ -86,7 +86,7 @@ fn every_key_is_read() {
             path("/home/me/notes", Access::Write),
         ],
         globs: vec![
-            glob("/repo/**/.env", Access::Hidden),
+            glob("**/.env", Access::Hidden),
             glob("/etc/*.key", Access::Hidden),
             glob("/home/me/.x/*", Access::Read),
         ],

@@ -96,7 +96,10 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
     let profile = with(
         Permissions {
             paths: rules.map(|(path, access)| rule(Path::new(path), access)).into(),
-            globs: vec![GlobRule { pattern: "/repo/**/.env".into(), access: Access::Hidden }],
+            globs: vec![
+                GlobRule { pattern: "**/.env".into(), access: Access::Hidden },
+                GlobRule { pattern: "/repo/**/*.key".into(), access: Access::Hidden },
+            ],
             unix_sockets: vec!["/run/me.sock".into(), "/home/me/.skein/s".into()],
             has_own_tmp: true,
             ..Permissions::default()
@@ -116,6 +119,10 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
         ("/repo/src/deep/.env", Access::Hidden),
         ("/repo/.env", Access::Hidden),
         ("/repo/.envrc", Access::Write),
+        ("/data/deep/.env", Access::Hidden),
+        ("/repo/a/b/x.key", Access::Hidden),
+        ("/data/x.key", Access::Write),
+        ("/etc/.env", Access::Read),
     ] {
         assert_eq!(profile.access(Path::new(path)), expected, "{path}");
     }

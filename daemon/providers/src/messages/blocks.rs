@@ -1,6 +1,8 @@
 //! The blocks of one answer as the provider sends them, put together piece by piece. Kept whole, since thinking and an
 //! answer that paused are sent back as they came.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -12,38 +14,46 @@ pub(crate) struct Block {
     /// Its number among the things of the answer.
     pub(crate) number: u32,
     pub(crate) is_complete: bool,
+    pub(crate) kind: Shown,
     fields: Map<String, Value>,
     /// The input of a call, as far as it came.
     input: String,
 }
 
-/// A piece of a block.
+/// What people see of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Text,
+    Thinking,
+    Nothing,
+}
+
+/// A piece of a block. Of the fields it has those of its type.
 #[derive(Deserialize)]
-#[serde(tag = "type")]
-pub(crate) enum Delta {
-    /// More of a text.
-    #[serde(rename = "text_delta")]
-    Text { text: String },
-    /// More of the input of a call.
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: String },
-    /// More of thinking.
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: String },
+pub(crate) struct Delta<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    text: Cow<'a, str>,
+    #[serde(borrow, default)]
+    partial_json: Cow<'a, str>,
+    #[serde(borrow, default)]
+    thinking: Cow<'a, str>,
     /// What shows that thinking is the model's own.
-    #[serde(rename = "signature_delta")]
-    Signature { signature: String },
+    #[serde(borrow, default)]
+    signature: Cow<'a, str>,
     /// A source of the text.
-    #[serde(rename = "citations_delta")]
-    Citations { citation: Value },
-    /// One of a newer API.
-    #[serde(other)]
-    Unknown,
+    citation: Option<Value>,
 }
 
 impl Block {
     pub(crate) fn new(index: u64, number: u32, fields: Map<String, Value>) -> Self {
-        Self { index, number, is_complete: false, fields, input: String::new() }
+        let kind = match fields.get("type").and_then(Value::as_str) {
+            Some("text") => Shown::Text,
+            Some("thinking") => Shown::Thinking,
+            Some(_) | None => Shown::Nothing,
+        };
+        Self { index, number, is_complete: false, kind, fields, input: String::new() }
     }
 
     /// A field that holds text; empty if there is none.
@@ -53,26 +63,44 @@ impl Block {
 
     /// The text that people see; empty for a block of a kind that has none.
     pub(crate) fn shown(&self) -> &str {
-        match self.text("type") {
-            field @ ("text" | "thinking") => self.text(field),
-            _ => "",
+        match self.kind {
+            Shown::Text => self.text("text"),
+            Shown::Thinking => self.text("thinking"),
+            Shown::Nothing => "",
         }
     }
 
-    pub(crate) fn add(&mut self, delta: Delta) {
-        match delta {
-            Delta::Text { text } => self.grow("text", &text),
-            Delta::Thinking { thinking } => self.grow("thinking", &thinking),
-            Delta::Signature { signature } => self.grow("signature", &signature),
-            Delta::InputJson { partial_json } => self.input.push_str(&partial_json),
-            Delta::Citations { citation } => {
-                let citations = self.fields.entry("citations").or_insert(Value::Null);
-                match citations {
-                    Value::Array(all) => all.push(citation),
-                    _ => *citations = Value::Array(vec![citation]),
-                }
+    /// Adds a piece; what people see of it.
+    pub(crate) fn add(&mut self, delta: Delta<'_>) -> Option<String> {
+        match delta.kind.as_ref() {
+            "text_delta" => {
+                self.grow("text", &delta.text);
+                (self.kind == Shown::Text).then(|| delta.text.into_owned())
             }
-            Delta::Unknown => {}
+            "thinking_delta" => {
+                self.grow("thinking", &delta.thinking);
+                (self.kind == Shown::Thinking).then(|| delta.thinking.into_owned())
+            }
+            "signature_delta" => {
+                self.grow("signature", &delta.signature);
+                None
+            }
+            "input_json_delta" => {
+                self.input.push_str(&delta.partial_json);
+                None
+            }
+            "citations_delta" => {
+                if let Some(citation) = delta.citation {
+                    let citations = self.fields.entry("citations").or_insert(Value::Null);
+                    match citations {
+                        Value::Array(all) => all.push(citation),
+                        _ => *citations = Value::Array(vec![citation]),
+                    }
+                }
+                None
+            }
+            // One of a newer API.
+            _ => None,
         }
     }
 

@@ -10,13 +10,14 @@ use model::request::ModelRequest;
 use protocol::item::OpaqueReasoning;
 use protocol::model::Usage;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tracing::{debug, trace};
 
 use crate::failure::Failure;
 use crate::functions::{Calls, is_object};
 use crate::messages::WIRE_API;
-use crate::messages::blocks::{Block, Delta};
+use crate::messages::blocks::{Block, Shown};
 use crate::wire_api::{Progress, Reader};
 
 /// How often an answer may pause.
@@ -43,11 +44,16 @@ pub(crate) struct Decoder {
     pauses: u32,
 }
 
-/// What every event has.
+/// What every event has, and what those have of which there are many.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
+    /// The number of a block.
+    #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -62,19 +68,7 @@ struct StartedMessage {
 
 #[derive(Deserialize)]
 struct BlockStarted {
-    index: u64,
     content_block: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct BlockGrown {
-    index: u64,
-    delta: Delta,
-}
-
-#[derive(Deserialize)]
-struct BlockStopped {
-    index: u64,
 }
 
 #[derive(Deserialize)]
@@ -105,30 +99,31 @@ struct OutputDetails {
 
 impl Reader for Decoder {
     fn take(&mut self, data: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, Failure> {
-        let Head { kind } = parse("", data)?;
+        let head: Head<'_> = parse("", data)?;
+        let Head { kind, index, delta } = &head;
         match kind.as_ref() {
             "message_start" => {
-                let Started { message } = parse(&kind, data)?;
+                let Started { message } = parse(kind, data)?;
                 self.tokens.update(message.usage);
             }
             "content_block_start" => {
-                let BlockStarted { index, content_block } = parse(&kind, data)?;
-                let block = Block::new(index, self.next, content_block);
+                let BlockStarted { content_block } = parse(kind, data)?;
+                let block = Block::new(field(kind, "index", *index)?, self.next, content_block);
                 self.next += 1;
                 events.extend(grown(&block, block.shown().to_owned()));
                 self.blocks.push(block);
             }
             "content_block_delta" => {
-                let BlockGrown { index, delta } = parse(&kind, data)?;
-                let block = self.block(index)?;
-                if !block.is_complete {
-                    let before = block.shown().len();
-                    block.add(delta);
-                    events.extend(grown(block, block.shown()[before..].to_owned()));
+                let delta = field(kind, "delta", *delta)?;
+                let block = self.block(field(kind, "index", *index)?)?;
+                if !block.is_complete
+                    && let Some(text) = block.add(delta)
+                {
+                    events.extend(grown(block, text));
                 }
             }
             "content_block_stop" => {
-                let BlockStopped { index } = parse(&kind, data)?;
+                let index = field(kind, "index", *index)?;
                 let block = self.block(index)?;
                 // Half a call stops too. It is known for one only when the stop reason is.
                 if block.text("type") != "tool_use" || is_object(&block.arguments()) {
@@ -136,12 +131,12 @@ impl Reader for Decoder {
                 }
             }
             "message_delta" => {
-                let Changed { delta, usage } = parse(&kind, data)?;
+                let Changed { delta, usage } = parse(kind, data)?;
                 self.tokens.update(usage);
                 self.stop = delta.and_then(|delta| delta.stop_reason).or(self.stop.take());
             }
             "message_stop" => return Ok(Progress::Over),
-            "error" => return Err(Failure::reported(&parse(&kind, data)?)),
+            "error" => return Err(Failure::reported(&parse(kind, data)?)),
             "" => {
                 let event: Value = parse("", data)?;
                 if event.get("error").is_some() {
@@ -252,10 +247,16 @@ fn grown(block: &Block, text: String) -> Option<ModelEvent> {
     if text.is_empty() {
         return None;
     }
-    Some(match block.text("type") {
-        "thinking" => ModelEvent::SummaryDelta { index, text },
-        _ => ModelEvent::TextDelta { index, text },
+    Some(match block.kind {
+        Shown::Thinking => ModelEvent::SummaryDelta { index, text },
+        Shown::Text | Shown::Nothing => ModelEvent::TextDelta { index, text },
     })
+}
+
+/// A field of an event that the event must have.
+fn field<'a, T: Deserialize<'a>>(kind: &str, name: &str, value: Option<&'a RawValue>) -> Result<T, Failure> {
+    let value = value.ok_or_else(|| Failure::malformed(format!("The event `{kind}` has no `{name}`")))?;
+    parse(kind, value.get())
 }
 
 fn parse<'a, T: Deserialize<'a>>(kind: &str, data: &'a str) -> Result<T, Failure> {
