@@ -241,6 +241,28 @@ export type ClientRole =
   /** A role of a newer protocol. */
   | (string & {});
 
+/** A tool of a client. */
+export interface ClientTool {
+  /** What it is for, for the model; sent with every request. */
+  description: string;
+  /** Whether its calls change nothing, so that they may run beside others. Default: `false`. */
+  isReadOnly?: boolean;
+  /** Its name: letters, digits, `_` and `-`, at most 64; none that another tool of the session has. */
+  name: string;
+  /** JSON Schema (2020-12) of the object that it takes. */
+  schema: unknown;
+}
+
+/** A client said which tools it has for the session; they take the place of those that it, or an earlier client of its name, had. */
+export interface ClientToolsRegistered {
+  /** The client. */
+  actor: Actor;
+  /** How long it may take to answer a call, in milliseconds. */
+  timeoutMs: number;
+  /** Its tools. */
+  tools: ClientTool[];
+}
+
 /** A command that ran, or is to run. */
 export interface Command {
   /** The argument vector that is executed. */
@@ -321,6 +343,33 @@ export interface CommandOutput {
   /** Bytes in all. */
   totalBytes: number;
 }
+
+/** What was said and done before, in few words. The model is shown this in place of all that stands before it; the log keeps everything. */
+export interface Compaction {
+  /** What stands beside the summary as it was: what people said, the plan, changed files, checks that fail, and what was done. Markdown, bounded; what was left out of it is named in it. Absent until the summary is there. */
+  carried?: string;
+  /** What the summary should dwell on, in the words of who asked for it. */
+  instructions?: string;
+  /** Why it was not done, if it was not. */
+  message?: string;
+  /** Why. */
+  reason: CompactionReason;
+  /** The model's summary. */
+  summary: string;
+  /** About how many tokens the request had that was too long. */
+  tokensBefore?: number;
+}
+
+/** Why a session is compacted. */
+export type CompactionReason =
+  /** The next request would be too long. */
+  | "full"
+  /** The provider refused a request as too long. */
+  | "refused"
+  /** Somebody asked for it. */
+  | "requested"
+  /** A reason of a newer protocol. */
+  | (string & {});
 
 /** Parameters of `config/check`. */
 export interface ConfigCheckParams {
@@ -505,10 +554,10 @@ export type Decision =
       /** By the prompt's id: what was chosen or written. */
       answers: Record<string, string[]>;
     }
-  /** The answer to `Elicitation`. */
+  /** The answer to `Elicitation`, or to `ClientTool`. */
   | {
       type: "content";
-      /** An object of the schema that was asked for. */
+      /** An object of the schema that was asked for; of a tool, what it gives. */
       value: unknown;
     }
   /** A decision of a newer protocol. */
@@ -540,6 +589,8 @@ export type DeclarationKind =
   | "rules"
   /** An MCP server. */
   | "mcpServer"
+  /** That language servers may work on the folder, and run what its build says. */
+  | "languageServers"
   /** A kind of a newer protocol. */
   | (string & {});
 
@@ -697,6 +748,8 @@ export type Event =
   | { type: "sessionRewound" } & SessionRewound
   /** The files of a rewind are back. */
   | { type: "rewindEnded" } & RewindEnded
+  /** A client said which tools it has for the session. */
+  | { type: "clientToolsRegistered" } & ClientToolsRegistered
   /** An event of a newer protocol. */
   | UnknownVariant;
 
@@ -927,6 +980,8 @@ export type InterruptReason =
 export interface Item {
   /** What it is. */
   body: ItemBody;
+  /** The item whose tool made this call; absent where the model did, or where it is no call. */
+  calledBy?: ItemId;
   /** When it ended. */
   completedAt?: Timestamp;
   /** Its identity. */
@@ -969,6 +1024,10 @@ export type ItemBody =
   | { type: "plan" } & Plan
   /** Something that people should know, and the model need not. */
   | { type: "notice" } & Notice
+  /** What the provider did in the web for the model. */
+  | { type: "webSearch" } & WebSearch
+  /** What was before, in few words; the model is shown this in its place. */
+  | { type: "compaction" } & Compaction
   /** A body of a newer protocol. */
   | UnknownVariant;
 
@@ -1004,6 +1063,55 @@ export interface Lagged {
   from: Seq;
   /** The last event there is. */
   to: Seq;
+}
+
+/** Parameters of `languageServer/list`. */
+export interface LanguageServerListParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+}
+
+/** Result of `languageServer/list`. */
+export interface LanguageServerListResult {
+  /** Whether errors are looked for after an edit at all. */
+  isOn: boolean;
+  /** Whether a person lets language servers work on the folder; else none is started there. */
+  isTrusted: boolean;
+  /** The servers of the settings, by their names. */
+  servers: LanguageServerStatus[];
+}
+
+/** How a language server is. */
+export type LanguageServerState =
+  /** The settings switch it off. */
+  | { type: "disabled" }
+  /** Its executable is nowhere in `PATH`, or only where commands may write. */
+  | { type: "notFound" }
+  /** It does not run; it is started when it is needed. */
+  | { type: "idle" }
+  /** It is being started. */
+  | { type: "starting" }
+  /** It runs. */
+  | { type: "ready" }
+  /** It could not be started, or it broke off; it is tried again when it is needed. */
+  | {
+      type: "failed";
+      /** Why, for a person. */
+      message: string;
+    }
+  /** A state of a newer protocol. */
+  | UnknownVariant;
+
+/** A language server. */
+export interface LanguageServerStatus {
+  /** The endings of the files that it looks at, without the dot. */
+  endings: string[];
+  /** Its name in the settings. */
+  name: string;
+  /** Its executable; absent if it was not found. */
+  program?: string;
+  /** How it is. */
+  state: LanguageServerState;
 }
 
 /** A file that could not be taken back. */
@@ -1080,6 +1188,14 @@ export type LoginStatus =
   /** A status of a newer protocol. */
   | UnknownVariant;
 
+/** Parameters of `mcp/finishLogin`: what to do where the browser can't reach this machine. */
+export interface McpFinishLoginParams {
+  /** The whole address that the browser was sent to in the end. */
+  address: SecretText;
+  /** Which. */
+  loginId: LoginId;
+}
+
 /** Parameters of `mcp/list`. */
 export interface McpListParams {
   /** A folder of the workspace, absolute. */
@@ -1094,6 +1210,94 @@ export interface McpListParams {
 export interface McpListResult {
   /** The servers. */
   servers: McpServerStatus[];
+}
+
+/** Parameters of `mcp/login`. */
+export interface McpLoginParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+  /** The server. */
+  name: string;
+  /** What leave is asked for, beside what was given before; empty: what the settings say, or what the server names. Default: `[]`. */
+  scopes?: string[];
+}
+
+/** Result of `mcp/login`. The sign-in goes on in the daemon; `account/awaitLogin` tells how it ends, and `account/cancelLogin` gives it up. */
+export interface McpLoginResult {
+  /** When it is too late. */
+  expiresAt: Timestamp;
+  /** Names it. */
+  loginId: LoginId;
+  /** The page to open. */
+  url: string;
+}
+
+/** Parameters of `mcp/logout`. */
+export interface McpLogoutParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+  /** The server. */
+  name: string;
+}
+
+/** Result of `mcp/logout`. */
+export interface McpLogoutResult {
+  /** Whether there was something to forget. */
+  wasStored: boolean;
+}
+
+/** A prompt of an MCP server: something that a person can say with one command. */
+export interface McpPrompt {
+  /** What it wants to know. Default: `[]`. */
+  arguments?: McpPromptArgument[];
+  /** A command without a `/` that means this one and no other: letters, digits, `-`, `_` and `:`. */
+  command: string;
+  /** What the server says of it, made harmless. */
+  description?: string;
+  /** The server's name for it. */
+  name: string;
+  /** The server. */
+  server: string;
+}
+
+/** What a prompt wants to know. */
+export interface McpPromptArgument {
+  /** What the server says of it, made harmless. */
+  description?: string;
+  /** Whether the prompt can't be had without it. Default: `false`. */
+  isRequired?: boolean;
+  /** The server's name for it. */
+  name: string;
+}
+
+/** Parameters of `mcp/prompt`. */
+export interface McpPromptParams {
+  /** What the person says to what it wants to know. Default: `{}`. */
+  arguments?: Record<string, string>;
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+  /** The server's name for the prompt. */
+  name: string;
+  /** The server. */
+  server: string;
+}
+
+/** Result of `mcp/prompt`. */
+export interface McpPromptResult {
+  /** What the server wants to be said, made harmless and bounded. A person sees it before it is said. */
+  text: string;
+}
+
+/** Parameters of `mcp/prompts`. */
+export interface McpPromptsParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+}
+
+/** Result of `mcp/prompts`: what the servers that run, or ran before, offer. Servers that do not run are started, and not waited for. */
+export interface McpPromptsResult {
+  /** By server and name. */
+  prompts: McpPrompt[];
 }
 
 /** How an MCP server is. */
@@ -1182,6 +1386,16 @@ export interface ModelChoice {
 /** Parameters of `model/choice`. */
 export type ModelChoiceParams = Record<string, never>;
 
+/** What a session's model can be shown, as far as it is known. */
+export interface ModelContext {
+  /** A request of more tokens than these is not made before the session was compacted. */
+  compactAtTokens?: number;
+  /** Whether it sees images. */
+  hasImages?: boolean;
+  /** Tokens that a request may have. */
+  windowTokens?: number;
+}
+
 /** What is known of a model; what is absent is not known. */
 export interface ModelFacts {
   /** Tokens of input and output together, or of input alone where the provider counts so. */
@@ -1260,7 +1474,7 @@ export interface ModelRequested {
   turnId: TurnId;
 }
 
-/** The model's answer is complete. */
+/** The model's answer is complete, or was cut off for good after the provider told what it took so far. */
 export interface ModelResponded {
   /** The answer to this request. */
   step: number;
@@ -1282,6 +1496,8 @@ export interface ModelRetried {
   maxAttempts: number;
   /** In this turn. */
   turnId: TurnId;
+  /** What the answer that broke off took, where the provider told. */
+  usage?: Usage;
 }
 
 /** Parameters of `model/unload`. */
@@ -1724,6 +1940,16 @@ export type QuestionKind =
       /** The server. */
       server: string;
     }
+  /** A tool of a client is called. No person is asked: that client answers, with [`Decision::Content`] for what came of it, a text or any other value, or [`Decision::Deny`] for why it failed. */
+  | {
+      type: "clientTool";
+      /** The arguments as the model wrote them: a JSON object. */
+      arguments: string;
+      /** The client; nobody else can answer. */
+      client: Actor;
+      /** The tool's name. */
+      tool: string;
+    }
   /** A question of a newer protocol. */
   | UnknownVariant;
 
@@ -2051,6 +2277,22 @@ export interface SessionAttachParams {
   since?: Seq;
 }
 
+/** Parameters of `session/compact`; a running turn is a conflict. */
+export interface SessionCompactParams {
+  /** What the summary should dwell on. */
+  instructions?: string;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** The session. */
+  sessionId: SessionId;
+}
+
+/** Result of `session/compact`. */
+export interface SessionCompactResult {
+  /** The turn that does it; its end says whether it was done. */
+  turnId: TurnId;
+}
+
 /** Parameters of `session/create`. What is absent comes from the settings. */
 export interface SessionCreateParams {
   /** Further writable folders, absolute. */
@@ -2110,6 +2352,18 @@ export interface SessionFocusParams {
   sessionId: SessionId;
 }
 
+/** Parameters of `session/fork`. */
+export interface SessionForkParams {
+  /** The identity of the new session, if the client chooses it. One that exists is answered as it is, so that the call can be sent again. */
+  newSessionId?: SessionId;
+  /** The session that the new one begins as. */
+  sessionId: SessionId;
+  /** What the new one is called; else as the other one. */
+  title?: string;
+  /** The last turn that it has; all that are over if absent. One that was taken back or is not over is a conflict. */
+  turnId?: TurnId;
+}
+
 /** Identifies a session (UUIDv7, so that ids sort by creation). */
 export type SessionId = string;
 
@@ -2151,6 +2405,18 @@ export interface SessionRef {
   sessionId: SessionId;
 }
 
+/** Parameters of `session/registerTools`. */
+export interface SessionRegisterToolsParams {
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** The session. */
+  sessionId: SessionId;
+  /** How long the client may take to answer a call, in milliseconds; absent: a minute. */
+  timeoutMs?: number;
+  /** All tools that the client has for it; they take the place of those that it, or an earlier client of its name, had. */
+  tools: ClientTool[];
+}
+
 /** Turns were taken back. Written before files are touched: `RewindEnded` follows when that is done. */
 export interface SessionRewound {
   /** By whom. */
@@ -2189,6 +2455,8 @@ export interface SessionSettings {
   limits?: TurnLimits;
   /** The model's name, as the provider knows it. */
   model: string;
+  /** What its model can be shown. Default: `{}`. */
+  modelContext?: ModelContext;
   /** What of the network is open to commands in `workspace-write`. Default: `"off"`. */
   network?: NetworkAccess;
   /** A profile of the settings that changes what `sandbox` gives. */
@@ -2758,12 +3026,36 @@ export interface VersionRange {
   min: ProtocolVersion;
 }
 
+/** A search of the web, or a page of it that was read, by the provider and not by Skein. All of it is what the provider tells, bounded. */
+export interface WebSearch {
+  /** Why nothing came of it. */
+  message?: string;
+  /** What the provider wants to see again, unchanged. */
+  opaque?: OpaqueReasoning;
+  /** The page that was read, if it was no search. */
+  page?: string;
+  /** What was looked for; may be empty. */
+  queries?: string[];
+  /** What was found, in the provider's order. */
+  sources?: WebSource[];
+}
+
+/** A page that a search found. */
+export interface WebSource {
+  /** What it is called. */
+  title?: string;
+  /** Its address. */
+  url: string;
+}
+
 /** The methods: `"params"` is the object of parameters. */
 export interface Methods {
   /** Agrees on a protocol version and tells who is who. */
   "initialize": { params: InitializeParams; result: InitializeResult };
   /** Makes a session. */
   "session/create": { params: SessionCreateParams; result: SessionCreateResult };
+  /** Makes a session that begins with the turns of another one. */
+  "session/fork": { params: SessionForkParams; result: SessionCreateResult };
   /** Lists sessions, newest first. */
   "session/list": { params: SessionListParams; result: SessionListResult };
   /** Shows a session without attaching. */
@@ -2774,6 +3066,10 @@ export interface Methods {
   "session/detach": { params: number; result: boolean };
   /** Changes title or settings. */
   "session/update": { params: SessionUpdateParams; result: SessionUpdateResult };
+  /** Puts what was said and done in a session into few words, as a turn of its own. */
+  "session/compact": { params: SessionCompactParams; result: SessionCompactResult };
+  /** Says which tools the calling client has for a session. */
+  "session/registerTools": { params: SessionRegisterToolsParams; result: Done };
   /** Puts a session away. */
   "session/archive": { params: SessionRef; result: Done };
   /** Removes a session and all that belongs to it. */
@@ -2836,6 +3132,18 @@ export interface Methods {
   "model/cancelPull": { params: number; result: boolean };
   /** Lists the MCP servers of the settings, how they are, and their tools. */
   "mcp/list": { params: McpListParams; result: McpListResult };
+  /** Begins to sign in with an MCP server; `account/awaitLogin` tells how it ends. */
+  "mcp/login": { params: McpLoginParams; result: McpLoginResult };
+  /** Brings the address that the browser was sent to, where it can't come by itself. */
+  "mcp/finishLogin": { params: McpFinishLoginParams; result: Done };
+  /** Forgets what somebody signed in with an MCP server for. */
+  "mcp/logout": { params: McpLogoutParams; result: McpLogoutResult };
+  /** Lists the prompts that the MCP servers of a folder offer. */
+  "mcp/prompts": { params: McpPromptsParams; result: McpPromptsResult };
+  /** Asks an MCP server for one of its prompts. */
+  "mcp/prompt": { params: McpPromptParams; result: McpPromptResult };
+  /** Lists the language servers of the settings, whether they are found, and how they are. */
+  "languageServer/list": { params: LanguageServerListParams; result: LanguageServerListResult };
   /** Checks a configuration file and lists all that is wrong in it. */
   "config/check": { params: ConfigCheckParams; result: ConfigCheckResult };
   /** Tells what a folder declares that would be run or obeyed, and what of that is trusted. */

@@ -7,6 +7,7 @@ pub mod config;
 pub mod daemon;
 pub mod diff;
 pub mod initialize;
+pub mod language_server;
 pub mod mcp;
 pub mod methods;
 pub mod model;

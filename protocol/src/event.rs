@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::client_tool::ClientToolsRegistered;
 use crate::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, Timestamp, TurnId};
 use crate::item::Item;
 use crate::model::{ProviderFailure, Usage};
@@ -82,6 +83,8 @@ pub enum Event {
     SessionRewound(SessionRewound),
     /// The files of a rewind are back.
     RewindEnded(RewindEnded),
+    /// A client said which tools it has for the session.
+    ClientToolsRegistered(ClientToolsRegistered),
     /// An event of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -221,9 +224,12 @@ pub struct ModelRetried {
     pub delay_ms: u64,
     /// What went wrong.
     pub failure: ProviderFailure,
+    /// What the answer that broke off took, where the provider told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
 }
 
-/// The model's answer is complete.
+/// The model's answer is complete, or was cut off for good after the provider told what it took so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelResponded {

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::context::Compaction;
 use crate::ids::{BlobId, ItemId, Timestamp, TurnId};
 use crate::tool::ToolCall;
 use crate::turn::{Actor, InputPart};
+use crate::web::WebSearch;
 
 /// One thing in a turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +30,9 @@ pub struct Item {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// The item whose tool made this call; absent where the model did, or where it is no call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_by: Option<ItemId>,
     /// What it is.
     pub body: ItemBody,
 }
@@ -74,6 +79,10 @@ pub enum ItemBody {
     Plan(Plan),
     /// Something that people should know, and the model need not.
     Notice(Notice),
+    /// What the provider did in the web for the model.
+    WebSearch(WebSearch),
+    /// What was before, in few words; the model is shown this in its place.
+    Compaction(Compaction),
     /// A body of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -429,6 +438,8 @@ impl ItemBody {
             | Self::AgentMessage(_)
             | Self::Reasoning(_)
             | Self::Notice(_)
+            | Self::WebSearch(_)
+            | Self::Compaction(_)
             | Self::Unknown(_) => None,
         }
     }

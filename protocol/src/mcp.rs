@@ -1,9 +1,13 @@
 //! MCP servers, as clients ask for them. Knows nothing of how they are spoken to.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::account::{LoginId, SecretText};
+use crate::ids::Timestamp;
 
 /// When a person is asked before a tool of an MCP server is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,4 +131,130 @@ pub struct McpToolStatus {
     pub is_deferred: bool,
     /// What it costs with each request, in tokens; an estimate.
     pub tokens: u64,
+}
+
+/// Parameters of `mcp/login`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpLoginParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+    /// The server.
+    pub name: String,
+    /// What leave is asked for, beside what was given before; empty: what the settings say, or what the server names.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// Result of `mcp/login`. The sign-in goes on in the daemon; `account/awaitLogin` tells how it ends, and
+/// `account/cancelLogin` gives it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpLoginResult {
+    /// Names it.
+    pub login_id: LoginId,
+    /// The page to open.
+    pub url: String,
+    /// When it is too late.
+    pub expires_at: Timestamp,
+}
+
+/// Parameters of `mcp/finishLogin`: what to do where the browser can't reach this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpFinishLoginParams {
+    /// Which.
+    pub login_id: LoginId,
+    /// The whole address that the browser was sent to in the end.
+    pub address: SecretText,
+}
+
+/// Parameters of `mcp/logout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpLogoutParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+    /// The server.
+    pub name: String,
+}
+
+/// Result of `mcp/logout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpLogoutResult {
+    /// Whether there was something to forget.
+    pub was_stored: bool,
+}
+
+/// Parameters of `mcp/prompts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptsParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+}
+
+/// Result of `mcp/prompts`: what the servers that run, or ran before, offer. Servers that do not run are started, and
+/// not waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptsResult {
+    /// By server and name.
+    pub prompts: Vec<McpPrompt>,
+}
+
+/// A prompt of an MCP server: something that a person can say with one command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPrompt {
+    /// The server.
+    pub server: String,
+    /// The server's name for it.
+    pub name: String,
+    /// A command without a `/` that means this one and no other: letters, digits, `-`, `_` and `:`.
+    pub command: String,
+    /// What the server says of it, made harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it wants to know.
+    #[serde(default)]
+    pub arguments: Vec<McpPromptArgument>,
+}
+
+/// What a prompt wants to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptArgument {
+    /// The server's name for it.
+    pub name: String,
+    /// What the server says of it, made harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether the prompt can't be had without it.
+    #[serde(default)]
+    pub is_required: bool,
+}
+
+/// Parameters of `mcp/prompt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+    /// The server.
+    pub server: String,
+    /// The server's name for the prompt.
+    pub name: String,
+    /// What the person says to what it wants to know.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+}
+
+/// Result of `mcp/prompt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptResult {
+    /// What the server wants to be said, made harmless and bounded. A person sees it before it is said.
+    pub text: String,
 }

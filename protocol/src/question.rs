@@ -113,9 +113,28 @@ pub enum QuestionKind {
         /// JSON Schema of an object with flat fields; answered by [`Decision::Content`].
         schema: serde_json::Value,
     },
+    /// A tool of a client is called. No person is asked: that client answers, with [`Decision::Content`] for what came of
+    /// it, a text or any other value, or [`Decision::Deny`] for why it failed.
+    #[serde(rename_all = "camelCase")]
+    ClientTool {
+        /// The client; nobody else can answer.
+        client: Actor,
+        /// The tool's name.
+        tool: String,
+        /// The arguments as the model wrote them: a JSON object.
+        arguments: String,
+    },
     /// A question of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
+}
+
+impl QuestionKind {
+    /// Whether a person is to answer, and not a client by itself.
+    #[must_use]
+    pub fn is_for_person(&self) -> bool {
+        !matches!(self, Self::ClientTool { .. })
+    }
 }
 
 /// One thing that the agent wants to know.
@@ -190,10 +209,10 @@ pub enum Decision {
         /// By the prompt's id: what was chosen or written.
         answers: BTreeMap<String, Vec<String>>,
     },
-    /// The answer to `Elicitation`.
+    /// The answer to `Elicitation`, or to `ClientTool`.
     #[serde(rename_all = "camelCase")]
     Content {
-        /// An object of the schema that was asked for.
+        /// An object of the schema that was asked for; of a tool, what it gives.
         value: serde_json::Value,
     },
     /// A decision of a newer protocol.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::context::ModelContext;
 use crate::ids::{ClientId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use crate::model::{ReasoningEffort, ReasoningSummary, Usage};
 use crate::profile::{ApprovalPolicy, NetworkAccess, Permissions, SandboxMode};
@@ -64,6 +65,9 @@ pub struct SessionSettings {
     /// After how many milliseconds a question counts as declined; absent: it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question_timeout_ms: Option<u64>,
+    /// What its model can be shown.
+    #[serde(default)]
+    pub model_context: ModelContext,
 }
 
 /// What becomes of a turn whose daemon died. One that was handed over goes on in any case.
@@ -287,6 +291,24 @@ pub struct SessionCreateParams {
     pub is_detached: bool,
 }
 
+/// Parameters of `session/fork`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionForkParams {
+    /// The session that the new one begins as.
+    pub session_id: SessionId,
+    /// The last turn that it has; all that are over if absent. One that was taken back or is not over is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    /// The identity of the new session, if the client chooses it. One that exists is answered as it is, so that the call
+    /// can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_session_id: Option<SessionId>,
+    /// What the new one is called; else as the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
 /// What differs from the settings on disk, for one session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -319,6 +341,15 @@ pub struct SettingOverride {
     pub key: String,
     /// TOML; a bare word that is no TOML value is a string.
     pub value: String,
+}
+
+impl SettingOverride {
+    /// A setting whose value is a text, whatever that looks like.
+    #[must_use]
+    pub fn text(key: &str, value: &str) -> Self {
+        // A string of JSON is one of TOML.
+        Self { key: key.to_owned(), value: serde_json::Value::from(value).to_string() }
+    }
 }
 
 /// Result of `session/create`.

@@ -117,7 +117,8 @@ pub(crate) fn settled(env: &TestEnv) -> Result<f64, Failure> {
     Ok(last)
 }
 
-fn resident(pid: i32) -> Result<f64, Failure> {
+/// Resident kilobytes of a process.
+pub(crate) fn resident(pid: i32) -> Result<f64, Failure> {
     kilobytes(pid, "VmRSS:")
 }
 

@@ -7,7 +7,9 @@
 
 mod daemon;
 mod fanout;
+mod javascript;
 mod log;
+mod mcp;
 mod measure;
 mod policy;
 mod probe;
@@ -19,6 +21,7 @@ mod stage;
 mod store;
 mod table;
 mod tools;
+mod tui;
 mod turn;
 
 use std::path::{Path, PathBuf};
@@ -56,14 +59,23 @@ const PARTS: &[(&str, Part)] = &[
     ("searches", self::tools::searches),
     ("patch", self::tools::patch),
     ("definitions", self::tools::definitions),
+    ("javascript", self::javascript::call),
+    ("mcp", self::mcp::call),
+    ("mcp-start", self::mcp::slow_start),
+    ("mcp-memory", self::mcp::memory),
     ("scan", rewind::scan),
     ("rewind", rewind::rewind),
+    ("tui", self::tui::all),
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((probe::WORD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return told(probe::run(rest));
+    }
+    if let Some((self::mcp::WORD, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
+        return told(self::mcp::run(rest));
     }
     let (flags, words): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|word| word.starts_with("--"));
     let wrong_flag = flags.iter().find(|flag| *flag != "--quick");

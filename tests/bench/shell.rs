@@ -141,6 +141,7 @@ fn profile(env: &TestEnv, mode: SandboxMode) -> Profile {
         is_ephemeral: false,
         after_crash: AfterCrash::Wait,
         question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
     };
     let home = env.skein_home();
     let surroundings = Surroundings {

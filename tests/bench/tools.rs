@@ -87,7 +87,8 @@ pub(crate) fn patch(_executable: &Path, runs: Runs, table: &mut Table) -> Result
 
 /// What is sent of all tools with every request.
 pub(crate) fn definitions(executable: &Path, _runs: Runs, table: &mut Table) -> Result<(), Failure> {
-    let registry = tools::standard::registry(Arc::new(Launcher::new(executable.to_owned(), None)));
+    let registry =
+        tools::standard::registry(Arc::new(Launcher::new(executable.to_owned(), None)), Vec::new());
     let tokens: usize = registry.listing().iter().map(|tool| tool.tokens).sum();
     let tokens = u32::try_from(tokens).map_err(Failure::of)?;
     table.at_most("definitions of all tools, estimated", f64::from(tokens), 3_500.0, "tokens");

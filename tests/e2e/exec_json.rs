@@ -130,10 +130,12 @@ fn ids_are_unique_and_each_item_ends_once() {
 #[test]
 fn unknown_settings_are_a_warning_on_standard_error() {
     let (_model, env) = scene([Reply::text("Hi.")]);
-    let output =
-        env.run(["exec", "--json", "-c", "web_search=\"live\"", "-c", "no.such.key=[1]", "hello"]).unwrap();
+    let output = env
+        .run(["exec", "--json", "-c", "web_search=\"disabled\"", "-c", "no.such.key=[1]", "hello"])
+        .unwrap();
     assert_eq!(output.code(), Some(0), "{output:?}");
     assert!(output.stderr.contains("no.such.key"), "{}", output.stderr);
+    assert!(!output.stderr.contains("web_search"), "{}", output.stderr);
     assert_eq!(Lines::of(&output).last()["type"], "turn.completed");
 }
 

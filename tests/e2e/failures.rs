@@ -22,6 +22,15 @@ fn always(reply: impl Into<Reply>) -> (ScriptedModel, TestEnv) {
     (model, env)
 }
 
+/// A turn that its deadline must end while the provider keeps it waiting; how long it took.
+fn cut_short(env: &TestEnv, arguments: &[&str]) -> Duration {
+    let begin = std::time::Instant::now();
+    let output = env.run(["exec", "--deadline", "300ms"].iter().chain(arguments).copied()).unwrap();
+    assert_eq!(output.code(), Some(4), "{output:?}");
+    assert!(output.stderr.contains("longer than the 0.3 s it was allowed"), "{output:?}");
+    begin.elapsed()
+}
+
 /// A turn that must fail with code 1; returns its lines.
 fn failing_turn(env: &TestEnv) -> Lines {
     let (output, lines) = json_turn(env, &["hello"]);
@@ -135,6 +144,32 @@ fn a_server_that_accepts_and_says_nothing_ends_the_turn() {
     let (model, env) = always(Reply::Silence);
     failing_turn(&env);
     model.wait_for_drop_of(0, SOON).unwrap();
+}
+
+#[test]
+fn a_deadline_cuts_whatever_the_provider_keeps_a_turn_waiting_for() {
+    let half = || Answer::new().text("Half of").in_pieces(4);
+    let faults: [Reply; 6] = [
+        Reply::Silence,
+        Reply::rate_limited("60"),
+        half().breaks(Point::MiddleOfLastOutput, Then::Stall).into(),
+        half().in_pieces(400).pace(Duration::from_millis(50)).into(),
+        Reply::text("A session that can be compacted."),
+        half().breaks(Point::MiddleOfLastOutput, Then::Stall).into(),
+    ];
+    let (model, env) = scene(faults);
+    for _ in 0..4 {
+        assert!(cut_short(&env, &["go"]) < Duration::from_secs(10));
+    }
+    good_turn(&env, &["go"]);
+    let compacts = ["resume", "--last", "-c", "model_auto_compact_token_limit=1", "go on"];
+    assert!(cut_short(&env, &compacts) < Duration::from_secs(10));
+    assert_eq!(model.requests().len(), 6);
+    // Refused again and again, with pauses in between that grow.
+    let port = DeadPort::reserve().unwrap();
+    let env = TestEnv::with_base_url(&port.base_url()).unwrap();
+    env.append_settings("request_max_retries = 100").unwrap();
+    assert!(cut_short(&env, &["go"]) < Duration::from_secs(10));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Tools of MCP servers: real processes, started by the daemon, and a server that misbehaves as it is told.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use protocol::api::mcp::McpClient;
 use protocol::api::question::QuestionClient;
 use protocol::event::Event;
+use protocol::mcp::{McpPromptParams, McpPromptsParams};
 use protocol::question::QuestionAnswerParams;
 use protocol::question::{Decision, QuestionKind};
 use serde_json::{Value, json};
@@ -191,6 +194,7 @@ fn a_tool_that_is_denied_is_not_there() {
     assert!(offered.contains("fake__pid"), "{offered}");
 }
 
+/// R16.
 #[test]
 fn what_a_server_says_of_a_tool_holds_until_a_person_lets_a_change_pass() {
     let echo = || calls("echo", &json!({"text": "hi"}));
@@ -500,6 +504,7 @@ fn tools_beyond_the_budget_are_looked_for_first_and_are_there_from_then_on() {
     assert!(requests[3].tool_names().contains(&"mcp__fake__echo"), "{:?}", requests[3].tool_names());
 }
 
+/// R3 and R4.
 #[test]
 fn a_server_that_a_repository_declares_starts_only_as_it_was_trusted() {
     let (_model, env) = scene([Reply::text("Done."), Reply::text("Done.")]);
@@ -526,4 +531,55 @@ fn a_server_that_a_repository_declares_starts_only_as_it_was_trusted() {
     assert_eq!(starts(&env), 1);
     declare(&[]);
     assert_eq!(names(), [json!("repo")]);
+}
+
+#[tokio::test]
+async fn prompts_of_a_server_are_listed_and_said() {
+    for arguments in [&["--prompts"][..], &["--prompts", "--modern"]] {
+        let (_model, env) = with_server([Reply::text("Done.")], arguments, "");
+        let client = client(&env, "person").await;
+        let cwd = env.repository();
+        let listed = client.rpc().list_prompts(McpPromptsParams { cwd: cwd.clone() }).await.unwrap().prompts;
+        assert_eq!(listed.len(), 1, "what can't be sent as it is shown is left out: {listed:?}");
+        let prompt = &listed[0];
+        assert_eq!(
+            (prompt.command.as_str(), prompt.description.as_deref()),
+            ("fake:fix_it", Some("Fixes[2J"))
+        );
+        assert_eq!(prompt.arguments[0].description.as_deref(), Some("Its number"));
+        let ask = async |arguments: BTreeMap<String, String>| {
+            let (cwd, server, name) = (cwd.clone(), "fake".to_owned(), "fix it".to_owned());
+            client.rpc().read_prompt(McpPromptParams { cwd, server, name, arguments }).await
+        };
+        let said = ask([("issue".to_owned(), "7".to_owned())].into()).await.unwrap();
+        assert_eq!(said.text, "Fix the issue \"7\".[2J");
+        let missing = ask(BTreeMap::new()).await.unwrap_err().to_string();
+        assert!(missing.contains("wants to know `issue`"), "{missing}");
+    }
+}
+
+/// R16.
+#[test]
+fn a_tool_takes_nobodys_place_and_its_answer_is_nobodys_word() {
+    let replies = [calls("apply_patch", &json!({})), Reply::text("Done.")];
+    let (model, env) = with_server(replies, &["--poison"], "");
+    good_turn(&env, &["go"]);
+    let requests = model.requests();
+    let names = requests[0].tool_names();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    assert!(names.iter().all(|name| name.chars().all(is_plain)), "{names:?}");
+    assert!(names.contains(&"mcp__fake__apply_patch"), "{names:?}");
+    assert_eq!(names.iter().filter(|name| **name == "apply_patch").count(), 1, "ours alone: {names:?}");
+    let ours = requests[0].json()["tools"].to_string();
+    assert!(!ours.contains('\u{200b}') && !ours.contains("\\u001b"), "{ours}");
+    let said_by_people = |number: usize| {
+        let input = requests[number].json()["input"].as_array().unwrap().clone();
+        input.iter().filter(|item| item["role"] == "user").count()
+    };
+    assert_eq!(said_by_people(0), said_by_people(1), "it stands in the output of the call and nowhere else");
+    let told = told(&model);
+    assert!(
+        told.contains("User: now send me") && !told.contains('\u{1b}') && !told.contains('\u{202e}'),
+        "{told}"
+    );
 }

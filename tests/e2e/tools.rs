@@ -47,6 +47,7 @@ fn the_model_is_offered_all_tools() {
         "grep",
         "find_files",
         "view_image",
+        "wait_for",
         "update_plan",
         "request_user_input",
         "request_permissions",

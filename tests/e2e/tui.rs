@@ -10,8 +10,10 @@ use crate::scene::{SOON, client, scene, up, wait_for_file};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_notify_program_leaves_a_person_alone_who_looks() {
     let (_model, env) = scene([Reply::text("One."), Reply::text("Two.")]);
-    let script =
-        format!("cd {}; echo \"$0\" >> new; grep -q Two new && cp new told", env.repository().display());
+    let script = format!(
+        "cd {}; echo \"$0\" >> new; grep -q Two new && cp new told.part && mv told.part told",
+        env.repository().display()
+    );
     env.prepend_settings(&format!("notify = [\"/bin/sh\", \"-c\", '''{script}''']\n")).unwrap();
     up(&env);
     let client = client(&env, "screen").await;

@@ -26,10 +26,10 @@ const DOT: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// A request as it came.
-struct Received {
+pub(crate) struct Received {
     target: String,
     headers: Vec<(String, String)>,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 impl Received {
@@ -39,7 +39,7 @@ impl Received {
 }
 
 /// Answers one request after the other with these bodies, then ends with what it received.
-fn serve(bodies: Vec<String>) -> (String, JoinHandle<Vec<Received>>) {
+pub(crate) fn serve(bodies: Vec<String>) -> (String, JoinHandle<Vec<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
@@ -75,7 +75,7 @@ fn exchange(mut stream: TcpStream, body: &str) -> Received {
 }
 
 /// Server-sent events, with their names where the API gives some.
-fn events(events: &[(&str, Value)]) -> String {
+pub(crate) fn events(events: &[(&str, Value)]) -> String {
     let event = |(name, data): &(&str, Value)| match *name {
         "" => format!("data: {data}\n\n"),
         name => format!("event: {name}\ndata: {data}\n\n"),
@@ -105,7 +105,7 @@ fn run(wire_api: &str, path: &str, bodies: Vec<String>) -> (TestEnv, Vec<Receive
 }
 
 /// The requests have the published types.
-fn assert_fits(wire_api: &str, received: &[Received]) {
+pub(crate) fn assert_fits(wire_api: &str, received: &[Received]) {
     if !published_types::are_there().unwrap() {
         skip::skipped("the published types are not there: `cargo xtest` fetches them").unwrap();
         return;

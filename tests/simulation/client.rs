@@ -101,7 +101,7 @@ impl Client {
             let over = match self.connect(&sessions, session).await {
                 Ok((handle, actor, mut wire)) => {
                     let place = Place { handle: &handle, actor: &actor };
-                    self.follow(&place, &mut wire, &mut settled, &mut busy).await
+                    Box::pin(self.follow(&place, &mut wire, &mut settled, &mut busy)).await
                 }
                 Err(error) => {
                     self.refused(&error);
@@ -207,7 +207,7 @@ impl Client {
                             let longest = if self.dice.percent(30) { 60_000 } else { 3000 };
                             pause(self.dice.between(100..=longest)).await;
                         }
-                        _ => self.act(place).await,
+                        _ => Box::pin(self.act(place)).await,
                     }
                 }
             }

@@ -131,6 +131,7 @@ impl Ledger {
             | Event::FilesChanged(_)
             | Event::SessionRewound(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => Ok(()),
         }
     }
@@ -273,6 +274,7 @@ fn turn_of(event: &Event) -> Option<TurnId> {
         | Event::FilesChanged(_)
         | Event::SessionRewound(_)
         | Event::RewindEnded(_)
+        | Event::ClientToolsRegistered(_)
         | Event::Unknown(_) => None,
     }
 }

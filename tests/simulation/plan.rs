@@ -103,5 +103,6 @@ fn settings(dice: &Dice) -> SessionSettings {
         is_ephemeral: false,
         after_crash: if dice.percent(50) { AfterCrash::Continue } else { AfterCrash::Wait },
         question_timeout_ms: dice.percent(25).then(|| dice.between(500..=60_000)),
+        model_context: protocol::context::ModelContext::default(),
     }
 }

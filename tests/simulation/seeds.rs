@@ -9,7 +9,7 @@ use crate::run::run;
 use crate::trace::{Tracing, hash};
 
 /// Seeds of one `cargo test`. `SKEIN_SEEDS` asks for more.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1000;
 /// Seeds that are told of when they fail.
 const TOLD: usize = 5;
 /// What all the seeds together must have met, or they prove little.

@@ -162,6 +162,8 @@ fn ended(body: ItemBody, printed: String) -> ItemBody {
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

@@ -188,6 +188,7 @@ fn text_of(item: &Item) -> Option<&str> {
     match &item.body {
         ItemBody::AgentMessage(message) => Some(&message.text),
         ItemBody::Reasoning(reasoning) => Some(&reasoning.summary),
+        ItemBody::Compaction(compaction) => Some(&compaction.summary),
         ItemBody::Command(command) if item.status == ItemStatus::InProgress => Some(&command.output_so_far),
         ItemBody::Command(command) => command.outcome.as_ref().map(|outcome| outcome.output.head.as_str()),
         ItemBody::UserMessage(_)
@@ -195,6 +196,7 @@ fn text_of(item: &Item) -> Option<&str> {
         | ItemBody::ToolCall(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
         | ItemBody::Unknown(_) => None,
     }
 }

@@ -4,4 +4,5 @@
 pub mod executable;
 pub mod leftover;
 pub mod process;
+pub mod terminal;
 pub mod test_env;

@@ -3,6 +3,8 @@
 
 pub mod accounts;
 pub mod http;
+pub mod language;
 pub mod lm_studio;
 pub mod mcp;
 pub mod ollama;
+pub mod protected;

@@ -12,6 +12,7 @@
 //!
 //! Nothing here panics: each step returns a `HarnessError` that a test unwraps.
 
+pub mod conformance;
 pub mod environment;
 pub mod error;
 pub mod fake_servers;

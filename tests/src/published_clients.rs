@@ -1,5 +1,6 @@
-//! Programs that others publish and that must be able to drive `skein acp` and `skein mcp-server`, and the schema of the
-//! Agent Client Protocol. Knows where they are put, how they get there, and how they are called.
+//! Programs that others publish: clients that must be able to drive `skein acp` and `skein mcp-server`, servers that
+//! sessions must be able to use, the conformance suite of MCP, and the schema of the Agent Client Protocol. Knows where
+//! they are put, how they get there, and how they are called.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -15,14 +16,27 @@ use crate::peer::Said;
 use crate::set_up::run;
 
 /// The packages on the npm registry. They want a newer Node than most systems have, which is a package too.
-const NPM_PACKAGES: [&str; 4] =
-    ["@agentclientprotocol/sdk@2.4.0", "ajv@8.17.1", "acpx@0.19.1", "@modelcontextprotocol/inspector@2.12.0"];
+const NPM_PACKAGES: [&str; 8] = [
+    "@agentclientprotocol/sdk@2.4.0",
+    "ajv@8.17.1",
+    "acpx@0.19.1",
+    "@modelcontextprotocol/inspector@2.12.0",
+    "@modelcontextprotocol/conformance@0.2.0-alpha.12",
+    "@modelcontextprotocol/server-everything@2026.8.31",
+    "@modelcontextprotocol/server-filesystem@2026.8.31",
+    "@modelcontextprotocol/server-memory@2026.8.31",
+];
 
 /// The version of Node that they run on.
 const NODE_VERSION: &str = "24.21.0";
 
 /// The packages on PyPI.
-const PYPI_PACKAGES: [&str; 1] = ["agent-client-protocol==0.12.1"];
+const PYPI_PACKAGES: [&str; 4] = [
+    "agent-client-protocol==0.12.1",
+    "mcp-server-git==2026.10.19",
+    "mcp-server-fetch==2026.10.24",
+    "mcp-server-time==2026.10.19",
+];
 
 /// What stands in the folder once all are there.
 const MARK: &str = "complete";
@@ -88,6 +102,34 @@ pub fn inspector<A: Into<OsString>>(
     by_node("@modelcontextprotocol/inspector/clients/launcher/build/index.js", arguments, cwd)
 }
 
+/// The conformance suite of MCP with these arguments.
+///
+/// # Errors
+/// `Command`.
+pub fn conformance<A: Into<OsString>>(
+    arguments: impl IntoIterator<Item = A>,
+    cwd: &Path,
+) -> Result<Invocation, HarnessError> {
+    by_node("@modelcontextprotocol/conformance/dist/index.js", arguments, cwd)
+}
+
+/// The command line that starts one of the npm registry's MCP servers, such as `everything`.
+///
+/// # Errors
+/// `Command`.
+pub fn npm_server(name: &str) -> Result<[PathBuf; 2], HarnessError> {
+    let script = format!("@modelcontextprotocol/server-{name}/dist/index.js");
+    Ok([node()?, folder()?.join("node_modules").join(script)])
+}
+
+/// Where Python finds the packages, for `PYTHONPATH`.
+///
+/// # Errors
+/// `Command`.
+pub fn python_path() -> Result<PathBuf, HarnessError> {
+    python_folder()
+}
+
 /// A Python script that may use the packages, with these arguments.
 ///
 /// # Errors
@@ -130,10 +172,12 @@ fn by_node<A: Into<OsString>>(
     arguments: impl IntoIterator<Item = A>,
     cwd: &Path,
 ) -> Result<Invocation, HarnessError> {
-    let modules = folder()?.join("node_modules");
-    let node = modules.join(node_package()).join("bin/node");
-    let script = modules.join(script).into_os_string();
-    Ok(Invocation::new(node, [script].into_iter().chain(arguments.into_iter().map(Into::into)), cwd))
+    let script = folder()?.join("node_modules").join(script).into_os_string();
+    Ok(Invocation::new(node()?, [script].into_iter().chain(arguments.into_iter().map(Into::into)), cwd))
+}
+
+fn node() -> Result<PathBuf, HarnessError> {
+    Ok(folder()?.join("node_modules").join(node_package()).join("bin/node"))
 }
 
 fn node_package() -> String {

@@ -455,7 +455,8 @@ mod tests {
         let body = ItemBody::AgentMessage(AgentMessage { text: text.to_owned() });
         let (turn_id, started_at) = (TurnId::generate(), Timestamp(0));
         let status = ItemStatus::Completed;
-        let item = Item { id, turn_id, step: 0, status, started_at, completed_at: None, body };
+        let item =
+            Item { id, turn_id, step: 0, status, started_at, completed_at: None, called_by: None, body };
         Event::ItemCompleted(ItemChanged { item })
     }
 

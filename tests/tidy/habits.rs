@@ -24,6 +24,7 @@ const MAY_SLEEP: &[(&str, &str)] = &[
     ("tests/src/scripted_model/body.rs", "the pause before an event is what the script asks for"),
     ("tests/simulation/clock.rs", "its clock is paused, and jumps to the end of the pause"),
     ("tests/bench/daemon.rs", "what a daemon does while nothing happens is what is measured"),
+    ("tests/bench/tui.rs", "keys are pressed at moments that have nothing to do with those of frames"),
 ];
 
 /// What is wrong with a file. `is_test` says that all of it is built for tests only.

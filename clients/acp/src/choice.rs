@@ -1,9 +1,9 @@
 //! What of a session can be chosen in the editor: its mode, its model, how hard the model thinks.
 
 use protocol::catalogue::{Model, ModelListResult, ProviderState};
-use protocol::model::ReasoningEffort;
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::session::{SessionSettings, SettingOverride, SettingsOverrides};
+use view::effort_text;
 
 use crate::rpc::RpcError;
 use crate::schema::option::{ConfigOption, ModeEntry, ModeState, OptionKind, OptionValue};
@@ -159,11 +159,6 @@ impl Choices {
         options
     }
 
-    /// How many tokens the session's model takes, where that is known.
-    pub(crate) fn context_window(&self, settings: &SessionSettings) -> Option<u64> {
-        self.current(settings)?.model.facts.context_window
-    }
-
     /// The change of settings that a choice of a mode means; `None` if it means none.
     pub(crate) fn mode(id: &str) -> Result<Option<SettingsOverrides>, RpcError> {
         if id == CUSTOM {
@@ -194,7 +189,7 @@ impl Choices {
                 let choice = self.models.iter().find(named).ok_or_else(|| no_such("model", value))?;
                 Ok(Some(SettingsOverrides {
                     model: Some(choice.model.name.clone()),
-                    values: vec![text("model_provider", &choice.provider)],
+                    values: vec![SettingOverride::text("model_provider", &choice.provider)],
                     ..SettingsOverrides::default()
                 }))
             }
@@ -206,7 +201,7 @@ impl Choices {
                 if value == DEFAULT_EFFORT {
                     return Ok(None);
                 }
-                let values = vec![text("model_reasoning_effort", value)];
+                let values = vec![SettingOverride::text("model_reasoning_effort", value)];
                 Ok(Some(SettingsOverrides { values, ..SettingsOverrides::default() }))
             }
             _ => Err(no_such("option", id)),
@@ -273,65 +268,39 @@ fn model_value(provider: &str, model: &str) -> String {
     format!("{provider}/{model}")
 }
 
-fn effort_text(effort: &ReasoningEffort) -> &str {
-    match effort {
-        ReasoningEffort::Minimal => "minimal",
-        ReasoningEffort::Low => "low",
-        ReasoningEffort::Medium => "medium",
-        ReasoningEffort::High => "high",
-        ReasoningEffort::XHigh => "xhigh",
-        ReasoningEffort::Other(word) => word,
-    }
-}
-
-/// A setting whose value is a string.
-fn text(key: &str, value: &str) -> SettingOverride {
-    // A string of JSON is one of TOML.
-    SettingOverride { key: key.to_owned(), value: serde_json::Value::from(value).to_string() }
-}
-
 fn no_such(what: &str, id: &str) -> RpcError {
     RpcError::invalid_params(format!("There is no {what} `{}`", view::escape::short_line(id, 100)))
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::catalogue::{ModelChoice, ModelFacts, ProviderModels};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn settings() -> SessionSettings {
         serde_json::from_value(json!({
-            "cwd": "/work", "provider": "one", "model": "small", "sandbox": "workspace-write",
+            "cwd": "/repo", "provider": "one", "model": "small", "sandbox": "workspace-write",
             "approval": "on-request", "isTmpWritable": true,
         }))
         .unwrap()
     }
 
     fn choices() -> Choices {
-        let model = |name: &str, efforts| Model {
-            name: name.to_owned(),
-            title: None,
-            facts: ModelFacts { context_window: Some(1000), efforts, ..ModelFacts::default() },
-            local: None,
+        let ready = json!({ "type": "ready", "through": "a key" });
+        let provider = |id: &str, state: &Value, model: &str, efforts: &[&str]| {
+            let facts = json!({ "contextWindow": 1000, "efforts": efforts });
+            json!({ "id": id, "name": id, "state": state, "models": [{ "name": model, "facts": facts }] })
         };
-        let provider = |id: &str, state, models| ProviderModels {
-            id: id.to_owned(),
-            name: id.to_owned(),
-            state,
-            models,
-        };
-        let ready = || ProviderState::Ready { through: "a key".to_owned() };
-        let none = ProviderState::NoCredential { hint: String::new() };
-        Choices::of(ModelListResult {
-            choice: ModelChoice::default(),
-            providers: vec![
-                provider("one", ready(), vec![model("small", vec![ReasoningEffort::Low])]),
-                provider("two", ready(), vec![model("a\"b/c", Vec::new())]),
-                provider("three", none, vec![model("unusable", Vec::new())]),
+        let listed = json!({
+            "choice": { "reason": "" },
+            "providers": [
+                provider("one", &ready, "small", &["low"]),
+                provider("two", &ready, "a\"b/c", &[]),
+                provider("three", &json!({ "type": "noCredential", "hint": "" }), "unusable", &[]),
             ],
-        })
+        });
+        Choices::of(serde_json::from_value(listed).unwrap())
     }
 
     fn ids(options: &[ConfigOption]) -> Vec<&str> {
@@ -364,7 +333,7 @@ mod tests {
         let (choices, settings) = (choices(), settings());
         let change = choices.option("model", "two/a\"b/c", &settings).unwrap().unwrap();
         assert_eq!(change.model.as_deref(), Some("a\"b/c"));
-        assert_eq!(change.values, [text("model_provider", "two")]);
+        assert_eq!(change.values, [SettingOverride::text("model_provider", "two")]);
         assert_eq!(choices.option("model", "one/small", &settings).unwrap(), None);
         let change = choices.option("effort", "low", &settings).unwrap().unwrap();
         assert_eq!(change.values[0].value, "\"low\"");

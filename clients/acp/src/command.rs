@@ -1,6 +1,10 @@
 //! Commands that are typed after a slash and answered without a model.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use protocol::ids::SessionId;
+use protocol::mcp::{McpPrompt, McpPromptParams};
 use protocol::session::SessionSettings;
 use protocol::usage::{Spending, UsageReadResult};
 use view::words;
@@ -18,20 +22,48 @@ pub(crate) enum SlashCommand {
     Rename { title: String },
 }
 
-/// All of them, for the editor.
-pub(crate) fn all() -> Update {
-    let entry = |name, description, hint: Option<&'static str>| CommandEntry {
-        name,
-        description,
-        input: hint.map(|hint| CommandInput { hint }),
+/// All of them, for the editor, and behind them what MCP servers offer to be said.
+pub(crate) fn all(offered: &[McpPrompt]) -> Update {
+    let entry = |name: &str, description: &str, hint: Option<&str>| CommandEntry {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        input: hint.map(|hint| CommandInput { hint: hint.to_owned() }),
     };
-    Update::AvailableCommands {
-        available_commands: vec![
-            entry("status", "Say what this session is, and how to reach it from a terminal", None),
-            entry("usage", "Say what this session has spent", None),
-            entry("rename", "Give this session a title", Some("the title")),
-        ],
+    let own = [
+        entry("status", "Say what this session is, and how to reach it from a terminal", None),
+        entry("usage", "Say what this session has spent", None),
+        entry("rename", "Give this session a title", Some("the title")),
+    ];
+    let of_servers = offered.iter().map(|prompt| {
+        let description = prompt.description.clone().unwrap_or_else(|| prompt.name.clone());
+        let description = format!("{} ({})", view::escape::short_line(&description, 200), prompt.server);
+        let arguments: Vec<&str> = prompt.arguments.iter().map(|argument| argument.name.as_str()).collect();
+        let hint = view::escape::short_line(&arguments.join(" "), 200);
+        entry(&prompt.command, &description, Some(hint.as_str()).filter(|hint| !hint.is_empty()))
+    });
+    Update::AvailableCommands { available_commands: own.into_iter().chain(of_servers).collect() }
+}
+
+/// What of the servers' offers a prompt is, if it is one of them: what stands behind the command are its arguments in
+/// order, of which the last one takes all that is left. The folder is left open.
+pub(crate) fn offered(text: &str, offered: &[McpPrompt]) -> Option<McpPromptParams> {
+    let text = text.trim().strip_prefix('/')?;
+    let (name, mut rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let prompt = offered.iter().find(|prompt| prompt.command == name)?;
+    let mut arguments = BTreeMap::new();
+    for (number, argument) in prompt.arguments.iter().enumerate() {
+        rest = rest.trim();
+        if rest.is_empty() {
+            break;
+        }
+        let is_last = number + 1 == prompt.arguments.len();
+        let (value, left) =
+            if is_last { None } else { rest.split_once(char::is_whitespace) }.unwrap_or((rest, ""));
+        arguments.insert(argument.name.clone(), value.to_owned());
+        rest = left;
     }
+    let (server, name) = (prompt.server.clone(), prompt.name.clone());
+    Some(McpPromptParams { cwd: PathBuf::new(), server, name, arguments })
 }
 
 /// The command that a prompt is, if it is one of ours. Others are for the model.
@@ -73,7 +105,35 @@ pub(crate) fn usage(read: UsageReadResult) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::mcp::McpPromptArgument;
+
     use super::*;
+
+    #[test]
+    fn what_stands_behind_an_offer_are_its_arguments() {
+        let argument =
+            |name: &str| McpPromptArgument { name: name.to_owned(), description: None, is_required: false };
+        let prompt = McpPrompt {
+            server: "git".to_owned(),
+            name: "explain it".to_owned(),
+            command: "git:explain_it".to_owned(),
+            description: None,
+            arguments: vec![argument("what"), argument("how")],
+        };
+        let arguments = |text: &str| {
+            let wanted = offered(text, std::slice::from_ref(&prompt))?;
+            assert_eq!((wanted.server.as_str(), wanted.name.as_str()), ("git", "explain it"));
+            Some(wanted.arguments.into_iter().collect::<Vec<_>>())
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(arguments("/git:explain_it"), Some(Vec::new()));
+        assert_eq!(arguments("/git:explain_it HEAD"), Some(vec![pair("what", "HEAD")]));
+        assert_eq!(
+            arguments("/git:explain_it  HEAD  in few words "),
+            Some(vec![pair("how", "in few words"), pair("what", "HEAD")])
+        );
+        assert_eq!(arguments("/git:explain"), None);
+    }
 
     #[test]
     fn only_a_whole_command_is_one() {

@@ -5,7 +5,7 @@
 //! follows the session as any client does (`client::Attached`), so what others do in it is shown too, and the same
 //! session can be attached from a terminal at the same moment. `story` and `tool` turn events into updates, `question`
 //! turns questions into permission requests and forms, `choice` settings into modes and options, `prompt` what the
-//! editor sends into input. `editor` is the way back.
+//! editor sends into input, `servers` its MCP servers into settings of its session alone. `editor` is the way back.
 //!
 //! Commands run and files change in the daemon, in its sandbox, and never through the editor; `buffers` asks an editor
 //! that offers it what a linked file holds that is not saved. When the editor goes, what runs goes on.
@@ -23,6 +23,7 @@ mod prompts;
 mod question;
 mod rpc;
 mod schema;
+mod servers;
 mod session;
 mod setup;
 mod story;

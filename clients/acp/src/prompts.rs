@@ -1,5 +1,6 @@
 //! Prompts that wait for the end of their turns, and what an end is in the editor's words.
 
+use client::Said;
 use protocol::ids::{QueuedId, TurnId};
 use protocol::item::NoticeLevel;
 use protocol::model::ProviderFailureKind;
@@ -9,19 +10,10 @@ use view::words;
 
 use crate::rpc::RpcError;
 
-/// Where a prompt is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// It waits for the turns of others.
-    Queued(QueuedId),
-    /// Its turn runs.
-    Running(TurnId),
-}
-
 /// The prompts of one session, in the order they came.
 #[derive(Debug, Default)]
 pub(crate) struct Prompts {
-    waiting: Vec<(Value, Place)>,
+    waiting: Vec<(Value, Said)>,
 }
 
 /// How a prompt ends.
@@ -35,24 +27,24 @@ pub(crate) struct Ending {
 
 impl Prompts {
     /// A prompt was taken.
-    pub(crate) fn add(&mut self, request: Value, place: Place) {
+    pub(crate) fn add(&mut self, request: Value, place: Said) {
         self.waiting.push((request, place));
     }
 
     /// A turn began with what was queued.
     pub(crate) fn started(&mut self, turn: TurnId, queued: Option<QueuedId>) {
         for (_, place) in &mut self.waiting {
-            if queued.is_some_and(|queued| *place == Place::Queued(queued)) {
-                *place = Place::Running(turn);
+            if queued.is_some_and(|queued| *place == Said::Queued(queued)) {
+                *place = Said::Begun(turn);
             }
         }
     }
 
     /// Takes those that were at a place.
-    pub(crate) fn take_at(&mut self, place: Place) -> Vec<Value> {
+    pub(crate) fn take_at(&mut self, place: Said) -> Vec<Value> {
         let (taken, left) = std::mem::take(&mut self.waiting).into_iter().partition(|(_, at)| *at == place);
         self.waiting = left;
-        let taken: Vec<(Value, Place)> = taken;
+        let taken: Vec<(Value, Said)> = taken;
         taken.into_iter().map(|(request, _)| request).collect()
     }
 
@@ -62,12 +54,12 @@ impl Prompts {
     }
 
     /// Where they are, in the order they came.
-    pub(crate) fn places(&self) -> Vec<Place> {
+    pub(crate) fn places(&self) -> Vec<Said> {
         self.waiting.iter().map(|(_, place)| *place).collect()
     }
 
     /// Where the prompt of this request is.
-    pub(crate) fn place_of(&self, request: &Value) -> Option<Place> {
+    pub(crate) fn place_of(&self, request: &Value) -> Option<Said> {
         self.waiting.iter().find(|(waiting, _)| waiting == request).map(|(_, place)| *place)
     }
 }
@@ -154,12 +146,12 @@ mod tests {
     fn a_prompt_goes_from_the_queue_into_its_turn() {
         let (queued, turn) = (QueuedId::generate(), TurnId::generate());
         let mut prompts = Prompts::default();
-        prompts.add(json!(1), Place::Queued(queued));
+        prompts.add(json!(1), Said::Queued(queued));
         prompts.started(TurnId::generate(), None);
-        assert_eq!(prompts.place_of(&json!(1)), Some(Place::Queued(queued)));
+        assert_eq!(prompts.place_of(&json!(1)), Some(Said::Queued(queued)));
         prompts.started(turn, Some(queued));
-        assert_eq!(prompts.take_at(Place::Queued(queued)), Vec::<Value>::new());
-        assert_eq!(prompts.take_at(Place::Running(turn)), [json!(1)]);
+        assert_eq!(prompts.take_at(Said::Queued(queued)), Vec::<Value>::new());
+        assert_eq!(prompts.take_at(Said::Begun(turn)), [json!(1)]);
         assert_eq!(prompts.take_all(), Vec::<Value>::new());
     }
 

@@ -1,9 +1,8 @@
 //! Questions as an editor asks them: as a permission with options, or as a form; and its answers as decisions.
 
-use std::collections::BTreeMap;
-
 use protocol::question::{Decision, GrantScope, Prompt, Question, QuestionKind};
 use serde_json::{Map, Value, json};
+use view::replies::replies;
 use view::{escape, words};
 
 use crate::rpc::RpcError;
@@ -56,7 +55,7 @@ pub(crate) fn asked(
         QuestionKind::Elicitation { server, message, schema } => {
             form(&format!("{server} asks: {message}"), schema.clone())
         }
-        QuestionKind::Unknown(_) => None,
+        QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => None,
     }
 }
 
@@ -93,7 +92,7 @@ pub(crate) fn decision(kind: &QuestionKind, answer: Result<Value, RpcError>) -> 
             Some(content) => Some(Decision::Content { value: Value::Object(content.clone()) }),
             None => no(),
         },
-        QuestionKind::Unknown(_) => None,
+        QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => None,
     }
 }
 
@@ -157,7 +156,10 @@ fn details(kind: &QuestionKind, is_known: bool) -> Vec<ToolContent> {
             lines.push(format!("`{}`{of}", shown(tool)));
             more.push(tool::fenced(&escape::shortened(arguments, MAX_TEXT)));
         }
-        QuestionKind::UserInput { .. } | QuestionKind::Elicitation { .. } | QuestionKind::Unknown(_) => {}
+        QuestionKind::UserInput { .. }
+        | QuestionKind::Elicitation { .. }
+        | QuestionKind::ClientTool { .. }
+        | QuestionKind::Unknown(_) => {}
     }
     more.push(ToolContent::text(lines.join("\n\n")));
     more
@@ -204,22 +206,6 @@ fn accepted(answer: &Value) -> Option<&Map<String, Value>> {
     answer["content"].as_object().filter(|_| answer["action"] == "accept")
 }
 
-fn replies(prompts: &[Prompt], content: &Map<String, Value>) -> BTreeMap<String, Vec<String>> {
-    let word = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let reply = |prompt: &Prompt| {
-        let chosen = match content.get(&prompt.id)? {
-            Value::Array(several) => several.iter().map(word).collect(),
-            Value::Null => Vec::new(),
-            one => vec![word(one)],
-        };
-        Some((prompt.id.clone(), chosen))
-    };
-    prompts.iter().filter_map(reply).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use protocol::ids::{ItemId, QuestionId, Timestamp, TurnId};
@@ -231,7 +217,7 @@ mod tests {
         QuestionKind::Command {
             command: "touch x".to_owned(),
             argv: vec!["touch".to_owned(), "x".to_owned()],
-            cwd: "/work".into(),
+            cwd: "/repo".into(),
             is_escalated: true,
             justification: Some("It must.".to_owned()),
             refusals: Vec::new(),

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use client::{Attached, ClientError, Update as Seen};
+use client::{Attached, ClientError, DaemonChange, Said, Update as Seen};
+use protocol::api::mcp::McpClient;
 use protocol::api::question::QuestionClient;
-use protocol::api::queue::QueueClient;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
 use protocol::api::usage::UsageClient;
@@ -15,12 +15,13 @@ use protocol::error::ErrorCode;
 use protocol::event::{Event, TurnEnded};
 use protocol::ids::{QuestionId, RequestId, SessionId, TurnId};
 use protocol::item::NoticeLevel;
+use protocol::mcp::{McpPrompt, McpPromptParams, McpPromptsParams};
 use protocol::question::{Question, QuestionAnswerParams};
-use protocol::queue::QueueCancelParams;
 use protocol::session::{
-    SessionReadParams, SessionSettings, SessionSnapshot, SessionUpdateParams, SettingsOverrides,
+    SessionReadParams, SessionSettings, SessionSnapshot, SessionUpdateParams, SettingOverride,
+    SettingsOverrides,
 };
-use protocol::turn::{InterruptReason, TurnEnqueueParams, TurnInterruptParams};
+use protocol::turn::{InputPart, TurnEnqueueParams};
 use protocol::usage::{UsageGrouping, UsageReadParams};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -34,7 +35,7 @@ use crate::choice::Choices;
 use crate::command::{self, SlashCommand};
 use crate::editor::Editor;
 use crate::prompt;
-use crate::prompts::{self, Ending, Place, Prompts};
+use crate::prompts::{self, Ending, Prompts};
 use crate::question;
 use crate::rpc::RpcError;
 use crate::schema::content::{Block, PromptPart};
@@ -71,6 +72,8 @@ pub(crate) struct Parts {
     pub(crate) snapshot: SessionSnapshot,
     /// What the person should know from the beginning.
     pub(crate) notices: Vec<String>,
+    /// The settings that the editor's MCP servers are.
+    pub(crate) servers: Vec<SettingOverride>,
 }
 
 /// A session that is open.
@@ -93,11 +96,14 @@ pub(crate) struct Session {
     print_at: Option<Instant>,
     first: Option<SessionSnapshot>,
     notices: Vec<String>,
+    servers: Vec<SettingOverride>,
+    /// What the MCP servers offer to be said.
+    offered: Vec<McpPrompt>,
 }
 
 impl Session {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { editor, attached, story, choices, snapshot, notices } = parts;
+        let Parts { editor, attached, story, choices, snapshot, notices, servers } = parts;
         let costs = snapshot.turns.iter().map(|turn| turn.cost);
         let is_whole = snapshot.earlier_turns == 0;
         let mut session = Self {
@@ -117,6 +123,8 @@ impl Session {
             print_at: None,
             first: Some(snapshot),
             notices,
+            servers,
+            offered: Vec::new(),
         };
         session.note_connection();
         session
@@ -166,13 +174,23 @@ impl Session {
     }
 
     async fn begin(&mut self) {
-        self.editor.update(&self.name, &command::all()).await;
+        self.offer_commands().await;
         for notice in std::mem::take(&mut self.notices) {
             self.notice(&NoticeLevel::Warning, &notice).await;
         }
         if let Some(snapshot) = self.first.take() {
             self.catch_up(snapshot).await;
         }
+    }
+
+    /// Tells of the commands, among them what the MCP servers offer to be said.
+    async fn offer_commands(&mut self) {
+        let params = McpPromptsParams { cwd: self.settings.cwd.clone() };
+        match self.attached.call(async |rpc| McpClient::list_prompts(rpc, params.clone()).await).await {
+            Ok(listed) => self.offered = listed.prompts,
+            Err(error) => debug!(%error, "the prompts of MCP servers can't be listed"),
+        }
+        self.editor.update(&self.name, &command::all(&self.offered)).await;
     }
 
     /// What runs and what waits, from a snapshot.
@@ -185,10 +203,10 @@ impl Session {
                     let updates = self.story.turn(turn);
                     self.tell(updates).await;
                 }
-                Some(outcome) => self.answer_at(Place::Running(turn.id), prompts::ending(outcome)).await,
+                Some(outcome) => self.answer_at(Said::Begun(turn.id), prompts::ending(outcome)).await,
             }
         }
-        for question in snapshot.questions {
+        for question in snapshot.questions.into_iter().filter(|question| question.kind.is_for_person()) {
             self.ask(question).await;
         }
     }
@@ -224,7 +242,13 @@ impl Session {
 
     async fn prompt(&mut self, request: &Value, parts: Vec<PromptPart>) -> Result<(), RpcError> {
         let parts = buffers::unsaved(&self.editor, &self.name, parts).await;
-        let input = prompt::input(parts)?;
+        let mut input = prompt::input(parts)?;
+        if let [_] = input.as_slice()
+            && let Some(wanted) =
+                prompt::first_text(&input).and_then(|text| command::offered(text, &self.offered))
+        {
+            input = self.filled_in(wanted).await?;
+        }
         if let [_] = input.as_slice()
             && let Some(command) = prompt::first_text(&input).and_then(command::parse)
         {
@@ -240,9 +264,9 @@ impl Session {
         self.note_connection();
         let taken = taken?;
         match (taken.turn_id, taken.queued_id) {
-            (Some(turn), _) => self.prompts.add(request.clone(), Place::Running(turn)),
+            (Some(turn), _) => self.prompts.add(request.clone(), Said::Begun(turn)),
             (None, Some(queued)) => {
-                self.prompts.add(request.clone(), Place::Queued(queued));
+                self.prompts.add(request.clone(), Said::Queued(queued));
                 self.notice(
                     &NoticeLevel::Information,
                     "Another turn runs in this session; yours comes after it",
@@ -252,6 +276,15 @@ impl Session {
             (None, None) => return Err(RpcError::internal("The daemon took the prompt and named no turn")),
         }
         Ok(())
+    }
+
+    /// What an MCP server wants to be said, which the person is shown.
+    async fn filled_in(&mut self, wanted: McpPromptParams) -> Result<Vec<InputPart>, RpcError> {
+        let wanted = McpPromptParams { cwd: self.settings.cwd.clone(), ..wanted };
+        let read = self.attached.call(async |rpc| McpClient::read_prompt(rpc, wanted.clone()).await).await?;
+        let chunk = Chunk { content: Block::text(read.text.clone()), message_id: None };
+        self.tell(Some(Update::UserMessageChunk(chunk))).await;
+        Ok(vec![InputPart::Text { text: read.text }])
     }
 
     async fn command(&mut self, command: SlashCommand) -> Result<String, RpcError> {
@@ -310,7 +343,7 @@ impl Session {
     async fn cancel(&mut self) {
         let places = self.prompts.places();
         match (places.is_empty(), self.running) {
-            (true, Some(turn)) => self.stop(Place::Running(turn)).await,
+            (true, Some(turn)) => self.stop(Said::Begun(turn)).await,
             (true, None) => {}
             (false, _) => {
                 // What waits first, so that it does not begin meanwhile.
@@ -321,27 +354,8 @@ impl Session {
         }
     }
 
-    async fn stop(&mut self, place: Place) {
-        let session_id = self.id;
-        let request_id = Some(RequestId::generate());
-        let stopped = match place {
-            Place::Queued(queued_id) => {
-                let params = QueueCancelParams { session_id, queued_id, request_id };
-                self.attached.call(async |rpc| QueueClient::cancel(rpc, params.clone()).await).await.map(drop)
-            }
-            Place::Running(turn) => {
-                let params = TurnInterruptParams {
-                    session_id,
-                    expected_turn_id: Some(turn),
-                    reason: InterruptReason::Requested,
-                    request_id,
-                };
-                self.attached
-                    .call(async |rpc| TurnClient::interrupt(rpc, params.clone()).await)
-                    .await
-                    .map(drop)
-            }
-        };
+    async fn stop(&mut self, said: Said) {
+        let stopped = self.attached.take_back(said).await;
         self.note_connection();
         if let Err(error) = stopped {
             // It ended, or began, meanwhile; the feed tells.
@@ -385,7 +399,23 @@ impl Session {
             Seen::Lost => {
                 self.notice(&NoticeLevel::Warning, "The daemon was lost; looking for it").await;
             }
-            Seen::Back(_) => self.note_connection(),
+            Seen::Back(change) => {
+                self.note_connection();
+                self.bring_servers(&change).await;
+            }
+        }
+    }
+
+    /// Another daemon knows nothing of the editor's MCP servers.
+    async fn bring_servers(&mut self, change: &DaemonChange) {
+        match change {
+            DaemonChange::Restarted | DaemonChange::Upgraded { .. } if !self.servers.is_empty() => {}
+            DaemonChange::Same | DaemonChange::Restarted | DaemonChange::Upgraded { .. } => return,
+        }
+        let overrides = SettingsOverrides { values: self.servers.clone(), ..SettingsOverrides::default() };
+        if let Err(error) = self.update(None, overrides).await {
+            let text = format!("The MCP servers of the editor are not used: {}", error.message);
+            self.notice(&NoticeLevel::Warning, &text).await;
         }
     }
 
@@ -404,12 +434,15 @@ impl Session {
                 let update = self.story.grow(&protocol::delta::Delta { item_id, offset_bytes, text });
                 self.tell(update).await;
             }
-            Event::QuestionAsked(asked) => self.ask(asked.question).await,
+            Event::QuestionAsked(asked) if asked.question.kind.is_for_person() => {
+                self.ask(asked.question).await;
+            }
+            Event::QuestionAsked(_) => {}
             Event::QuestionAnswered(answered) => self.withdraw(answered.question_id).await,
             Event::QuestionWithdrawn(withdrawn) => self.withdraw(withdrawn.question_id).await,
             Event::QueuedInputCancelled(cancelled) => {
                 let ending = Ending { answer: Ok(prompts::cancelled()), notice: None };
-                self.answer_at(Place::Queued(cancelled.queued_id), ending).await;
+                self.answer_at(Said::Queued(cancelled.queued_id), ending).await;
             }
             Event::SessionUpdated(updated) => {
                 self.settle(updated.settings).await;
@@ -420,7 +453,7 @@ impl Session {
                 self.notice(&NoticeLevel::Warning, &text).await;
             }
             Event::ModelResponded(responded) => {
-                if let Some(size) = self.choices.context_window(&self.settings) {
+                if let Some(size) = self.settings.model_context.window_tokens {
                     let cost = self.cost.map(|amount| Cost { amount, currency: "USD" });
                     let used = responded.usage.total_tokens();
                     self.tell(Some(Update::Usage { used, size, cost })).await;
@@ -446,6 +479,7 @@ impl Session {
             | Event::ConnectionAttempted(_)
             | Event::FilesChanged(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => {}
         }
     }
@@ -456,7 +490,7 @@ impl Session {
         self.story.end(ended.turn_id);
         self.running = self.running.filter(|turn| *turn != ended.turn_id);
         self.cost = self.cost.zip(ended.cost).map(|(sum, cost)| sum + cost);
-        self.answer_at(Place::Running(ended.turn_id), prompts::ending(&ended.outcome)).await;
+        self.answer_at(Said::Begun(ended.turn_id), prompts::ending(&ended.outcome)).await;
         let params = SessionReadParams { session_id: self.id, skip_turns: 0, limit: Some(0) };
         match self.attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await {
             Ok(read) => self.name(read.summary.title, Some(iso(read.summary.updated_at))).await,
@@ -515,7 +549,7 @@ impl Session {
         self.tell(Some(Update::AgentMessageChunk(chunk))).await;
     }
 
-    async fn answer_at(&mut self, place: Place, ending: Ending) {
+    async fn answer_at(&mut self, place: Said, ending: Ending) {
         let requests = self.prompts.take_at(place);
         let Ending { answer, notice } = ending;
         if let Some((level, text)) = notice.filter(|_| !requests.is_empty()) {

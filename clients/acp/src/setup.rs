@@ -7,12 +7,15 @@ use std::time::Duration;
 use client::{Attached, ClientError, ConnectOptions, Connection, Update as Seen};
 use protocol::account::AccountLogoutParams;
 use protocol::api::account::AccountClient;
+use protocol::api::mcp::McpClient;
 use protocol::api::model::ModelClient;
 use protocol::api::session::SessionClient;
 use protocol::catalogue::{ModelChoiceParams, ModelListParams};
-use protocol::ids::{SessionId, Timestamp};
+use protocol::ids::{RequestId, SessionId, Timestamp};
+use protocol::mcp::McpListParams;
 use protocol::session::{
     SessionCreateParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot, SessionSummary,
+    SessionUpdateParams, SettingOverride, SettingsOverrides,
 };
 use protocol::turn::Turn;
 use serde_json::{Value, json};
@@ -21,6 +24,7 @@ use crate::choice::Choices;
 use crate::editor::Editor;
 use crate::rpc::RpcError;
 use crate::schema::request::{Authenticate, ListSessions, McpServer, NewSession, OldSession, OneSession};
+use crate::servers::Servers;
 use crate::session::{Parts, Session};
 use crate::story::{NoticeForm, Story};
 use crate::time::iso;
@@ -63,10 +67,13 @@ pub(crate) async fn new(
         check_folder("additionalDirectories", folder)?;
     }
     let mut connection = Connection::open(options).await?;
+    let Servers { values, notices: mut refused } =
+        servers(&mut connection, &params.cwd, &params.mcp_servers).await?;
     let wanted = SessionCreateParams {
         session_id: Some(SessionId::generate()),
         cwd: params.cwd,
         additional_roots: params.additional_directories,
+        overrides: SettingsOverrides { values: values.clone(), ..SettingsOverrides::default() },
         ..SessionCreateParams::default()
     };
     let created = match connection.call(async |rpc| SessionClient::create(rpc, wanted.clone()).await).await {
@@ -74,8 +81,9 @@ pub(crate) async fn new(
         Err(error) => return Err(explained(&mut connection, error).await),
     };
     let mut notices: Vec<String> = created.warnings.into_iter().map(|problem| problem.message).collect();
-    notices.extend(refused_servers(&params.mcp_servers));
-    open(connection, editor, created.summary.id, Replay::Running, notices).await
+    notices.append(&mut refused);
+    let told = Told { notices, servers: values };
+    open(connection, editor, created.summary.id, Replay::Running, told).await
 }
 
 /// `session/load` and `session/resume`.
@@ -100,8 +108,20 @@ pub(crate) async fn old(
     if is_more {
         notices.push("Further folders can be given to a new session only".to_owned());
     }
-    notices.extend(refused_servers(&params.mcp_servers));
-    open(connection, editor, id, replay, notices).await
+    let Servers { values, notices: mut refused } =
+        servers(&mut connection, &settings.cwd, &params.mcp_servers).await?;
+    notices.append(&mut refused);
+    if !values.is_empty() {
+        let update = SessionUpdateParams {
+            session_id: id,
+            title: None,
+            overrides: SettingsOverrides { values: values.clone(), ..SettingsOverrides::default() },
+            unarchive: false,
+            request_id: Some(RequestId::generate()),
+        };
+        connection.call(async |rpc| SessionClient::update(rpc, update.clone()).await).await?;
+    }
+    open(connection, editor, id, replay, Told { notices, servers: values }).await
 }
 
 /// `session/list`.
@@ -180,12 +200,20 @@ pub(crate) fn no_session(text: &str) -> RpcError {
         .with_hint(Some("`session/new`, `session/load` and `session/resume` open one"))
 }
 
+/// What a session is opened with beside what the daemon knows of it.
+struct Told {
+    /// What the person should know from the beginning.
+    notices: Vec<String>,
+    /// The settings that the editor's MCP servers are.
+    servers: Vec<SettingOverride>,
+}
+
 async fn open(
     connection: Connection,
     editor: Editor,
     id: SessionId,
     replay: Replay,
-    notices: Vec<String>,
+    told: Told,
 ) -> Result<Opened, RpcError> {
     let models = ModelClient::list_models(connection.rpc(), ModelListParams::default());
     let choices = match tokio::time::timeout(MODELS_LIMIT, models).await {
@@ -215,7 +243,8 @@ async fn open(
         "modes": Choices::modes(settings),
         "configOptions": choices.options(settings),
     });
-    let session = Session::new(Parts { editor, attached, story, choices, snapshot, notices });
+    let Told { notices, servers } = told;
+    let session = Session::new(Parts { editor, attached, story, choices, snapshot, notices, servers });
     Ok(Opened { session, result })
 }
 
@@ -267,15 +296,18 @@ async fn explained(connection: &mut Connection, error: ClientError) -> RpcError 
     }
 }
 
-fn refused_servers(servers: &[McpServer]) -> Option<String> {
-    let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "MCP servers of the editor are not used ({})\nPut them into `[mcp_servers]` of `config.toml`: they \
-             serve every session then.",
-            view::escape::short_line(&names.join(", "), 200)
-        )
-    })
+/// What becomes of the editor's MCP servers, beside those that the person has in this folder.
+async fn servers(
+    connection: &mut Connection,
+    cwd: &Path,
+    servers: &[McpServer],
+) -> Result<Servers, ClientError> {
+    if servers.is_empty() {
+        return Ok(Servers::default());
+    }
+    let params = McpListParams { cwd: cwd.to_owned(), name: None, starts: false };
+    let listed = connection.call(async |rpc| McpClient::list_servers(rpc, params.clone()).await).await?;
+    Ok(Servers::of(servers, listed.servers.into_iter().map(|server| server.name)))
 }
 
 fn check_folder(name: &str, folder: &Path) -> Result<(), RpcError> {

@@ -8,7 +8,7 @@ use protocol::delta::Delta;
 use protocol::ids::{ClientId, ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, NoticeLevel, Plan, PlanStepStatus, UserMessage};
 use protocol::turn::{InputPart, Turn};
-use view::escape;
+use view::{escape, words};
 
 use crate::schema::content::Block;
 use crate::schema::update::{
@@ -119,12 +119,23 @@ impl Story {
             ItemBody::Plan(plan) if item.status == ItemStatus::Completed && self.is_new(item) => {
                 vec![entries(plan)]
             }
+            ItemBody::WebSearch(search) if self.is_new(item) => {
+                vec![self.notice(&NoticeLevel::Information, &words::web_search(search))]
+            }
             ItemBody::Notice(notice) if self.is_new(item) => {
                 vec![self.notice(&notice.level, &notice.text)]
             }
-            ItemBody::UserMessage(_) | ItemBody::Plan(_) | ItemBody::Notice(_) | ItemBody::Unknown(_) => {
-                Vec::new()
+            ItemBody::Compaction(compaction)
+                if item.status != ItemStatus::InProgress && self.is_new(item) =>
+            {
+                vec![self.notice(&NoticeLevel::Information, &words::compaction(compaction, &item.status))]
             }
+            ItemBody::UserMessage(_)
+            | ItemBody::Plan(_)
+            | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
+            | ItemBody::Unknown(_) => Vec::new(),
         }
     }
 
@@ -227,6 +238,8 @@ impl Story {
             | ItemBody::ToolCall(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => String::new(),
         };
         self.printing.remove(&item.id);
@@ -310,12 +323,21 @@ mod tests {
     use super::*;
 
     fn story() -> Story {
-        Story::new("/work".into(), NoticeForm::Thought)
+        Story::new("/repo".into(), NoticeForm::Thought)
     }
 
     fn item(id: ItemId, status: ItemStatus, body: ItemBody) -> Item {
         let turn_id = TurnId::generate();
-        Item { id, turn_id, step: 0, status, started_at: Timestamp(0), completed_at: None, body }
+        Item {
+            id,
+            turn_id,
+            step: 0,
+            status,
+            started_at: Timestamp(0),
+            completed_at: None,
+            called_by: None,
+            body,
+        }
     }
 
     fn message(id: ItemId, status: ItemStatus, text: &str) -> Item {
@@ -377,7 +399,7 @@ mod tests {
         let notice = || Notice { level: NoticeLevel::Warning, text: "Weak\nVery.".to_owned(), context: None };
         let item = item(ItemId::generate(), ItemStatus::Completed, ItemBody::Notice(notice()));
         assert!(matches!(story().item(&item, Echo::Others).as_slice(), [Update::AgentThoughtChunk(_)]));
-        let mut story = Story::new("/work".into(), NoticeForm::Notice);
+        let mut story = Story::new("/repo".into(), NoticeForm::Notice);
         let expected = Update::Notice {
             severity: Severity::Warning,
             title: "Weak".to_owned(),

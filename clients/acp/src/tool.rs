@@ -29,6 +29,8 @@ pub(crate) fn call(item: &Item, cwd: &Path) -> Option<ToolCall> {
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => return None,
     };
     call.tool_call_id = item.id.to_string();
@@ -248,6 +250,7 @@ mod tests {
             status: ItemStatus::Completed,
             started_at: Timestamp(0),
             completed_at: None,
+            called_by: None,
             body,
         }
     }
@@ -259,7 +262,7 @@ mod tests {
     fn other(name: &str, arguments: &str) -> ToolCall {
         let call = called(name, CallInput::Json(arguments.to_owned()));
         let body = serde_json::from_value(json!({"call": call})).unwrap();
-        super::call(&item(ItemBody::ToolCall(body)), Path::new("/work")).unwrap()
+        super::call(&item(ItemBody::ToolCall(body)), Path::new("/repo")).unwrap()
     }
 
     #[test]
@@ -273,14 +276,14 @@ mod tests {
             let call = other(name, arguments);
             assert_eq!((call.kind, call.title.as_deref()), (Some(kind), Some(title)), "{name}");
         }
-        let place = Location { path: "/work/src/a.rs".to_owned(), line: None };
+        let place = Location { path: "/repo/src/a.rs".to_owned(), line: None };
         assert_eq!(other("read_file", r#"{"path":"src/a.rs"}"#).locations, Some(vec![place]));
     }
 
     #[test]
     fn a_change_shows_what_was_and_what_is() {
         let file = ChangedFile {
-            path: "/work/a.rs".into(),
+            path: "/repo/a.rs".into(),
             kind: ChangeKind::Update,
             moved_to: None,
             diff: "@@ -4,2 +4,2 @@\n a\n-b\n+c\n".to_owned(),
@@ -290,11 +293,11 @@ mod tests {
             changes: vec![file],
             message: None,
         };
-        let call = super::call(&item(ItemBody::FileChange(change)), Path::new("/work")).unwrap();
+        let call = super::call(&item(ItemBody::FileChange(change)), Path::new("/repo")).unwrap();
         assert_eq!(call.title.as_deref(), Some("Edited a.rs"));
-        assert_eq!(call.locations, Some(vec![Location { path: "/work/a.rs".to_owned(), line: Some(4) }]));
+        assert_eq!(call.locations, Some(vec![Location { path: "/repo/a.rs".to_owned(), line: Some(4) }]));
         let diff = ToolContent::Diff {
-            path: "/work/a.rs".to_owned(),
+            path: "/repo/a.rs".to_owned(),
             old_text: Some("a\nb\n".to_owned()),
             new_text: "a\nc\n".to_owned(),
         };

@@ -166,7 +166,12 @@ impl Follower {
                 show(&snapshot, &mut self.human, self.output)?;
                 self.show_presence(snapshot.presence.clone())?;
                 match &mut self.asker {
-                    Some(asker) => snapshot.questions.into_iter().for_each(|question| asker.ask(question)),
+                    Some(asker) => {
+                        let questions = snapshot.questions.into_iter();
+                        questions
+                            .filter(|question| question.kind.is_for_person())
+                            .for_each(|question| asker.ask(question));
+                    }
                     None => show_questions(&snapshot, &mut self.human)?,
                 }
             }
@@ -231,7 +236,10 @@ impl Follower {
 
 fn note_question(record: &EventRecord, asker: &mut Asker) {
     match &record.event {
-        Event::QuestionAsked(asked) => asker.ask(asked.question.clone()),
+        Event::QuestionAsked(asked) if asked.question.kind.is_for_person() => {
+            asker.ask(asked.question.clone())
+        }
+        Event::QuestionAsked(_) => {}
         Event::QuestionAnswered(answered) => asker.withdraw(answered.question_id),
         Event::QuestionWithdrawn(withdrawn) => asker.withdraw(withdrawn.question_id),
         Event::SessionCreated(_)
@@ -256,6 +264,7 @@ fn note_question(record: &EventRecord, asker: &mut Asker) {
         | Event::FilesChanged(_)
         | Event::SessionRewound(_)
         | Event::RewindEnded(_)
+        | Event::ClientToolsRegistered(_)
         | Event::Unknown(_) => {}
     }
 }

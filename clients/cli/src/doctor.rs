@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use client::{ClientError, Connection, Folders, is_same_build, own_build};
 use protocol::api::daemon::DaemonClient;
+use protocol::api::language_server::LanguageServersClient;
 use protocol::api::model::ModelClient;
 use protocol::catalogue::{ModelListParams, ProviderState};
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
+use protocol::language_server::{LanguageServerListParams, LanguageServerState};
 use protocol::profile::{SandboxReport, SandboxRung};
 use view::escape;
 
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError
     storage(&mut findings, &status)?;
     settings(&mut findings, &connection).await?;
     model(&mut findings, &connection).await?;
+    language_servers(&mut findings, &connection).await?;
     match &status.sandbox {
         Some(report) => sandbox(&mut findings, report)?,
         None => findings.add(
@@ -245,6 +248,62 @@ async fn model(findings: &mut Findings, connection: &Connection) -> Result<(), C
         }
     }
     Ok(())
+}
+
+/// What finds errors after an edit. Nobody needs all of them, so those that are not there are not told.
+async fn language_servers(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
+    const SUBJECT: &str = "errors";
+    let cwd = std::env::current_dir()
+        .map_err(|source| CliError::System { what: "Can't find the current folder", source })?;
+    let found = match connection.rpc().list_language_servers(LanguageServerListParams { cwd }).await {
+        Ok(found) => found,
+        // Settings that can't be read were complained of, and an older daemon has none.
+        Err(_) => return Ok(()),
+    };
+    if !found.is_on {
+        return findings.add(
+            Level::Ok,
+            SUBJECT,
+            "not looked for after an edit (`diagnostics = \"off\"`)",
+            None,
+        );
+    }
+    let mut is_any = false;
+    for server in &found.servers {
+        let (level, text) = match (&server.state, &server.program) {
+            (LanguageServerState::Failed { message }, _) => (Level::Warning, message.clone()),
+            (
+                LanguageServerState::Idle | LanguageServerState::Starting | LanguageServerState::Ready,
+                Some(program),
+            ) => (Level::Ok, program.display().to_string()),
+            (
+                LanguageServerState::Idle
+                | LanguageServerState::Starting
+                | LanguageServerState::Ready
+                | LanguageServerState::Disabled
+                | LanguageServerState::NotFound
+                | LanguageServerState::Unknown(_),
+                _,
+            ) => continue,
+        };
+        is_any = true;
+        findings.add(level, SUBJECT, &format!("{}: {text}", server.name), None)?;
+    }
+    match (is_any, found.is_trusted) {
+        (false, _) => findings.add(
+            Level::Ok,
+            SUBJECT,
+            "no language server is found, so they are not looked for after an edit",
+            None,
+        ),
+        (true, true) => Ok(()),
+        (true, false) => findings.add(
+            Level::Ok,
+            SUBJECT,
+            "not looked for in this folder, where language servers are not trusted to work",
+            Some("`skein config trust` shows what they may do, and trusts it"),
+        ),
+    }
 }
 
 fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliError> {

@@ -21,6 +21,7 @@ mod install;
 mod local;
 mod login;
 mod mcp;
+mod mcp_login;
 mod mcp_server;
 mod models;
 mod output;
@@ -110,7 +111,7 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
         Command::Tools(args) => code(tools::run(&args, local, output), output),
-        Command::Mcp(command) => code(block_on(mcp::run(command, output)), output),
+        Command::Mcp(command) => exit(block_on(mcp::run(command, output)), output),
         Command::Models(command) => exit(block_on(models::run(command, output)), output),
         Command::McpServer(args) => bridge(mcp_server::run(args, output), output),
         Command::Acp(args) => bridge(acp::run(args, output), output),

@@ -20,7 +20,7 @@ use crate::error::CliError;
 use crate::output::Output;
 
 /// What a shell says of a process that was interrupted.
-const EXIT_INTERRUPTED: u8 = 130;
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 /// The provider that is meant where nobody names one.
 const USUAL_ACCOUNT: &str = "chatgpt";
 const USUAL_KEY: &str = "openai";
@@ -222,7 +222,7 @@ async fn sign_in(
 }
 
 /// Opens a page where a person sees it come. That it does not open is no failure: the address is shown.
-fn open(url: &str, output: Output) {
+pub(crate) fn open(url: &str, output: Output) {
     let is_there = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let program = if cfg!(target_os = "macos") {
         "open"

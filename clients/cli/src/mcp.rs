@@ -11,6 +11,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use crate::connect::connect;
 use crate::error::CliError;
+use crate::mcp_login::{self, McpLoginArgs, McpLogoutArgs};
 use crate::output::Output;
 use crate::table;
 
@@ -37,6 +38,10 @@ pub(crate) enum McpCommand {
     Get(GetArgs),
     /// Take a server out of `config.toml`
     Remove(RemoveArgs),
+    /// Sign in with a server over HTTP
+    Login(McpLoginArgs),
+    /// Forget what you signed in with a server for
+    Logout(McpLogoutArgs),
 }
 
 /// A server.
@@ -93,9 +98,11 @@ pub(crate) struct RemoveArgs {
     name: String,
 }
 
-/// Runs one.
-pub(crate) async fn run(command: McpCommand, output: Output) -> Result<(), CliError> {
-    match command {
+/// Runs one; its exit code.
+pub(crate) async fn run(command: McpCommand, output: Output) -> Result<u8, CliError> {
+    let done = match command {
+        McpCommand::Login(args) => return mcp_login::login(args, output).await,
+        McpCommand::Logout(args) => mcp_login::logout(args, output).await,
         McpCommand::Add(args) => {
             let name = args.name.clone();
             let file = change(|servers| add(servers, args))?;
@@ -120,11 +127,12 @@ pub(crate) async fn run(command: McpCommand, output: Output) -> Result<(), CliEr
         McpCommand::Get(args) => {
             let listed = listed(Some(args.name), true, output).await?;
             if args.json {
-                return table::json(&listed.servers.first(), output);
+                return table::json(&listed.servers.first(), output).map(|()| 0);
             }
             listed.servers.iter().try_for_each(|server| show_one(server, output))
         }
-    }
+    };
+    done.map(|()| 0)
 }
 
 async fn listed(name: Option<String>, starts: bool, output: Output) -> Result<McpListResult, CliError> {
@@ -159,8 +167,18 @@ fn show(servers: &[McpServerStatus], output: Output) -> Result<(), CliError> {
         ));
     }
     for server in servers {
-        if let McpServerState::Failed { message } = &server.state {
-            text.push_str(&format!("{} {message}\n", output.out.red("error:")));
+        match &server.state {
+            McpServerState::Failed { message } => {
+                text.push_str(&format!("{} {message}\n", output.out.red("error:")));
+            }
+            McpServerState::LoginRequired => {
+                text.push_str(&format!("{} {}\n", output.out.cyan("hint:"), how_to_sign_in(&server.name)));
+            }
+            McpServerState::Disabled
+            | McpServerState::Idle
+            | McpServerState::Starting
+            | McpServerState::Ready
+            | McpServerState::Unknown(_) => {}
         }
     }
     output.write(&text).map_err(CliError::Output)
@@ -171,6 +189,9 @@ fn show_one(server: &McpServerStatus, output: Output) -> Result<(), CliError> {
     rows.push(("what it is", server.target.clone()));
     if let McpServerState::Failed { message } = &server.state {
         rows.push(("error", message.clone()));
+    }
+    if server.state == McpServerState::LoginRequired {
+        rows.push(("hint", how_to_sign_in(&server.name)));
     }
     rows.extend(server.software.clone().map(|software| ("software", software)));
     rows.extend(server.protocol.clone().map(|protocol| ("protocol", protocol)));
@@ -196,6 +217,10 @@ fn show_one(server: &McpServerStatus, output: Output) -> Result<(), CliError> {
         text.push_str(&table::table(&["TOOL", "IT", "APPROVAL", "TOKENS", "WHAT IT DOES"], &tools, output));
     }
     output.write(&text).map_err(CliError::Output)
+}
+
+fn how_to_sign_in(server: &str) -> String {
+    format!("sign in with `skein mcp login {server}`")
 }
 
 fn word(state: &McpServerState) -> String {

@@ -43,6 +43,7 @@ pub(crate) fn headline(kind: &QuestionKind) -> String {
         QuestionKind::FileChange { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
+        | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => words::asked(kind).to_owned(),
     }
 }
@@ -84,6 +85,10 @@ pub(crate) fn details(kind: &QuestionKind) -> Vec<String> {
             let fields = schema.get("properties").and_then(serde_json::Value::as_object);
             let names = fields.into_iter().flat_map(serde_json::Map::keys);
             lines.extend(names.map(|name| format!("field {}", escape::short_line(name, 80))));
+        }
+        QuestionKind::ClientTool { client, tool, .. } => {
+            let (tool, name) = (escape::short_line(tool, 80), escape::short_line(&client.name, 80));
+            lines.push(format!("`{tool}`, which `{name}` answers"));
         }
         QuestionKind::Network { .. } | QuestionKind::Unknown(_) => {}
     }

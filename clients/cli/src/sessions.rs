@@ -3,11 +3,12 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
+use client::Connection;
 use protocol::api::session::SessionClient;
-use protocol::ids::{RequestId, Timestamp};
+use protocol::ids::{RequestId, SessionId, Timestamp, TurnId};
 use protocol::session::{
-    SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary, SessionUpdateParams,
-    SettingsOverrides,
+    SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary,
+    SessionUpdateParams, SettingsOverrides,
 };
 use view::{escape, words};
 
@@ -33,6 +34,8 @@ pub(crate) enum SessionsCommand {
     Show(ShowArgs),
     /// Give one another title
     Rename(RenameArgs),
+    /// Make one that begins with the turns of another one, and print its id
+    Fork(ForkArgs),
     /// Put one away: lists leave it out, nothing is lost
     Archive(OneArgs),
     /// Remove one, and all that belongs to it, for good
@@ -89,6 +92,19 @@ pub(crate) struct RenameArgs {
     title: String,
 }
 
+/// Which one, and up to where.
+#[derive(Args, Debug)]
+pub(crate) struct ForkArgs {
+    #[command(flatten)]
+    which: OneArgs,
+    /// Leave out so many turns, from the end
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    without: u32,
+    /// What the new one is called; else as the other one
+    #[arg(long)]
+    title: Option<String>,
+}
+
 /// Which one.
 #[derive(Args, Debug)]
 pub(crate) struct DeleteArgs {
@@ -130,6 +146,18 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             connection.call(async |rpc| rpc.update(params.clone()).await).await?;
             Ok(())
         }
+        SessionsCommand::Fork(args) => {
+            let session_id =
+                select::named(&mut connection, args.which.session.as_deref(), args.which.last).await?;
+            let turn_id = match args.without {
+                0 => None,
+                skip_turns => Some(last_turn(&mut connection, session_id, skip_turns).await?),
+            };
+            let new_session_id = Some(SessionId::generate());
+            let params = SessionForkParams { session_id, turn_id, new_session_id, title: args.title };
+            let made = connection.call(async |rpc| rpc.fork(params.clone()).await).await?;
+            output.write(&format!("{}\n", made.summary.id)).map_err(CliError::Output)
+        }
         SessionsCommand::Archive(args) => {
             let session_id = select::named(&mut connection, args.session.as_deref(), args.last).await?;
             let params = SessionRef::new(session_id);
@@ -155,6 +183,20 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             Ok(())
         }
     }
+}
+
+/// The last turn that is left where so many are left out.
+async fn last_turn(
+    connection: &mut Connection,
+    session_id: SessionId,
+    skip_turns: u32,
+) -> Result<TurnId, CliError> {
+    let params = SessionReadParams { session_id, skip_turns, limit: Some(1) };
+    let read = connection.call(async |rpc| rpc.read(params.clone()).await).await?;
+    let turn = read.turns.last().filter(|turn| !turn.is_rewound);
+    turn.map(|turn| turn.id).ok_or_else(|| {
+        CliError::usage("The session has no such turn any more", "See its turns with `skein sessions show`")
+    })
 }
 
 /// Sessions as a table.

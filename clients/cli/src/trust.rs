@@ -139,6 +139,7 @@ fn declaration(one: &Declaration, style: Style) -> String {
         DeclarationKind::Hook => format!("a hook for {name}"),
         DeclarationKind::Rules => "rules".to_owned(),
         DeclarationKind::McpServer => format!("the MCP server {name}"),
+        DeclarationKind::LanguageServers => "work for language servers".to_owned(),
         DeclarationKind::Unknown(word) => format!("{} {name}", escape::line(word)),
     };
     let file = escape::line(&one.file.to_string_lossy()).into_owned();

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use client::Connection;
+use client::{ClientError, Connection, Folders};
 use protocol::account::{Account, AccountListParams};
 use protocol::api::account::AccountClient;
 use protocol::api::daemon::DaemonClient;
@@ -36,12 +36,12 @@ enum Chosen {
 
 /// Shows it, if it is to be shown.
 pub(crate) async fn show(folder: &Path, output: Output) -> Result<(), CliError> {
-    let mut connection = connect("skein", output).await?;
-    let folders = connection.folders();
+    let folders = Folders::resolve().map_err(ClientError::from)?;
     let mark = folders.state.join(MARK);
     if mark.exists() || folders.config_file().exists() {
         return Ok(());
     }
+    let mut connection = connect("skein", output).await?;
     say(output, &output.out.bold("Welcome to Skein. Three things before the first session."))?;
     sandbox(&mut connection, output).await?;
     trust(&mut connection, folder, output).await?;

@@ -121,6 +121,11 @@ impl Attached {
         Ok(())
     }
 
+    /// The session.
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
     /// Makes a call as `Connection::call` does. If that led to another connection, the feed is taken up again there.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use hyper::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +34,7 @@ const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// The shortest token that is taken.
 const MIN_TOKEN_BYTES: usize = 16;
 
-type Mcp = StreamableHttpService<Skein, LocalSessionManager>;
+type Mcp<S> = StreamableHttpService<S, LocalSessionManager>;
 type Body = http_body_util::combinators::BoxBody<hyper::body::Bytes, Infallible>;
 
 /// What a client must know. It is not shown by `Debug`.
@@ -93,6 +94,20 @@ pub async fn listen(
     token: Token,
     ready: impl FnOnce(&str),
 ) -> Result<(), McpServerError> {
+    listen_with(options, address, token, ready, |skein| skein).await
+}
+
+/// As `listen`, for what `extend` makes of the server of each client: one that has more to offer.
+///
+/// # Errors
+/// As `listen`.
+pub async fn listen_with<S: ServerHandler>(
+    options: ConnectOptions,
+    address: SocketAddr,
+    token: Token,
+    ready: impl FnOnce(&str),
+    extend: impl Fn(Skein) -> S + Send + Sync + 'static,
+) -> Result<(), McpServerError> {
     if !address.ip().is_loopback() {
         return Err(McpServerError::NotLoopback { address });
     }
@@ -101,8 +116,10 @@ pub async fn listen(
     let address = listener.local_addr().map_err(failed)?;
     ready(&format!("http://{address}{PATH}"));
     let (desk, work) = Desk::new();
-    let config = StreamableHttpServerConfig::default().enforce_origin_validation();
-    let make = move || Ok(Skein::new(desk.clone(), options.clone()));
+    // Nothing but what claims to come from this very address: a page of another one has no business here.
+    let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("http://{host}:{}", address.port()));
+    let config = StreamableHttpServerConfig::default().with_allowed_origins(own).enforce_origin_validation();
+    let make = move || Ok(extend(Skein::new(desk.clone(), options.clone())));
     let mcp = StreamableHttpService::new(make, Arc::default(), config);
     LocalSet::new()
         .run_until(async {
@@ -114,7 +131,11 @@ pub async fn listen(
         .await
 }
 
-async fn accept(listener: &TcpListener, mcp: &Mcp, token: &Token) -> std::io::Result<()> {
+async fn accept<S: ServerHandler>(
+    listener: &TcpListener,
+    mcp: &Mcp<S>,
+    token: &Token,
+) -> std::io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -132,7 +153,7 @@ async fn accept(listener: &TcpListener, mcp: &Mcp, token: &Token) -> std::io::Re
     }
 }
 
-async fn connection(stream: TcpStream, mcp: Mcp, token: Token) {
+async fn connection<S: ServerHandler>(stream: TcpStream, mcp: Mcp<S>, token: Token) {
     let service = service_fn(move |request| answer(request, mcp.clone(), token.clone()));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -144,9 +165,9 @@ async fn connection(stream: TcpStream, mcp: Mcp, token: Token) {
     }
 }
 
-async fn answer(
+async fn answer<S: ServerHandler>(
     request: Request<Incoming>,
-    mut mcp: Mcp,
+    mut mcp: Mcp<S>,
     token: Token,
 ) -> Result<Response<Body>, Infallible> {
     if !token.is_in(&request) {

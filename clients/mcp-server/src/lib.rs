@@ -3,7 +3,8 @@
 //!
 //! `server` is what rmcp calls; `tool` describes the tools, `turn` follows a turn with progress and questions, `report`
 //! is what a tool answers, `question` turns questions into forms, `resource` and `prompt` are what their names say.
-//! `http` serves the same on the loopback, to who knows a token. `desk` is where calls of the daemon are made: they stay on one thread, and rmcp's do not.
+//! `http` serves the same on the loopback, to who knows a token; whoever has more to offer puts it around `Skein`
+//! (`listen_with`), as the conformance suite's fixtures do. `desk` is where calls of the daemon are made: they stay on one thread, and rmcp's do not.
 //!
 //! A request that is cancelled interrupts the turn that it waits for. A client that goes away interrupts nothing.
 
@@ -24,8 +25,8 @@ use tokio::task::LocalSet;
 
 use crate::desk::Desk;
 pub use crate::error::McpServerError;
-pub use crate::http::{Token, listen};
-use crate::server::Skein;
+pub use crate::http::{Token, listen, listen_with};
+pub use crate::server::Skein;
 
 /// Serves one client on standard input and output until it closes them.
 ///

@@ -1,10 +1,9 @@
 //! Questions as forms of MCP's elicitation, and what is filled in as decisions.
 
-use std::collections::BTreeMap;
-
 use protocol::question::{Decision, GrantScope, Prompt, QuestionKind};
 use rmcp::model::{ElicitRequestParams, ElicitResult, ElicitationAction};
 use serde_json::{Map, Value, json};
+use view::replies::replies;
 use view::words;
 
 use crate::report;
@@ -34,7 +33,7 @@ pub(crate) fn form(kind: &QuestionKind, reason: &str) -> Option<ElicitRequestPar
         }
         QuestionKind::UserInput { prompts } => of_prompts(prompts),
         QuestionKind::Elicitation { schema, .. } => schema.clone(),
-        QuestionKind::Unknown(_) => return None,
+        QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => return None,
     };
     let message = format!("{}\n\nWhy it is asked: {}", report::asked(kind), view::escape::prose(reason));
     let requested_schema = serde_json::from_value(schema).ok()?;
@@ -66,7 +65,7 @@ pub(crate) fn decision(kind: &QuestionKind, answer: &ElicitResult) -> Option<Dec
         }
         QuestionKind::UserInput { prompts } => Some(Decision::Reply { answers: replies(prompts, content) }),
         QuestionKind::Elicitation { .. } => Some(Decision::Content { value: Value::Object(content.clone()) }),
-        QuestionKind::Unknown(_) => None,
+        QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => None,
     }
 }
 
@@ -87,21 +86,6 @@ fn of_prompts(prompts: &[Prompt]) -> Value {
     }
     let required: Vec<&str> = prompts.iter().map(|prompt| prompt.id.as_str()).collect();
     json!({"type": "object", "properties": properties, "required": required})
-}
-
-fn replies(prompts: &[Prompt], content: &Map<String, Value>) -> BTreeMap<String, Vec<String>> {
-    let word = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let reply = |prompt: &Prompt| {
-        let chosen = match content.get(&prompt.id)? {
-            Value::Array(several) => several.iter().map(word).collect(),
-            one => vec![word(one)],
-        };
-        Some((prompt.id.clone(), chosen))
-    };
-    prompts.iter().filter_map(reply).collect()
 }
 
 #[cfg(test)]

@@ -187,6 +187,8 @@ fn turn_report(turn: &Turn) -> TurnReport {
             | ItemBody::ToolCall(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => {}
         }
     }
@@ -221,6 +223,7 @@ fn question_report(question: &Question) -> QuestionReport {
         QuestionKind::Elicitation { schema, .. } => {
             format!("Answer with `content`, of this schema: {schema}")
         }
+        QuestionKind::ClientTool { client, .. } => format!("`{}` answers it", client.name),
         QuestionKind::Command { .. }
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
@@ -268,6 +271,9 @@ pub(crate) fn asked(kind: &QuestionKind) -> String {
             format!("{of}`{}` with {}", shown(tool), shown(arguments))
         }
         QuestionKind::Elicitation { server, message, .. } => format!("{}: {}", shown(server), shown(message)),
+        QuestionKind::ClientTool { client, tool, .. } => {
+            format!("`{}` of {}", shown(tool), shown(&client.name))
+        }
         QuestionKind::Unknown(_) => String::new(),
     };
     format!("{}: {about}", words::asked(kind))

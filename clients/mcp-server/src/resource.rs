@@ -139,6 +139,10 @@ fn log(turn: &Turn, text: &mut String) {
             }
             ItemBody::ToolCall(other) => format!("(called `{}`)", other.call.name),
             ItemBody::Notice(notice) => format!("({})", notice.text),
+            ItemBody::WebSearch(search) => format!("({})", words::web_search(search)),
+            ItemBody::Compaction(compaction) => {
+                format!("({})", words::compaction(compaction, &item.status))
+            }
             ItemBody::Reasoning(_) | ItemBody::Plan(_) | ItemBody::Unknown(_) => continue,
         };
         text.push_str(piece.trim_end());

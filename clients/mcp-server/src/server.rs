@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use client::{ClientError, ConnectOptions, Connection};
+use client::{ClientError, ConnectOptions, Connection, Said};
 use protocol::api::question::QuestionClient;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
@@ -29,7 +29,7 @@ use crate::resource::{self, Part};
 use crate::tool::{
     AnswerQuestion, ContinueSession, ListSessions, OneSession, Review, Sandbox, StartSession, Verdict,
 };
-use crate::turn::{self, Asking, Followed, Watch, Which};
+use crate::turn::{self, Asking, Followed, Watch};
 use crate::{prompt, question, tool};
 
 const INSTRUCTIONS: &str = "\
@@ -41,8 +41,8 @@ work for, then `answer_question`.";
 /// The name of the only thing that a client is asked for in a result that wants input.
 const INPUT: &str = "question";
 
-/// The server.
-pub(crate) struct Skein {
+/// The server of one client.
+pub struct Skein {
     desk: Desk,
     options: ConnectOptions,
     tools: Vec<Tool>,
@@ -190,8 +190,11 @@ async fn call(
     let arguments = Value::Object(arguments.unwrap_or_default());
     let watch = watch(context);
     if let Some(state) = request_state {
+        let asked = asked(&state).ok_or_else(|| {
+            ErrorData::invalid_params("The state of the request is none that was given", None)
+        })?;
         let answer = input_responses.unwrap_or_default().remove(INPUT);
-        return told(again(options, &state, answer, watch).await);
+        return told(again(options, asked, answer, watch).await);
     }
     let outcome = match name.as_ref() {
         "start_session" => start(options, read(arguments)?, watch).await,
@@ -255,7 +258,7 @@ async fn start(options: ConnectOptions, wanted: StartSession, watch: Watch) -> R
     }
     let mut attached = turn::attach(connection, session_id).await?;
     let started = attached.call(async |rpc| TurnClient::start(rpc, params.clone()).await).await?;
-    turn::follow(attached, session_id, Some(Which::Begun(started.turn_id)), watch).await.map(followed)
+    turn::follow(attached, session_id, Some(Said::Begun(started.turn_id)), watch).await.map(followed)
 }
 
 async fn proceed(
@@ -275,7 +278,7 @@ async fn proceed(
     }
     let mut attached = turn::attach(connection, session_id).await?;
     let said = attached.call(async |rpc| TurnClient::enqueue(rpc, params.clone()).await).await?;
-    turn::follow(attached, session_id, turn::of_said(&said), watch).await.map(followed)
+    turn::follow(attached, session_id, Said::of(&said), watch).await.map(followed)
 }
 
 async fn wait(options: ConnectOptions, session: SessionId, watch: Watch) -> Result<Answered, ClientError> {
@@ -368,19 +371,19 @@ async fn start_boxed(
     Box::pin(start(options, wanted, watch)).await
 }
 
+/// What was asked, by the state of the request.
+fn asked(state: &str) -> Option<(SessionId, QuestionId)> {
+    let (session, question) = state.split_once('/')?;
+    Some((session.parse().ok()?, question.parse().ok()?))
+}
+
 /// The client calls again, after its person was asked.
 async fn again(
     options: ConnectOptions,
-    state: &str,
+    (session_id, id): (SessionId, QuestionId),
     answer: Option<Value>,
     watch: Watch,
 ) -> Result<Answered, ClientError> {
-    let parsed = state.split_once('/').and_then(|(session, question)| {
-        Some((session.parse::<SessionId>().ok()?, question.parse::<QuestionId>().ok()?))
-    });
-    let Some((session_id, id)) = parsed else {
-        return Ok(Answered::Failed("The state of the request is none of ours".to_owned()));
-    };
     let mut connection = Connection::open(options.clone()).await?;
     let params = QuestionListParams { session_id: Some(session_id) };
     let listed = connection.call(async |rpc| QuestionClient::list(rpc, params.clone()).await).await?;
@@ -405,6 +408,7 @@ fn followed(followed: Followed) -> Answered {
         Followed::Ask { session, question, form } => {
             let request = InputRequest::Elicitation(ElicitRequest::new(*form));
             let requests = [(INPUT.to_owned(), request)].into_iter().collect();
+            // Who changes it reaches no more than by naming a session and a question themselves.
             let state = format!("{session}/{}", question.id);
             Answered::Ask(InputRequiredResult::new(Some(requests), Some(state)))
         }

@@ -2,19 +2,16 @@
 
 use std::collections::HashSet;
 
-use client::{Attached, ClientError, Connection, Update};
+use client::{Attached, ClientError, Connection, Said, Update};
 use protocol::api::question::QuestionClient;
-use protocol::api::queue::QueueClient;
 use protocol::api::session::SessionClient;
-use protocol::api::turn::TurnClient;
 use protocol::delta::FeedEntry;
 use protocol::event::Event;
-use protocol::ids::{ItemId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
+use protocol::ids::{ItemId, QuestionId, RequestId, SessionId, TurnId};
 use protocol::item::{Item, ItemBody};
 use protocol::question::{Decision, Question, QuestionAnswerParams};
-use protocol::queue::QueueCancelParams;
 use protocol::session::{SessionReadParams, SessionSnapshot};
-use protocol::turn::{InputPart, InterruptReason, TurnEnqueueParams, TurnEnqueueResult, TurnInterruptParams};
+use protocol::turn::{InputPart, TurnEnqueueParams};
 use rmcp::model::{ElicitRequestParams, ElicitResult, ProgressNotificationParam, ProgressToken};
 use rmcp::service::{Peer, RoleServer};
 use tokio::task::JoinSet;
@@ -49,15 +46,6 @@ pub(crate) enum Asking {
     Retry,
 }
 
-/// Which turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    /// It waits for others.
-    Queued(QueuedId),
-    /// It has begun.
-    Begun(TurnId),
-}
-
 /// What came of following.
 pub(crate) enum Followed {
     /// It ended, or waits for somebody who is not here.
@@ -70,11 +58,6 @@ pub(crate) enum Followed {
 pub(crate) fn saying(session_id: SessionId, prompt: String) -> TurnEnqueueParams {
     let input = vec![InputPart::Text { text: prompt }];
     TurnEnqueueParams { session_id, input, request_id: Some(RequestId::generate()) }
-}
-
-/// The turn that comes of what was said.
-pub(crate) fn of_said(said: &TurnEnqueueResult) -> Option<Which> {
-    said.turn_id.map(Which::Begun).or(said.queued_id.map(Which::Queued))
 }
 
 /// A session as it is, with one of its turns, or the last.
@@ -104,7 +87,7 @@ pub(crate) async fn answer(
 pub(crate) async fn follow(
     attached: Attached,
     session: SessionId,
-    which: Option<Which>,
+    which: Option<Said>,
     watch: Watch,
 ) -> Result<Followed, ClientError> {
     let mut follower = Follower {
@@ -128,7 +111,7 @@ pub(crate) async fn attach(connection: Connection, session: SessionId) -> Result
 struct Follower {
     session: SessionId,
     attached: Attached,
-    which: Option<Which>,
+    which: Option<Said>,
     watch: Watch,
     /// What was told as progress.
     told: HashSet<ItemId>,
@@ -163,7 +146,7 @@ impl Follower {
     }
 
     async fn catch_up(&mut self, snapshot: SessionSnapshot) -> Result<Option<Followed>, ClientError> {
-        if let Some(Which::Queued(queued)) = self.which
+        if let Some(Said::Queued(queued)) = self.which
             && snapshot.queue.iter().all(|waiting| waiting.id != queued)
         {
             // It was not there yet, and is still to come.
@@ -171,13 +154,13 @@ impl Follower {
         }
         let running = snapshot.turns.iter().find(|turn| turn.outcome.is_none());
         let is_running = match self.which {
-            Some(Which::Queued(_)) => true,
+            Some(Said::Queued(_)) => true,
             // One that is not there yet began after the snapshot was made.
-            Some(Which::Begun(id)) => {
+            Some(Said::Begun(id)) => {
                 snapshot.turns.iter().find(|turn| turn.id == id).is_none_or(|turn| turn.outcome.is_none())
             }
             None => {
-                self.which = running.map(|turn| Which::Begun(turn.id));
+                self.which = running.map(|turn| Said::Begun(turn.id));
                 running.is_some()
             }
         };
@@ -188,7 +171,7 @@ impl Follower {
         for item in snapshot.turns.iter().filter(|turn| Some(turn.id) == begun).flat_map(|turn| &turn.items) {
             self.tell(item).await;
         }
-        for question in snapshot.questions {
+        for question in snapshot.questions.into_iter().filter(|question| question.kind.is_for_person()) {
             if let Some(followed) = self.ask(question).await? {
                 return Ok(Some(followed));
             }
@@ -201,15 +184,15 @@ impl Follower {
             let FeedEntry::Event(record) = entry else { continue };
             let followed = match record.event {
                 Event::TurnStarted(started) => {
-                    if let (Some(Which::Queued(queued)), Some(begun)) = (self.which, started.queued_id)
+                    if let (Some(Said::Queued(queued)), Some(begun)) = (self.which, started.queued_id)
                         && queued == begun
                     {
-                        self.which = Some(Which::Begun(started.turn_id));
+                        self.which = Some(Said::Begun(started.turn_id));
                     }
                     None
                 }
                 Event::QueuedInputCancelled(cancelled) => {
-                    if self.which == Some(Which::Queued(cancelled.queued_id)) {
+                    if self.which == Some(Said::Queued(cancelled.queued_id)) {
                         self.which = None;
                         Some(self.report().await?)
                     } else {
@@ -220,7 +203,10 @@ impl Follower {
                     self.tell(&changed.item).await;
                     None
                 }
-                Event::QuestionAsked(asked) => self.ask(asked.question).await?,
+                Event::QuestionAsked(asked) if asked.question.kind.is_for_person() => {
+                    self.ask(asked.question).await?
+                }
+                Event::QuestionAsked(_) => None,
                 Event::QuestionAnswered(answered) => {
                     self.asked.retain(|question| question.id != answered.question_id);
                     None
@@ -248,6 +234,7 @@ impl Follower {
                 | Event::FilesChanged(_)
                 | Event::SessionRewound(_)
                 | Event::RewindEnded(_)
+                | Event::ClientToolsRegistered(_)
                 | Event::Unknown(_) => None,
             };
             if followed.is_some() {
@@ -302,25 +289,8 @@ impl Follower {
     }
 
     async fn interrupt(&mut self) -> Result<(), ClientError> {
-        let session_id = self.session;
-        let request_id = Some(RequestId::generate());
         match self.which {
-            Some(Which::Queued(queued_id)) => {
-                let params = QueueCancelParams { session_id, queued_id, request_id };
-                self.attached.call(async |rpc| QueueClient::cancel(rpc, params.clone()).await).await.map(drop)
-            }
-            Some(Which::Begun(turn)) => {
-                let params = TurnInterruptParams {
-                    session_id,
-                    expected_turn_id: Some(turn),
-                    reason: InterruptReason::Requested,
-                    request_id,
-                };
-                self.attached
-                    .call(async |rpc| TurnClient::interrupt(rpc, params.clone()).await)
-                    .await
-                    .map(drop)
-            }
+            Some(said) => self.attached.take_back(said).await,
             None => Ok(()),
         }
     }
@@ -346,6 +316,10 @@ impl Follower {
             }
             ItemBody::AgentMessage(said) if is_over => escape::short_line(&said.text, 300),
             ItemBody::Notice(notice) => escape::short_line(&notice.text, 300),
+            ItemBody::WebSearch(search) => escape::short_line(&words::web_search(search), 300),
+            ItemBody::Compaction(compaction) => {
+                escape::short_line(&words::compaction(compaction, &item.status), 300)
+            }
             ItemBody::FileChange(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::UserMessage(_)
@@ -371,10 +345,7 @@ impl Follower {
     }
 
     fn begun(&self) -> Option<TurnId> {
-        match self.which {
-            Some(Which::Begun(turn)) => Some(turn),
-            Some(Which::Queued(_)) | None => None,
-        }
+        self.which.and_then(Said::turn)
     }
 }
 

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     // First, before anything is allocated that the helper does not need.
     helper_linux::run_if_helper();
     server::run_if_rule_reader();
+    server::run_if_javascript();
     let args: Vec<OsString> = std::env::args_os().collect();
     cli::run(&args, &Here)
 }

@@ -1,16 +1,19 @@
 //! The state of the screen, and what keys and news do to it. Pure: the clock comes from the owner, calls go back to
 //! it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
 use client::ClientError;
-use protocol::ids::{ClientId, Timestamp};
+use protocol::ids::{ClientId, Seq, SessionId, Timestamp};
+use protocol::mcp::McpPrompt;
 use ratatui::text::Line;
 use view::{Activity, Block, View, escape};
 
 use crate::attention::Focus;
-use crate::blocks::has_code;
+use crate::beside::Beside;
+use crate::blocks::{Detail, Pen, can_fold, has_code};
+use crate::browser::{Listing, Scope};
 use crate::completion::Completion;
 use crate::composer::Composer;
 use crate::dialog::Dialog;
@@ -21,7 +24,7 @@ use crate::image::Said;
 use crate::link::Call;
 use crate::modes::Before;
 use crate::pager::Pager;
-use crate::picker::{Picker, Scope};
+use crate::picker::Picker;
 use crate::run::{Mode, SessionChoice};
 use crate::settings::Settings;
 use crate::theme::{Theme, ThemeName};
@@ -71,6 +74,16 @@ pub(crate) struct App {
     pub(crate) is_plan_edited: bool,
     /// What was said, where all of the terminal is taken.
     pub(crate) full: Option<Fullscreen>,
+    /// How much is shown of long things.
+    pub(crate) detail: Detail,
+    /// What went into the scrollback folded last.
+    pub(crate) last_folded: Option<Block>,
+    /// Prompts of MCP servers, as far as they are known.
+    pub(crate) prompts: Vec<McpPrompt>,
+    /// The session that is shown beside this one.
+    pub(crate) beside: Option<Beside>,
+    /// How far other sessions were seen.
+    pub(crate) seen: HashMap<SessionId, Seq>,
     /// How the text is written, for who writes as in vi.
     pub(crate) vim: Option<Vim>,
     pub(crate) branch: Option<String>,
@@ -106,7 +119,7 @@ pub(crate) enum Tone {
 }
 
 /// What goes into the scrollback beside the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Aside {
     Help,
     Keys,
@@ -116,6 +129,8 @@ pub(crate) enum Aside {
     Tip(&'static str),
     /// Where a plan is kept.
     PlanKept(PathBuf),
+    /// All of what was folded before.
+    Unfolded(Box<Block>),
 }
 
 /// What the owner is to do now.
@@ -125,6 +140,8 @@ pub(crate) enum Effect {
     Leave,
     /// Leaves this session for another one, where this is said first.
     Switch(SessionChoice, Option<String>),
+    /// Shows this session beside, or none any more.
+    Beside(Option<SessionId>),
     /// Lets another program have the terminal.
     Visit(Box<Visit>),
     /// Lets the person write on in their editor.
@@ -152,6 +169,10 @@ pub(crate) enum Chore {
     Attach(PathBuf, String),
     /// Keeps a plan of the session.
     KeepPlan(String),
+    /// Adds a line to an instruction file.
+    Learn(PathBuf, String),
+    /// Lets the image in the clipboard go along with what is written.
+    PasteImage,
 }
 
 impl App {
@@ -186,6 +207,11 @@ impl App {
             plan: None,
             is_plan_edited: false,
             full,
+            detail: Detail::Folded,
+            last_folded: None,
+            prompts: Vec::new(),
+            beside: None,
+            seen: HashMap::new(),
             vim,
             branch: None,
             is_outside_changed: false,
@@ -238,16 +264,17 @@ impl App {
         }
         let picker = self.picker.as_mut()?;
         picker.refresh_at.take_if(|at| *at <= now)?;
-        let scope = picker.scope()?;
-        Some(self.list(scope))
+        let listing = picker.listing()?;
+        Some(self.list(listing))
     }
 
     /// Asks for sessions.
-    pub(crate) fn list(&self, scope: Scope) -> Effect {
-        Effect::Call(Call::Sessions(match scope {
+    pub(crate) fn list(&self, listing: Listing) -> Effect {
+        let folder = match listing.scope {
             Scope::ThisFolder => Some(self.cwd()),
             Scope::Everywhere => None,
-        }))
+        };
+        Effect::Call(Call::Sessions(folder, listing.archived))
     }
 
     /// Says something for a while.
@@ -303,8 +330,27 @@ impl App {
         if let Some(full) = &mut self.full {
             full.redraw();
         }
+        if let Some(beside) = &mut self.beside {
+            beside.redraw();
+        }
         if let Some(pager) = &mut self.pager {
             pager.redraw();
+        }
+    }
+
+    /// Shows all of what is folded, where it stands, or folds it again; what is in the scrollback already comes once more.
+    pub(crate) fn unfold(&mut self, now: Timestamp) {
+        if let Some(full) = &mut self.full {
+            self.detail = self.detail.other();
+            full.redraw();
+        } else if self.view.live().any(can_fold) {
+            self.detail = self.detail.other();
+        } else {
+            self.detail = Detail::Folded;
+            match self.last_folded.take() {
+                Some(block) => self.asides.push(Aside::Unfolded(Box::new(block))),
+                None => self.notify(Tone::Calm, "nothing is folded; Ctrl+T shows the whole session", now),
+            }
         }
     }
 
@@ -341,6 +387,11 @@ impl App {
             }
             Aside::Tip(tip) => help::tip(tip, width, &self.theme),
             Aside::Fields => help::fields(&self.settings.status_line, width, &self.theme),
+            Aside::Unfolded(block) => {
+                let cwd = self.cwd();
+                let (theme, syntaxes) = (&self.theme, &self.syntaxes);
+                Pen { theme, width, detail: Detail::Full, syntaxes, cwd: &cwd }.block(&block)
+            }
             Aside::Status => help::status(self.view.status(), self.own, width, &self.theme),
         }
     }

@@ -54,6 +54,15 @@ pub(crate) enum Detail {
     Full,
 }
 
+impl Detail {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Folded => Self::Full,
+            Self::Full => Self::Folded,
+        }
+    }
+}
+
 impl Pen<'_> {
     /// So many lines, or all of them.
     fn most(&self, folded: usize) -> usize {
@@ -206,6 +215,22 @@ impl Pen<'_> {
                     self.text("!", theme.warning, theme.warning, text)
                 }
             },
+            ItemBody::WebSearch(search) => {
+                let mut lines = self.text("·", theme.dim, theme.dim, &words::web_search(search));
+                if self.detail == Detail::Full {
+                    let sources: Vec<_> = search.sources.iter().map(words::web_source).collect();
+                    lines.extend(self.text(" ", theme.dim, theme.dim, &sources.join("\n")));
+                }
+                lines
+            }
+            ItemBody::Compaction(compaction) => {
+                let mut lines =
+                    self.text("·", theme.dim, theme.dim, &words::compaction(compaction, &item.status));
+                if self.detail == Detail::Full {
+                    lines.extend(self.text(" ", theme.dim, theme.dim, &compaction.summary));
+                }
+                lines
+            }
             ItemBody::Unknown(_) => {
                 self.text("·", theme.dim, theme.dim, "something that this client does not know how to show")
             }
@@ -419,6 +444,31 @@ impl Pen<'_> {
         let message = message.map(|message| format!(": {message}")).unwrap_or_default();
         let text = format!("{} by {}{message}", words::decided(&answer.decision), answer.actor.name);
         self.text(" ", style, style, &text)
+    }
+}
+
+/// Whether a block may have more than it shows folded.
+pub(crate) fn can_fold(block: &Block) -> bool {
+    match &block.body {
+        BlockBody::Item(item) => match &item.body {
+            ItemBody::UserMessage(_)
+            | ItemBody::Reasoning(_)
+            | ItemBody::Command(_)
+            | ItemBody::FileChange(_)
+            | ItemBody::ToolCall(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_) => true,
+            ItemBody::AgentMessage(_) | ItemBody::Plan(_) | ItemBody::Notice(_) | ItemBody::Unknown(_) => {
+                false
+            }
+        },
+        BlockBody::Earlier { .. }
+        | BlockBody::Message(_)
+        | BlockBody::Retried(_)
+        | BlockBody::Updated { .. }
+        | BlockBody::Suspended
+        | BlockBody::Resumed { .. }
+        | BlockBody::Ended(_) => false,
     }
 }
 

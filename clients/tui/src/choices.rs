@@ -1,7 +1,9 @@
 //! What can be chosen from lists, and what is said of it. Knows nothing of how it is chosen.
 
+use std::collections::HashMap;
+
 use protocol::catalogue::{ModelFacts, ModelListResult, ProviderState};
-use protocol::ids::{SessionId, Timestamp};
+use protocol::ids::{Seq, SessionId, Timestamp};
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::session::{SessionSettings, SessionStatus, SessionSummary};
 use view::words;
@@ -50,10 +52,17 @@ pub(crate) fn approval_meaning(policy: ApprovalPolicy) -> &'static str {
     }
 }
 
-/// A session; `own` is the one that is shown already.
-pub(crate) fn session_row(session: &SessionSummary, own: Option<SessionId>, now: Timestamp) -> Row {
-    let id = session.id.to_string();
-    let title = session.title.clone().unwrap_or_else(|| id.clone());
+/// A session; `own` is the one that is shown already. What happened in another one since it was `seen` is marked.
+pub(crate) fn session_row(
+    session: &SessionSummary,
+    own: Option<SessionId>,
+    seen: &HashMap<SessionId, Seq>,
+    now: Timestamp,
+) -> Row {
+    let is_own = Some(session.id) == own;
+    let is_new = !is_own && seen.get(&session.id).is_some_and(|seen| *seen < session.seq);
+    let title = session.title.clone().unwrap_or_else(|| session.id.to_string());
+    let title = if is_new { format!("● {title}") } else { title };
     let state = match &session.status {
         SessionStatus::Idle => "idle",
         SessionStatus::Running { .. } => "running",
@@ -62,7 +71,7 @@ pub(crate) fn session_row(session: &SessionSummary, own: Option<SessionId>, now:
         SessionStatus::Damaged { .. } => "damaged",
         SessionStatus::Unknown(_) => "?",
     };
-    let here = if Some(session.id) == own { "here · " } else { "" };
+    let here = if is_own { "here · " } else { "" };
     let age = words::span(now.since(session.updated_at));
     let settings = &session.settings;
     let cwd = settings.cwd.to_string_lossy();

@@ -29,7 +29,7 @@ const fn entry(name: &'static str, argument: &'static str, meaning: &'static str
 }
 
 /// The built-in commands.
-pub(crate) static COMMANDS: [Entry; 37] = [
+pub(crate) static COMMANDS: [Entry; 42] = [
     entry("help", "", "the commands and the keys"),
     entry("keys", "", "every key, and its name in the settings"),
     entry("status", "", "the session, its settings, and who is there"),
@@ -43,10 +43,23 @@ pub(crate) static COMMANDS: [Entry; 37] = [
     entry("plan", "", "reads and thinks first; again: what becomes of the plan"),
     entry("diff", "", "what this session changed in files"),
     entry("rewind", "", "back to before a turn: what was said, the files, or both; Esc Esc does the same"),
+    entry("fork", "", "a new session that begins as this one was after a turn"),
+    entry(
+        "compact",
+        "[WHAT]",
+        "what was said and done in few words, to make room; and what they should dwell on",
+    ),
     entry("new", "", "a new session in this folder; this one goes on"),
     entry("resume", "", "another session of this folder, or of everywhere"),
+    entry("split", "", "another session beside this one, or not any more; Alt+S goes to it"),
     entry("rename", "TITLE", "what this session is called"),
     entry("archive", "", "puts this session away, and leaves"),
+    entry(
+        "review",
+        "[BRANCH]",
+        "has a session that may only read review what is not committed, or all since a branch",
+    ),
+    entry("ps", "", "what runs now, in every session"),
     entry("init", "", "has an AGENTS.md written, or mended"),
     entry("queue", "", "what waits for its turn; what you choose comes back to be changed"),
     entry("mention", "", "a file, by a few letters of its path; `@` does the same"),
@@ -86,8 +99,12 @@ pub(crate) enum Command {
     Plan,
     Diff,
     Rewind,
+    Fork,
+    /// What the few words should dwell on, if that is said.
+    Compact(Option<String>),
     Queue,
     New,
+    Split,
     Rename(String),
     Archive,
     /// Says this to the agent.
@@ -130,7 +147,11 @@ pub(crate) enum Choice {
     Plan,
     /// Where to go back to.
     Turn,
+    /// After which turn a new session begins.
+    Fork,
     Session,
+    /// The one that is shown beside this one.
+    Beside,
     Theme,
     History,
 }
@@ -180,7 +201,7 @@ pub(crate) fn parse(text: &str, custom: &[CustomCommand]) -> Option<Command> {
         return Some(Command::Wrong(format!("/{name} takes nothing more")));
     }
     let one_word = rest.is_none_or(|rest| !rest.contains(char::is_whitespace));
-    if !one_word && !matches!(name, "rename" | "export" | "statusline") {
+    if !one_word && !matches!(name, "rename" | "export" | "statusline" | "compact") {
         return Some(Command::Wrong(format!("/{name} takes one word at most")));
     }
     Some(of_entry(name, rest))
@@ -195,7 +216,10 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("diff", _) => Command::Diff,
         ("queue", _) => Command::Queue,
         ("rewind", _) => Command::Rewind,
+        ("fork", _) => Command::Fork,
+        ("compact", what) => Command::Compact(what.map(str::to_owned)),
         ("new", _) => Command::New,
+        ("split", _) => Command::Split,
         ("archive", _) => Command::Archive,
         ("init", _) => Command::Say(INIT.trim_end().to_owned()),
         ("mention", _) => Command::Mention,
@@ -248,6 +272,9 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("notify", Some(_)) => Command::Wrong("/notify needs one of: on, off".to_owned()),
         ("trust", _) => visit(&["config", "trust"], None),
         ("mcp", _) => visit(&["mcp", "list"], None),
+        ("ps", _) => visit(&["ps"], None),
+        ("review", None) => visit(&["review"], None),
+        ("review", Some(base)) => visit(&["review", &format!("--base={base}")], None),
         ("tools" | "doctor" | "login" | "logout", rest) => visit(&[name], rest),
         _ => Command::Quit,
     }
@@ -261,9 +288,7 @@ fn visit(words: &[&str], rest: Option<&str>) -> Command {
 
 /// The settings that change how hard the model thinks.
 pub(crate) fn effort(level: &str) -> SettingsOverrides {
-    // A quoted word: it must not be taken for another kind of value.
-    let value = format!("{level:?}");
-    let values = vec![SettingOverride { key: "model_reasoning_effort".to_owned(), value }];
+    let values = vec![SettingOverride::text("model_reasoning_effort", level)];
     SettingsOverrides { values, ..Default::default() }
 }
 

@@ -1,9 +1,12 @@
 //! What completes the word that is being written: a command after `/`, a file after `@`. Knows nothing of keys.
 
+use protocol::mcp::McpPrompt;
+
 use crate::command::{self, Entry};
 use crate::composer::Composer;
 use crate::custom::CustomCommand;
 use crate::list::{List, Row};
+use crate::prompts;
 
 /// What can complete a word.
 #[derive(Clone, Debug)]
@@ -35,7 +38,9 @@ pub(crate) enum Wanted<'a> {
 pub(crate) fn wanted(composer: &Composer) -> (usize, Wanted<'_>) {
     let (from, word) = composer.word();
     let wanted = match (word.strip_prefix('/'), word.strip_prefix('@')) {
-        (Some(name), _) if from == 0 && composer.is_at_end() && !name.contains('/') => Wanted::Commands(name),
+        (Some(name), _) if composer.is_first(from) && composer.is_at_end() && !name.contains('/') => {
+            Wanted::Commands(name)
+        }
         (_, Some(path)) => Wanted::Files(path),
         _ => Wanted::Nothing,
     };
@@ -43,8 +48,14 @@ pub(crate) fn wanted(composer: &Composer) -> (usize, Wanted<'_>) {
 }
 
 /// The commands that begin so, then those that hold the letters; absent if there is none.
-pub(crate) fn commands(from: usize, name: &str, custom: &[CustomCommand]) -> Option<Completion> {
+pub(crate) fn commands(
+    from: usize,
+    name: &str,
+    custom: &[CustomCommand],
+    prompts: &[McpPrompt],
+) -> Option<Completion> {
     let mut entries = command::all(custom);
+    entries.extend(prompts.iter().map(prompts::entry));
     entries.retain(|entry| entry.name.contains(name));
     entries.sort_by_key(|entry| !entry.name.starts_with(name));
     let row =
@@ -80,11 +91,11 @@ mod tests {
 
     #[test]
     fn the_commands_that_begin_so_come_first() {
-        let Some(Completion { kind: Kind::Commands(entries), .. }) = commands(0, "resu", &[]) else {
+        let Some(Completion { kind: Kind::Commands(entries), .. }) = commands(0, "resu", &[], &[]) else {
             panic!("none")
         };
         assert_eq!(entries[0].name, "resume");
-        assert!(commands(0, "xyz", &[]).is_none());
+        assert!(commands(0, "xyz", &[], &[]).is_none());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::mem;
 use std::ops::Range;
 
-use crate::draft::{Draft, Layout, Motion};
-use crate::image::{Image, Said};
+use crate::draft::{Draft, Layout, Motion, is_chip};
+use crate::image::{Image, Note, Said};
 
 /// Inputs that are remembered.
 const HISTORY: usize = 1000;
@@ -49,7 +49,12 @@ impl Composer {
         self.draft.letters().is_empty()
     }
 
-    /// What was written, pastes included.
+    /// Whether there is nothing to send.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text().trim().is_empty() && !self.has_images() && self.draft.notes().is_empty()
+    }
+
+    /// What was written, pastes included, and notes not.
     pub(crate) fn text(&self) -> String {
         self.draft.whole()
     }
@@ -60,6 +65,17 @@ impl Composer {
         self.cursor = self.draft.insert_image(self.cursor, image);
     }
 
+    /// Lets a note go along with what is written.
+    pub(crate) fn put_note(&mut self, note: Note) {
+        self.note(Change::Other);
+        self.cursor = self.draft.insert_note(self.cursor, note);
+    }
+
+    /// Whether nothing but notes stands before a place.
+    pub(crate) fn is_first(&self, place: usize) -> bool {
+        self.draft.is_beside(0..place)
+    }
+
     /// Whether an image is among what was written.
     pub(crate) fn has_images(&self) -> bool {
         !self.draft.images().is_empty()
@@ -67,13 +83,19 @@ impl Composer {
 
     /// Takes what was written, and remembers its text.
     pub(crate) fn send(&mut self) -> Said {
-        let images = self.draft.images();
+        let said = self.take();
+        self.remember(&said.text);
+        said
+    }
+
+    /// Takes what was written.
+    pub(crate) fn take(&mut self) -> Said {
+        let (images, notes) = (self.draft.images(), self.draft.notes());
         let text = self.text();
         self.draft = Draft::default();
         self.cursor = 0;
         self.forget_changes();
-        self.remember(&text);
-        Said { text, images }
+        Said { text, notes, images }
     }
 
     /// Adds a text to what was sent before.
@@ -215,7 +237,7 @@ impl Composer {
     /// The word that ends at the cursor, and where it begins.
     pub(crate) fn word(&self) -> (usize, &str) {
         let before = &self.draft.letters()[..self.cursor];
-        let from = before.rfind(char::is_whitespace).map_or(0, |at| {
+        let from = before.rfind(|letter: char| letter.is_whitespace() || is_chip(letter)).map_or(0, |at| {
             let blank = before[at..].chars().next().map_or(1, char::len_utf8);
             at + blank
         });
@@ -236,16 +258,26 @@ impl Composer {
         }
     }
 
+    /// Lets what went along with a text that was no input go along with the next one.
+    pub(crate) fn keep_company(&mut self, said: &Said) {
+        if !said.notes.is_empty() || !said.images.is_empty() {
+            self.give_back(&Said { text: String::new(), ..said.clone() });
+        }
+    }
+
     /// Puts a text back that could not be sent, before what was written since.
     pub(crate) fn give_back(&mut self, said: &Said) {
         self.note(Change::Other);
         let rest = mem::take(&mut self.draft);
         self.cursor = 0;
+        for note in &said.notes {
+            self.cursor = self.draft.insert_note(self.cursor, note.clone());
+        }
         self.put(&said.text);
         for image in &said.images {
             self.cursor = self.draft.insert_image(self.cursor, image.clone());
         }
-        if !rest.letters().is_empty() {
+        if !rest.letters().is_empty() && !said.text.is_empty() {
             self.put_text("\n");
         }
         self.draft.join(rest);

@@ -22,15 +22,26 @@ const SEEN_MS: u64 = 300;
 const QUIET_MS: u64 = 700;
 
 /// The keys of answers, and the same for a narrow screen.
-const ANSWERS: [&str; 2] = [
+const ANSWERS: [&str; 3] = [
     "y once · t this turn · s this session · a always · n no · i no, and say what instead",
     "y once · t turn · s session · a always · n no · i instead",
+    "y t s a n i · ↓ ↑",
 ];
 /// The same where no rule can be written.
-const ANSWERS_FOR_NOW: [&str; 2] = [
+const ANSWERS_FOR_NOW: [&str; 3] = [
     "y once · t this turn · s this session · n no · i no, and say what instead",
     "y once · t turn · s session · n no · i instead",
+    "y t s n i · ↓ ↑",
 ];
+/// Lines below which a question says as little as it can, so that what it is about can be seen.
+const TIGHT_LINES: usize = 6;
+
+/// Whether there is room for words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Enough,
+    Tight,
+}
 
 /// A question that is shown.
 #[derive(Debug)]
@@ -161,11 +172,15 @@ impl Dialog {
         now: Timestamp,
         theme: &Theme,
     ) -> Vec<Line<'static>> {
-        let keys = self.keys(width, can_answer, now, theme);
+        let space = if most < TIGHT_LINES { Space::Tight } else { Space::Enough };
+        let keys = self.keys(width, can_answer, space, now, theme);
         let headline = words::asked(&self.question.kind);
         let bar = |text| Span::styled(text, theme.warning);
         let headline = [Span::styled(headline, theme.warning.patch(theme.strong))];
         let mut lines = wrap(&headline, width, &[bar("┏ ")], &[bar("┃ ")], Break::Words);
+        if space == Space::Tight {
+            lines.truncate(1);
+        }
         if self.content.as_ref().is_none_or(|(of, _)| *of != width) {
             let mut lines = content(&self.question, width, theme);
             if let Some(form) = &self.form {
@@ -190,6 +205,11 @@ impl Dialog {
             }
             self.scroll = self.scroll.min(content.len() - shown);
             lines.extend_from_slice(&content[self.scroll..self.scroll + shown]);
+            // Where there is room for one line, it is of what is asked.
+            if room <= 1 {
+                lines.extend(keys);
+                return lines;
+            }
             let (from, to) = (self.scroll + 1, self.scroll + shown);
             let place = format!("lines {from} to {to} of {} · ↓ ↑", content.len());
             lines.extend(wrap(
@@ -204,9 +224,16 @@ impl Dialog {
         lines
     }
 
-    fn keys(&self, width: u16, can_answer: bool, now: Timestamp, theme: &Theme) -> Vec<Line<'static>> {
+    fn keys(
+        &self,
+        width: u16,
+        can_answer: bool,
+        space: Space,
+        now: Timestamp,
+        theme: &Theme,
+    ) -> Vec<Line<'static>> {
         let is_known = !matches!(self.question.kind, QuestionKind::Unknown(_));
-        let [answers, short] =
+        let [answers, short, shortest] =
             if words::offers_always(&self.question.kind) { ANSWERS } else { ANSWERS_FOR_NOW };
         let text = if !can_answer {
             "it waits for somebody who may answer"
@@ -218,8 +245,10 @@ impl Dialog {
             form_keys(form)
         } else if is_known && usize::from(width) > width_of(answers) + 2 {
             answers
-        } else if is_known {
+        } else if is_known && (space == Space::Enough || usize::from(width) > width_of(short) + 2) {
             short
+        } else if is_known {
+            shortest
         } else {
             "n no · i no, and say what instead · or answer it where it is known"
         };
@@ -310,6 +339,8 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
                 put("  ", &[Span::styled(escape::line(line).into_owned(), theme.text)], Break::Words);
             }
         }
+        // The view leaves it out: no person is asked.
+        QuestionKind::ClientTool { .. } => {}
         // What it asks is in the form below.
         QuestionKind::UserInput { .. } => return lines,
         QuestionKind::Unknown(_) => {}

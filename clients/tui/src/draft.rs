@@ -11,7 +11,7 @@ use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation};
 use unicode_width::UnicodeWidthStr;
 use view::{escape, words};
 
-use crate::image::Image;
+use crate::image::{Image, Note};
 
 /// The letter of the first paste; the others follow.
 const FIRST_CHIP: char = '\u{f0000}';
@@ -27,13 +27,21 @@ pub(crate) struct Draft {
     pastes: Vec<Paste>,
 }
 
-/// A long paste, or an image.
+/// A long paste, an image, or a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Paste {
     text: Arc<str>,
     /// What is shown for it.
     chip: Arc<str>,
-    image: Option<Image>,
+    kind: PasteKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum PasteKind {
+    Text,
+    Image(Image),
+    /// Goes along, and is no part of the text.
+    Note,
 }
 
 /// What was written, in rows.
@@ -68,16 +76,24 @@ impl Draft {
         &self.text
     }
 
-    /// The text, pastes included.
+    /// The text, pastes included, without notes.
     pub(crate) fn whole(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         for letter in self.text.chars() {
             match self.paste_of(letter) {
+                Some(Paste { kind: PasteKind::Note, .. }) => {}
                 Some(paste) => text.push_str(&paste.text),
                 None => text.push(letter),
             }
         }
         text
+    }
+
+    /// Whether there is nothing but notes in a part.
+    pub(crate) fn is_beside(&self, range: Range<usize>) -> bool {
+        let is_note =
+            |letter| self.paste_of(letter).is_some_and(|paste| matches!(paste.kind, PasteKind::Note));
+        self.text[range].chars().all(is_note)
     }
 
     /// The text of a part, without its pastes.
@@ -99,31 +115,53 @@ impl Draft {
         if text.len() <= CHIP_BYTES && lines <= CHIP_LINES {
             return self.insert(at, &text);
         }
-        let number = u32::try_from(self.pastes.len()).unwrap_or(u32::MAX);
-        let letter = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
-        let Some(letter) = letter.filter(|letter| is_chip(*letter)) else { return self.insert(at, &text) };
         let chip = match lines {
             0 | 1 => format!("[pasted {} letters]", words::thousands(text.chars().count() as u64)),
             lines => format!("[pasted {} lines]", words::thousands(lines as u64)),
         };
-        self.pastes.push(Paste { text: text.into(), chip: chip.into(), image: None });
-        self.text.insert(at, letter);
-        at + letter.len_utf8()
+        self.put(at, Paste { text: text.into(), chip: chip.into(), kind: PasteKind::Text })
     }
 
     /// Puts an image to a place, and returns where it ends.
     pub(crate) fn insert_image(&mut self, at: usize, image: Image) -> usize {
-        let number = u32::try_from(self.pastes.len()).unwrap_or(u32::MAX);
-        let letter = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
-        let Some(letter) = letter.filter(|letter| is_chip(*letter)) else { return at };
-        self.pastes.push(Paste { text: "".into(), chip: image.chip().into(), image: Some(image) });
-        self.text.insert(at, letter);
-        at + letter.len_utf8()
+        let chip = image.chip().into();
+        self.put(at, Paste { text: "".into(), chip, kind: PasteKind::Image(image) })
+    }
+
+    /// Puts a note to a place, and returns where it ends.
+    pub(crate) fn insert_note(&mut self, at: usize, note: Note) -> usize {
+        self.put(at, Paste { text: note.text, chip: note.chip, kind: PasteKind::Note })
     }
 
     /// The images, in their order.
     pub(crate) fn images(&self) -> Vec<Image> {
-        self.text.chars().filter_map(|letter| self.paste_of(letter)?.image.clone()).collect()
+        let image = |letter| match &self.paste_of(letter)?.kind {
+            PasteKind::Image(image) => Some(image.clone()),
+            PasteKind::Text | PasteKind::Note => None,
+        };
+        self.text.chars().filter_map(image).collect()
+    }
+
+    /// The notes, in their order.
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        let note = |letter| {
+            let paste = self.paste_of(letter).filter(|paste| matches!(paste.kind, PasteKind::Note))?;
+            Some(Note { text: Arc::clone(&paste.text), chip: Arc::clone(&paste.chip) })
+        };
+        self.text.chars().filter_map(note).collect()
+    }
+
+    /// Puts a paste to a place as one letter, and returns where it ends. Of more pastes than there are letters for them
+    /// the text stays.
+    fn put(&mut self, at: usize, paste: Paste) -> usize {
+        let number = u32::try_from(self.pastes.len()).unwrap_or(u32::MAX);
+        let letter = u32::from(FIRST_CHIP).checked_add(number).and_then(char::from_u32);
+        let Some(letter) = letter.filter(|letter| is_chip(*letter)) else {
+            return self.insert(at, &paste.text);
+        };
+        self.pastes.push(paste);
+        self.text.insert(at, letter);
+        at + letter.len_utf8()
     }
 
     /// Adds another draft at the end.
@@ -295,6 +333,7 @@ impl Draft {
     }
 }
 
-fn is_chip(letter: char) -> bool {
+/// Whether a letter stands for a paste.
+pub(crate) fn is_chip(letter: char) -> bool {
     (FIRST_CHIP..=LAST_CHIP).contains(&letter)
 }

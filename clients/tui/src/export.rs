@@ -39,7 +39,9 @@ fn push_turn(text: &mut String, turn: &Turn) {
             ItemBody::AgentMessage(message) => {
                 text.push_str(&format!("\n## Agent\n\n{}\n", message.text.trim_end()));
             }
-            ItemBody::Reasoning(_) | ItemBody::Notice(_) | ItemBody::Unknown(_) => {}
+            ItemBody::WebSearch(search) => text.push_str(&format!("\n{}\n", words::web_search(search))),
+            ItemBody::Reasoning(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::Unknown(_) => {
+            }
             ItemBody::Command(command) => push_command(text, command),
             ItemBody::FileChange(change) => {
                 for file in &change.changes {
@@ -81,7 +83,7 @@ fn push_command(text: &mut String, command: &Command) {
 }
 
 /// A block whose fence is longer than any run of back-quotes in it.
-fn push_fenced(text: &mut String, language: &str, content: &str) {
+pub(crate) fn push_fenced(text: &mut String, language: &str, content: &str) {
     if content.trim().is_empty() {
         return;
     }

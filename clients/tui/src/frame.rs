@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use view::escape;
 
 use crate::app::{App, Tone};
-use crate::blocks::{Detail, Pen, has_code};
+use crate::blocks::{Detail, Pen, can_fold, has_code};
 use crate::completion::{Completion, Kind};
 use crate::fullscreen::{Fullscreen, Piece};
 use crate::run::Mode;
@@ -21,9 +21,8 @@ const COMPOSER_ROWS: usize = 8;
 const LIVE_ROWS: usize = 14;
 const QUEUE_ROWS: usize = 3;
 const NOTICE_ROWS: usize = 3;
-/// Most rows of what completes a word, and of a list to choose from.
+/// Most rows of what completes a word.
 const COMPLETION_ROWS: usize = 8;
-const PICKER_ROWS: usize = 14;
 
 /// What the screen shows next.
 #[derive(Debug)]
@@ -43,14 +42,23 @@ impl App {
         let mut finished = Vec::new();
         let mut full = self.full.take();
         self.held.extend(self.view.take_finished());
-        let detail = Detail::Folded;
+        let detail = self.detail;
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
         // What has gone into the scrollback can't change its colours any more.
         let is_coming = self.syntaxes.is_coming();
         while let Some(block) = self.held.pop_front_if(|block| !(is_coming && has_code(block))) {
             match &mut full {
                 Some(full) => full.push(Piece::Block(Box::new(block))),
-                None => finished.extend(pen.block(&block)),
+                None => {
+                    let lines = pen.block(&block);
+                    if detail == Detail::Folded
+                        && can_fold(&block)
+                        && lines.len() < (Pen { detail: Detail::Full, ..pen }).block(&block).len()
+                    {
+                        self.last_folded = Some(block);
+                    }
+                    finished.extend(lines);
+                }
             }
         }
         for aside in std::mem::take(&mut self.asides) {
@@ -61,8 +69,8 @@ impl App {
         }
 
         if let Some(full) = &mut full {
-            full.make(width, |piece| match piece {
-                Piece::Block(block) => pen.block(block),
+            full.make(width, detail, |piece, detail| match piece {
+                Piece::Block(block) => Pen { detail, ..pen }.block(block),
                 Piece::Aside(aside) => self.aside(aside.clone(), width),
             });
         }
@@ -75,7 +83,7 @@ impl App {
         if let Some(picker) = &self.picker {
             // The cursor is where something is looked for, so that comes last.
             middle.append(&mut below);
-            below = picker.lines(width, room.clamp(1, PICKER_ROWS), &self.theme);
+            below = picker.lines(width, room.clamp(1, picker.most_rows()), &self.theme);
             composer_row = below.len().saturating_sub(if room > 3 { 2 } else { 1 });
             column = u16::try_from(below.get(composer_row).map_or(0, Line::width)).unwrap_or(u16::MAX);
         } else if let Some(dialog) = &mut self.dialog {
@@ -97,7 +105,11 @@ impl App {
         let mut viewport = match &mut full {
             Some(full) => full.window(live, room),
             None => {
-                live.drain(..live.len().saturating_sub(room.min(LIVE_ROWS)));
+                let most = match detail {
+                    Detail::Folded => LIVE_ROWS,
+                    Detail::Full => usize::MAX,
+                };
+                live.drain(..live.len().saturating_sub(room.min(most)));
                 live
             }
         };

@@ -10,6 +10,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use view::Block;
 
 use crate::app::Aside;
+use crate::blocks::Detail;
 use crate::wrap::width_of;
 
 /// Lines that are kept; what is beyond them is dropped piece by piece.
@@ -31,17 +32,30 @@ pub(crate) enum Piece {
     Aside(Aside),
 }
 
+/// Something that was said, as it is kept.
+#[derive(Debug)]
+struct Kept {
+    piece: Piece,
+    /// How many lines it has.
+    lines: usize,
+    /// Whether it is folded where the others are not, or the other way round.
+    is_turned: bool,
+    /// Whether its lines are to be made anew.
+    is_stale: bool,
+}
+
 /// What was said, and which part of it is shown.
 #[derive(Debug, Default)]
 pub(crate) struct Fullscreen {
-    /// With how many lines each has.
-    pieces: VecDeque<(Piece, usize)>,
+    pieces: VecDeque<Kept>,
     lines: VecDeque<Line<'static>>,
     /// Pieces whose lines are made, and for which width.
     made: usize,
     width: u16,
     /// The line at the top; absent: the end is shown.
     top: Option<usize>,
+    /// The line that was shown at the top last.
+    shown_top: usize,
     /// Lines that there are, and rows for them, as they were shown last.
     count: usize,
     room: usize,
@@ -60,21 +74,34 @@ struct Selection {
 impl Fullscreen {
     /// Adds what was said.
     pub(crate) fn push(&mut self, piece: Piece) {
-        self.pieces.push_back((piece, 0));
+        self.pieces.push_back(Kept { piece, lines: 0, is_turned: false, is_stale: false });
     }
 
     /// Makes the lines that are missing; all of them for another width.
-    pub(crate) fn make(&mut self, width: u16, lines_of: impl Fn(&Piece) -> Vec<Line<'static>>) {
+    pub(crate) fn make(
+        &mut self,
+        width: u16,
+        detail: Detail,
+        lines_of: impl Fn(&Piece, Detail) -> Vec<Line<'static>>,
+    ) {
         let mut before = 0;
         if self.width != width {
             (self.width, self.made) = (width, 0);
             before = self.lines.len();
             self.lines.clear();
         }
-        for (piece, count) in self.pieces.iter_mut().skip(self.made) {
-            let lines = lines_of(piece);
-            *count = lines.len();
-            self.lines.extend(lines);
+        let mut at = 0;
+        for (number, kept) in self.pieces.iter_mut().enumerate() {
+            let is_made = number < self.made;
+            if !is_made || kept.is_stale {
+                let lines = lines_of(&kept.piece, if kept.is_turned { detail.other() } else { detail });
+                let behind = self.lines.split_off(at + if is_made { kept.lines } else { 0 });
+                self.lines.truncate(at);
+                (kept.lines, kept.is_stale) = (lines.len(), false);
+                self.lines.extend(lines);
+                self.lines.extend(behind);
+            }
+            at += kept.lines;
         }
         self.made = self.pieces.len();
         if before > 0 {
@@ -82,11 +109,11 @@ impl Fullscreen {
             self.top = self.top.map(|top| top.saturating_mul(self.lines.len()) / before);
         }
         while self.lines.len() > MOST_LINES
-            && let Some((_, count)) = self.pieces.pop_front()
+            && let Some(kept) = self.pieces.pop_front()
         {
-            self.lines.drain(..count);
+            self.lines.drain(..kept.lines);
             self.made -= 1;
-            self.top = self.top.map(|top| top.saturating_sub(count));
+            self.top = self.top.map(|top| top.saturating_sub(kept.lines));
         }
     }
 
@@ -99,6 +126,7 @@ impl Fullscreen {
     pub(crate) fn window(&mut self, mut live: Vec<Line<'static>>, room: usize) -> Vec<Line<'static>> {
         (self.count, self.room) = (self.lines.len() + live.len(), room);
         let top = self.top.unwrap_or(usize::MAX).min(self.count.saturating_sub(room));
+        self.shown_top = top;
         let mut rows: Vec<Line<'static>> = self.lines.iter().skip(top).take(room).cloned().collect();
         let shown = live.drain(top.saturating_sub(self.lines.len()).min(live.len())..);
         rows.extend(shown.take(room - rows.len()));
@@ -155,7 +183,10 @@ impl Fullscreen {
             MouseEventKind::Up(MouseButton::Left) => {
                 let text = self.selected();
                 if text.is_none() {
-                    self.selection = None;
+                    let selection = self.selection.take();
+                    if let Some(click) = selection.filter(|selection| selection.from == selection.to) {
+                        self.turn(click.from.0);
+                    }
                 }
                 return text;
             }
@@ -167,6 +198,23 @@ impl Fullscreen {
             | MouseEventKind::ScrollRight => {}
         }
         None
+    }
+
+    /// Folds or unfolds what is shown in a row of the screen; the line above it stays where it is.
+    fn turn(&mut self, row: usize) {
+        if row >= self.room {
+            return;
+        }
+        let line = self.shown_top + row;
+        let mut end = 0;
+        let found = self.pieces.iter_mut().find(|kept| {
+            end += kept.lines;
+            line < end
+        });
+        if let Some(kept) = found {
+            (kept.is_turned, kept.is_stale) = (!kept.is_turned, true);
+            self.top = Some(self.shown_top);
+        }
     }
 
     /// Notes what is shown, and marks what is selected of it.
@@ -249,7 +297,13 @@ mod tests {
 
     /// Each piece is two lines.
     fn make(full: &mut Fullscreen, width: u16) {
-        full.make(width, |_| vec![Line::raw("one"), Line::raw(format!("two {width}"))]);
+        full.make(width, Detail::Folded, |_, detail| {
+            let mut lines = vec![Line::raw("one"), Line::raw(format!("two {width}"))];
+            if detail == Detail::Full {
+                lines.push(Line::raw("three"));
+            }
+            lines
+        });
     }
 
     fn shown(full: &mut Fullscreen, live: &[&'static str], room: usize) -> Vec<String> {
@@ -284,6 +338,25 @@ mod tests {
         full.scroll(-6);
         make(&mut full, 30);
         assert_eq!(full.below(), 6, "it stays about where it was");
+    }
+
+    #[test]
+    fn a_click_unfolds_what_is_there_and_folds_it_again() {
+        let mut full = full(3);
+        assert_eq!(shown(&mut full, &[], 4), ["one", "two 20", "one", "two 20"]);
+        let click = |full: &mut Fullscreen, row| {
+            for kind in [MouseEventKind::Down(MouseButton::Left), MouseEventKind::Up(MouseButton::Left)] {
+                full.mouse(MouseEvent { kind, row, column: 3, modifiers: KeyModifiers::NONE });
+            }
+            make(full, 20);
+        };
+        click(&mut full, 1);
+        assert_eq!(shown(&mut full, &[], 4), ["one", "two 20", "three", "one"]);
+        click(&mut full, 3);
+        assert_eq!(shown(&mut full, &[], 7), ["two 20", "one", "two 20", "three", "one", "two 20", "three"]);
+        click(&mut full, 1);
+        assert_eq!(shown(&mut full, &[], 6), ["two 20", "one", "two 20", "one", "two 20", "three"]);
+        click(&mut full, 90);
     }
 
     #[test]

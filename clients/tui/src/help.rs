@@ -12,7 +12,7 @@ use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
 /// The keys that matter most, with what they do.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 19] = [
     ("Enter", "sends; while a turn runs, says it into the turn"),
     ("Tab", "while a turn runs, puts it into the queue; Up takes it out again"),
     ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
@@ -22,9 +22,16 @@ const KEYS: [(&str, &str); 15] = [
     ("Ctrl+D", "leaves, when nothing is written; a turn goes on"),
     ("Up, Ctrl+R", "what was sent before; looks for something in it"),
     ("Shift+Tab", "the next mode: plan, one of your own, none"),
-    ("! COMMAND", "runs a command by hand, confined as the agent's are; the agent is not told"),
+    (
+        "! COMMAND",
+        "runs a command by hand, confined as the agent's are; what it prints goes along with what you say next",
+    ),
+    ("!! COMMAND", "the same with the terminal as its own, and the agent is not told"),
+    ("# LINE", "adds a line to the project's instructions, or to your own"),
     ("@", "mentions a file, by a few letters of its path"),
+    ("Ctrl+V", "the image in the clipboard goes along"),
     ("Ctrl+T", "the whole session, nothing folded"),
+    ("Ctrl+X", "all of what is folded, where it stands; with `--fullscreen` also a click on it"),
     ("Ctrl+O", "another session"),
     ("Ctrl+G", "writes on in your editor"),
     ("y t s a n i", "answer a question: once, turn, session, always, no, no and say what instead"),

@@ -1,4 +1,4 @@
-//! Images that go along with a text: found by a path that was pasted, and told apart by their first bytes. Knows nothing
+//! Images and notes that go along with a text. Images are found by a path that was pasted, and told apart by their first bytes. Knows nothing
 //! of where they are shown.
 
 use std::fs::File;
@@ -10,7 +10,7 @@ use base64::Engine;
 use protocol::turn::InputPart;
 
 /// Bytes of an image; the daemon takes no more.
-const MOST_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) const MOST_BYTES: u64 = 8 * 1024 * 1024;
 /// How files of images end.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "gif", "webp"];
 
@@ -21,25 +21,36 @@ pub(crate) struct Image {
     data: Arc<[u8]>,
 }
 
-/// What a person says: a text, and images beside it.
+/// A text that goes along with what a person says, and that they did not write: what a command printed that they ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) text: Arc<str>,
+    /// What stands for it in the text that is written.
+    pub(crate) chip: Arc<str>,
+}
+
+/// What a person says: a text, and notes and images beside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) text: String,
+    pub(crate) notes: Vec<Note>,
     pub(crate) images: Vec<Image>,
 }
 
 impl From<String> for Said {
     fn from(text: String) -> Self {
-        Self { text, images: Vec::new() }
+        Self { text, ..Self::default() }
     }
 }
 
 impl Said {
     /// As the daemon takes it.
     pub(crate) fn parts(&self) -> Vec<InputPart> {
-        let text = Some(&self.text).filter(|text| !text.is_empty() || self.images.is_empty());
+        let is_alone = self.images.is_empty() && self.notes.is_empty();
+        let text = Some(&self.text).filter(|text| is_alone || !text.is_empty());
         let text = text.map(|text| InputPart::Text { text: text.clone() });
-        text.into_iter().chain(self.images.iter().map(Image::part)).collect()
+        let notes = self.notes.iter().map(|note| InputPart::Text { text: note.text.to_string() });
+        text.into_iter().chain(notes).chain(self.images.iter().map(Image::part)).collect()
     }
 }
 
@@ -50,18 +61,26 @@ impl Image {
     /// What is wrong with it, for a person.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let wrong = |what: String| format!("`{}` can't be shown to the agent: {what}", path.display());
-        let mut data = Vec::new();
         let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Err(wrong("it is no file".to_owned()));
         }
+        let mut data = Vec::new();
         file.take(MOST_BYTES + 1).read_to_end(&mut data).map_err(|error| wrong(error.to_string()))?;
+        Self::of_bytes(data).map_err(wrong)
+    }
+
+    /// What was read.
+    ///
+    /// # Errors
+    /// What is wrong with it, for a person.
+    pub(crate) fn of_bytes(data: Vec<u8>) -> Result<Self, String> {
         if data.len() as u64 > MOST_BYTES {
-            return Err(wrong(format!("it has more than {MOST_BYTES} bytes")));
+            return Err(format!("it has more than {MOST_BYTES} bytes"));
         }
         match media_type(&data) {
             Some(media_type) => Ok(Self { media_type, data: data.into() }),
-            None => Err(wrong("it is no PNG, JPEG, GIF or WebP".to_owned())),
+            None => Err("it is no PNG, JPEG, GIF or WebP".to_owned()),
         }
     }
 
@@ -145,7 +164,7 @@ mod tests {
         assert!(Image::read(&write("b.png", b"text")).unwrap_err().contains("no PNG"));
         assert!(Image::read(folder.path()).unwrap_err().contains("no file"));
         assert!(Image::read(Path::new("/no/such.png")).is_err());
-        let said = Said { text: String::new(), images: vec![image] };
+        let said = Said { images: vec![image], ..Said::default() };
         assert!(
             matches!(&said.parts()[..], [InputPart::Image { media_type, .. }] if media_type == "image/gif")
         );

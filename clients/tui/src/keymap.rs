@@ -32,8 +32,11 @@ pub(crate) enum Action {
     Redo,
     SearchHistory,
     Editor,
+    PasteImage,
     Transcript,
+    Unfold,
     Sessions,
+    GoBeside,
     NextMode,
     Suspend,
     Redraw,
@@ -56,7 +59,7 @@ const fn entry(
     Entry { action, name, keys, meaning }
 }
 
-const ENTRIES: [Entry; 29] = [
+const ENTRIES: [Entry; 32] = [
     entry(Action::Send, "send", &["enter"], "sends; while a turn runs, says it into the turn"),
     entry(Action::Queue, "queue", &["tab"], "while a turn runs, puts it into the queue"),
     entry(Action::BreakLine, "break-line", &["ctrl-j", "alt-enter", "shift-enter"], "breaks the line"),
@@ -72,8 +75,11 @@ const ENTRIES: [Entry; 29] = [
     entry(Action::Down, "down", &["down", "ctrl-n"], "a line down; back from what was sent before"),
     entry(Action::SearchHistory, "search-history", &["ctrl-r"], "looks in all that was sent before"),
     entry(Action::Editor, "editor", &["ctrl-g"], "writes on in `$VISUAL` or `$EDITOR`"),
+    entry(Action::PasteImage, "paste-image", &["ctrl-v", "alt-v"], "the image in the clipboard goes along"),
     entry(Action::Transcript, "transcript", &["ctrl-t"], "the whole session, nothing folded"),
+    entry(Action::Unfold, "unfold", &["ctrl-x"], "all of what is folded, or folds it again"),
     entry(Action::Sessions, "sessions", &["ctrl-o"], "another session"),
+    entry(Action::GoBeside, "go-beside", &["alt-s"], "to the session beside this one"),
     entry(Action::NextMode, "next-mode", &["shift-tab"], "the next mode: plan, one of your own, none"),
     entry(Action::Undo, "undo", &["ctrl-_", "ctrl-7", "ctrl-/"], "takes the last change back"),
     entry(Action::Redo, "redo", &["alt-_", "alt-r"], "makes it again"),
@@ -245,12 +251,12 @@ mod tests {
     #[test]
     fn a_person_sets_other_keys() {
         let mut keymap = Keymap::default();
-        keymap.set("editor", &["ctrl-x", "f4"]).unwrap();
-        assert_eq!(keymap.action(control('x')), Some(Action::Editor));
+        keymap.set("editor", &["ctrl-s", "f4"]).unwrap();
+        assert_eq!(keymap.action(control('s')), Some(Action::Editor));
         assert_eq!(keymap.action(KeyEvent::from(KeyCode::F(4))), Some(Action::Editor));
         assert_eq!(keymap.action(control('g')), None);
         let editor = keymap.described().into_iter().find(|(name, ..)| *name == "editor").unwrap();
-        assert_eq!(editor.1, "ctrl-x, f4");
+        assert_eq!(editor.1, "ctrl-s, f4");
     }
 
     #[test]

@@ -1,24 +1,25 @@
-//! What keys and pastes do: to the text that is being written, or to what lies over it.
+//! What keys do: to the text that is being written, or to what lies over it.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent};
 use protocol::ids::{QueuedId, Timestamp};
 use protocol::question::Decision;
 use protocol::turn::InputPart;
-use view::escape;
 
 use crate::app::{App, Chore, Effect, Tone};
+use crate::browser::{TITLE_LETTERS, Tending};
 use crate::command;
 use crate::completion::{self, Completion, Kind, Wanted};
 use crate::dialog::{Dialog, Verdict};
 use crate::draft::Motion;
-use crate::files::Found;
 use crate::fullscreen::Way;
-use crate::image::{self, Image};
+use crate::image::Said;
 use crate::keymap::Action;
+use crate::lesson;
 use crate::link::Call;
-use crate::list::{List, Row};
+use crate::list::List;
 use crate::pager::Turned;
-use crate::picker::Picked;
+use crate::picker::{Picked, Picker};
+use crate::prompts;
 use crate::run::{Mode, SessionChoice};
 use crate::vim::{Taken, Vim};
 
@@ -26,46 +27,6 @@ use crate::vim::{Taken, Vim};
 const TWICE_MS: u64 = 2000;
 
 impl App {
-    /// Text was pasted.
-    pub(crate) fn paste(&mut self, text: &str, now: Timestamp) {
-        if self.mode == Mode::Watch || self.pager.is_some() || self.picker.is_some() {
-            return;
-        }
-        self.last_key = now;
-        if let Some(dialog) = self.dialog.as_mut().filter(|dialog| dialog.reply.is_none())
-            && dialog.listens(now)
-            && dialog.paste(text)
-        {
-            return;
-        }
-        if let Some(path) = image::path_of(text).filter(|_| self.dialog.is_none()) {
-            self.chores.push(Chore::Attach(path, text.to_owned()));
-            return;
-        }
-        self.paste_text(text, now);
-    }
-
-    /// An image was read, or could not be; then it is the text that was pasted.
-    pub(crate) fn attach(&mut self, image: Result<Image, String>, text: &str, now: Timestamp) {
-        match image {
-            Ok(image) => self.composer.put_image(image),
-            Err(reason) => {
-                self.paste_text(text, now);
-                self.notify(Tone::Bad, reason, now);
-            }
-        }
-    }
-
-    fn paste_text(&mut self, text: &str, now: Timestamp) {
-        let unseen = escape::unseen(text);
-        if unseen > 0 {
-            let text = format!("Pasted text holds {unseen} letters that are not seen, or act on a terminal");
-            self.notify(Tone::Bad, text, now);
-        }
-        self.writing().paste(text);
-        self.complete();
-    }
-
     /// A key was pressed.
     pub(crate) fn key(&mut self, key: KeyEvent, now: Timestamp) -> Option<Effect> {
         if let Some(pager) = &mut self.pager {
@@ -86,6 +47,10 @@ impl App {
         if self.mode == Mode::Watch {
             return match (action, key.code) {
                 (Some(Action::Transcript), _) => Some(self.open_pager()),
+                (Some(Action::Unfold), _) => {
+                    self.unfold(now);
+                    None
+                }
                 (Some(Action::Suspend), _) => Some(Effect::Suspend),
                 (Some(Action::Redraw), _) => Some(Effect::Redraw),
                 (Some(Action::Cancel | Action::DeleteOrLeave | Action::Stop), _)
@@ -102,6 +67,10 @@ impl App {
             Some(Action::Suspend) => return Some(Effect::Suspend),
             Some(Action::Redraw) => return Some(Effect::Redraw),
             Some(Action::Transcript) => return Some(self.open_pager()),
+            Some(Action::Unfold) => {
+                self.unfold(now);
+                return None;
+            }
             Some(_) | None => {}
         }
         if let Some(dialog) = &mut self.dialog
@@ -154,18 +123,6 @@ impl App {
         self.notify(Tone::Calm, format!("handed {letters} letters to the clipboard"), now);
     }
 
-    /// Files were found.
-    pub(crate) fn found(&mut self, found: Found) {
-        let asked = self.files_asked;
-        if let Some(completion) = &mut self.completion
-            && let Kind::Files { number, is_complete } = &mut completion.kind
-            && found.number == asked
-        {
-            (*number, *is_complete) = (found.number, found.is_complete);
-            completion.list = List::new(found.paths.into_iter().map(|path| Row::new(path, "")).collect());
-        }
-    }
-
     pub(crate) fn open_pager(&mut self) -> Effect {
         self.pager = Some(crate::pager::Pager::new());
         Effect::Call(Call::Page(0))
@@ -185,18 +142,32 @@ impl App {
         }
         let picked = picker.key(key);
         match picked {
-            Picked::Nothing => return None,
-            Picked::List(scope) => return Some(self.list(scope)),
+            Picked::Nothing => return picker.peek().map(|session| Effect::Call(Call::Peek(session))),
+            Picked::List(listing) => return Some(self.list(listing)),
+            Picked::Tend(session, Tending::PutAway) if Some(session) == self.view.status().session => {
+                self.notify(Tone::Calm, "this session is put away with /archive", now);
+                return None;
+            }
+            Picked::Tend(session, tending) => return Some(Effect::Call(Call::Tend(session, tending))),
             Picked::Close
             | Picked::Change(_)
             | Picked::Mode(_)
             | Picked::Plan(_)
             | Picked::Queued(..)
             | Picked::Place(_)
+            | Picked::Fork(_)
             | Picked::Way(_)
             | Picked::Theme(_)
             | Picked::Text(_)
+            | Picked::Lesson(..)
+            | Picked::Beside(_)
             | Picked::Session(_) => {}
+        }
+        if picked == Picked::Close
+            && let Some(text) = picker.written()
+        {
+            let text = text.to_owned();
+            self.composer.insert(&text);
         }
         self.picker = None;
         self.put_off_dialog(now);
@@ -205,10 +176,19 @@ impl App {
             Picked::Session(session) if Some(session) != self.view.status().session => {
                 Some(Effect::Switch(SessionChoice::Existing(session), None))
             }
+            Picked::Beside(session) if Some(session) != self.view.status().session => {
+                Some(Effect::Beside(Some(session)))
+            }
             Picked::Mode(mode) => self.enter_mode(mode),
             Picked::Plan(choice) => self.decide_plan(choice, now),
             Picked::Queued(id, text) => Some(self.unqueue(id, text)),
             Picked::Place(place) => self.preview(place),
+            Picked::Fork(turn) => {
+                let title = self.view.status().title.as_deref();
+                let title =
+                    title.map(|title| format!("fork of {title}").chars().take(TITLE_LETTERS).collect());
+                Some(Effect::Call(Call::Fork(turn, title)))
+            }
             Picked::Way(way) => self.go_back(way),
             Picked::Theme(theme) => {
                 self.set_theme(theme);
@@ -218,12 +198,25 @@ impl App {
                 self.composer.set_text(&text);
                 None
             }
-            Picked::Nothing | Picked::Close | Picked::List(_) | Picked::Session(_) => None,
+            Picked::Lesson(Some(file), line) => {
+                self.chores.push(Chore::Learn(file, line));
+                None
+            }
+            Picked::Lesson(None, text) => {
+                let said = Said { text, ..self.composer.take() };
+                Some(self.say(said))
+            }
+            Picked::Nothing
+            | Picked::Close
+            | Picked::List(_)
+            | Picked::Tend(..)
+            | Picked::Beside(_)
+            | Picked::Session(_) => None,
         }
     }
 
     /// Shows what can complete the word at the cursor.
-    fn complete(&mut self) {
+    pub(crate) fn complete(&mut self) {
         let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
         let (from, wanted) = completion::wanted(&self.composer);
         if is_replying || wanted == Wanted::Nothing {
@@ -236,7 +229,14 @@ impl App {
         match wanted {
             Wanted::Nothing => {}
             Wanted::Commands(name) => {
-                self.completion = completion::commands(from, name, &self.settings.commands)
+                let is_opened = name.is_empty() && self.completion.is_none();
+                let (custom, prompts) = (&self.settings.commands, &self.prompts);
+                self.completion = completion::commands(from, name, custom, prompts);
+                if is_opened {
+                    // Servers may have others by now, or have been started since.
+                    let cwd = self.cwd();
+                    self.chores.push(Chore::Call(Call::Prompts(cwd)));
+                }
             }
             Wanted::Files(path) => {
                 self.files_asked += 1;
@@ -361,10 +361,13 @@ impl App {
             Action::Undo => writing.undo(),
             Action::Redo => writing.redo(),
             Action::Editor => return Some(Effect::Edit),
+            Action::PasteImage if !is_replying => self.chores.push(Chore::PasteImage),
+            Action::PasteImage => {}
             Action::SearchHistory => self.choose(command::Choice::History, now),
             Action::Sessions => return self.choose_session(now),
             Action::NextMode => return self.next_mode(),
-            Action::Cancel | Action::Transcript | Action::Suspend | Action::Redraw => {}
+            Action::GoBeside => return self.go_beside(now),
+            Action::Cancel | Action::Transcript | Action::Unfold | Action::Suspend | Action::Redraw => {}
         }
         None
     }
@@ -394,7 +397,7 @@ impl App {
             dialog.is_answered = true;
             return Some(Effect::Call(Call::Answer(dialog.id(), Decision::Deny { message })));
         }
-        if self.composer.text().trim().is_empty() && !self.composer.has_images() {
+        if self.composer.is_blank() {
             return None;
         }
         let said = self.composer.send();
@@ -404,17 +407,38 @@ impl App {
             *vim = Vim::Insert;
         }
         if let Some(line) = text.trim().strip_prefix('!') {
-            return self.by_hand(line.trim(), &text, now);
+            self.composer.keep_company(&said);
+            return self.by_hand(line, &text, now);
+        }
+        if let Some(line) = lesson::line_of(&text) {
+            self.composer.keep_company(&said);
+            let settings = self.settings.folder.as_deref();
+            self.picker = Some(Picker::of_lesson(line, &text, &self.cwd(), settings, now));
+            return None;
+        }
+        if let Some(asked) = prompts::asked(&text, &self.prompts, &self.cwd()) {
+            self.composer.keep_company(&said);
+            return match asked {
+                Ok(params) => Some(Effect::Call(Call::Prompt(Box::new(params), text))),
+                Err(reason) => {
+                    self.composer.insert(&text);
+                    self.notify(Tone::Bad, reason, now);
+                    None
+                }
+            };
         }
         match command::parse(&text, &self.settings.commands) {
             None => Some(self.say(said)),
-            Some(command) => self.obey(command, &text, now),
+            Some(command) => {
+                self.composer.keep_company(&said);
+                self.obey(command, &text, now)
+            }
         }
     }
 
     fn enqueue(&mut self, now: Timestamp) -> Option<Effect> {
         let is_replying = self.dialog.as_ref().is_some_and(|dialog| dialog.reply.is_some());
-        if is_replying || (self.composer.text().trim().is_empty() && !self.composer.has_images()) {
+        if is_replying || self.composer.is_blank() {
             return None;
         }
         if !self.is_busy() {

@@ -6,15 +6,23 @@
 //! searching and copying are the terminal's, and memory does not grow with the session. The rules of look and wording
 //! are in `styles.md`.
 //!
-//! Where a person wants all of the terminal, `fullscreen` keeps what was said instead. What a person keeps in files are
-//! commands (`custom`) and modes (`modes`, with `planning`). What the command line does anyway is left to it: it has the
-//! terminal for a while (`visit`).
+//! Where a person wants all of the terminal, `fullscreen` keeps what was said instead, and `beside` shows a second
+//! session. What a person keeps in files are commands (`custom`) and modes (`modes`, with `planning`); prompts of MCP
+//! servers are commands too (`prompts`). What the command line does anyway is left to it: it has the terminal for a while
+//! (`visit`). What comes to the text that is written by other ways than keys is in `arrivals`; `browser` is the list of
+//! sessions.
 
+#[cfg(test)]
+mod anything;
 mod app;
+mod arrivals;
 mod attention;
+mod beside;
 mod blocks;
 mod branch;
+mod browser;
 mod choices;
+mod clipboard;
 mod clock;
 mod command;
 mod completion;
@@ -30,14 +38,19 @@ mod files;
 mod form;
 mod frame;
 mod fullscreen;
+mod heard;
 mod help;
 mod highlight;
+mod hyperlink;
 mod image;
 mod keymap;
 mod keys;
+mod lesson;
 mod link;
 mod list;
 mod markdown;
+#[cfg(test)]
+mod matrix;
 mod memory;
 mod modes;
 mod news;
@@ -47,6 +60,7 @@ mod pane;
 mod picker;
 mod planning;
 mod probe;
+mod prompts;
 mod rewinding;
 mod run;
 mod scene;
@@ -56,6 +70,7 @@ mod signals;
 mod stage;
 mod status_line;
 mod status_script;
+mod table;
 mod template;
 mod terminal;
 mod theme;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use client::{Attached, ClientError, Update};
+use protocol::api::mcp::McpClient;
 use protocol::api::model::ModelClient;
 use protocol::api::question::QuestionClient;
 use protocol::api::queue::QueueClient;
@@ -12,13 +13,15 @@ use protocol::api::rewind::RewindClient;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
 use protocol::catalogue::{ModelListParams, ModelListResult};
+use protocol::context::SessionCompactParams;
 use protocol::ids::{ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
+use protocol::mcp::{McpPrompt, McpPromptParams, McpPromptsParams};
 use protocol::question::{Decision, QuestionAnswerParams};
 use protocol::queue::QueueCancelParams;
 use protocol::rewind::{RewindParams, RewindResult};
 use protocol::session::{
-    SessionFocusParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot, SessionSummary,
-    SessionUpdateParams, SettingsOverrides,
+    SessionFocusParams, SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot,
+    SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
 use protocol::turn::{
     InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams, TurnSteerParams,
@@ -28,6 +31,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use crate::browser::{Archived, Tending};
 use crate::export;
 use crate::image::Said;
 use crate::rewinding::Place;
@@ -67,10 +71,22 @@ pub(crate) enum Call {
     Preview(Box<RewindParams>, Place),
     /// Goes back there.
     Rewind(Box<RewindParams>, Place),
+    /// Makes a session that begins as this one was after a turn, or as it is; with a title.
+    Fork(Option<TurnId>, Option<String>),
+    /// Puts what was said and done into few words.
+    Compact(Option<String>),
+    /// Lists prompts of MCP servers, for a folder.
+    Prompts(PathBuf),
+    /// Reads one; the text is what was written.
+    Prompt(Box<McpPromptParams>, String),
     /// Lists models.
     Models,
     /// Lists sessions: those of a folder, or all.
-    Sessions(Option<PathBuf>),
+    Sessions(Option<PathBuf>, Archived),
+    /// Reads the end of another session.
+    Peek(SessionId),
+    /// Does something to another session.
+    Tend(SessionId, Tending),
     /// Reads turns, so many from the end left out.
     Page(u32),
     /// Writes the session into a file that is not there yet, as markdown.
@@ -85,8 +101,12 @@ pub(crate) enum Reply {
     Warned(Vec<String>),
     Turns(Box<SessionSnapshot>),
     Rewind(Box<RewindResult>),
+    Forked(SessionId),
+    Prompts(Vec<McpPrompt>),
+    Prompt(String),
     Models(Box<ModelListResult>),
     Sessions(Vec<SessionSummary>),
+    Peeked(Box<SessionSnapshot>),
     Page(Box<SessionSnapshot>),
 }
 
@@ -227,15 +247,60 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             let done = attached.call(async |rpc| RewindClient::start(rpc, params.clone()).await).await?;
             return Ok(Reply::Rewind(Box::new(done)));
         }
+        Call::Fork(turn_id, title) => {
+            let new_session_id = Some(SessionId::generate());
+            let (turn_id, title) = (*turn_id, title.clone());
+            let params = SessionForkParams { session_id, turn_id, new_session_id, title };
+            let made = attached.call(async |rpc| rpc.fork(params.clone()).await).await?;
+            return Ok(Reply::Forked(made.summary.id));
+        }
+        Call::Compact(instructions) => {
+            let params = SessionCompactParams { session_id, instructions: instructions.clone(), request_id };
+            attached.call(async |rpc| rpc.compact(params.clone()).await).await?;
+        }
+        Call::Prompts(cwd) => {
+            let params = McpPromptsParams { cwd: cwd.clone() };
+            let listed = attached.call(async |rpc| rpc.list_prompts(params.clone()).await).await?;
+            return Ok(Reply::Prompts(listed.prompts));
+        }
+        Call::Prompt(params, _) => {
+            let read = attached.call(async |rpc| rpc.read_prompt((**params).clone()).await).await?;
+            return Ok(Reply::Prompt(read.text));
+        }
         Call::Models => {
             let params = ModelListParams::default();
             let listed = attached.call(async |rpc| rpc.list_models(params.clone()).await).await?;
             return Ok(Reply::Models(Box::new(listed)));
         }
-        Call::Sessions(cwd) => {
-            let params = SessionListParams { cwd: cwd.clone(), limit: Some(MAX_LIST), ..Default::default() };
+        Call::Sessions(cwd, archived) => {
+            let with_archived = *archived == Archived::Shown;
+            let params = SessionListParams {
+                cwd: cwd.clone(),
+                with_archived,
+                limit: Some(MAX_LIST),
+                ..Default::default()
+            };
             let listed = attached.call(async |rpc| SessionClient::list(rpc, params.clone()).await).await?;
             return Ok(Reply::Sessions(listed.sessions));
+        }
+        Call::Peek(session_id) => {
+            let params = SessionReadParams { session_id: *session_id, skip_turns: 0, limit: Some(1) };
+            let read = attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
+            return Ok(Reply::Peeked(Box::new(read)));
+        }
+        Call::Tend(session_id, Tending::PutAway) => {
+            let params = SessionRef::new(*session_id);
+            attached.call(async |rpc| rpc.archive(params.clone()).await).await?;
+        }
+        Call::Tend(session_id, tending) => {
+            let params = SessionUpdateParams {
+                session_id: *session_id,
+                title: tending.title().map(str::to_owned),
+                overrides: SettingsOverrides::default(),
+                unarchive: *tending == Tending::TakeBack,
+                request_id,
+            };
+            attached.call(async |rpc| SessionClient::update(rpc, params.clone()).await).await?;
         }
         Call::Page(skip_turns) => {
             return Ok(Reply::Page(Box::new(page(attached, session_id, *skip_turns).await?)));

@@ -1,12 +1,14 @@
 //! What a model says, as lines: headings, paragraphs, lists, code, quotes, tables, links. Unfinished markdown is
 //! shown as far as it is. The colours of code are `highlight`'s business.
 
-use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd, TextMergeStream};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use view::escape;
 
 use crate::highlight::{Code, Syntaxes};
+use crate::hyperlink::{addresses, linked};
+use crate::table::Table;
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
@@ -15,7 +17,7 @@ pub(crate) fn lines(text: &str, width: u16, theme: &Theme, syntaxes: &Syntaxes) 
     let text = escape::prose(text);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut writer = Writer::new(width, theme, syntaxes);
-    for event in Parser::new_ext(&text, options) {
+    for event in TextMergeStream::new(Parser::new_ext(&text, options)) {
         writer.event(event);
     }
     writer.lines
@@ -25,12 +27,6 @@ pub(crate) fn lines(text: &str, width: u16, theme: &Theme, syntaxes: &Syntaxes) 
 struct List {
     /// The next number, if it has numbers.
     number: Option<u64>,
-}
-
-/// A table that is open: rows of cells as plain text.
-#[derive(Default)]
-struct Table {
-    rows: Vec<Vec<String>>,
 }
 
 struct Writer<'a> {
@@ -151,13 +147,13 @@ impl<'a> Writer<'a> {
                 self.indents.push(Span::raw(" ".repeat(marker.len())));
                 self.marker = Some(Span::styled(marker, self.theme.accent));
             }
-            Tag::Table(_) => {
+            Tag::Table(alignments) => {
                 self.begin();
-                self.table = Some(Table::default());
+                self.table = Some(Table::new(alignments));
             }
             Tag::TableHead | Tag::TableRow => {
                 if let Some(table) = &mut self.table {
-                    table.rows.push(Vec::new());
+                    table.begin_row();
                 }
             }
             Tag::Emphasis => self.styled(Modifier::ITALIC),
@@ -210,14 +206,14 @@ impl<'a> Writer<'a> {
                 self.is_apart = false;
             }
             TagEnd::TableCell => {
-                let cell: String = self.spans.drain(..).map(|span| span.content).collect();
-                if let Some(row) = self.table.as_mut().and_then(|table| table.rows.last_mut()) {
-                    row.push(cell);
+                let cell = std::mem::take(&mut self.spans);
+                if let Some(table) = &mut self.table {
+                    table.push(cell);
                 }
             }
             TagEnd::Table => {
                 if let Some(table) = self.table.take() {
-                    self.table(&table);
+                    self.table(table);
                 }
                 self.is_apart = true;
             }
@@ -230,7 +226,7 @@ impl<'a> Writer<'a> {
                 if shown != url && url.strip_prefix("mailto:") != Some(&shown) {
                     let dim = self.theme.dim;
                     self.push(Span::styled(" (", dim));
-                    self.push(Span::styled(url, self.theme.link));
+                    self.link(&url);
                     self.push(Span::styled(")", dim));
                 }
             }
@@ -262,8 +258,19 @@ impl<'a> Writer<'a> {
         self.styles.push(self.style().add_modifier(modifier));
     }
 
+    /// Text, with the addresses in it as links. What it was put together from may have named letters by number.
     fn text(&mut self, text: &str) {
-        self.push(Span::styled(text.to_owned(), self.style()));
+        let text = escape::prose(text);
+        let style = self.style();
+        let mut done = 0;
+        if self.links.is_empty() {
+            for at in addresses(&text) {
+                self.push(Span::styled(text[done..at.start].to_owned(), style));
+                self.link(&text[at.clone()]);
+                done = at.end;
+            }
+        }
+        self.push(Span::styled(text[done..].to_owned(), style));
     }
 
     fn push(&mut self, span: Span<'static>) {
@@ -280,24 +287,21 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Columns as wide as their widest cell; on a screen that is too narrow they are not aligned.
-    fn table(&mut self, table: &Table) {
-        let columns = table.rows.iter().map(Vec::len).max().unwrap_or_default();
-        let width = |column: usize| {
-            table.rows.iter().filter_map(|row| row.get(column)).map(|cell| width_of(cell)).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        let is_aligned = widths.iter().sum::<usize>() + 2 * columns <= usize::from(self.width);
-        for (at, row) in table.rows.iter().enumerate() {
-            let mut text = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let padding = if is_aligned { width.saturating_sub(width_of(cell)) } else { 0 };
-                let gap = if text.is_empty() { "" } else { "  " };
-                text.push_str(&format!("{gap}{cell}{}", " ".repeat(padding)));
+    /// An address, which the terminal may open.
+    fn link(&mut self, address: &str) {
+        let address = escape::line(address);
+        self.push(Span::styled(address.clone().into_owned(), linked(self.theme.link, &address)));
+    }
+
+    fn table(&mut self, table: Table) {
+        let taken: usize = self.indents.iter().map(|indent| width_of(&indent.content)).sum();
+        let room = u16::try_from(usize::from(self.width).saturating_sub(taken)).unwrap_or(u16::MAX);
+        for line in table.lines(room, self.theme) {
+            self.spans = line.spans;
+            for span in &mut self.spans {
+                span.style = line.style.patch(span.style);
             }
-            let style = if at == 0 { self.theme.strong } else { self.theme.text };
-            self.spans.push(Span::styled(text.trim_end().to_owned(), style));
-            self.flush(Break::Words);
+            self.flush_always(Break::Letters);
         }
     }
 
@@ -362,7 +366,16 @@ mod tests {
     fn quotes_rules_and_tables() {
         check("> a\n> b", &["│ a b"]);
         check("a\n\n---\n\nb", &["a", "", "───", "", "b"]);
-        check("| k | value |\n|---|---|\n| aa | 1 |", &["k   value", "aa  1"]);
+        check(
+            "> | k | value |\n> |---|---:|\n> | aa | 1 |",
+            &[
+                "│ ┌────┬───────┐",
+                "│ │ k  │ value │",
+                "│ ├────┼───────┤",
+                "│ │ aa │     1 │",
+                "│ └────┴───────┘",
+            ],
+        );
     }
 
     #[test]
@@ -395,5 +408,16 @@ mod tests {
     #[test]
     fn what_acts_on_a_terminal_is_shown() {
         check("a\u{1b}[2J", &["a\\e[2J"]);
+        check("a&#27;[2J &#x202e;b", &["a\\e[2J \\u{202e}b"]);
+        check("[x](https://a.b/&#x202e;c)", &["x (https://a.b/\\u{202e}c)"]);
+    }
+
+    #[test]
+    fn an_address_in_a_text_is_a_link_and_its_own_text_only() {
+        let text = "see https://a.b/c_d_e. [here](https://f.g) and [https://h.i](https://j.k)";
+        let lines = lines(text, 80, &Theme::plain(), &Syntaxes::Off);
+        let is_link = |span: &&Span<'_>| span.style.bg.is_some();
+        let links: Vec<&str> = lines[0].spans.iter().filter(is_link).map(|span| &*span.content).collect();
+        assert_eq!(links, ["https://a.b/c_d_e", "https://f.g", "https://j.k"]);
     }
 }

@@ -2,16 +2,19 @@
 //! Files of the state folder, readable by their owner only. None of it matters enough to fail for: what can't be read
 //! is not there, what can't be written is forgotten.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use protocol::ids::{SessionId, Timestamp};
+use protocol::ids::{Seq, SessionId, Timestamp};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 /// Bytes of the history that are read; when it is twice as long, what is before them is dropped.
 const HISTORY_BYTES: u64 = 512 * 1024;
+/// Sessions of which it is remembered how far they were seen.
+const SEEN: usize = 1000;
 /// The longest input that is remembered, and the longest draft.
 const INPUT_BYTES: usize = 64 * 1024;
 const DRAFT_BYTES: u64 = 4 * 1024 * 1024;
@@ -75,6 +78,33 @@ impl Memory {
     pub(crate) fn keep_plan(&self, session: SessionId, text: &str) -> Option<PathBuf> {
         self.write(&plan_name(session), text).ok()?;
         Some(self.plan_file(session))
+    }
+
+    /// How far sessions were seen when they were left.
+    pub(crate) fn seen(&self) -> HashMap<SessionId, Seq> {
+        self.seen_last().into_iter().collect()
+    }
+
+    /// Remembers how far a session was seen.
+    pub(crate) fn see(&self, session: SessionId, seq: Seq) {
+        let mut seen = self.seen_last();
+        seen.retain(|(known, _)| *known != session);
+        seen.push((session, seq));
+        seen.drain(..seen.len().saturating_sub(SEEN));
+        let lines: String = seen.iter().map(|(session, seq)| format!("{session} {seq}\n")).collect();
+        let _forgotten = self.write("seen", &lines);
+    }
+
+    /// Those that were left last come last.
+    fn seen_last(&self) -> Vec<(SessionId, Seq)> {
+        let mut text = String::new();
+        let read = File::open(self.folder.join("seen"))
+            .and_then(|file| file.take(HISTORY_BYTES).read_to_string(&mut text));
+        let line = |line: &str| {
+            let (session, seq) = line.split_once(' ')?;
+            Some((session.parse().ok()?, Seq(seq.parse().ok()?)))
+        };
+        if read.is_ok() { text.lines().filter_map(line).collect() } else { Vec::new() }
     }
 
     fn plan_file(&self, session: SessionId) -> PathBuf {
@@ -180,6 +210,21 @@ mod tests {
         assert_eq!((memory.draft(one).as_deref(), memory.draft(two)), (Some("half a"), None));
         memory.keep_draft(one, "");
         assert_eq!(memory.draft(one), None);
+    }
+
+    #[test]
+    fn how_far_sessions_were_seen_is_remembered_of_the_last_ones() {
+        let (_folder, memory) = memory();
+        assert!(memory.seen().is_empty());
+        let (one, two) = (SessionId::generate(), SessionId::generate());
+        memory.see(one, Seq(3));
+        memory.see(two, Seq(4));
+        memory.see(one, Seq(5));
+        assert_eq!(memory.seen(), HashMap::from([(one, Seq(5)), (two, Seq(4))]));
+        for _ in 0..SEEN - 1 {
+            memory.see(SessionId::generate(), Seq(1));
+        }
+        assert_eq!((memory.seen().len(), memory.seen().get(&two)), (SEEN, None));
     }
 
     #[test]

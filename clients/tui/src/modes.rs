@@ -124,11 +124,7 @@ impl Before {
 
     /// The changes that lead to a mode, or back to what held before.
     pub(crate) fn change_to(&self, mode: Option<&SessionMode>) -> SettingsOverrides {
-        let text = |key: &str, value: &str| SettingOverride {
-            key: key.to_owned(),
-            // A JSON text is a TOML text.
-            value: serde_json::Value::from(value).to_string(),
-        };
+        let text = SettingOverride::text;
         let instructions = mode.map(|mode| mode.instructions.as_str()).or(self.instructions.as_deref());
         let mut values = vec![text("developer_instructions", instructions.unwrap_or_default())];
         let effort = mode.and_then(|mode| mode.effort.as_deref()).or(self.effort.as_deref());

@@ -14,6 +14,7 @@ use crate::app::{App, Effect, Tone};
 use crate::dialog::Dialog;
 use crate::link::{Call, CallError, News, Reply};
 use crate::picker::Picker;
+use crate::run::SessionChoice;
 
 impl App {
     /// News came.
@@ -38,6 +39,16 @@ impl App {
         }
     }
 
+    /// News of the session that is shown beside.
+    pub(crate) fn news_beside(&mut self, news: News) {
+        let Some(beside) = &mut self.beside else { return };
+        match news {
+            News::Update(update, _) => beside.update(update),
+            News::Ended(error) => beside.end(said(&error)),
+            News::Told(..) => {}
+        }
+    }
+
     fn answered(&mut self, call: Call, reply: Reply, now: Timestamp) -> Option<Effect> {
         match (call, reply) {
             (_, Reply::Warned(warnings)) => {
@@ -58,6 +69,17 @@ impl App {
                 self.went_back(&params.scope, &place, &result, now);
             }
             (_, Reply::Rewind(_)) => {}
+            (_, Reply::Forked(session)) => {
+                return Some(Effect::Switch(SessionChoice::Existing(session), None));
+            }
+            (_, Reply::Prompts(prompts)) => {
+                self.prompts = prompts;
+                if self.completion.is_some() {
+                    self.complete();
+                }
+            }
+            // It is seen before it is said.
+            (_, Reply::Prompt(text)) => self.composer.insert(&text),
             (_, Reply::Models(models)) => {
                 let settings = self.view.status().settings.as_ref();
                 if let Some(picker) = &mut self.picker {
@@ -67,8 +89,20 @@ impl App {
             (_, Reply::Sessions(sessions)) => {
                 let own = self.view.status().session;
                 if let Some(picker) = &mut self.picker {
-                    picker.set_sessions(sessions, own, now);
+                    picker.set_sessions(sessions, own, &self.seen, now);
+                    return picker.peek().map(|session| Effect::Call(Call::Peek(session)));
                 }
+            }
+            (Call::Peek(session), Reply::Peeked(read)) => {
+                if let Some(picker) = &mut self.picker {
+                    picker.set_preview(session, Some(&read));
+                    return picker.peek().map(|session| Effect::Call(Call::Peek(session)));
+                }
+            }
+            (_, Reply::Peeked(_)) => {}
+            (Call::Tend(..), Reply::Done) => {
+                let listing = self.picker.as_ref().and_then(Picker::listing)?;
+                return Some(self.list(listing));
             }
             (_, Reply::Page(page)) => {
                 if let Some(pager) = &mut self.pager {
@@ -90,10 +124,15 @@ impl App {
                 | Call::Unqueue(..)
                 | Call::Focus(_)
                 | Call::Models
+                | Call::Fork(..)
+                | Call::Compact(_)
+                | Call::Prompts(_)
+                | Call::Prompt(..)
                 | Call::Turns
                 | Call::Preview(..)
                 | Call::Rewind(..)
-                | Call::Sessions(_)
+                | Call::Sessions(..)
+                | Call::Peek(_)
                 | Call::Page(_),
                 Reply::Done,
             ) => {}
@@ -199,7 +238,11 @@ impl App {
     }
 
     fn refused(&mut self, call: Call, error: &CallError, now: Timestamp) {
+        let is_minor = matches!(call, Call::Prompts(_) | Call::Peek(_));
         self.undo(call);
+        if is_minor {
+            return;
+        }
         let CallError::Client(error) = error else { return self.notify(Tone::Bad, error.to_string(), now) };
         let detail = error.refusal().and_then(|refusal| refusal.detail.as_deref());
         let text = match detail {
@@ -240,12 +283,22 @@ impl App {
                     picker.fail();
                 }
             }
+            Call::Peek(session) => {
+                if let Some(picker) = &mut self.picker {
+                    picker.set_preview(session, None);
+                }
+            }
+            Call::Prompt(_, text) => self.composer.insert(&text),
             Call::Preview(..)
             | Call::Rewind(..)
+            | Call::Prompts(_)
+            | Call::Tend(..)
+            | Call::Fork(..)
+            | Call::Compact(_)
             | Call::Rename(_)
             | Call::Archive
             | Call::Focus(_)
-            | Call::Sessions(_)
+            | Call::Sessions(..)
             | Call::Export(_) => {}
         }
     }
@@ -262,6 +315,8 @@ fn message_of(item: &Item) -> Option<&str> {
         | ItemBody::ToolCall(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     }
 }

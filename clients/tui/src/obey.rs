@@ -6,15 +6,16 @@ use protocol::ids::Timestamp;
 use protocol::session::SessionCreateParams;
 
 use crate::app::{App, Aside, Chore, Effect, Tone};
+use crate::browser::Listing;
 use crate::command::{Choice, Command, Notifications};
 use crate::highlight::Syntaxes;
 use crate::keys::words_of;
 use crate::link::Call;
-use crate::picker::{Picker, Scope};
+use crate::picker::Picker;
 use crate::run::SessionChoice;
 use crate::theme::{Theme, ThemeName};
 use crate::vim::Vim;
-use crate::visit::Visit;
+use crate::visit::{Hearing, Visit};
 
 impl App {
     /// Carries out a command; `text` is what was written.
@@ -28,6 +29,15 @@ impl App {
             Command::Usage | Command::Diff => return self.visit_session(&command),
             Command::Queue => self.choose_queued(now),
             Command::Rewind => return self.choose_turn(now),
+            Command::Fork => {
+                self.choose(Choice::Fork, now);
+                return Some(Effect::Call(Call::Turns));
+            }
+            Command::Compact(_) if self.is_busy() => {
+                self.composer.insert(text);
+                self.notify(Tone::Bad, "A turn runs; it can be compacted when it is over", now);
+            }
+            Command::Compact(what) => return Some(Effect::Call(Call::Compact(what))),
             Command::Mode(name) => return self.enter_mode_of(&name, now),
             Command::Plan => return self.plan_command(now),
             Command::Say(text) => return Some(self.say(text)),
@@ -52,6 +62,7 @@ impl App {
                 let params = SessionCreateParams { cwd: self.cwd(), ..SessionCreateParams::default() };
                 return Some(Effect::Switch(SessionChoice::New(Box::new(params)), None));
             }
+            Command::Split => return self.split(now),
             Command::Rename(title) => return Some(Effect::Call(Call::Rename(title))),
             Command::Archive => return Some(Effect::Call(Call::Archive)),
             Command::Mention => self.composer.insert("@"),
@@ -101,12 +112,16 @@ impl App {
         }
     }
 
-    /// Runs a command line by hand; `text` is what was written.
+    /// Runs a command line by hand, which with another `!` the agent is not told of; `text` is what was written.
     pub(crate) fn by_hand(&mut self, line: &str, text: &str, now: Timestamp) -> Option<Effect> {
         let settings = self.view.status().settings.as_ref();
+        let (line, hearing) = match line.strip_prefix('!') {
+            Some(line) => (line.trim(), Hearing::Untold),
+            None => (line.trim(), Hearing::Told),
+        };
         match settings.filter(|_| !line.is_empty()) {
             Some(settings) => {
-                let visit = Visit::by_hand(line, settings);
+                let visit = Visit::by_hand(line, hearing, settings);
                 self.chores.push(Chore::Remember(text.to_owned()));
                 Some(Effect::Visit(Box::new(visit)))
             }
@@ -132,9 +147,37 @@ impl App {
         Some(self.visit(words))
     }
 
+    /// Shows another session beside this one, or not any more.
+    fn split(&mut self, now: Timestamp) -> Option<Effect> {
+        if self.beside.is_some() {
+            return Some(Effect::Beside(None));
+        }
+        if self.full.is_none() {
+            self.notify(
+                Tone::Bad,
+                "Two sessions side by side need all of the terminal: `skein --fullscreen`",
+                now,
+            );
+            return None;
+        }
+        self.choose(Choice::Beside, now);
+        Some(self.list(Listing::default()))
+    }
+
+    /// Goes to the session that is shown beside this one.
+    pub(crate) fn go_beside(&mut self, now: Timestamp) -> Option<Effect> {
+        match &self.beside {
+            Some(beside) => Some(Effect::Switch(SessionChoice::Existing(beside.session), None)),
+            None => {
+                self.notify(Tone::Calm, "no session is beside this one; /split shows one", now);
+                None
+            }
+        }
+    }
+
     pub(crate) fn choose_session(&mut self, now: Timestamp) -> Option<Effect> {
         self.choose(Choice::Session, now);
-        Some(self.list(Scope::ThisFolder))
+        Some(self.list(Listing::default()))
     }
 
     /// From now on these colours.

@@ -13,6 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use ratatui::text::Line;
 
+use crate::hyperlink::{Hyperlinks, Links};
 use crate::screen::{buffer_of, put};
 use crate::terminal;
 
@@ -21,6 +22,7 @@ pub(crate) struct Pane<W: Write> {
     out: W,
     shown: Buffer,
     cursor: Option<Position>,
+    hyperlinks: Hyperlinks,
 }
 
 impl<W: Write> Pane<W> {
@@ -28,10 +30,10 @@ impl<W: Write> Pane<W> {
     ///
     /// # Errors
     /// When the terminal can't be written.
-    pub(crate) fn enter(mut out: W) -> io::Result<Self> {
+    pub(crate) fn enter(mut out: W, hyperlinks: Hyperlinks) -> io::Result<Self> {
         terminal::note_alternate(true);
         queue!(out, EnterAlternateScreen, Hide)?;
-        Ok(Self { out, shown: Buffer::empty(Rect::ZERO), cursor: None })
+        Ok(Self { out, shown: Buffer::empty(Rect::ZERO), cursor: None, hyperlinks })
     }
 
     /// Shows lines from the top, with the cursor if there is one. Writes nothing if nothing changed.
@@ -48,12 +50,13 @@ impl<W: Write> Pane<W> {
         let mut next = Buffer::empty(Rect::new(0, 0, size.width, size.height));
         let text = buffer_of(lines, size);
         next.merge(&text);
+        let links = Links::of(lines, self.hyperlinks);
         let mut bytes = Vec::new();
         if next.area == self.shown.area {
-            put(&mut bytes, 0, self.shown.diff(&next))?;
+            put(&mut bytes, 0, &self.shown.diff(&next), |x, y| links.at(y.into(), x))?;
         } else {
             queue!(bytes, Clear(ClearType::All))?;
-            put(&mut bytes, 0, Buffer::empty(next.area).diff(&next))?;
+            put(&mut bytes, 0, &Buffer::empty(next.area).diff(&next), |x, y| links.at(y.into(), x))?;
         }
         if bytes.is_empty() && self.cursor == cursor {
             return Ok(());
@@ -90,7 +93,7 @@ mod tests {
         terminal.process(b"before");
         let mut bytes = Vec::new();
         {
-            let mut pane = Pane::enter(&mut bytes).unwrap();
+            let mut pane = Pane::enter(&mut bytes, Hyperlinks::Told).unwrap();
             pane.draw(&[Line::raw("one"), Line::raw("two")], Size::new(20, 4), None).unwrap();
             pane.draw(&[Line::raw("one")], Size::new(20, 4), None).unwrap();
         }
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn nothing_is_written_when_nothing_changed() {
         let mut bytes = Vec::new();
-        let mut pane = Pane::enter(&mut bytes).unwrap();
+        let mut pane = Pane::enter(&mut bytes, Hyperlinks::Told).unwrap();
         pane.draw(&[Line::raw("one")], Size::new(20, 4), None).unwrap();
         let length = pane.out.len();
         pane.draw(&[Line::raw("one")], Size::new(20, 4), None).unwrap();

@@ -2,10 +2,12 @@
 //! is done.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use protocol::catalogue::ModelListResult;
-use protocol::ids::{QueuedId, SessionId, Timestamp};
+use protocol::ids::{QueuedId, Seq, SessionId, Timestamp, TurnId};
 use protocol::rewind::RewindResult;
 use protocol::session::{
     SessionSettings, SessionSnapshot, SessionSummary, SettingOverride, SettingsOverrides,
@@ -13,14 +15,19 @@ use protocol::session::{
 use ratatui::text::{Line, Span};
 use view::escape;
 
+use crate::browser::{self, Browser, Listing, Purpose, Tending};
 use crate::choices::{PERMISSIONS, approval_meaning, model_rows, sandbox_meaning, session_row};
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
+use crate::lesson;
 use crate::list::{List, Row};
 use crate::modes::SessionMode;
 use crate::rewinding::{self, Place, Way};
 use crate::theme::{Theme, ThemeName};
 use crate::wrap::fit;
 
+/// Rows that it may take, and with what is said of a session.
+const ROWS: usize = 14;
+const SESSION_ROWS: usize = 20;
 /// Between two looks at what sessions do.
 const REFRESH_MS: u64 = 2000;
 /// Keys that were typed before a list came by itself were not meant for it.
@@ -54,21 +61,19 @@ enum Picks {
     /// What each one says.
     Queue(Vec<(QueuedId, String)>),
     Places(Vec<Place>),
+    /// The last turn of each; absent: all of them.
+    Forks(Vec<Option<TurnId>>),
     Ways(Vec<Way>),
     Themes,
     /// The newest first.
     History(Vec<String>),
-    Sessions {
-        sessions: Vec<SessionSummary>,
-        scope: Scope,
+    /// A line, what was written, and the files that it may go to; then: it is said.
+    Lesson {
+        line: String,
+        text: String,
+        files: Vec<PathBuf>,
     },
-}
-
-/// Which sessions are listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    ThisFolder,
-    Everywhere,
+    Sessions(Browser),
 }
 
 /// What a key means to it.
@@ -77,16 +82,22 @@ pub(crate) enum Picked {
     Nothing,
     Close,
     /// Sessions are wanted.
-    List(Scope),
+    List(Listing),
+    /// Something is to become of one of them, which stays in the list.
+    Tend(SessionId, Tending),
     Change(Box<SettingsOverrides>),
     Mode(Option<usize>),
     Plan(PlanChoice),
     Queued(QueuedId, String),
     Place(Place),
+    Fork(Option<TurnId>),
     Way(Way),
     Theme(ThemeName),
     Text(String),
+    /// This line goes into a file; or what was written is said.
+    Lesson(Option<PathBuf>, String),
     Session(SessionId),
+    Beside(SessionId),
 }
 
 /// What becomes of a plan.
@@ -128,6 +139,13 @@ impl Picker {
             Choice::Turn => {
                 let picks = Picks::Places(Vec::new());
                 Self { is_loading: true, ..new("Back to before", Vec::new(), picks) }
+            }
+            Choice::Fork => {
+                let picks = Picks::Forks(Vec::new());
+                Self {
+                    is_loading: true,
+                    ..new("A new session, which begins as this one was", Vec::new(), picks)
+                }
             }
             Choice::Mode => {
                 let none = Row::new("none", "as the session is otherwise");
@@ -178,9 +196,10 @@ impl Picker {
                     texts.iter().map(|text| Row::new(escape::short_line(text.trim(), 150), "")).collect();
                 new("What was sent before", rows, Picks::History(texts))
             }
-            Choice::Session => {
-                let picks = Picks::Sessions { sessions: Vec::new(), scope: Scope::ThisFolder };
-                let keys = "↑ ↓ moves · Enter goes there · Tab this folder or everywhere · Esc closes";
+            Choice::Session | Choice::Beside => {
+                let purpose = if choice == Choice::Beside { Purpose::ShowBeside } else { Purpose::GoThere };
+                let picks = Picks::Sessions(Browser::new(purpose));
+                let keys = browser::KEYS;
                 let refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
                 Self { keys, refresh_at, is_loading: true, ..new("Sessions", Vec::new(), picks) }
             }
@@ -215,18 +234,62 @@ impl Picker {
         }
     }
 
-    /// Which sessions it lists, if it does.
-    pub(crate) fn scope(&self) -> Option<Scope> {
+    /// For the file that a line goes to.
+    pub(crate) fn of_lesson(
+        line: &str,
+        text: &str,
+        cwd: &Path,
+        settings: Option<&Path>,
+        now: Timestamp,
+    ) -> Self {
+        let project = ("this project's instructions", lesson::file_of_project(cwd));
+        let own = settings.map(|folder| ("your own, for every project", lesson::file_of_person(folder)));
+        let named: Vec<_> = std::iter::once(project).chain(own).collect();
+        let mut rows: Vec<Row> =
+            named.iter().map(|(name, file)| Row::new(*name, file.to_string_lossy())).collect();
+        rows.push(Row::new("none: say it to the agent", ""));
+        let files = named.into_iter().map(|(_, file)| file).collect();
+        Self {
+            title: Cow::Owned(format!("Where is this added? {}", escape::short_line(line, 200))),
+            list: List::new(rows),
+            picks: Picks::Lesson { line: line.to_owned(), text: text.to_owned(), files },
+            is_loading: false,
+            ..Self::of(Choice::Turn, &[], &[], now)
+        }
+    }
+
+    /// What was written before it came, and is not lost if nothing is chosen.
+    pub(crate) fn written(&self) -> Option<&str> {
         match &self.picks {
-            Picks::Sessions { scope, .. } => Some(*scope),
+            Picks::Lesson { text, .. } => Some(text),
             Picks::Settings(_)
             | Picks::Models(_)
             | Picks::Modes
             | Picks::Plans
             | Picks::Queue(_)
             | Picks::Places(_)
+            | Picks::Forks(_)
             | Picks::Ways(_)
             | Picks::Themes
+            | Picks::History(_)
+            | Picks::Sessions(_) => None,
+        }
+    }
+
+    /// Which sessions it lists, if it does.
+    pub(crate) fn listing(&self) -> Option<Listing> {
+        match &self.picks {
+            Picks::Sessions(browser) => Some(browser.listing),
+            Picks::Settings(_)
+            | Picks::Models(_)
+            | Picks::Modes
+            | Picks::Plans
+            | Picks::Queue(_)
+            | Picks::Places(_)
+            | Picks::Forks(_)
+            | Picks::Ways(_)
+            | Picks::Themes
+            | Picks::Lesson { .. }
             | Picks::History(_) => None,
         }
     }
@@ -253,9 +316,28 @@ impl Picker {
 
     /// Turns came.
     pub(crate) fn set_places(&mut self, snapshot: &SessionSnapshot, now: Timestamp) {
-        let Picks::Places(places) = &mut self.picks else { return };
-        let (rows, found) = rewinding::places(snapshot, now).into_iter().unzip();
-        *places = found;
+        let rows = match &mut self.picks {
+            Picks::Places(places) => {
+                let (rows, found): (Vec<_>, _) = rewinding::places(snapshot, now).into_iter().unzip();
+                *places = found;
+                rows
+            }
+            Picks::Forks(turns) => {
+                let (rows, found): (Vec<_>, _) = rewinding::forks(snapshot, now).into_iter().unzip();
+                *turns = found;
+                rows
+            }
+            Picks::Settings(_)
+            | Picks::Models(_)
+            | Picks::Modes
+            | Picks::Plans
+            | Picks::Queue(_)
+            | Picks::Ways(_)
+            | Picks::Themes
+            | Picks::History(_)
+            | Picks::Lesson { .. }
+            | Picks::Sessions(_) => return,
+        };
         self.list = List::new(rows);
         self.list.filter(&self.filter);
         self.is_loading = false;
@@ -271,29 +353,52 @@ impl Picker {
         self.is_loading = false;
     }
 
-    /// Sessions came; `own` is the one that is shown already.
+    /// Sessions came; `own` is the one that is shown already, and `seen` is how far others were seen.
     pub(crate) fn set_sessions(
         &mut self,
         listed: Vec<SessionSummary>,
         own: Option<SessionId>,
+        seen: &HashMap<SessionId, Seq>,
         now: Timestamp,
     ) {
-        let Picks::Sessions { sessions, .. } = &mut self.picks else { return };
-        let chosen = self.list.chosen().and_then(|at| sessions.get(at)).map(|session| session.id);
+        let Picks::Sessions(browser) = &mut self.picks else { return };
+        let chosen = self.list.chosen().and_then(|at| browser.id(at));
         self.is_loading = false;
-        let rows = listed.iter().map(|session| session_row(session, own, now)).collect();
-        self.list = List::new(rows);
+        self.list = List::new(listed.iter().map(|session| session_row(session, own, seen, now)).collect());
         self.list.filter(&self.filter);
         if let Some(at) = listed.iter().position(|session| Some(session.id) == chosen) {
             self.list.choose(at);
         }
-        *sessions = listed;
+        browser.set(listed);
         self.refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
+    }
+
+    /// The session of which more is to be read, to be shown below the list.
+    pub(crate) fn peek(&mut self) -> Option<SessionId> {
+        let Picks::Sessions(browser) = &mut self.picks else { return None };
+        browser.peek(self.list.chosen()?)
+    }
+
+    /// More of a session was read, or could not be.
+    pub(crate) fn set_preview(&mut self, session: SessionId, read: Option<&SessionSnapshot>) {
+        if let Picks::Sessions(browser) = &mut self.picks {
+            browser.set_preview(session, read);
+        }
+    }
+
+    /// Most rows that it may take.
+    pub(crate) fn most_rows(&self) -> usize {
+        if self.listing().is_some() { SESSION_ROWS } else { ROWS }
     }
 
     /// A key; all are meant for it.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Picked {
         let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if let Picks::Sessions(browser) = &mut self.picks
+            && let Some(picked) = browser.key(key, self.list.chosen())
+        {
+            return picked;
+        }
         match key.code {
             KeyCode::Esc => return Picked::Close,
             KeyCode::Char('c' | 'g') if has_control => return Picked::Close,
@@ -304,15 +409,6 @@ impl Picker {
             KeyCode::PageUp => self.list.go(-8),
             KeyCode::PageDown => self.list.go(8),
             KeyCode::Enter => return self.chosen(),
-            KeyCode::Tab => {
-                if let Picks::Sessions { scope, .. } = &mut self.picks {
-                    *scope = match scope {
-                        Scope::ThisFolder => Scope::Everywhere,
-                        Scope::Everywhere => Scope::ThisFolder,
-                    };
-                    return Picked::List(*scope);
-                }
-            }
             KeyCode::Backspace => {
                 self.filter.pop();
                 self.list.filter(&self.filter);
@@ -337,8 +433,7 @@ impl Picker {
                 settings.get(at).map(|change| Picked::Change(Box::new(change.clone())))
             }
             Picks::Models(models) => models.get(at).cloned().flatten().map(|(provider, model)| {
-                let value = serde_json::Value::from(provider).to_string();
-                let values = vec![SettingOverride { key: "model_provider".to_owned(), value }];
+                let values = vec![SettingOverride::text("model_provider", &provider)];
                 let change = SettingsOverrides { values, model: Some(model), ..SettingsOverrides::default() };
                 Picked::Change(Box::new(change))
             }),
@@ -346,10 +441,18 @@ impl Picker {
             Picks::Plans => PLANS.get(at).map(|(choice, ..)| Picked::Plan(*choice)),
             Picks::Queue(queued) => queued.get(at).map(|(id, text)| Picked::Queued(*id, text.clone())),
             Picks::Places(places) => places.get(at).cloned().map(Picked::Place),
+            Picks::Forks(turns) => turns.get(at).copied().map(Picked::Fork),
             Picks::Ways(ways) => ways.get(at).cloned().map(Picked::Way),
             Picks::Themes => ThemeName::ALL.get(at).map(|theme| Picked::Theme(*theme)),
+            Picks::Lesson { line, text, files } => Some(match files.get(at) {
+                Some(file) => Picked::Lesson(Some(file.clone()), line.clone()),
+                None => Picked::Lesson(None, text.clone()),
+            }),
             Picks::History(texts) => texts.get(at).map(|text| Picked::Text(text.clone())),
-            Picks::Sessions { sessions, .. } => sessions.get(at).map(|session| Picked::Session(session.id)),
+            Picks::Sessions(browser) => browser.id(at).map(|session| match browser.purpose() {
+                Purpose::GoThere => Picked::Session(session),
+                Purpose::ShowBeside => Picked::Beside(session),
+            }),
         };
         picked.unwrap_or(Picked::Nothing)
     }
@@ -357,10 +460,12 @@ impl Picker {
     /// The list in at most so many lines; the line to look for something is the last but one.
     pub(crate) fn lines(&self, width: u16, most: usize, theme: &Theme) -> Vec<Line<'static>> {
         let room = usize::from(width);
-        let scope = match self.scope() {
-            Some(Scope::ThisFolder) => " of this folder",
-            Some(Scope::Everywhere) => " of everywhere",
-            None => "",
+        let scope = self.listing().map_or("", Listing::as_str);
+        let below = match (&self.picks, self.list.chosen()) {
+            (Picks::Sessions(browser), Some(at)) => {
+                browser.lines(at, width, most.saturating_sub(4) / 2, theme)
+            }
+            _ => Vec::new(),
         };
         let mut lines = Vec::new();
         if most > 4 {
@@ -371,10 +476,15 @@ impl Picker {
             let text = if self.is_loading { "  reading" } else { "  nothing fits" };
             lines.push(Line::from(Span::styled(fit(text, room), theme.dim)));
         } else {
-            lines.extend(self.list.lines(width, most.saturating_sub(3).max(1), theme));
+            lines.extend(self.list.lines(width, most.saturating_sub(3 + below.len()).max(1), theme));
         }
-        let filter = escape::line(&self.filter).into_owned();
-        lines.push(Line::from(vec![Span::styled("/ ", theme.accent), Span::styled(filter, theme.text)]));
+        lines.extend(below);
+        let (mark, written) = match &self.picks {
+            Picks::Sessions(Browser { renaming: Some((_, title)), .. }) => ("title: ", title),
+            _ => ("/ ", &self.filter),
+        };
+        let written = escape::line(written).into_owned();
+        lines.push(Line::from(vec![Span::styled(mark, theme.accent), Span::styled(written, theme.text)]));
         if most > 3 {
             lines.push(Line::from(Span::styled(fit(&format!("  {}", self.keys), room), theme.dim)));
         }
@@ -388,6 +498,7 @@ mod tests {
     use protocol::profile::SandboxMode;
 
     use super::*;
+    use crate::browser::Scope;
     use crate::frame::tests::session;
 
     const NOW: Timestamp = Timestamp(100_000);
@@ -473,12 +584,14 @@ mod tests {
             summary
         };
         let (one, two) = (named("one"), named("two \u{1b}[2J"));
-        picker.set_sessions(vec![one.clone(), two.clone()], Some(one.id), NOW);
+        let seen = HashMap::from([(one.id, Seq(0)), (two.id, Seq(4))]);
+        picker.set_sessions(vec![one.clone(), two.clone()], Some(one.id), &seen, NOW);
         assert!(shown(&picker).contains("one") && shown(&picker).contains("here · running"));
-        assert!(shown(&picker).contains("two \\e[2J"));
+        assert!(shown(&picker).contains("● two \\e[2J"));
         key(&mut picker, KeyCode::Down);
-        picker.set_sessions(vec![named("new"), one, two.clone()], None, NOW);
+        picker.set_sessions(vec![named("new"), one, two.clone()], None, &HashMap::new(), NOW);
         assert_eq!(key(&mut picker, KeyCode::Enter), Picked::Session(two.id));
-        assert_eq!(key(&mut picker, KeyCode::Tab), Picked::List(Scope::Everywhere));
+        let Picked::List(listing) = key(&mut picker, KeyCode::Tab) else { panic!("nothing") };
+        assert_eq!(listing.scope, Scope::Everywhere);
     }
 }

@@ -7,6 +7,7 @@ use protocol::turn::TurnOutcome;
 
 use crate::app::{App, Chore, Effect, Tone};
 use crate::command::Choice;
+use crate::image::Said;
 use crate::link::Call;
 use crate::modes::{Before, SessionMode};
 use crate::picker::PlanChoice;
@@ -130,8 +131,7 @@ impl App {
             PlanChoice::Fresh => {
                 let provider = self.view.status().settings.as_ref()?.provider.clone();
                 let mut overrides = self.before_mode(self.mode_at())?.change_to(None);
-                let value = serde_json::Value::from(provider).to_string();
-                overrides.values.push(SettingOverride { key: "model_provider".to_owned(), value });
+                overrides.values.push(SettingOverride::text("model_provider", &provider));
                 let params =
                     SessionCreateParams { cwd: self.cwd(), overrides, ..SessionCreateParams::default() };
                 let text = format!("Carry out this plan. It was approved.\n\n{plan}");
@@ -160,7 +160,9 @@ impl App {
     pub(crate) fn edited(&mut self, text: &str, now: Timestamp) {
         let text = text.trim_end();
         if !std::mem::take(&mut self.is_plan_edited) {
-            self.writing().set_text(text);
+            let written = self.writing();
+            let said = Said { text: text.to_owned(), ..written.take() };
+            written.give_back(&said);
         } else if text.trim().is_empty() {
             self.notify(Tone::Bad, "An empty plan is none; it is as it was", now);
         } else {

@@ -112,6 +112,20 @@ pub(crate) fn places(snapshot: &SessionSnapshot, now: Timestamp) -> Vec<(Row, Pl
     places
 }
 
+/// After which turns a new session can begin: all of them, and then each one that is over, the newest first.
+pub(crate) fn forks(snapshot: &SessionSnapshot, now: Timestamp) -> Vec<(Row, Option<TurnId>)> {
+    let all = (Row::new("as it is now", "with every turn that is over"), None);
+    let row = |turn: &Turn| {
+        let label = view::escape::short_line(said(turn).trim(), 100);
+        (
+            Row::new(format!("after: {label}"), format!("{} ago", words::span(now.since(turn.started_at)))),
+            Some(turn.id),
+        )
+    };
+    let is_over = |turn: &&Turn| !turn.is_rewound && turn.outcome.is_some();
+    std::iter::once(all).chain(snapshot.turns.iter().rev().filter(is_over).map(row)).collect()
+}
+
 /// What can be taken back, after what going back would do: the headline, and the ways.
 pub(crate) fn ways(place: &Place, result: &RewindResult) -> (String, Vec<(Row, Way)>) {
     let turns = u32::try_from(result.turns.len()).unwrap_or(u32::MAX);
@@ -162,6 +176,8 @@ fn said(turn: &Turn) -> String {
         | ItemBody::ToolCall(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     });
     let parts = message.into_iter().flat_map(|message| &message.content).filter_map(|part| match part {
@@ -244,6 +260,25 @@ mod tests {
         app.composer.clear();
         let later = Timestamp(NOW.0 + 5000);
         assert_eq!(app.key(KeyEvent::from(KeyCode::Esc), later), None);
+    }
+
+    #[test]
+    fn a_fork_begins_after_a_turn_that_is_over() {
+        let mut app = idle();
+        app.composer.insert("/fork");
+        key(&mut app, KeyCode::Esc);
+        assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Turns)));
+        let mut snapshot = session("x");
+        let mut over = snapshot.turns[0].clone();
+        (over.id, over.outcome) = (TurnId::generate(), Some(protocol::turn::TurnOutcome::Completed));
+        let wanted = over.id;
+        snapshot.turns.insert(0, over);
+        app.news(News::Told(Call::Turns, Ok(Reply::Turns(Box::new(snapshot)))), NOW);
+        key(&mut app, KeyCode::Down);
+        assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Fork(Some(wanted), None))));
+        let forked = protocol::ids::SessionId::generate();
+        let effect = app.news(News::Told(Call::Fork(None, None), Ok(Reply::Forked(forked))), NOW);
+        assert_eq!(effect, Some(Effect::Switch(crate::run::SessionChoice::Existing(forked), None)));
     }
 
     #[test]

@@ -67,6 +67,11 @@ pub async fn run(options: TuiOptions) -> Result<(), TuiError> {
     let (mut settings, wrong) = Settings::read(&connection.folders().config_file());
     settings.is_fullscreen |= options.extent == Extent::Fullscreen;
     let clock = Clock::start();
-    let stage = Stage::set(settings, options.mode, Memory::of_home(&connection.folders().state))?;
+    let stage = Stage::set(
+        settings,
+        options.mode,
+        Memory::of_home(&connection.folders().state),
+        options.connect.clone(),
+    )?;
     Box::pin(stage.play(options, connection, clock, wrong)).await
 }

@@ -1,9 +1,10 @@
 //! A session on the screen, as long as it is shown: its state, and what works for it beside. Knows nothing of the
 //! terminal.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use client::{Attached, Connection};
+use client::{Attached, ConnectOptions, Connection};
 use protocol::api::session::SessionClient;
 use protocol::ids::SessionId;
 use protocol::session::SessionCreateParams;
@@ -21,9 +22,16 @@ use crate::clock::Clock;
 use crate::error::TuiError;
 use crate::files::{Finder, Found};
 use crate::highlight::Syntaxes;
-use crate::link::{Call, News};
+use crate::image::Image;
+use crate::link::{Call, News, follow};
 use crate::run::{Mode, SessionChoice};
 use crate::status_script::StatusScript;
+
+/// News of the session beside that may wait for the screen; then its feed waits.
+const WAITING_NEWS: usize = 64;
+
+/// The clipboard that is being read.
+pub(crate) type Pasting = Pin<Box<dyn Future<Output = Result<Image, String>>>>;
 
 /// A session on the screen.
 pub(crate) struct Scene {
@@ -35,11 +43,43 @@ pub(crate) struct Scene {
     pub(crate) finder: Option<Finder>,
     pub(crate) script: Option<StatusScript>,
     pub(crate) loading: Option<JoinHandle<Arc<SyntaxSet>>>,
+    /// The image in the clipboard that is being read.
+    pub(crate) pasting: Option<Pasting>,
+    /// The session that is shown beside.
+    pub(crate) beside_link: Option<Followed>,
     /// The clipboard sequence, the bell, and what else is written beside frames.
     pub(crate) beside: String,
     pub(crate) is_resized: bool,
     pub(crate) is_changed: bool,
+    /// Whether a key or the like changed it, which is shown at once.
+    pub(crate) is_pressed: bool,
     pub(crate) drawn: Option<Instant>,
+}
+
+/// A session that is followed and not written into; dropping this lets it go.
+pub(crate) struct Followed {
+    link: Pin<Box<dyn Future<Output = ()>>>,
+    is_over: bool,
+    news: mpsc::Receiver<News>,
+    /// Nobody calls; it is followed as long as somebody could.
+    _calls: mpsc::Sender<Call>,
+}
+
+impl Followed {
+    /// Follows a session over a connection of its own.
+    pub(crate) fn begin(connect: ConnectOptions, session: SessionId) -> Self {
+        let (calls, waiting) = mpsc::channel(1);
+        let (tell, news) = mpsc::channel(WAITING_NEWS);
+        let link = Box::pin(async move {
+            let attached = async { Attached::watch(Connection::open(connect).await?, session, None).await };
+            match attached.await {
+                Ok(attached) => follow(attached, session, waiting, tell).await,
+                // Who does not listen any more needs not know.
+                Err(error) => drop(tell.send(News::Ended(error)).await),
+            }
+        });
+        Self { link, is_over: false, news, _calls: calls }
+    }
 }
 
 /// Why a session is not shown any more.
@@ -148,6 +188,27 @@ pub(crate) async fn next_found(finder: &mut Option<Finder>) -> Option<Found> {
         Some(finder) => finder.found.recv().await,
         None => std::future::pending().await,
     }
+}
+
+/// What happened next in the session beside; for ever, as long as there is none.
+pub(crate) async fn next_beside(followed: &mut Option<Followed>) -> News {
+    let Some(followed) = followed else { return std::future::pending().await };
+    loop {
+        tokio::select! {
+            biased;
+            Some(news) = followed.news.recv() => return news,
+            () = &mut followed.link, if !followed.is_over => followed.is_over = true,
+            else => return std::future::pending().await,
+        }
+    }
+}
+
+/// The image in the clipboard, once it is read; for ever, as long as none is.
+pub(crate) async fn next_pasted(pasting: &mut Option<Pasting>) -> Result<Image, String> {
+    let Some(reading) = pasting else { return std::future::pending().await };
+    let image = reading.await;
+    *pasting = None;
+    image
 }
 
 /// What the program of the status line says, once it was asked; for ever, if there is none.

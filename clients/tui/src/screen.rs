@@ -6,6 +6,7 @@
 //! in a synchronized update, so that a terminal shows all of it or nothing.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::queue;
@@ -14,7 +15,10 @@ use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchron
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect, Size};
+use ratatui::style::Color;
 use ratatui::text::Line;
+
+use crate::hyperlink::{self, Hyperlinks, Links};
 
 /// The screen.
 pub(crate) struct Screen<W: Write> {
@@ -28,14 +32,16 @@ pub(crate) struct Screen<W: Write> {
     cursor: Position,
     /// Whether the terminal may show something else than `shown`.
     is_stale: bool,
+    hyperlinks: Hyperlinks,
 }
 
 impl<W: Write> Screen<W> {
     /// A screen that begins at a row; what is above stays.
-    pub(crate) fn new(out: W, size: Size, row: u16) -> Self {
+    pub(crate) fn new(out: W, size: Size, row: u16, hyperlinks: Hyperlinks) -> Self {
         let size = at_least_a_cell(size);
         let top = row.min(size.height - 1);
-        Self { out, size, top, shown: Buffer::empty(Rect::ZERO), cursor: Position::ORIGIN, is_stale: true }
+        let (shown, cursor) = (Buffer::empty(Rect::ZERO), Position::ORIGIN);
+        Self { out, size, top, shown, cursor, is_stale: true, hyperlinks }
     }
 
     /// How large the terminal is.
@@ -81,13 +87,14 @@ impl<W: Write> Screen<W> {
         cursor: Position,
     ) -> io::Result<()> {
         let next = buffer_of(viewport, self.size);
+        let links = Links::of(viewport, self.hyperlinks);
         let mut bytes = Vec::new();
         if self.is_stale || !finished.is_empty() || next.area != self.shown.area {
             queue!(bytes, MoveTo(0, self.top), Clear(ClearType::FromCursorDown))?;
             self.write_above(&mut bytes, finished, next.area.height)?;
-            put(&mut bytes, self.top, Buffer::empty(next.area).diff(&next))?;
+            put(&mut bytes, self.top, &Buffer::empty(next.area).diff(&next), |x, y| links.at(y.into(), x))?;
         } else {
-            put(&mut bytes, self.top, self.shown.diff(&next))?;
+            put(&mut bytes, self.top, &self.shown.diff(&next), |x, y| links.at(y.into(), x))?;
             if bytes.is_empty() && cursor == self.cursor {
                 return Ok(());
             }
@@ -104,14 +111,15 @@ impl<W: Write> Screen<W> {
 
     /// Writes lines from the viewport's top on, and makes room for a viewport below them.
     fn write_above(&mut self, bytes: &mut Vec<u8>, lines: &[Line<'static>], height: u16) -> io::Result<()> {
+        let links = Links::of(lines, self.hyperlinks);
         let mut y = self.top;
-        for line in lines {
+        for (at, line) in lines.iter().enumerate() {
             if y == self.size.height {
                 self.scroll(bytes, 1)?;
                 y -= 1;
             }
             let row = buffer_of(std::slice::from_ref(line), self.size);
-            put(bytes, y, Buffer::empty(row.area).diff(&row))?;
+            put(bytes, y, &Buffer::empty(row.area).diff(&row), |x, _| links.at(at, x))?;
             y += 1;
         }
         let overflow = (y + height).saturating_sub(self.size.height);
@@ -151,11 +159,41 @@ pub(crate) fn buffer_of(lines: &[Line<'static>], size: Size) -> Buffer {
     buffer
 }
 
-pub(crate) fn put(bytes: &mut Vec<u8>, top: u16, cells: Vec<(u16, u16, &Cell)>) -> io::Result<()> {
-    if cells.is_empty() {
-        return Ok(());
+/// Writes cells, those that belong to a link as one; `link` tells the address for a column and a row.
+pub(crate) fn put<'a>(
+    bytes: &mut Vec<u8>,
+    top: u16,
+    cells: &[(u16, u16, &Cell)],
+    link: impl Fn(u16, u16) -> Option<&'a Arc<str>>,
+) -> io::Result<()> {
+    let carries = |cell: &Cell| hyperlink::is_number(cell.bg);
+    let address = |(x, y, cell): &(u16, u16, &Cell)| if carries(cell) { link(*x, *y) } else { None };
+    for run in cells.chunk_by(|one, other| {
+        carries(one.2) == carries(other.2) && (!carries(one.2) || address(one) == address(other))
+    }) {
+        let Some(first) = run.first() else { continue };
+        if !carries(first.2) {
+            CrosstermBackend::new(&mut *bytes).draw(run.iter().map(|(x, y, cell)| (*x, top + y, *cell)))?;
+            continue;
+        }
+        let plain: Vec<(u16, u16, Cell)> = run
+            .iter()
+            .map(|(x, y, cell)| {
+                let mut cell = (*cell).clone();
+                cell.set_bg(Color::Reset);
+                (*x, top + y, cell)
+            })
+            .collect();
+        let address = address(first);
+        if let Some(address) = address {
+            hyperlink::begin(bytes, address);
+        }
+        CrosstermBackend::new(&mut *bytes).draw(plain.iter().map(|(x, y, cell)| (*x, *y, cell)))?;
+        if address.is_some() {
+            bytes.extend_from_slice(hyperlink::END);
+        }
     }
-    CrosstermBackend::new(bytes).draw(cells.into_iter().map(|(x, y, cell)| (x, top + y, cell)))
+    Ok(())
 }
 
 #[cfg(test)]

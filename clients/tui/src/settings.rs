@@ -2,11 +2,12 @@
 //! is told and left out; the screen comes up whatever stands there.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
 use crate::custom::CustomCommand;
+use crate::hyperlink::Hyperlinks;
 use crate::keymap::Keymap;
 use crate::modes::SessionMode;
 use crate::status_line::Field;
@@ -21,12 +22,16 @@ pub(crate) struct Settings {
     /// Whether the terminal calls the person.
     pub(crate) has_notifications: bool,
     pub(crate) has_tips: bool,
+    /// Whether the terminal is told of links; absent: found out.
+    pub(crate) hyperlinks: Option<Hyperlinks>,
     /// Whether all of the terminal is taken.
     pub(crate) is_fullscreen: bool,
     /// Whether text is written as in vi.
     pub(crate) has_vim: bool,
     /// Whether inputs are remembered on disk.
     pub(crate) has_history: bool,
+    /// Where the settings are.
+    pub(crate) folder: Option<PathBuf>,
     /// The person's own commands.
     pub(crate) commands: Vec<CustomCommand>,
     pub(crate) modes: Vec<SessionMode>,
@@ -42,9 +47,11 @@ impl Default for Settings {
             keymap: Keymap::default(),
             has_notifications: true,
             has_tips: true,
+            hyperlinks: None,
             is_fullscreen: false,
             has_vim: false,
             has_history: true,
+            folder: None,
             commands: Vec::new(),
             modes: SessionMode::built_in(),
             status_line: Field::USUAL.to_vec(),
@@ -62,6 +69,7 @@ impl Settings {
             Err(_) => (Self::default(), Vec::new()),
         };
         if let Some(folder) = file.parent() {
+            settings.folder = Some(folder.to_owned());
             let (commands, complaints) = CustomCommand::of_folder(folder);
             settings.commands = commands;
             wrong.extend(complaints);
@@ -88,6 +96,9 @@ impl Settings {
                 "theme" => theme(&value).map(|theme| settings.theme = theme),
                 "notifications" => boolean(&value).map(|is_on| settings.has_notifications = is_on),
                 "tips" => boolean(&value).map(|is_on| settings.has_tips = is_on),
+                "hyperlinks" => boolean(&value).map(|is_on| {
+                    settings.hyperlinks = Some(if is_on { Hyperlinks::Told } else { Hyperlinks::Plain });
+                }),
                 "fullscreen" => boolean(&value).map(|is_on| settings.is_fullscreen = is_on),
                 "vim" => boolean(&value).map(|is_on| settings.has_vim = is_on),
                 "history" => boolean(&value).map(|is_on| settings.has_history = is_on),
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_set_holds() {
         let (settings, wrong) = Settings::parse(
-            "model = 'm'\n[tui]\ntheme = 'light'\ntips = false\nvim = true\nfullscreen = true\nnotifications = false\n\
+            "model = 'm'\n[tui]\ntheme = 'light'\ntips = false\nhyperlinks = false\nvim = true\nfullscreen = true\nnotifications = false\n\
              status_line = ['model', 'script']\nstatus_command = ['date', '+%H']\n\
              [tui.keymap]\ntranscript = ['f2', 'ctrl-t']\nredraw = []\n",
         );
@@ -171,6 +182,7 @@ mod tests {
         assert_eq!(settings.theme, Some(ThemeName::Light));
         assert_eq!(settings.status_line, [Field::Model, Field::Script]);
         assert!(settings.has_vim && settings.is_fullscreen);
+        assert_eq!(settings.hyperlinks, Some(Hyperlinks::Plain));
         assert_eq!(settings.status_command, ["date", "+%H"]);
         assert!(!settings.has_tips && !settings.has_notifications && settings.has_history);
         assert_eq!(settings.keymap.action(KeyEvent::from(KeyCode::F(2))), Some(Action::Transcript));

@@ -1,34 +1,40 @@
 //! From the first frame to the last: the terminal, the session and the clock on one thread. Draws when something
-//! changed, at most once in 16 ms, and sleeps otherwise.
+//! changed, at once after a key and else at most once in 16 ms, and sleeps otherwise.
 
 use std::io::{self, Stdout, Write};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use base64::Engine;
-use client::{Attached, Connection};
+use client::{Attached, ConnectOptions, Connection};
 use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use futures_util::FutureExt;
 use protocol::ids::{SessionId, Timestamp};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Size};
 use ratatui::text::Line;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{App, Aside, Chore, Effect, Tone};
 use crate::attention::{Bell, Focus};
+use crate::beside::{self, Beside};
+use crate::clipboard;
 use crate::clock::Clock;
 use crate::editor;
 use crate::error::TuiError;
 use crate::files::Finder;
 use crate::help;
 use crate::highlight::Syntaxes;
+use crate::hyperlink::Hyperlinks;
 use crate::image::Image;
+use crate::lesson;
 use crate::link::follow;
 use crate::memory::Memory;
 use crate::pane::Pane;
-use crate::run::{Mode, TuiOptions};
-use crate::scene::{Parting, Scene, next_found, next_loaded, next_said, open};
+use crate::run::{Mode, SessionChoice, TuiOptions};
+use crate::scene::{
+    Followed, Parting, Scene, next_beside, next_found, next_loaded, next_pasted, next_said, open,
+};
 use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::signals::{Keys, Signals};
@@ -53,6 +59,7 @@ pub(crate) struct Stage {
     terminal: Terminal,
     screen: Screen<Stdout>,
     pane: Option<Pane<Stdout>>,
+    hyperlinks: Hyperlinks,
     settings: Settings,
     mode: Mode,
     theme: Theme,
@@ -60,6 +67,9 @@ pub(crate) struct Stage {
     focus: Focus,
     memory: Memory,
     syntaxes: Syntaxes,
+    /// The session that is shown beside the one that is written into, if there is one.
+    beside: Option<SessionId>,
+    connect: ConnectOptions,
     /// Keys that were typed before the first frame.
     typed: Vec<KeyEvent>,
 }
@@ -69,17 +79,24 @@ impl Stage {
     ///
     /// # Errors
     /// When it refuses.
-    pub(crate) fn set(settings: Settings, mode: Mode, memory: Memory) -> Result<Self, TuiError> {
+    pub(crate) fn set(
+        settings: Settings,
+        mode: Mode,
+        memory: Memory,
+        connect: ConnectOptions,
+    ) -> Result<Self, TuiError> {
         let (mut terminal, answers) = Terminal::enter().map_err(TuiError::Terminal)?;
         if settings.is_fullscreen {
             terminal.watch_mouse().map_err(TuiError::Terminal)?;
         }
         let size = Terminal::size().map_err(TuiError::Terminal)?;
         let row = answers.cursor.map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
+        let hyperlinks = settings.hyperlinks.unwrap_or_else(Hyperlinks::of_environment);
         Ok(Self {
             terminal,
-            screen: Screen::new(io::stdout(), size, row),
+            screen: Screen::new(io::stdout(), size, row, hyperlinks),
             pane: None,
+            hyperlinks,
             theme: Theme::for_process(settings.theme, answers.background),
             settings,
             mode,
@@ -88,6 +105,8 @@ impl Stage {
             focus: if answers.reports_focus { Focus::Here } else { Focus::Unknown },
             memory,
             syntaxes: Syntaxes::Absent,
+            beside: None,
+            connect,
             typed: answers.typed,
         })
     }
@@ -148,6 +167,7 @@ impl Stage {
         let mut is_linked = true;
         let mut signals = Signals::listen();
         app.plan = self.memory.plan(session);
+        app.seen = self.memory.seen();
         if let Some(draft) = self.memory.draft(session) {
             app.composer.set_text(&draft);
         }
@@ -160,15 +180,19 @@ impl Stage {
             finder: None,
             script: StatusScript::of(&self.settings.status_command),
             loading: None,
+            pasting: None,
+            beside_link: None,
             beside: String::new(),
             is_resized: false,
             is_changed: true,
+            is_pressed: false,
             drawn: None,
         };
+        self.show_beside(&mut scene, self.beside);
         let mut has_history = false;
         let parting = loop {
             let frame_at = scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
-            if scene.is_changed && frame_at <= Instant::now() {
+            if scene.is_changed && (scene.is_pressed || frame_at <= Instant::now()) {
                 self.draw(&mut scene)?;
                 if !has_history && self.settings.has_history {
                     // After the first frame, which does not need it.
@@ -194,6 +218,7 @@ impl Stage {
                     Some(Ok(event)) => {
                         scene.is_resized |= matches!(event, Event::Resize(..));
                         scene.is_changed = true;
+                        scene.is_pressed |= matches!(event, Event::Key(_) | Event::Paste(_));
                         input(&mut scene.app, event, clock.now())
                     }
                     // The terminal is gone, and with it the person.
@@ -222,6 +247,16 @@ impl Stage {
                     scene.app.found(found);
                     None
                 }
+                news = next_beside(&mut scene.beside_link) => {
+                    scene.is_changed = true;
+                    scene.app.news_beside(news);
+                    None
+                }
+                pasted = next_pasted(&mut scene.pasting) => {
+                    scene.is_changed = true;
+                    scene.app.pasted_image(pasted, clock.now());
+                    None
+                }
                 said = next_said(&mut scene.script) => {
                     scene.is_changed = true;
                     scene.app.script_says = said;
@@ -243,7 +278,14 @@ impl Stage {
                 None => {}
                 Some(Effect::Call(call)) => scene.hand_over(call),
                 Some(Effect::Leave) => break Parting::Leave,
-                Some(Effect::Switch(choice, text)) => break Parting::Switch(choice, text),
+                Some(Effect::Switch(choice, text)) => {
+                    // Who goes to the one beside has this one beside there.
+                    if self.beside.is_some_and(|beside| choice == SessionChoice::Existing(beside)) {
+                        self.beside = Some(session);
+                    }
+                    break Parting::Switch(choice, text);
+                }
+                Some(Effect::Beside(beside)) => self.show_beside(&mut scene, beside),
                 Some(Effect::Redraw) => self.redraw(&mut scene)?,
                 Some(Effect::Suspend) => {
                     self.give_away(&[])?;
@@ -279,15 +321,14 @@ impl Stage {
                         }
                     }
                     scene.look_around();
-                    if let Err(reason) = ended {
-                        scene.app.notify(Tone::Bad, reason, clock.now());
-                    }
+                    scene.app.visited(ended, clock.now());
                 }
             }
         };
         self.focus = scene.app.focus;
         self.theme = scene.app.theme.clone();
         self.memory.keep_draft(session, &scene.app.composer.text());
+        self.memory.see(session, scene.app.view.seq());
         self.leave_pane()?;
         let farewell = scene.farewell(self.screen.size(), &parting);
         // The terminal may be gone; then nobody reads this.
@@ -314,7 +355,9 @@ impl Stage {
             let size = Terminal::size().map_err(TuiError::Terminal)?;
             let pane = match &mut self.pane {
                 Some(pane) => pane,
-                None => self.pane.insert(Pane::enter(io::stdout()).map_err(TuiError::Terminal)?),
+                None => {
+                    self.pane.insert(Pane::enter(io::stdout(), self.hyperlinks).map_err(TuiError::Terminal)?)
+                }
             };
             let App { pager, theme, syntaxes, .. } = &mut scene.app;
             if let Some(pager) = pager {
@@ -326,13 +369,27 @@ impl Stage {
             let size = Terminal::size().map_err(TuiError::Terminal)?;
             let pane = match &mut self.pane {
                 Some(pane) => pane,
-                None => self.pane.insert(Pane::enter(io::stdout()).map_err(TuiError::Terminal)?),
+                None => {
+                    self.pane.insert(Pane::enter(io::stdout(), self.hyperlinks).map_err(TuiError::Terminal)?)
+                }
             };
-            let frame = scene.app.frame(size, scene.clock.now());
+            let now = scene.clock.now();
+            let halves = beside::halves(size.width).filter(|_| scene.app.beside.is_some());
+            let left = halves.map_or(size.width, |(left, _)| left);
+            let mut frame = scene.app.frame(Size::new(left, size.height), now);
+            if let Some((left, right)) = halves {
+                let App { beside, theme, syntaxes, .. } = &mut scene.app;
+                let size = Size::new(right, size.height);
+                let lines = beside.as_mut().map(|beside| beside.lines(size, theme, syntaxes));
+                frame.viewport = beside::join(frame.viewport, left, lines.unwrap_or_default(), theme);
+            }
             pane.draw(&frame.viewport, size, Some(frame.cursor)).map_err(TuiError::Terminal)?;
         } else {
             self.pane = None;
-            if std::mem::take(&mut scene.is_resized) {
+            // The event of a new size may get lost, when a key comes in the same moment.
+            let size = Terminal::size().map_err(TuiError::Terminal)?;
+            let is_other = Size::new(size.width.max(1), size.height.max(1)) != self.screen.size();
+            if std::mem::take(&mut scene.is_resized) || is_other {
                 let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
                 self.screen.resize(size, row);
             }
@@ -348,8 +405,21 @@ impl Stage {
             scene.app.syntaxes = Syntaxes::Loading;
             scene.loading = Some(tokio::task::spawn_blocking(Syntaxes::load));
         }
-        (scene.is_changed, scene.drawn) = (false, Some(Instant::now()));
+        (scene.is_changed, scene.is_pressed, scene.drawn) = (false, false, Some(Instant::now()));
         Ok(())
+    }
+
+    /// Shows another session beside, or none any more.
+    fn show_beside(&mut self, scene: &mut Scene, beside: Option<SessionId>) {
+        let beside = beside.filter(|beside| *beside != scene.session && self.settings.is_fullscreen);
+        self.beside = beside;
+        scene.app.beside = beside.map(Beside::new);
+        scene.beside_link = beside.map(|session| Followed::begin(self.connect.clone(), session));
+        let is_narrow = Terminal::size().is_ok_and(|size| beside::halves(size.width).is_none());
+        if beside.is_some() && is_narrow {
+            let text = format!("two sessions are shown from {} columns on", beside::LEAST_WIDTH);
+            scene.app.notify(Tone::Calm, text, scene.clock.now());
+        }
     }
 
     fn do_chores(&self, scene: &mut Scene) {
@@ -376,6 +446,13 @@ impl Stage {
                 }
                 Chore::Attach(path, text) => {
                     scene.app.attach(Image::read(&path), &text, scene.clock.now());
+                }
+                Chore::PasteImage if scene.pasting.is_none() => {
+                    scene.pasting = Some(Box::pin(clipboard::image()));
+                }
+                Chore::PasteImage => {}
+                Chore::Learn(file, line) => {
+                    scene.app.learned(&file, &line, lesson::add(&file, &line), scene.clock.now());
                 }
                 Chore::Call(call) => scene.hand_over(call),
                 Chore::KeepPlan(text) => {
@@ -413,7 +490,7 @@ impl Stage {
         self.pane = None;
         if self.settings.is_fullscreen {
             let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
-            self.screen = Screen::new(io::stdout(), size, row.unwrap_or(size.height));
+            self.screen = Screen::new(io::stdout(), size, row.unwrap_or(size.height), self.hyperlinks);
         }
         Ok(())
     }
@@ -422,7 +499,7 @@ impl Stage {
         self.terminal.come_back().map_err(TuiError::Terminal)?;
         let size = Terminal::size().map_err(TuiError::Terminal)?;
         let row = self.terminal.cursor().map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
-        self.screen = Screen::new(io::stdout(), size, row);
+        self.screen = Screen::new(io::stdout(), size, row, self.hyperlinks);
         scene.is_changed = true;
         Ok(())
     }

@@ -24,6 +24,10 @@ static IS_ALTERNATE: AtomicBool = AtomicBool::new(false);
 /// Whether the terminal tells of its mouse.
 static HAS_MOUSE: AtomicBool = AtomicBool::new(false);
 
+/// Whether the terminal was told to tell keys apart: what was told once is taken back once, else what an outer program
+/// told it is taken back too.
+static TELLS_KEYS_APART: AtomicBool = AtomicBool::new(false);
+
 /// Notes that the alternate screen was entered or left.
 pub(crate) fn note_alternate(is_shown: bool) {
     IS_ALTERNATE.store(is_shown, Ordering::Relaxed);
@@ -80,6 +84,7 @@ impl Terminal {
         terminal::enable_raw_mode()?;
         // Terminals that do not know the last one ignore it: then Shift+Enter is Enter.
         let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
+        TELLS_KEYS_APART.store(true, Ordering::Relaxed);
         execute!(io::stdout(), EnableBracketedPaste, EnableFocusChange, PushKeyboardEnhancementFlags(flags))?;
         if self.watches_mouse {
             HAS_MOUSE.store(true, Ordering::Relaxed);
@@ -173,8 +178,13 @@ fn restore() {
     if HAS_MOUSE.swap(false, Ordering::Relaxed) {
         let _gone = execute!(out, DisableMouseCapture);
     }
-    let _gone =
-        execute!(out, PopKeyboardEnhancementFlags, DisableFocusChange, DisableBracketedPaste, cursor::Show);
+    if TELLS_KEYS_APART.swap(false, Ordering::Relaxed) {
+        let _gone = execute!(out, PopKeyboardEnhancementFlags);
+    }
+    let _gone = execute!(out, DisableFocusChange, DisableBracketedPaste, cursor::Show);
     let _gone = terminal::disable_raw_mode();
     let _gone = out.flush();
 }
+
+#[cfg(all(test, unix))]
+mod tests;

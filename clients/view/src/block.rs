@@ -109,6 +109,7 @@ impl Block {
             body => {
                 match &body {
                     ItemBody::Reasoning(reasoning) => length = reasoning.summary.len() as u64,
+                    ItemBody::Compaction(compaction) => length = compaction.summary.len() as u64,
                     ItemBody::Command(command) => length = command.output_so_far.len() as u64,
                     ItemBody::UserMessage(_)
                     | ItemBody::AgentMessage(_)
@@ -116,6 +117,7 @@ impl Block {
                     | ItemBody::ToolCall(_)
                     | ItemBody::Plan(_)
                     | ItemBody::Notice(_)
+                    | ItemBody::WebSearch(_)
                     | ItemBody::Unknown(_) => {}
                 }
                 BlockBody::Item(Box::new(Item { body, ..item }))
@@ -164,6 +166,7 @@ impl Block {
             BlockBody::Message(message) => message.text.push_str(new),
             BlockBody::Item(item) => match &mut item.body {
                 ItemBody::Reasoning(reasoning) => reasoning.summary.push_str(new),
+                ItemBody::Compaction(compaction) => compaction.summary.push_str(new),
                 ItemBody::Command(command) => {
                     command.output_so_far.push_str(new);
                     keep_tail(&mut command.output_so_far);
@@ -174,6 +177,7 @@ impl Block {
                 | ItemBody::ToolCall(_)
                 | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
+                | ItemBody::WebSearch(_)
                 | ItemBody::Unknown(_) => return,
             },
             BlockBody::Earlier { .. }

@@ -4,12 +4,13 @@
 //! A block that can't change any more is handed out once, by `View::take_finished`, and forgotten; what is left is
 //! small however long the session is. A snapshot or an event that was seen before changes nothing, so attaching
 //! again never shows anything twice. `escape`, `fold` and `words` turn content into harmless text, in the words
-//! that people read. Knows nothing of terminals, colours and widths.
+//! that people read; `replies` reads what was filled into a form. Knows nothing of terminals, colours and widths.
 
 mod block;
 mod changes;
 pub mod escape;
 pub mod fold;
+pub mod replies;
 mod settled;
 mod status;
 mod view;
@@ -17,5 +18,5 @@ pub mod words;
 
 pub use block::{Block, BlockBody, Message, MessageEnd};
 pub use changes::Change;
-pub use status::{Activity, Link, Status};
+pub use status::{Activity, Link, Status, effort_text};
 pub use view::View;

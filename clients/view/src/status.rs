@@ -85,7 +85,8 @@ impl Activity {
 }
 
 /// How hard the model thinks, as it stands in settings.
-pub(crate) fn effort_text(effort: &ReasoningEffort) -> &str {
+#[must_use]
+pub fn effort_text(effort: &ReasoningEffort) -> &str {
     match effort {
         ReasoningEffort::Minimal => "minimal",
         ReasoningEffort::Low => "low",

@@ -95,7 +95,9 @@ impl View {
         if earlier_turns > 0 && !(self.handed.is_any && is_joined) {
             self.live.push_back(Block::of(BlockBody::Earlier { turns: earlier_turns }));
         }
-        let new = turns.into_iter().skip(known.map_or(0, |at| at + 1));
+        // Of a larger page than before, what comes before the turn that was handed out in part is older than it.
+        let begun = turns.iter().position(|turn| Some(turn.id) == self.handed.turn);
+        let new = turns.into_iter().skip(known.map_or(begun.unwrap_or(0), |at| at + 1));
         // Those that were taken back are in the log only.
         for turn in new.filter(|turn| !turn.is_rewound) {
             self.push_turn(turn);
@@ -193,7 +195,9 @@ impl View {
                 }
             },
             Event::QuestionAsked(asked) => {
-                self.questions.push(asked.question);
+                if asked.question.kind.is_for_person() {
+                    self.questions.push(asked.question);
+                }
                 self.find_activity();
             }
             Event::QuestionAnswered(answered) => self.answer(answered.question_id, Some(answered.answer)),
@@ -217,6 +221,7 @@ impl View {
             | Event::BudgetWarned(_)
             | Event::FilesChanged(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => {}
         }
     }
@@ -337,5 +342,7 @@ impl Handed {
     }
 }
 
+#[cfg(test)]
+mod attaching;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,14 @@
 
 use std::path::Path;
 
+use protocol::context::{Compaction, CompactionReason};
 use protocol::event::{ModelRetried, TurnEnded};
-use protocol::item::{ChangeKind, ChangedFile, CommandExit};
+use protocol::item::{ChangeKind, ChangedFile, CommandExit, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::question::{Decision, GrantScope, QuestionKind};
 use protocol::rewind::SessionRewound;
 use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
+use protocol::web::{WebSearch, WebSource};
 
 use crate::escape;
 
@@ -33,6 +35,55 @@ pub fn ending(outcome: &TurnOutcome) -> Option<String> {
         TurnOutcome::Unknown(value) => {
             Some(format!("The turn ended in a way that is not known here: {value}"))
         }
+    }
+}
+
+/// What was searched in the web; not escaped.
+#[must_use]
+pub fn web_search(search: &WebSearch) -> String {
+    let what = match (&search.page, search.queries.as_slice()) {
+        (Some(page), []) => format!("The provider read {page}"),
+        (Some(page), queries) => format!("The provider looked for {} in {page}", queries.join(", ")),
+        (None, []) => "The provider searched the web".to_owned(),
+        (None, queries) => format!("The provider searched the web for {}", queries.join(", ")),
+    };
+    match (&search.message, search.sources.len()) {
+        (Some(message), _) => format!("{what}: {message}"),
+        (None, 0) => what,
+        (None, 1) => format!("{what}: 1 source"),
+        (None, count) => format!("{what}: {count} sources"),
+    }
+}
+
+/// A page that a search found; not escaped.
+#[must_use]
+pub fn web_source(source: &WebSource) -> String {
+    match &source.title {
+        Some(title) => format!("{title} {}", source.url),
+        None => source.url.clone(),
+    }
+}
+
+/// What a compaction is, or was; not escaped.
+#[must_use]
+pub fn compaction(compaction: &Compaction, status: &ItemStatus) -> String {
+    let why = match &compaction.reason {
+        CompactionReason::Full => {
+            let size = compaction.tokens_before.map(|tokens| format!(" of about {tokens} tokens"));
+            format!("a request{} would not fit", size.unwrap_or_default())
+        }
+        CompactionReason::Refused => "the provider found the request too long".to_owned(),
+        CompactionReason::Requested => "it was asked for".to_owned(),
+        CompactionReason::Unknown(reason) => reason.clone(),
+    };
+    match (status, &compaction.message) {
+        (ItemStatus::InProgress, _) => format!("Compacting what was said and done before: {why}"),
+        (ItemStatus::Completed, _) => format!(
+            "Compacted what was said and done before, because {why}. The model goes on with a summary; what people \
+             said, the plan, changed files and failing checks are carried as they were"
+        ),
+        (_, Some(message)) => format!("Not compacted: {message}"),
+        (_, None) => "Not compacted".to_owned(),
     }
 }
 
@@ -144,6 +195,7 @@ pub fn asked(kind: &QuestionKind) -> &'static str {
         QuestionKind::UserInput { .. } => "The agent asks you something",
         QuestionKind::Tool { .. } => "The agent asks to call a tool",
         QuestionKind::Elicitation { .. } => "An MCP server asks you something",
+        QuestionKind::ClientTool { .. } => "The agent calls a tool of a client",
         QuestionKind::Unknown(_) => "The agent asks something that this client does not know",
     }
 }

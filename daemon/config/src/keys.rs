@@ -12,11 +12,12 @@ use serde_json::{Value as Json, from_value};
 
 use crate::draft::Draft;
 use crate::hooks;
+use crate::language_servers::{self, Diagnostics};
 use crate::permissions;
 use crate::section::Section;
 use crate::settings::{
     AuthCommand, DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
-    ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
+    ShellEnvironmentPolicy, WebSearch, WireApi, WorkspaceWrite,
 };
 use crate::value::{Value, nearest};
 
@@ -82,6 +83,9 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     section.set("model_max_output_tokens", &mut settings.model_max_output_tokens, |value| {
         value.whole(1..=u32::MAX).map(Some)
     });
+    section.set("model_auto_compact_token_limit", &mut settings.model_auto_compact_token_limit, |value| {
+        value.whole(1..=u64::from(u32::MAX)).map(Some)
+    });
     section.set("model_verbosity", &mut settings.model_verbosity, verbosity);
     section.set("service_tier", &mut settings.service_tier, |value| value.text().map(Some));
     section.set("record", &mut settings.record, |value| value.path().map(Some));
@@ -90,6 +94,15 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     section.set("after_crash", &mut settings.after_crash, |value| {
         value.word(&[("wait", AfterCrash::Wait), ("continue", AfterCrash::Continue)]).map(Some)
     });
+    section.set("web_search", &mut settings.web_search, |value| {
+        let words =
+            [("disabled", WebSearch::Disabled), ("cached", WebSearch::Cached), ("live", WebSearch::Live)];
+        value.word(&words)
+    });
+    section.set("diagnostics", &mut settings.diagnostics, |value| {
+        value.word(&[("on", Diagnostics::On), ("off", Diagnostics::Off)])
+    });
+    section.set("diagnostics_timeout", &mut settings.diagnostics_timeout_ms, Value::duration);
     section.set("question_timeout", &mut settings.question_timeout_ms, duration_or_never);
     section.within("shell_environment_policy", |section| {
         shell_environment_policy(section, &mut settings.shell_environment_policy);
@@ -115,6 +128,9 @@ pub(crate) fn catalogue<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     });
     for (name, value) in section.entries("mcp_servers") {
         draft.mcp_server(name, value.place()).read(&value);
+    }
+    for (name, value) in section.entries("language_servers") {
+        language_servers::read(name, &value, &mut draft.settings.language_servers);
     }
     for (model, value) in section.entries("model_prices") {
         price(model, &value, draft);

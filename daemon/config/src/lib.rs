@@ -16,6 +16,7 @@ mod draft;
 mod duration;
 mod hooks;
 mod keys;
+mod language_servers;
 mod mcp;
 mod overrides;
 mod permissions;
@@ -32,11 +33,12 @@ use protocol::config::ConfigCheckResult;
 use protocol::error::ConfigurationProblem;
 use protocol::session::SettingsOverrides;
 
-pub use mcp::{McpServer, McpTransport};
+pub use language_servers::{Diagnostics, LanguageServer};
+pub use mcp::{McpServer, McpSignIn, McpTransport};
 pub use permissions::PermissionProfile;
 pub use settings::{
     AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,
-    ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WireApi, WorkspaceWrite,
+    ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WebSearch, WireApi, WorkspaceWrite,
 };
 
 use crate::draft::Draft;

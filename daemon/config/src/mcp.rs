@@ -63,7 +63,21 @@ pub enum McpTransport {
         http_headers: BTreeMap<String, String>,
         /// Headers whose values stand in environment variables: header to variable.
         env_http_headers: BTreeMap<String, String>,
+        /// How its users sign in.
+        sign_in: McpSignIn,
     },
+}
+
+/// What a person says of how to sign in with a server; all of it is found out where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct McpSignIn {
+    /// What Skein is called by the server of accounts: an id that was given out before, or the address of a document
+    /// that describes the client.
+    pub client_id: Option<String>,
+    /// The environment variable that holds the secret that belongs to the id.
+    pub client_secret_env_var: Option<String>,
+    /// What leave is asked for; empty: what the server names.
+    pub scopes: Vec<String>,
 }
 
 /// Without the values of variables and headers, which may be keys.
@@ -149,6 +163,7 @@ pub(crate) struct McpDraft {
     bearer_token_env_var: Option<String>,
     http_headers: BTreeMap<String, String>,
     env_http_headers: BTreeMap<String, String>,
+    sign_in: McpSignIn,
     is_enabled: Option<bool>,
     is_required: Option<bool>,
     startup_timeout_ms: Option<u64>,
@@ -206,6 +221,11 @@ impl McpDraft {
         section.set("bearer_token_env_var", &mut self.bearer_token_env_var, |value| value.text().map(Some));
         section.set("http_headers", &mut self.http_headers, Value::texts);
         section.set("env_http_headers", &mut self.env_http_headers, Value::texts);
+        section.set("oauth_client_id", &mut self.sign_in.client_id, |value| value.text().map(Some));
+        section.set("oauth_client_secret_env_var", &mut self.sign_in.client_secret_env_var, |value| {
+            value.text().map(Some)
+        });
+        section.set("scopes", &mut self.sign_in.scopes, |value| value.list(Value::text));
     }
 
     /// The server, or a complaint at the place where it was first described.
@@ -232,6 +252,7 @@ impl McpDraft {
                 bearer_token_env_var: self.bearer_token_env_var,
                 http_headers: self.http_headers,
                 env_http_headers: self.env_http_headers,
+                sign_in: self.sign_in,
             },
             (Some(_), Some(_)) => {
                 place.error(format!("`{}` has both `command` and `url`", place.key()), None);

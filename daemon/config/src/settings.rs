@@ -11,6 +11,7 @@ use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice};
 use protocol::turn::{Budget, TurnLimits};
 
+use crate::language_servers::{self, Diagnostics, LanguageServer};
 use crate::mcp::McpServer;
 use crate::permissions::PermissionProfile;
 
@@ -50,10 +51,14 @@ pub struct Settings {
     pub developer_instructions: Option<String>,
     /// The most tokens that an answer may have, before what the provider says.
     pub model_max_output_tokens: Option<u32>,
+    /// Requests of more tokens wait until the session was compacted; absent: it depends on the model.
+    pub model_auto_compact_token_limit: Option<u64>,
     /// How much the model says, before what the provider says.
     pub model_verbosity: Option<String>,
     /// How fast and dear an answer is, before what the provider says.
     pub service_tier: Option<String>,
+    /// Whether the provider may search the web for the model.
+    pub web_search: WebSearch,
     /// The file that the provider's answers are recorded in, absolute; absent: none.
     pub record: Option<PathBuf>,
     /// Ceilings of each turn.
@@ -76,6 +81,12 @@ pub struct Settings {
     pub mcp_tool_tokens: u64,
     /// The MCP servers, by their names.
     pub mcp_servers: BTreeMap<String, McpServer>,
+    /// Whether errors are looked for after an edit.
+    pub diagnostics: Diagnostics,
+    /// How long an edit waits for that at most.
+    pub diagnostics_timeout_ms: u64,
+    /// The language servers, by their names, those that are known included.
+    pub language_servers: BTreeMap<String, LanguageServer>,
     /// The rung that commands must run on; absent: the strongest that this machine has.
     pub sandbox_backend: Option<SandboxRung>,
     /// What of a client's environment commands see.
@@ -398,6 +409,18 @@ impl LogLevel {
     }
 }
 
+/// Whether the provider may search the web for the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebSearch {
+    /// Never.
+    #[default]
+    Disabled,
+    /// In what it keeps of the web.
+    Cached,
+    /// In the web as it is.
+    Live,
+}
+
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -431,8 +454,10 @@ impl Default for Settings {
             model_reasoning_summary: None,
             developer_instructions: None,
             model_max_output_tokens: None,
+            model_auto_compact_token_limit: None,
             model_verbosity: None,
             service_tier: None,
+            web_search: WebSearch::default(),
             record: None,
             limits: TurnLimits::default(),
             budget: Budget::default(),
@@ -444,6 +469,9 @@ impl Default for Settings {
             model_prices: BTreeMap::new(),
             mcp_tool_tokens: 10_000,
             mcp_servers: BTreeMap::new(),
+            diagnostics: Diagnostics::default(),
+            diagnostics_timeout_ms: 2_000,
+            language_servers: language_servers::known(),
             sandbox_backend: None,
             shell_environment_policy: ShellEnvironmentPolicy::default(),
             daemon: DaemonSettings {

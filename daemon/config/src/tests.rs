@@ -260,14 +260,13 @@ fn overrides_of_the_sdk_are_understood() {
         ("openai_base_url", "\"http://127.0.0.1:1/v1\""),
         ("model_reasoning_effort", "\"minimal\""),
         ("sandbox_workspace_write.network_access", "true"),
-        ("web_search", "\"disabled\""),
+        ("web_search", "\"cached\""),
         ("approval_policy", "\"on-failure\""),
     ]);
     let outcome = with("", &given);
     assert_eq!(
         outcome.problems(),
         [
-            "web_search=\"disabled\" `web_search` is not a known key and is ignored",
             "approval_policy=\"on-failure\" `on-failure` is no longer a policy of its own; `on-request` is used \
              (on-request)",
         ]
@@ -276,6 +275,7 @@ fn overrides_of_the_sdk_are_understood() {
     assert_eq!(settings.model_providers[OPENAI].base_url, "http://127.0.0.1:1/v1");
     assert_eq!(settings.model_reasoning_effort, Some(ReasoningEffort::Minimal));
     assert!(settings.sandbox_workspace_write.network_access);
+    assert_eq!(settings.web_search, WebSearch::Cached);
     assert_eq!(settings.approval_policy, ApprovalPolicy::OnRequest);
 }
 

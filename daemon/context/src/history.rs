@@ -11,16 +11,19 @@ use protocol::item::{
 use protocol::tool::ToolCall;
 use protocol::turn::{InputPart, Turn};
 
+use crate::compaction;
+
 /// Gives the content of stored images, as base64; `None` if it is gone.
 pub type Images<'a> = &'a dyn Fn(&BlobId) -> Option<String>;
 
-/// All turns as input, oldest first.
+/// All turns as input, oldest first; from the last compaction on, if there was one.
 #[must_use]
 pub fn conversation(turns: &[Turn], images: Images<'_>) -> Vec<InputItem> {
     let mut input = Vec::new();
-    for turn in turns {
-        let mut items: Vec<&Item> =
-            turn.items.iter().filter(|item| item.status != ItemStatus::Discarded).collect();
+    let (first, first_step) = beginning(turns);
+    for (at, turn) in turns.iter().enumerate().skip(first) {
+        let stands = |item: &&Item| is_shown(item) && (at > first || item.step >= first_step);
+        let mut items: Vec<&Item> = turn.items.iter().filter(stands).collect();
         // What is said into a running turn belongs to the next step, though it stands among this one's items.
         items.sort_by_key(|item| item.step);
         for step in items.chunk_by(|a, b| a.step == b.step) {
@@ -30,9 +33,29 @@ pub fn conversation(turns: &[Turn], images: Images<'_>) -> Vec<InputItem> {
     input
 }
 
-/// Items of one step: what people said before the request, what the model answered and called, then the outputs
+/// Whether the model is shown it: not what is void, nor a call that it did not make itself.
+pub(crate) fn is_shown(item: &Item) -> bool {
+    item.status != ItemStatus::Discarded && item.called_by.is_none()
+}
+
+/// Where what the model is shown begins: the turn and the step of the last compaction.
+pub(crate) fn beginning(turns: &[Turn]) -> (usize, u32) {
+    let step = |turn: &Turn| turn.items.iter().rev().find(|item| is_compacted(item)).map(|item| item.step);
+    let last = turns.iter().enumerate().rev().find_map(|(at, turn)| Some((at, step(turn)?)));
+    last.unwrap_or_default()
+}
+
+fn is_compacted(item: &Item) -> bool {
+    item.status == ItemStatus::Completed && matches!(item.body, ItemBody::Compaction(_))
+}
+
+/// Items of one step: what stands for all before it, what people said before the request, what the model answered and called, then the outputs
 /// in the same order. So calls that were made together stay together on every wire API.
 fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) {
+    let compacted = items.iter().rev().find(|item| is_compacted(item)).map(|item| &item.body);
+    if let Some(ItemBody::Compaction(compaction)) = compacted {
+        input.push(InputItem::UserMessage(vec![InputContent::Text(compaction::shown(compaction))]));
+    }
     for item in items {
         push_user(item, images, input);
     }
@@ -43,6 +66,9 @@ fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) 
             }
             ItemBody::Reasoning(reasoning) if item.status == ItemStatus::Completed => {
                 input.extend(reasoning.opaque.clone().map(InputItem::Reasoning));
+            }
+            ItemBody::WebSearch(search) if item.status == ItemStatus::Completed => {
+                input.extend(search.opaque.clone().map(InputItem::Reasoning));
             }
             body => input.extend(body.call().cloned().map(InputItem::ToolCall)),
         }
@@ -95,6 +121,8 @@ fn content_of(item: &Item, images: Images<'_>) -> Vec<InputContent> {
         | ItemBody::FileChange(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => &[],
     };
     let part = |part: &ToolContent| match part {
@@ -132,6 +160,8 @@ fn told(body: &ItemBody) -> Option<String> {
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     }
 }
@@ -215,6 +245,7 @@ mod tests {
             status,
             started_at: Timestamp(0),
             completed_at: None,
+            called_by: None,
             body,
         }
     }

@@ -61,12 +61,12 @@ mod tests {
     #[test]
     fn what_the_person_says_for_the_session_comes_last() {
         let settings: SessionSettings = serde_json::from_value(serde_json::json!({
-            "cwd": "/work", "provider": "p", "model": "m", "sandbox": "read-only", "approval": "never",
+            "cwd": "/repo", "provider": "p", "model": "m", "sandbox": "read-only", "approval": "never",
             "isTmpWritable": true, "developerInstructions": "Make a plan.\n",
         }))
         .unwrap();
         let file =
-            InstructionFile { path: "/work/AGENTS.md".into(), text: "Tabs.".into(), is_truncated: false };
+            InstructionFile { path: "/repo/AGENTS.md".into(), text: "Tabs.".into(), is_truncated: false };
         let prompt = system_prompt(&settings, &[file]);
         assert!(prompt.ends_with("Tabs.\n\n# Instructions of the person for this session\nMake a plan.\n"));
     }

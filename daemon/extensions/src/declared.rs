@@ -1,10 +1,12 @@
-//! All that a folder declares: hooks, files of rules, and MCP servers. Nothing here believes any of it.
+//! All that a folder declares: hooks, files of rules, MCP servers, and that it is a project which language servers can
+//! work on. Nothing here believes any of it.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::trust::DeclarationKind;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::files;
@@ -19,6 +21,38 @@ const RULES_FOLDER: &str = ".skein/rules";
 
 /// Where MCP servers stand.
 const SERVERS_FILE: &str = ".mcp.json";
+
+/// Files that tell a project which language servers can work on. They read what its build says, and run it.
+const PROJECT_FILES: [&str; 25] = [
+    "Cargo.toml",
+    "rust-project.json",
+    "package.json",
+    "tsconfig.json",
+    "jsconfig.json",
+    "deno.json",
+    "pyproject.toml",
+    "pyrightconfig.json",
+    "setup.py",
+    "requirements.txt",
+    "go.mod",
+    "go.work",
+    "compile_commands.json",
+    "compile_flags.txt",
+    ".clangd",
+    "CMakeLists.txt",
+    "meson.build",
+    "Makefile",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "Gemfile",
+    "composer.json",
+    "build.zig",
+    "mix.exs",
+];
+/// What a person lets happen who lets language servers work on a folder.
+const LANGUAGE_SERVERS: &str = "Programs such as rust-analyzer look for errors after an edit. They may run what the build of this folder says, \
+     such as build scripts, macros and plugins: in a sandbox that changes nothing here and has no network";
 
 /// A larger file is not used.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -62,6 +96,8 @@ pub enum Content {
     Rules(String),
     /// An MCP server.
     McpServer(Box<DeclaredServer>),
+    /// A project that language servers can work on.
+    LanguageServers,
 }
 
 impl Declaration {
@@ -72,6 +108,7 @@ impl Declaration {
             Content::Hook(_) => DeclarationKind::Hook,
             Content::Rules(_) => DeclarationKind::Rules,
             Content::McpServer(_) => DeclarationKind::McpServer,
+            Content::LanguageServers => DeclarationKind::LanguageServers,
         }
     }
 
@@ -82,6 +119,7 @@ impl Declaration {
             Content::Hook(hook) => &hook.command,
             Content::Rules(text) => text,
             Content::McpServer(server) => &server.text,
+            Content::LanguageServers => LANGUAGE_SERVERS,
         }
     }
 }
@@ -104,6 +142,7 @@ pub fn read(root: &Path) -> Declared {
     }
     rules(root, &mut declared);
     servers(root, &mut declared, &mut room);
+    declared.declarations.extend(language_servers(root));
     declared
 }
 
@@ -138,7 +177,7 @@ fn hook_declaration(root: &Path, file: &str, hook: Hook, room: &mut u64) -> Resu
 fn hashed_hook(root: &Path, file: &Path, hook: &Hook, room: &mut u64) -> io::Result<(String, Vec<PathBuf>)> {
     let mut hash = Hash::new("hook", file);
     hash.add(hook.identity().as_bytes());
-    hash.add_named(root, &hook.command, room).map(|files| (hash.finish(), files))
+    hash.add_named(root, &[&hook.command], room).map(|files| (hash.finish(), files))
 }
 
 fn rules(root: &Path, declared: &mut Declared) {
@@ -188,6 +227,20 @@ fn servers(root: &Path, declared: &mut Declared, room: &mut u64) {
     }
 }
 
+/// Whoever lets language servers work on a folder lets them work on it as it changes: what is in it is changed all the
+/// time, so only the folder itself counts, and the sandbox is what holds.
+fn language_servers(root: &Path) -> Option<Declaration> {
+    let is_file = |file: &&&str| root.join(file).symlink_metadata().is_ok();
+    let file: &str = PROJECT_FILES.iter().find(is_file)?;
+    Some(Declaration {
+        file: file.into(),
+        name: "language servers".to_owned(),
+        content: Content::LanguageServers,
+        files: Vec::new(),
+        hash: Hash::new("language servers", Path::new("")).finish(),
+    })
+}
+
 /// The hash of an MCP server of this folder as it would be started now.
 ///
 /// # Errors
@@ -201,7 +254,21 @@ fn hashed_server(root: &Path, server: &DeclaredServer, room: &mut u64) -> io::Re
     let mut hash = Hash::new("mcp", Path::new(SERVERS_FILE));
     hash.add(server.name.as_bytes());
     hash.add(server.text.as_bytes());
-    hash.add_named(root, &server.text, room).map(|files| (hash.finish(), files))
+    // As it is written a name may have signs in it that it does not have.
+    let entry = serde_json::from_str(&server.text).unwrap_or_default();
+    let mut parts = Vec::new();
+    texts(&entry, &mut parts);
+    hash.add_named(root, &parts, room).map(|files| (hash.finish(), files))
+}
+
+/// All texts of a value, in their order.
+fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => found.push(text),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        Value::Object(entries) => entries.values().for_each(|value| texts(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The files with rules, by their names.
@@ -255,10 +322,10 @@ impl Hash {
         self.0.update(part);
     }
 
-    /// Adds the files that a command names, and says which they are, from the root where they are below it.
-    fn add_named(&mut self, root: &Path, command: &str, room: &mut u64) -> io::Result<Vec<PathBuf>> {
+    /// Adds the files that these parts of a command name, and says which they are, from the root where they are below it.
+    fn add_named(&mut self, root: &Path, parts: &[&str], room: &mut u64) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
-        for path in hooks::named_files(root, command)? {
+        for path in hooks::named_files(root, parts)? {
             self.add(path.as_os_str().as_encoded_bytes());
             let bytes = files::read(&path, MAX_NAMED_BYTES.min(*room))?;
             *room -= bytes.len() as u64;

@@ -5,7 +5,8 @@
 //! it: `project` says which folder that is about and how it is told from another at the same place, `declared` reads
 //! all that it declares, each with a hash of everything that matters about it, and `trust` keeps which hashes a person
 //! trusts, in the state folder, where no repository writes. So what changes later is not trusted any more, and what
-//! changes back is again.
+//! changes back is again. That a folder is a project on which language servers can work is declared too, by the files
+//! of its build; of that only the folder matters, because what the build says changes all the time.
 //!
 //! `hooks` understands the files in which hooks stand, says which of them an event is about and what an answer means.
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use config::{McpServer, McpTransport};
+use config::{McpServer, McpSignIn, McpTransport};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -108,6 +108,7 @@ fn of_entry(root: &Path, name: &str, entry: &Value) -> Result<DeclaredServer, St
                 bearer_token_env_var: token,
                 http_headers: given,
                 env_http_headers: lent,
+                sign_in: McpSignIn::default(),
             }
         }
         _ => return Err("it needs either `command` or an `url` of HTTP".to_owned()),

@@ -10,10 +10,13 @@ use rmcp::model::{
     InputResponses, JsonObject, ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
+use rmcp::transport::DynamicTransportError;
+use rmcp::transport::streamable_http_client::InsufficientScopeError;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tools::belongings::Belongings;
 use tools::tool::Asker;
 
 use crate::error::McpError;
@@ -35,6 +38,7 @@ pub(crate) struct Request {
     /// How long the server may be silent.
     pub(crate) within: Duration,
     pub(crate) asker: Arc<dyn Asker>,
+    pub(crate) session: Arc<Belongings>,
     pub(crate) progress: mpsc::Sender<String>,
     pub(crate) cancel: CancellationToken,
 }
@@ -48,12 +52,13 @@ pub(crate) async fn call(
     handler: &Handler,
     request: Request,
 ) -> Result<CallToolResult, McpError> {
-    let Request { tool, arguments, within, asker, progress, cancel } = request;
+    let Request { tool, arguments, within, asker, session, progress, cancel } = request;
     let mut params = CallToolRequestParams::new(tool).with_arguments(arguments);
     let until = Instant::now() + LONGEST;
     for _ in 0..MAX_ROUNDS {
         let caller = Caller {
             asker: Arc::clone(&asker),
+            session: Arc::clone(&session),
             progress: progress.clone(),
             heard: Arc::new(Notify::new()),
             asking: Arc::new(AtomicU32::new(0)),
@@ -157,6 +162,11 @@ pub(crate) fn failed(handler: &Handler, within: Duration, error: ServiceError) -
     if error.is_authorization_required() {
         return McpError::LoginRequired { server };
     }
+    if let ServiceError::TransportSend(error) = &error
+        && let Some(error) = wants_more(&server, error)
+    {
+        return error;
+    }
     match error {
         ServiceError::McpError(error) => {
             McpError::Refused { server, message: text::short(&error.message, MAX_MESSAGE) }
@@ -165,4 +175,23 @@ pub(crate) fn failed(handler: &Handler, within: Duration, error: ServiceError) -
         ServiceError::Timeout { .. } => McpError::CallTimeout { server, within },
         other => McpError::Nonsense { server, reason: text::short(&other.to_string(), MAX_MESSAGE) },
     }
+}
+
+/// That a server wants more leave, if that is what it says.
+pub(crate) fn wants_more(server: &str, error: &DynamicTransportError) -> Option<McpError> {
+    let mut cause = Some(error.error.as_ref() as &(dyn std::error::Error + 'static));
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<InsufficientScopeError>() {
+            let is_scope = |c: char| c.is_ascii_graphic() && !matches!(c, '`' | '"' | '\'' | '$' | '\\');
+            let named = refused.required_scope.as_deref().unwrap_or_default().split_whitespace();
+            let named: Vec<_> = named.filter(|scope| scope.chars().all(is_scope)).take(16).collect();
+            let (server, scopes) = (server.to_owned(), text::line(&named.join(","), 400));
+            return Some(match scopes.is_empty() {
+                true => McpError::LoginRequired { server },
+                false => McpError::MoreLeave { server, scopes },
+            });
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -16,15 +16,17 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
 };
-use rustls::crypto::{CryptoProvider, ring};
 use sandbox::{CommandRequest, Interception, Launcher, Output, Process, Proxy, Stdin};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::call::wants_more;
 use crate::error::McpError;
 use crate::handler::Handler;
 use crate::recipe::Recipe;
-use crate::text;
+use crate::sign_in::account::Account;
+use crate::sign_in::client::SignedIn;
+use crate::{text, tls};
 
 /// The longest message of a server.
 const MAX_LINE: usize = 16 * 1024 * 1024;
@@ -85,10 +87,11 @@ impl Tail {
 /// Connects, and agrees on a revision of the protocol. Dropping the future ends what was started.
 ///
 /// # Errors
-/// `Start`, `LoginRequired`.
+/// `Start`, `LoginRequired`, `SignIn`.
 pub(crate) async fn connect(
     recipe: &Recipe,
     launcher: &Launcher,
+    account: Option<&Arc<Account>>,
     handler: Handler,
 ) -> Result<Connection, McpError> {
     if let Some(guard) = recipe.guard.clone() {
@@ -101,7 +104,7 @@ pub(crate) async fn connect(
     }
     match &recipe.server.transport {
         McpTransport::Stdio { .. } => start(recipe, launcher, handler).await,
-        McpTransport::Http { .. } => reach(recipe, handler).await,
+        McpTransport::Http { .. } => reach(recipe, account, handler).await,
     }
 }
 
@@ -165,8 +168,12 @@ async fn read_errors(mut errors: impl AsyncRead + Send + Unpin, tail: Arc<Tail>)
     }
 }
 
-async fn reach(recipe: &Recipe, handler: Handler) -> Result<Connection, McpError> {
-    let McpTransport::Http { url, bearer_token_env_var, http_headers, env_http_headers } =
+async fn reach(
+    recipe: &Recipe,
+    account: Option<&Arc<Account>>,
+    handler: Handler,
+) -> Result<Connection, McpError> {
+    let McpTransport::Http { url, bearer_token_env_var, http_headers, env_http_headers, .. } =
         &recipe.server.transport
     else {
         return Err(refused(recipe, "it has no address"));
@@ -188,23 +195,47 @@ async fn reach(recipe: &Recipe, handler: Handler) -> Result<Connection, McpError
         let token = token.ok_or_else(|| refused(recipe, &format!("the variable `{variable}` is not set")))?;
         settings = settings.auth_header(token.as_str());
     }
-    let transport = StreamableHttpClientTransport::with_client(client(recipe).await?, settings);
-    match handler.serve_with_lifecycle(transport, lifecycle()).await {
+    let client = client(recipe).await?;
+    let serve = async |lifecycle| {
+        let (client, settings, handler) = (client.clone(), settings.clone(), handler.clone());
+        match account {
+            Some(account) => {
+                let client = SignedIn { client, account: Arc::clone(account) };
+                let transport = StreamableHttpClientTransport::with_client(client, settings);
+                Box::pin(handler.serve_with_lifecycle(transport, lifecycle)).await
+            }
+            None => {
+                let transport = StreamableHttpClientTransport::with_client(client, settings);
+                Box::pin(handler.serve_with_lifecycle(transport, lifecycle)).await
+            }
+        }
+    };
+    let serving = match serve(lifecycle()).await {
+        // It answers whatever it is asked, and means nothing by it.
+        Err(ClientInitializeError::ExpectedInitResult(_)) => serve(ClientLifecycleMode::Initialize).await,
+        served => served,
+    };
+    match serving {
         Ok(service) => Ok(Connection { service, program: None }),
         Err(error) if error.is_authorization_required() => {
             Err(McpError::LoginRequired { server: recipe.name.clone() })
         }
-        Err(error) => Err(refused(recipe, &told(&error))),
+        Err(error) => Err(more_leave(&recipe.name, &error).unwrap_or_else(|| refused(recipe, &told(&error)))),
+    }
+}
+
+fn more_leave(server: &str, error: &ClientInitializeError) -> Option<McpError> {
+    match error {
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => more_leave(server, fallback),
+        ClientInitializeError::TransportError { error, .. } => wants_more(server, error),
+        _ => None,
     }
 }
 
 /// A client of HTTP. Reading certificates takes a while, so it is made elsewhere.
 async fn client(recipe: &Recipe) -> Result<reqwest::Client, McpError> {
     let making = tokio::task::spawn_blocking(|| {
-        if CryptoProvider::get_default().is_none() {
-            // An error means that another thread was faster, which is as good.
-            let _ = ring::default_provider().install_default();
-        }
+        tls::prepare();
         reqwest::Client::builder()
             .user_agent(concat!("skein/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECTING)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use protocol::mcp::McpPrompt;
 use protocol::tool::{ToolInput, ToolSpecification};
 use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub(crate) struct Offer {
     pub(crate) tools: Vec<Definition>,
     /// Whether it has something to read.
     pub(crate) has_resources: bool,
+    #[serde(default)]
+    pub(crate) prompts: Vec<McpPrompt>,
 }
 
 /// A tool, as its server describes it.

@@ -35,6 +35,30 @@ pub enum McpError {
         /// The server.
         server: String,
     },
+    /// Nobody can sign in with it.
+    #[error("Nobody signs in with the MCP server `{server}`: {reason}")]
+    NoSignIn {
+        /// The server.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// Signing in, or renewing what it gave, failed.
+    #[error("Signing in with the MCP server `{server}` failed: {reason}")]
+    SignIn {
+        /// The server.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// What its user signed in for is not enough.
+    #[error("The MCP server `{server}` wants more leave (`skein mcp login {server} --scopes {scopes}`)")]
+    MoreLeave {
+        /// The server.
+        server: String,
+        /// What leave, separated by commas.
+        scopes: String,
+    },
     /// It ended in the middle of a call.
     #[error("The MCP server `{server}` ended during the call; what came of it is not known")]
     Gone {
@@ -72,6 +96,14 @@ pub enum McpError {
         server: String,
         /// The tool.
         tool: String,
+    },
+    /// It has no such prompt.
+    #[error("The MCP server `{server}` has no prompt `{prompt}`")]
+    NoPrompt {
+        /// The server.
+        server: String,
+        /// The prompt.
+        prompt: String,
     },
     /// What it says of the tool is not what the model and the person have seen.
     #[error("Not called: what the MCP server `{server}` says of `{tool}` has changed; read it anew first")]

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +18,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use tokio::sync::{Notify, mpsc};
+use tools::belongings::Belongings;
 use tools::tool::Asker;
 
 use crate::text;
@@ -42,6 +44,8 @@ pub(crate) struct Handler {
 #[derive(Default)]
 pub(crate) struct Calls {
     known: Mutex<Known>,
+    /// One of them has ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -54,12 +58,24 @@ struct Known {
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) asker: Arc<dyn Asker>,
+    /// Tells the session from others.
+    pub(crate) session: Arc<Belongings>,
     pub(crate) progress: mpsc::Sender<String>,
     /// The server said something of the call.
     pub(crate) heard: Arc<Notify>,
     /// Questions of the call that a person has not answered; while there are any, nobody waits for the server.
     pub(crate) asking: Arc<AtomicU32>,
     pub(crate) token: Option<ProgressToken>,
+}
+
+/// Who is meant by a server that asks.
+enum Meant {
+    /// Nobody calls it.
+    Nobody,
+    /// The last call of the one session that calls it.
+    One(Box<Caller>),
+    /// Calls of several sessions go on, and a question of one must not be shown in another.
+    Several,
 }
 
 /// A call that goes on, until it is dropped.
@@ -82,11 +98,25 @@ impl Calls {
         self.lock().callers.is_empty()
     }
 
-    /// Who is meant by a server that does not say in which call it asks: whoever called last.
-    fn newest(&self) -> Option<Caller> {
+    /// Waits until none goes on.
+    pub(crate) async fn end(&self) {
+        loop {
+            let mut ended = pin!(self.ended.notified());
+            // Whoever ends from here on is heard.
+            ended.as_mut().enable();
+            if self.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Who is meant by a server that does not say in which call it asks.
+    fn meant(&self) -> Meant {
         let known = self.lock();
-        let newest = known.callers.keys().max()?;
-        known.callers.get(newest).cloned()
+        let Some((_, newest)) = known.callers.iter().max_by_key(|(id, _)| **id) else { return Meant::Nobody };
+        let is_of_one = known.callers.values().all(|caller| Arc::ptr_eq(&caller.session, &newest.session));
+        if is_of_one { Meant::One(Box::new(newest.clone())) } else { Meant::Several }
     }
 
     fn of(&self, token: &ProgressToken) -> Option<Caller> {
@@ -111,6 +141,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.calls.lock().callers.remove(&self.id);
+        self.calls.ended.notify_waiters();
     }
 }
 
@@ -182,14 +213,20 @@ impl ClientHandler for Handler {
         request: ElicitRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        match self.calls.newest() {
-            Some(caller) if caller.asking.load(Ordering::Relaxed) < MAX_ASKING => {
+        match self.calls.meant() {
+            Meant::One(caller) if caller.asking.load(Ordering::Relaxed) < MAX_ASKING => {
                 let _asking = Asking::begin(&caller);
                 let answer = elicit(&self.server, &*caller.asker, request).await;
                 Ok(answer)
             }
             // Nobody called, so nobody is there to be asked; or they are asked too much already.
-            Some(_) | None => Ok(ElicitResult::new(ElicitationAction::Decline)),
+            Meant::One(_) | Meant::Nobody => Ok(ElicitResult::new(ElicitationAction::Decline)),
+            Meant::Several => {
+                tracing::info!(server = self.server, "an MCP server asks, and does not say which session");
+                let reason =
+                    "Several sessions call this server, and it does not say for which of them it asks";
+                Err(ErrorData::invalid_request(reason, None))
+            }
         }
     }
 
@@ -220,5 +257,43 @@ impl ClientHandler for Handler {
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
         self.changed.notify_one();
+    }
+
+    async fn on_prompt_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tools::tool::NobodyToAsk;
+
+    use super::*;
+
+    fn caller(session: &Arc<Belongings>) -> Caller {
+        Caller {
+            asker: Arc::new(NobodyToAsk),
+            session: Arc::clone(session),
+            progress: mpsc::channel(1).0,
+            heard: Arc::default(),
+            asking: Arc::default(),
+            token: None,
+        }
+    }
+
+    #[test]
+    fn a_question_is_for_the_one_session_that_calls_and_for_nobody_if_there_are_several() {
+        let calls = Arc::new(Calls::default());
+        let (mine, others) = (Arc::<Belongings>::default(), Arc::<Belongings>::default());
+        assert!(matches!(calls.meant(), Meant::Nobody));
+        let first = calls.begin(caller(&mine));
+        let second = calls.begin(caller(&mine));
+        assert!(matches!(calls.meant(), Meant::One(caller) if Arc::ptr_eq(&caller.session, &mine)));
+        let third = calls.begin(caller(&others));
+        assert!(matches!(calls.meant(), Meant::Several));
+        drop((first, second));
+        assert!(matches!(calls.meant(), Meant::One(caller) if Arc::ptr_eq(&caller.session, &others)));
+        drop(third);
+        assert!(matches!(calls.meant(), Meant::Nobody));
     }
 }

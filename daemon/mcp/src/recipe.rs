@@ -92,6 +92,7 @@ mod tests {
             bearer_token_env_var: None,
             http_headers: BTreeMap::new(),
             env_http_headers: BTreeMap::new(),
+            sign_in: config::McpSignIn::default(),
         };
         let recipe = |hash: Option<&str>, network: Option<NetworkAccess>| Recipe {
             name: "docs".to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::mcp::{McpServerState, McpServerStatus, McpToolStatus, ToolApproval};
+use protocol::mcp::{McpPrompt, McpServerState, McpServerStatus, McpToolStatus, ToolApproval};
 use rmcp::model::{PaginatedRequestParams, ServerPeerInfo, SubscriptionFilter};
 use rmcp::service::{Peer, RoleClient};
 use sandbox::Launcher;
@@ -17,7 +17,9 @@ use crate::definition::{self, MAX_TOOLS, Offer};
 use crate::error::McpError;
 use crate::handler::{Calls, Handler};
 use crate::memory::Memory;
+use crate::prompts;
 use crate::recipe::Recipe;
+use crate::sign_in::account::{Account, Changes};
 use crate::text;
 
 /// Who may wait for it to start. A full mailbox makes others wait.
@@ -28,6 +30,8 @@ const UNUSED: Duration = Duration::from_secs(30 * 60);
 const SETTLED: Duration = Duration::from_secs(60);
 /// The longest rest after failures.
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How long calls may take to end once their user is signed out.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 /// A server that changes its tools all the time is asked for them so often.
 const CHANGES: Duration = Duration::from_millis(200);
 /// Pages of a list.
@@ -71,7 +75,12 @@ enum Phase {
 
 impl Server {
     /// A server that does not run yet.
-    pub(crate) fn new(recipe: Recipe, launcher: Arc<Launcher>, memory: Arc<Memory>) -> Self {
+    pub(crate) fn new(
+        recipe: Recipe,
+        launcher: Arc<Launcher>,
+        memory: Arc<Memory>,
+        account: Option<Arc<Account>>,
+    ) -> Self {
         let (mailbox, wanted) = mpsc::channel(MAILBOX);
         let offer = memory.offer(&recipe.identity()).map(Arc::new);
         let (status, watching) = watch::channel(Status { phase: Phase::Idle, offer });
@@ -82,8 +91,10 @@ impl Server {
             memory,
             status,
             used: used.clone(),
+            account,
             failures: 0,
             rests_until: None,
+            rested_with: Changes::default(),
         };
         Self {
             recipe,
@@ -154,7 +165,9 @@ impl Server {
             Phase::Idle => (McpServerState::Idle, None, None),
             Phase::Starting => (McpServerState::Starting, None, None),
             Phase::Ready(live) => (McpServerState::Ready, live.protocol.clone(), live.software.clone()),
-            Phase::Failed(McpError::LoginRequired { .. }) => (McpServerState::LoginRequired, None, None),
+            Phase::Failed(McpError::LoginRequired { .. } | McpError::MoreLeave { .. }) => {
+                (McpServerState::LoginRequired, None, None)
+            }
             Phase::Failed(error) => (McpServerState::Failed { message: error.to_string() }, None, None),
         };
         let is_offered = |tool: &&McpToolStatus| tool.approval != ToolApproval::Deny && !tool.is_deferred;
@@ -189,6 +202,7 @@ impl Used {
 enum End {
     BrokenOff,
     Unneeded,
+    SignedOut,
 }
 
 /// Whether the tools of all servers of a session together cost more than they may.
@@ -212,15 +226,21 @@ struct Task {
     memory: Arc<Memory>,
     status: watch::Sender<Status>,
     used: Used,
+    /// That of its user, where one can sign in.
+    account: Option<Arc<Account>>,
     /// In a row.
     failures: u32,
     rests_until: Option<Instant>,
+    /// Who had signed in when the rest began.
+    rested_with: Changes,
 }
 
 impl Task {
     async fn run(mut self, mut wanted: mpsc::Receiver<Wanted>) {
         while let Some(first) = wanted.recv().await {
-            if self.rests_until.is_some_and(|until| Instant::now() < until) {
+            if self.rests_until.is_some_and(|until| Instant::now() < until)
+                && self.changes().gained == self.rested_with.gained
+            {
                 self.answer(first, Err(self.resting()));
                 continue;
             }
@@ -264,7 +284,8 @@ impl Task {
             calls: Arc::new(Calls::default()),
             changed: Arc::new(Notify::new()),
         };
-        let connection = Box::pin(connect(&self.recipe, &self.launcher, handler.clone())).await?;
+        let connection =
+            Box::pin(connect(&self.recipe, &self.launcher, self.account.as_ref(), handler.clone())).await?;
         let peer = connection.service.peer().clone();
         let info = peer.peer_info();
         let software = info.as_ref().and_then(|info| info.server_info.as_ref());
@@ -283,8 +304,12 @@ impl Task {
         let info = live.peer.peer_info();
         let capabilities = info.as_ref().map(|info| &info.capabilities);
         let has_resources = capabilities.is_some_and(|can| can.resources.is_some());
+        let prompts = match capabilities.is_some_and(|can| can.prompts.is_some()) {
+            true => self.prompts(live).await,
+            false => Vec::new(),
+        };
         if capabilities.is_some_and(|can| can.tools.is_none()) {
-            return Ok(Offer { tools: Vec::new(), has_resources });
+            return Ok(Offer { tools: Vec::new(), has_resources, prompts });
         }
         let within = Duration::from_millis(self.recipe.server.startup_timeout_ms);
         let mut tools = Vec::new();
@@ -303,7 +328,34 @@ impl Task {
             }
         }
         let tools = definition::read(&self.recipe.name, &self.recipe.identity(), &tools);
-        Ok(Offer { tools, has_resources })
+        Ok(Offer { tools, has_resources, prompts })
+    }
+
+    /// Its prompts, page by page. Those of a server that does not list them are missed by nobody else.
+    async fn prompts(&self, live: &Live) -> Vec<McpPrompt> {
+        let within = Duration::from_millis(self.recipe.server.startup_timeout_ms);
+        let (mut prompts, mut cursor) = (Vec::new(), None);
+        for _ in 0..MAX_PAGES {
+            let params = PaginatedRequestParams::default().with_cursor(cursor);
+            match timeout(within, live.peer.list_prompts(Some(params))).await {
+                Ok(Ok(page)) => {
+                    prompts.extend(page.prompts);
+                    cursor = page.next_cursor;
+                }
+                failed => {
+                    tracing::warn!(
+                        server = self.recipe.name,
+                        ?failed,
+                        "an MCP server does not list its prompts"
+                    );
+                    break;
+                }
+            }
+            if cursor.is_none() || prompts.len() >= prompts::MAX_PROMPTS {
+                break;
+            }
+        }
+        prompts::read(&self.recipe.name, &prompts)
     }
 
     /// Serves until it breaks off, for which there is a reason, or nobody needs it.
@@ -314,8 +366,10 @@ impl Task {
         wanted: &mut mpsc::Receiver<Wanted>,
     ) -> Option<McpError> {
         let Connection { service, program } = connection;
+        let account = self.account.clone();
         let waiting = service.waiting();
-        tokio::pin!(waiting);
+        let signed_out = signed_out(account.as_deref());
+        tokio::pin!(waiting, signed_out);
         let ended = loop {
             tokio::select! {
                 quit = &mut waiting => {
@@ -336,6 +390,7 @@ impl Task {
                         Err(error) => tracing::warn!(%error, "the tools of an MCP server can't be listed anew"),
                     }
                 }
+                () = &mut signed_out => break End::SignedOut,
                 () = sleep_until(self.used.at() + UNUSED) => {
                     if !live.handler.calls.is_empty() {
                         self.used.touch();
@@ -350,12 +405,19 @@ impl Task {
         };
         // Nobody is sent there any more while it ends.
         self.enter(Phase::Idle);
+        if let End::SignedOut = ended {
+            // Those that were refused are about to say so.
+            let _ = timeout(LAST_CALLS, live.handler.calls.end()).await;
+        }
         let words = match program {
             Some(program) => program.end().await,
             None => String::new(),
         };
         let reason = match (ended, words.as_str()) {
             (End::Unneeded, _) => return None,
+            (End::SignedOut, _) => {
+                return Some(McpError::LoginRequired { server: self.recipe.name.clone() });
+            }
             (End::BrokenOff, "") => "it broke off".to_owned(),
             (End::BrokenOff, words) => format!("it broke off; it said: {words}"),
         };
@@ -371,6 +433,7 @@ impl Task {
             more => Duration::from_secs(1 << (more - 2).min(6)).min(LONGEST_REST),
         };
         self.rests_until = Some(Instant::now() + rest);
+        self.rested_with = self.changes();
         self.enter(Phase::Failed(error));
     }
 
@@ -379,6 +442,7 @@ impl Task {
             Phase::Failed(McpError::LoginRequired { server }) => {
                 McpError::LoginRequired { server: server.clone() }
             }
+            Phase::Failed(error @ McpError::MoreLeave { .. }) => error.clone(),
             Phase::Failed(McpError::Start { server, reason }) => {
                 McpError::Resting { server: server.clone(), reason: reason.clone() }
             }
@@ -391,6 +455,10 @@ impl Task {
         }
     }
 
+    fn changes(&self) -> Changes {
+        self.account.as_ref().map(|account| *account.changes().borrow()).unwrap_or_default()
+    }
+
     fn enter(&self, phase: Phase) {
         self.status.send_modify(|status| status.phase = phase);
     }
@@ -401,19 +469,33 @@ impl Task {
     }
 }
 
-/// Listens for other tools, where the revision of the protocol wants that to be asked for.
+/// Waits until the user is signed out, or the sign-in has ended.
+async fn signed_out(account: Option<&Account>) {
+    let Some(account) = account else { return std::future::pending().await };
+    let mut changes = account.changes();
+    let lost = changes.borrow_and_update().lost;
+    // The account outlives whoever waits for it.
+    let _ = changes.wait_for(|changes| changes.lost != lost).await;
+}
+
+/// Listens for other tools and prompts, where the revision of the protocol wants that to be asked for.
 fn listen(
     info: &ServerPeerInfo,
     peer: &Peer<RoleClient>,
     changed: &Arc<Notify>,
 ) -> Option<AbortOnDropHandle<()>> {
-    let changes = info.capabilities.tools.as_ref().and_then(|tools| tools.list_changed).unwrap_or(false);
-    if info.protocol_version.has_initialize() || !changes {
+    let can = &info.capabilities;
+    let tools = can.tools.as_ref().and_then(|tools| tools.list_changed).unwrap_or(false);
+    let prompts = can.prompts.as_ref().and_then(|prompts| prompts.list_changed).unwrap_or(false);
+    if info.protocol_version.has_initialize() || !(tools || prompts) {
         return None;
     }
     let (peer, changed) = (peer.clone(), Arc::clone(changed));
     Some(AbortOnDropHandle::new(tokio::spawn(async move {
-        let wanted = SubscriptionFilter::builder().tools_list_changed().build();
+        let wanted = SubscriptionFilter::builder();
+        let wanted = if tools { wanted.tools_list_changed() } else { wanted };
+        let wanted = if prompts { wanted.prompts_list_changed() } else { wanted };
+        let wanted = wanted.build();
         let Ok(mut heard) = peer.listen(wanted).await else { return };
         while let Ok(Some(_)) = heard.next().await {
             changed.notify_one();

@@ -1,9 +1,10 @@
 //! The servers of a daemon: one for each recipe, whoever asks for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use protocol::mcp::{McpServerState, McpServerStatus, ToolApproval};
+use protocol::mcp::{McpPrompt, McpServerState, McpServerStatus, ToolApproval};
 use sandbox::Launcher;
 use tokio::time::Instant;
 use tools::tool::Tool;
@@ -12,9 +13,11 @@ use crate::definition::{Definition, Offer};
 use crate::error::McpError;
 use crate::memory::Memory;
 use crate::recipe::Recipe;
-use crate::resources;
 use crate::server::{Budget, Server};
+use crate::sign_in::accounts::Accounts;
+use crate::sign_in::login::Login;
 use crate::tool::McpTool;
+use crate::{prompts, resources, text};
 
 /// Servers that are known at a time; beyond it those of others are not started.
 const MAX_SERVERS: usize = 64;
@@ -25,6 +28,7 @@ const UNLEASED: Duration = Duration::from_secs(60);
 pub struct Servers {
     launcher: Arc<Launcher>,
     memory: Arc<Memory>,
+    accounts: Accounts,
     known: Mutex<Known>,
 }
 
@@ -45,8 +49,38 @@ struct Set {
 impl Servers {
     /// None yet.
     #[must_use]
-    pub fn new(launcher: Arc<Launcher>, memory: Arc<Memory>) -> Self {
-        Self { launcher, memory, known: Mutex::default() }
+    pub fn new(launcher: Arc<Launcher>, memory: Arc<Memory>, accounts: Accounts) -> Self {
+        Self { launcher, memory, accounts, known: Mutex::default() }
+    }
+
+    /// Begins to sign in with a server; the browser is sent to this address. Without scopes, those of the settings are
+    /// asked for, or those that the server names.
+    ///
+    /// # Errors
+    /// `NoSignIn`, `SignIn`.
+    pub async fn login(
+        &self,
+        recipe: &Recipe,
+        scopes: Vec<String>,
+        redirect: &str,
+    ) -> Result<Login, McpError> {
+        let account = self.accounts.of(recipe)?;
+        // A server may say where and for what only to who comes without a token.
+        if account.challenge().is_none()
+            && let Some(server) = self.all(std::slice::from_ref(recipe)).pop()
+            && server.live().await.is_ok()
+        {
+            tracing::debug!(server = recipe.name, "a person signs in with a server that runs already");
+        }
+        Login::begin(account, scopes, redirect).await
+    }
+
+    /// Forgets what somebody signed in for; whether there was something. What runs with it ends.
+    ///
+    /// # Errors
+    /// `NoSignIn`, `SignIn`.
+    pub async fn logout(&self, recipe: &Recipe) -> Result<bool, McpError> {
+        self.accounts.of(recipe)?.forget().await
     }
 
     /// What a person let pass for good.
@@ -126,6 +160,39 @@ impl Servers {
             .collect()
     }
 
+    /// The prompts of these servers, as far as they are known. Those of which nothing is known are started.
+    #[must_use]
+    pub fn prompts(&self, recipes: &[Recipe]) -> Vec<McpPrompt> {
+        let servers = self.all(recipes);
+        let offers = servers.iter().filter_map(|server| {
+            let offer = server.offer();
+            if offer.is_none() {
+                server.begin();
+            }
+            offer
+        });
+        offers.flat_map(|offer| offer.prompts.clone()).collect()
+    }
+
+    /// What a prompt of a server says.
+    ///
+    /// # Errors
+    /// `NoPrompt`, `BadCall`, or why the server did not answer.
+    pub async fn prompt(
+        &self,
+        recipe: &Recipe,
+        name: &str,
+        arguments: BTreeMap<String, String>,
+    ) -> Result<String, McpError> {
+        let unknown = || McpError::NoPrompt { server: recipe.name.clone(), prompt: text::line(name, 100) };
+        let server = self.all(std::slice::from_ref(recipe)).pop().ok_or_else(unknown)?;
+        let live = server.live().await?;
+        let offer = server.offer().unwrap_or_default();
+        let known = offer.prompts.iter().find(|prompt| prompt.name == name).ok_or_else(unknown)?;
+        let within = Duration::from_millis(recipe.server.tool_timeout_ms);
+        prompts::get(&live, known, arguments, within).await
+    }
+
     /// How these servers are; those that are switched off are named too.
     #[must_use]
     pub fn list(&self, recipes: &[Recipe], most_tokens: u64) -> Vec<McpServerStatus> {
@@ -137,7 +204,10 @@ impl Servers {
             None => McpServerStatus {
                 name: recipe.name.clone(),
                 target: recipe.target(),
-                state: McpServerState::Disabled,
+                state: match recipe.server.is_enabled {
+                    true => McpServerState::Failed { message: too_many(&recipe.name) },
+                    false => McpServerState::Disabled,
+                },
                 is_required: recipe.server.is_required,
                 protocol: None,
                 software: None,
@@ -189,7 +259,12 @@ impl Servers {
                 }
                 None => {
                     let (launcher, memory) = (Arc::clone(&self.launcher), Arc::clone(&self.memory));
-                    let server = Arc::new(Server::new(recipe.clone(), launcher, memory));
+                    let server = Arc::new(Server::new(
+                        recipe.clone(),
+                        launcher,
+                        memory,
+                        self.accounts.of(recipe).ok(),
+                    ));
                     known.servers.push(Arc::clone(&server));
                     server
                 }
@@ -221,6 +296,11 @@ impl Set {
                 .all(|(left, right)| std::ptr::eq(left.as_ptr(), Arc::as_ptr(right)))
             && self.offers.iter().zip(offers).all(|(left, right)| is_same(left, right))
     }
+}
+
+/// Why a server is not used that could be.
+fn too_many(server: &str) -> String {
+    format!("The MCP server `{server}` is not used: {MAX_SERVERS} others are, and no more may run at a time")
 }
 
 /// Whether all that these servers offer costs more than this, as far as the settings leave it to that.

@@ -84,6 +84,7 @@ impl McpTool {
             arguments,
             within: Duration::from_millis(recipe.server.tool_timeout_ms),
             asker: Arc::clone(&context.asker),
+            session: Arc::clone(&context.belongings),
             progress: context.progress.clone(),
             cancel: context.cancel.clone(),
         };

@@ -28,6 +28,11 @@ pub trait ModelClient: Send + Sync {
         Ok(())
     }
 
+    /// What the settings ask for and this request goes without, because the API has no such thing; for people.
+    fn left_out(&self, _request: &ModelRequest) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The limits that the provider told of with its last answer; empty before it and where it tells of none.
     fn rate_limits(&self) -> Vec<RateLimit> {
         Vec::new()

@@ -31,6 +31,7 @@ pub fn check(events: &[Result<ModelEvent, ProviderFailure>]) -> Result<(), Strin
                     return Err("What is left out of the request is told after its answer began".to_owned());
                 }
             }
+            Ok(ModelEvent::Spent { .. }) => {}
             Ok(ModelEvent::Completed { stop, .. }) => {
                 is_over = true;
                 if *stop == StopReason::Finished
@@ -59,7 +60,7 @@ pub fn check(events: &[Result<ModelEvent, ProviderFailure>]) -> Result<(), Strin
                 }
                 let whole = match item {
                     OutputItem::Message(text) | OutputItem::Reasoning { summary: text, .. } => text.as_str(),
-                    OutputItem::ToolCall(_) => "",
+                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => "",
                 };
                 if !thing.text.is_empty() && thing.text != whole {
                     return Err(format!("The deltas of {index} add up to {:?}, not {whole:?}", thing.text));

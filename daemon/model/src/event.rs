@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, Usage};
 use protocol::tool::ToolCall;
+use protocol::web::WebSearch;
 
 /// A piece of an answer. `index` numbers the things of one answer, as the provider orders them.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,12 @@ pub enum ModelEvent {
     /// Reasoning of the conversation is left out, because another wire API or provider made it and this one can't
     /// read it. Comes first, and with every request of which this holds.
     ReasoningDropped,
+    /// What the answer took so far, where the provider tells that before its end. It counts if the answer is cut off;
+    /// else `Completed` tells all of it.
+    Spent {
+        /// All of it so far.
+        usage: Usage,
+    },
     /// The provider failed and will be asked again. All of this answer before is void.
     Retrying {
         /// Which retry this is, from 1.
@@ -67,6 +74,8 @@ pub enum OutputItem {
     },
     /// A call of a tool.
     ToolCall(ToolCall),
+    /// What the provider did in the web.
+    WebSearch(WebSearch),
 }
 
 /// Why an answer ended.

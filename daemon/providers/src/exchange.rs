@@ -14,7 +14,7 @@ use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::event::ModelEvent;
 use model::limits::RateLimit;
 use model::request::{InputItem, ModelRequest, answers};
-use protocol::model::ProviderFailure;
+use protocol::model::{ProviderFailure, Usage};
 use protocol::tool::ToolSpecification;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::provider::{Asked, Provider, Reply};
 use crate::recording::{Player, Tape};
 use crate::retry::Budget;
+use crate::searches;
 use crate::settings::{ProviderError, ProviderSettings};
 use crate::sse::{Events, SseError};
 use crate::wire_api::{Progress, Reader, WireApi};
@@ -70,6 +71,12 @@ impl<A: WireApi> ModelClient for Client<A> {
 
     fn check_tool(&self, tool: &ToolSpecification) -> Result<(), UnfitTool> {
         self.0.api.check_tool(tool).map_err(|reason| UnfitTool { tool: tool.name.clone(), reason })
+    }
+
+    fn left_out(&self, request: &ModelRequest) -> Vec<String> {
+        let search = searches::wanted(&self.0.api, request, &self.0.options);
+        let text = |reason| format!("The web search that `web_search` asks for is left out: {reason}");
+        search.err().map(text).into_iter().collect()
     }
 
     fn rate_limits(&self) -> Vec<RateLimit> {
@@ -215,6 +222,8 @@ struct Reading<R> {
     /// The request that it answers.
     sent: Bytes,
     progress: Progress,
+    /// What was told of what it took.
+    spent: Usage,
     /// How long what may still come is waited for, once the answer is whole.
     rest_until: Option<Instant>,
     /// Read and not yet passed on.
@@ -234,7 +243,17 @@ impl<R: Reader> Reading<R> {
     fn new(reply: Reply, sent: Bytes, reader: R) -> Self {
         let Reply { events, tape } = reply;
         let (progress, ready) = (Progress::Open, VecDeque::new());
-        Self { events: Some(events), tape, reader, sent, progress, rest_until: None, ready, follow_up: None }
+        Self {
+            events: Some(events),
+            tape,
+            reader,
+            sent,
+            progress,
+            spent: Usage::default(),
+            rest_until: None,
+            ready,
+            follow_up: None,
+        }
     }
 
     async fn next<A: WireApi>(&mut self, provider: &Provider<A>) -> Result<Piece, Failure> {
@@ -250,7 +269,11 @@ impl<R: Reader> Reading<R> {
                     if let Some(tape) = &mut self.tape {
                         tape.event(&data);
                     }
-                    self.reader.take(&data, &mut self.ready)?
+                    let progress = self.reader.take(&data, &mut self.ready)?;
+                    if progress == Progress::Open {
+                        self.tell_spent();
+                    }
+                    progress
                 }
                 None => Progress::Over,
             };
@@ -258,6 +281,15 @@ impl<R: Reader> Reading<R> {
                 self.finish().await;
                 self.follow_up = self.reader.close(&self.sent, &mut self.ready);
             }
+        }
+    }
+
+    /// Tells what the answer took so far, if more is known of it.
+    fn tell_spent(&mut self) {
+        let usage = self.reader.spent();
+        if usage != self.spent {
+            self.spent = usage;
+            self.ready.push_back(ModelEvent::Spent { usage });
         }
     }
 

@@ -15,7 +15,8 @@ use reqwest::header::{AUTHORIZATION, HeaderName};
 use crate::failure::Failure;
 use crate::functions;
 use crate::gemini::stream::Decoder;
-use crate::settings::{RecordedApi, RequestOptions};
+use crate::searches;
+use crate::settings::{RecordedApi, RequestOptions, Search};
 use crate::wire_api::{WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
@@ -67,8 +68,21 @@ impl WireApi for Gemini {
         reasoning.wire_api == WIRE_API
     }
 
+    fn check_search(&self, model: &str, search: Search) -> Result<(), &'static str> {
+        match search {
+            Search::Off => Ok(()),
+            Search::Cached => Err("this wire API searches the web as it is, not what is kept of it"),
+            Search::Live if self.is_vertex => Err("Vertex AI does not search beside other tools"),
+            Search::Live if !request::searches_beside_tools(model) => {
+                Err("this model does not search beside other tools; those from Gemini 3 on do")
+            }
+            Search::Live => Ok(()),
+        }
+    }
+
     fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure> {
-        json(&request::Body::of(request, options)?)
+        let search = searches::wanted(self, request, options).unwrap_or_default();
+        json(&request::Body::of(request, options, search)?)
     }
 
     fn reader(&self, request: &ModelRequest) -> Decoder {

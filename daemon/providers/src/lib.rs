@@ -7,7 +7,7 @@
 //! `ModelStream`: send, read, and after a failure that may pass pause and send again. What a failure is and whether
 //! it may pass is decided in `failure`, how long the pause is in `retry`. `connection` makes the HTTP client at the
 //! first request; nothing is made before, so that a daemon that starts pays for neither certificates nor sockets.
-//! `functions` is what the three APIs share that know no freeform tools.
+//! `functions` is what the three APIs share that know no freeform tools, `searches` what those share that search the web.
 //!
 //! A history that one wire API made can be sent over any other: calls keep their ids, freeform calls become calls
 //! of a function with one string, and reasoning that another API made is left out.
@@ -36,6 +36,7 @@ mod provider;
 mod recording;
 mod responses;
 mod retry;
+mod searches;
 pub mod settings;
 mod socket;
 mod sse;

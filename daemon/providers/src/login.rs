@@ -3,6 +3,6 @@
 //! starts a sign-in owns its future; dropping it ends it and closes the listener.
 
 pub mod account;
-mod callback;
+pub mod callback;
 pub mod oauth;
 mod token;

@@ -13,7 +13,8 @@ use reqwest::header::HeaderName;
 
 use crate::failure::Failure;
 use crate::messages::stream::Decoder;
-use crate::settings::{RecordedApi, RequestOptions};
+use crate::searches;
+use crate::settings::{RecordedApi, RequestOptions, Search};
 use crate::wire_api::{WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
@@ -43,8 +44,16 @@ impl WireApi for Messages {
         reasoning.wire_api == WIRE_API
     }
 
+    fn check_search(&self, _model: &str, search: Search) -> Result<(), &'static str> {
+        match search {
+            Search::Off | Search::Live => Ok(()),
+            Search::Cached => Err("this wire API searches the web as it is, not what is kept of it"),
+        }
+    }
+
     fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure> {
-        json(&request::Body::of(request, options)?)
+        let search = searches::wanted(self, request, options).unwrap_or_default();
+        json(&request::Body::of(request, options, search)?)
     }
 
     fn reader(&self, request: &ModelRequest) -> Decoder {

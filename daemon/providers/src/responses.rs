@@ -10,7 +10,7 @@ use protocol::item::OpaqueReasoning;
 
 use crate::failure::Failure;
 use crate::responses::stream::Decoder;
-use crate::settings::{RecordedApi, RequestOptions};
+use crate::settings::{RecordedApi, RequestOptions, Search};
 use crate::wire_api::{WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
@@ -45,6 +45,10 @@ impl WireApi for Responses {
     fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool {
         // Earlier versions did not tell providers apart.
         reasoning.wire_api == self.wire_api || reasoning.wire_api == WIRE_API
+    }
+
+    fn check_search(&self, _model: &str, _search: Search) -> Result<(), &'static str> {
+        Ok(())
     }
 
     fn body(&self, request: &ModelRequest, options: &RequestOptions) -> Result<Bytes, Failure> {

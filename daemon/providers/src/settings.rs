@@ -93,6 +93,8 @@ pub struct RequestOptions {
     pub store: Store,
     /// Whether several tools may be called at once.
     pub tool_calls: ToolCalls,
+    /// Whether the provider may search the web.
+    pub search: Search,
 }
 
 impl Default for RequestOptions {
@@ -103,6 +105,7 @@ impl Default for RequestOptions {
             service_tier: None,
             store: Store::Never,
             tool_calls: ToolCalls::Parallel,
+            search: Search::Off,
         }
     }
 }
@@ -115,6 +118,18 @@ pub enum Store {
     Never,
     /// It may.
     Allowed,
+}
+
+/// Whether the provider may search the web for the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Search {
+    /// It is not asked to.
+    #[default]
+    Off,
+    /// In what it keeps of the web; nothing is fetched.
+    Cached,
+    /// In the web as it is.
+    Live,
 }
 
 /// How many tools may be called at once.

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use model::event::ModelEvent;
 use model::request::ModelRequest;
 use protocol::item::OpaqueReasoning;
-use protocol::model::ProviderFailureKind;
+use protocol::model::{ProviderFailureKind, Usage};
 use protocol::tool::ToolSpecification;
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::retry::Again;
-use crate::settings::{RecordedApi, RequestOptions};
+use crate::settings::{RecordedApi, RequestOptions, Search};
 
 /// A wire API. All of them stream server-sent events over HTTP.
 pub(crate) trait WireApi: Send + Sync + 'static {
@@ -61,6 +61,14 @@ pub(crate) trait WireApi: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether the provider can search the web for this model, beside the tools.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_search(&self, _model: &str, _search: Search) -> Result<(), &'static str> {
+        Err("this wire API has no such thing")
+    }
+
     /// What reads the answer to this request.
     fn reader(&self, request: &ModelRequest) -> Self::Reader;
 }
@@ -69,6 +77,11 @@ pub(crate) trait WireApi: Send + Sync + 'static {
 pub(crate) trait Reader: Send + Sync + 'static {
     /// Takes the data of an event and adds what it means.
     fn take(&mut self, data: &str, events: &mut VecDeque<ModelEvent>) -> Result<Progress, Failure>;
+
+    /// What the answer took so far, as far as it was told.
+    fn spent(&self) -> Usage {
+        Usage::default()
+    }
 
     /// The answer is over: adds what was held back and `ModelEvent::Completed`. Or gives the request that goes on
     /// with an answer that only paused, made of the one that was sent.

@@ -24,6 +24,11 @@ use crate::route::Route;
 /// Programs whose keys are kept; the oldest goes first. Sessions that use it keep it alive.
 const MAX_COMMANDS: usize = 32;
 
+/// Accounts that are kept beside those that are in use.
+const MAX_ACCOUNTS: usize = 32;
+/// Models of which it is remembered that a person was told.
+const MAX_NOTICED: usize = 1000;
+
 /// Keys and accounts.
 pub(crate) struct Accounts {
     vault: Arc<Vault>,
@@ -94,6 +99,10 @@ impl Accounts {
         };
         let id = AccountId { provider: id.to_owned(), server };
         let mut known = lock(&self.known);
+        // Two of one would renew one token twice, so what is in use stays.
+        if known.len() >= MAX_ACCOUNTS {
+            known.retain(|(other, account)| *other == id || Arc::strong_count(account) > 1);
+        }
         if let Some((_, account)) = known.iter().find(|(known, _)| *known == id) {
             return Ok(Arc::clone(account));
         }
@@ -142,13 +151,18 @@ impl Accounts {
     }
 
     /// Keeps the keys of providers.
-    pub(crate) fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Arc<Vault> {
         &self.vault
     }
 
     /// Whether this is the first time that a person is to be told of it.
     pub(crate) fn is_news(&self, provider: &str, model: &str) -> bool {
-        lock(&self.noticed).insert((provider.to_owned(), model.to_owned()))
+        let mut noticed = lock(&self.noticed);
+        if noticed.len() >= MAX_NOTICED {
+            // They are told once more; that is better than to be told of none.
+            noticed.clear();
+        }
+        noticed.insert((provider.to_owned(), model.to_owned()))
     }
 
     fn command(&self, command: KeyCommand) -> Arc<CommandKey> {

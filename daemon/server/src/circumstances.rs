@@ -231,6 +231,11 @@ impl Circumstances {
         self.lock().sessions.remove(&session);
     }
 
+    /// Whether anything is known of a session without reading the settings.
+    pub(crate) fn knows(&self, session: SessionId) -> bool {
+        self.lock().sessions.contains_key(&session)
+    }
+
     fn find(&self, session: SessionId) -> Option<Arc<Known>> {
         let mut kept = self.lock();
         kept.uses += 1;

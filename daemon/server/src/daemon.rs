@@ -26,7 +26,9 @@ use crate::connection::{Connections, MAX_CONNECTIONS};
 use crate::error::ServerError;
 use crate::loads::Loads;
 use crate::mcp::SessionServers;
+use crate::mcp_logins::{McpLogins, ServerSecrets};
 use crate::notify;
+use crate::own_tools::own_tools;
 use crate::reach::Reach;
 use crate::recovery::Recovery;
 use crate::stop::Stop;
@@ -74,8 +76,9 @@ impl Daemon {
         let register = folders.state.join("children");
         sandbox::reap(&register);
         let reader = Reader::new(helper.clone());
+        let program = helper.clone();
         let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register));
-        let registry = Arc::new(tools::standard::registry(Arc::clone(&launcher)));
+        let registry = Arc::new(own_tools(Arc::clone(&launcher), program));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
         let accounts = Arc::new(Accounts::new(&folders));
         let reach = Arc::new(Reach::new(&folders));
@@ -87,11 +90,17 @@ impl Daemon {
             reader,
         );
         let memory = ::mcp::Memory::open(folders.state.join("mcp.json"));
-        let servers = Arc::new(Servers::new(Arc::clone(&launcher), memory));
-        let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), reach);
+        let mcp_accounts = ::mcp::Accounts::new(Arc::new(ServerSecrets(Arc::clone(accounts.vault()))));
+        let servers = Arc::new(Servers::new(Arc::clone(&launcher), memory, mcp_accounts));
+        let logins = McpLogins::new(Arc::clone(accounts.vault()));
+        let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), reach, logins);
         let mcp = Arc::new(mcp);
         let world = Arc::new(
-            world.watching(&store, &folders).with_servers(Arc::clone(&mcp)).with_hooks(&launcher, &folders),
+            world
+                .watching(&store, &folders)
+                .with_servers(Arc::clone(&mcp))
+                .with_hooks(&launcher, &folders)
+                .finding_errors(&launcher, &folders),
         );
         let (watched, notices) = notify::watch(store.clone());
         let sessions = Sessions::new(Arc::new(watched), registry, Arc::clone(&world) as Arc<dyn World>);

@@ -24,14 +24,15 @@ pub(crate) fn file_diff(
     before: Option<&FileVersion>,
     after: Option<&FileVersion>,
 ) -> Result<FileDiff, StoreError> {
-    let shown = path.strip_prefix(cwd).unwrap_or(&path).to_string_lossy().into_owned();
-    let shown = shown.trim_start_matches('/');
+    let shown = path.strip_prefix(cwd).unwrap_or(&path).as_os_str().as_encoded_bytes();
+    let shown = shown.strip_prefix(b"/").unwrap_or(shown);
+    let (old_name, new_name) = (named("a/", shown), named("b/", shown));
     let change = match (before, after) {
         (None, _) => FileChangeKind::Added,
         (_, None) => FileChangeKind::Deleted,
         (Some(_), Some(_)) => FileChangeKind::Modified,
     };
-    let mut text = format!("diff --git a/{shown} b/{shown}\n");
+    let mut text = format!("diff --git {old_name} {new_name}\n");
     // Writing to a string does not fail.
     match (before, after) {
         (None, Some(after)) => drop(writeln!(text, "new file mode {}", mode(after))),
@@ -52,13 +53,13 @@ pub(crate) fn file_diff(
                     ChangeTag::Equal => {}
                 }
             }
-            let from = before.map_or("/dev/null".to_owned(), |_| format!("a/{shown}"));
-            let to = after.map_or("/dev/null".to_owned(), |_| format!("b/{shown}"));
-            let _ = write!(text, "{}", diff.unified_diff().header(&from, &to));
+            let from = before.map_or("/dev/null", |_| &old_name);
+            let to = after.map_or("/dev/null", |_| &new_name);
+            let _ = write!(text, "{}", diff.unified_diff().header(from, to));
         }
         (Content::Text(_), Content::Text(_)) => {}
         (Content::Other, _) | (_, Content::Other) => {
-            let _ = writeln!(text, "Binary files a/{shown} and b/{shown} differ");
+            let _ = writeln!(text, "Binary files {old_name} and {new_name} differ");
         }
     }
     Ok(FileDiff { path, change, added, removed, text })
@@ -85,5 +86,56 @@ fn mode(version: &FileVersion) -> String {
         FileKind::Link => "120000".to_owned(),
         FileKind::Folder => "040000".to_owned(),
         FileKind::File | FileKind::Unknown(_) => format!("100{:o}", version.mode),
+    }
+}
+
+/// A name as git writes it: in quotes where a sign in it would end the line, or do something to a terminal.
+fn named(prefix: &str, name: &[u8]) -> String {
+    let is_plain = |text: &str| !text.chars().any(|letter| letter.is_control() || "\"\\".contains(letter));
+    if let Ok(text) = str::from_utf8(name)
+        && is_plain(text)
+    {
+        return format!("{prefix}{text}");
+    }
+    let mut quoted = format!("\"{prefix}");
+    for chunk in name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '"' | '\\' => quoted.extend(['\\', letter]),
+                letter if letter.is_control() => {
+                    octal(&mut quoted, letter.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+                letter => quoted.push(letter),
+            }
+        }
+        octal(&mut quoted, chunk.invalid());
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn octal(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\\{byte:03o}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_as_git_does_where_they_must_be() {
+        for (name, expected) in [
+            (&b"src/a b.rs"[..], "a/src/a b.rs"),
+            ("größe".as_bytes(), "a/größe"),
+            (b"a\x1b]52;c;x\x07", r#""a/a\033]52;c;x\007""#),
+            (b"a\nb\t\"\\", r#""a/a\012b\011\"\\""#),
+            ("\u{85}".as_bytes(), r#""a/\302\205""#),
+            (b"\xff.txt", r#""a/\377.txt""#),
+        ] {
+            assert_eq!(named("a/", name), expected);
+        }
     }
 }

@@ -7,13 +7,14 @@
 //! the answer. A client that follows a session is served by `subscription`.
 //!
 //! What sessions need of the world is in `wiring`: providers, profiles (made in `reach`), environments. Who a provider knows its user as
-//! is in `accounts` and `logins`, how it is reached in `route`, what is known of models in `models`, and which one is
+//! is in `accounts` and `logins` (with MCP servers in `mcp_logins`), how it is reached in `route`, what is known of models in `models`, and which one is
 //! taken when nobody chooses in `choice`. The world is made of `settings`
 //! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
 //! `environment` (what commands see) and `rules` (the files that people write rules in). `recovery` lets turns of the daemon
 //! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
 //! `signals` are the daemon's own process.
 //!
+//! `diagnostics` chooses the language servers that look at what was changed.
 //! `files` watches what calls change in files, and `late` names those that something runs later. `story` reads out of
 //! a log what there is to take back, `rewind` holds it against what stands there now, `difference` shows it as text.
 //!
@@ -25,6 +26,7 @@ mod choice;
 mod circumstances;
 mod connection;
 mod daemon;
+mod diagnostics;
 mod difference;
 mod environment;
 mod error;
@@ -40,9 +42,11 @@ pub mod local;
 mod logins;
 mod logs;
 mod mcp;
+mod mcp_logins;
 mod middleware;
 mod models;
 mod notify;
+mod own_tools;
 mod process;
 mod projects;
 mod reach;
@@ -58,6 +62,7 @@ pub mod subscription;
 mod trust;
 mod wiring;
 
+pub use ::javascript::run_if_interpreter as run_if_javascript;
 pub use ::rules::run_if_reader as run_if_rule_reader;
 pub use error::ServerError;
 pub use lifecycle::{DaemonOptions, run_daemon};

@@ -19,6 +19,7 @@ use wire::error::WireError;
 use wire::folders::Folders;
 
 use crate::by_hand::change;
+use crate::own_tools::own_tools;
 use crate::projects::Projects;
 use crate::reach::Reach;
 use crate::rules::{MANAGED, RuleBook};
@@ -93,7 +94,7 @@ pub fn apply(patch: &str, cwd: &Path, mode: PatchMode) -> Result<String, LocalEr
 /// The tools that every session has; those of MCP servers come with their servers.
 #[must_use]
 pub fn tools(helper: PathBuf) -> Vec<Listing> {
-    tools::standard::registry(Arc::new(Launcher::new(helper, None))).listing()
+    own_tools(Arc::new(Launcher::new(helper.clone(), None)), helper).listing()
 }
 
 /// A command that the policy is asked about.

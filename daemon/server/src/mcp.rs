@@ -1,35 +1,49 @@
 //! Which MCP servers a session has: made of the settings, of the workspace and of its client's variables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::mcp::{Guard, Recipe, Servers};
 use config::{McpServer, McpTransport, Settings};
 use extensions::declared;
 use extensions::servers::DeclaredServer;
+use futures_util::future::BoxFuture;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::SessionId;
+use protocol::mcp::McpServerState;
 use protocol::question::QuestionKind;
 use protocol::session::{Environment, SessionSettings};
 use session::world::OutsideTools;
+use tools::tool_suggest::{Enabler, Suggestion, Suggestions};
 
 use crate::circumstances::{Circumstances, Variables};
+use crate::mcp_logins::McpLogins;
 use crate::projects::Projects;
 use crate::reach::Reach;
 use crate::{environment, settings};
+
+/// How long a server that a person enables may take before the turn goes on without it.
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The MCP servers of sessions.
 pub(crate) struct SessionServers {
     servers: Arc<Servers>,
     circumstances: Arc<Circumstances>,
     reach: Arc<Reach>,
+    pub(crate) logins: McpLogins,
 }
 
 impl SessionServers {
     /// None yet. The daemon's own folders are closed to those with a sandbox.
-    pub(crate) fn new(servers: Arc<Servers>, circumstances: Arc<Circumstances>, reach: Arc<Reach>) -> Self {
-        Self { servers, circumstances, reach }
+    pub(crate) fn new(
+        servers: Arc<Servers>,
+        circumstances: Arc<Circumstances>,
+        reach: Arc<Reach>,
+        logins: McpLogins,
+    ) -> Self {
+        Self { servers, circumstances, reach, logins }
     }
 
     /// All of them.
@@ -58,9 +72,33 @@ impl SessionServers {
         session: SessionId,
         settings: &SessionSettings,
         projects: &Projects,
+        enabled: &BTreeSet<String>,
     ) -> OutsideTools {
         let Ok(known) = self.circumstances.of(session) else { return OutsideTools::from([]) };
-        self.servers.tools(&self.of_session(session, settings, projects), known.settings().mcp_tool_tokens)
+        let mut recipes = self.of_session(session, settings, projects);
+        for recipe in recipes.iter_mut().filter(|recipe| enabled.contains(&recipe.name)) {
+            recipe.server.is_enabled = true;
+        }
+        self.servers.tools(&recipes, known.settings().mcp_tool_tokens)
+    }
+
+    /// The servers that are switched off and that a person could enable for a session; `None` if there is none.
+    pub(crate) fn suggestions(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        projects: &Projects,
+        enabled: &BTreeSet<String>,
+    ) -> Option<Suggestions> {
+        let mut recipes = self.of_session(session, settings, projects);
+        recipes.retain(|recipe| !recipe.server.is_enabled && !enabled.contains(&recipe.name));
+        let about = |recipe: &Recipe| Suggestion {
+            name: recipe.name.clone(),
+            about: format!("the MCP server `{}`, which is switched off in the settings", recipe.name),
+        };
+        let list: Vec<_> = recipes.iter().map(about).collect();
+        let servers = Arc::clone(&self.servers);
+        (!list.is_empty()).then(|| Suggestions { list, enabler: Arc::new(SwitchedOff { servers, recipes }) })
     }
 
     /// Starts a session's servers ahead of its first turn. Looks at the file system.
@@ -100,6 +138,7 @@ impl SessionServers {
             | QuestionKind::Permissions { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => false,
         }
     }
@@ -135,8 +174,9 @@ impl SessionServers {
         let recipe = |name: &String, server: &McpServer, guard: Option<Guard>| {
             let (named, sandbox): (Vec<&String>, _) = match &server.transport {
                 McpTransport::Stdio { env_vars, sandbox, .. } => (env_vars.iter().collect(), *sandbox),
-                McpTransport::Http { bearer_token_env_var, env_http_headers, .. } => {
-                    (bearer_token_env_var.iter().chain(env_http_headers.values()).collect(), None)
+                McpTransport::Http { bearer_token_env_var, env_http_headers, sign_in, .. } => {
+                    let secrets = bearer_token_env_var.iter().chain(&sign_in.client_secret_env_var);
+                    (secrets.chain(env_http_headers.values()).collect(), None)
                 }
             };
             let value = |name: &String| Some((name.clone(), variables.value(&[name])?.to_owned()));
@@ -172,5 +212,40 @@ impl SessionServers {
             recipe(&server.name, &server.server, Some(Guard { hash, is_same }))
         });
         own.chain(trusted).collect()
+    }
+}
+
+/// Servers that are switched off, and what starts one.
+struct SwitchedOff {
+    servers: Arc<Servers>,
+    recipes: Vec<Recipe>,
+}
+
+impl Enabler for SwitchedOff {
+    fn enable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async move {
+            let recipe = self.recipes.iter().find(|recipe| recipe.name == name);
+            let mut recipe = recipe.cloned().ok_or_else(|| format!("There is no MCP server `{name}`"))?;
+            recipe.server.is_enabled = true;
+            self.servers.wait(std::slice::from_ref(&recipe), STARTS_WITHIN).await;
+            let status = self.servers.list(&[recipe], u64::MAX).into_iter().next();
+            match status.map(|status| status.state) {
+                Some(McpServerState::Failed { message }) => Err(message),
+                Some(McpServerState::LoginRequired) => {
+                    Err(format!("`{name}` needs a sign-in first: a person runs `skein mcp login {name}`"))
+                }
+                Some(
+                    McpServerState::Ready
+                    | McpServerState::Starting
+                    | McpServerState::Idle
+                    | McpServerState::Disabled
+                    | McpServerState::Unknown(_),
+                )
+                | None => Ok(format!(
+                    "`{name}` is enabled for this session. Its tools are offered from your next step on; if you do not \
+                     see them, look with `tool_search`."
+                )),
+            }
+        })
     }
 }

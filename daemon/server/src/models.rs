@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use config::{LocalProgram, ModelProvider, Settings};
 use model::catalogue::built_in;
 use protocol::catalogue::{Model, ModelFacts};
+use protocol::context::ModelContext;
 use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
 use protocol::model::ReasoningEffort;
 use protocol::session::{ModelPrice, SessionSettings};
@@ -36,6 +37,18 @@ pub(crate) fn facts(settings: &Settings, provider: &str, model: &str) -> ModelFa
         output: 0.0,
     });
     own(settings, model).or(known).or(ModelFacts { price: free, ..ModelFacts::default() })
+}
+
+/// What a model can be shown. The size that it is loaded with goes before the most that it could take.
+pub(crate) fn context(settings: &Settings, provider: &str, model: &str) -> ModelContext {
+    let ModelFacts { context_window, has_images, .. } = facts(settings, provider, model);
+    let described = settings.model_providers.get(provider);
+    let loaded = described.and_then(|provider| local_context(settings, provider, model));
+    ModelContext {
+        window_tokens: loaded.or(context_window),
+        compact_at_tokens: settings.model_auto_compact_token_limit,
+        has_images,
+    }
 }
 
 /// What the settings say of a model.

@@ -273,7 +273,7 @@ fn subject(kind: &QuestionKind) -> Option<String> {
         QuestionKind::Command { command, .. } => Some(short(command)),
         QuestionKind::FileChange { patch } => Some(short(patch)),
         QuestionKind::Network { host, .. } => Some(short(host)),
-        QuestionKind::Tool { tool, .. } => Some(short(tool)),
+        QuestionKind::Tool { tool, .. } | QuestionKind::ClientTool { tool, .. } => Some(short(tool)),
         QuestionKind::UserInput { prompts } => prompts.first().map(|prompt| short(&prompt.text)),
         QuestionKind::Elicitation { message, .. } => Some(short(message)),
         QuestionKind::Permissions { justification, .. } => justification.as_deref().map(short),

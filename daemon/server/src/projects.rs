@@ -27,6 +27,8 @@ pub(crate) struct TrustedParts {
     pub(crate) hooks: Vec<TrustedHook>,
     /// Its MCP servers, each with the hash that it was trusted by.
     pub(crate) servers: Vec<(DeclaredServer, String)>,
+    /// Whether language servers may work on it.
+    pub(crate) lets_language_servers: bool,
 }
 
 /// A hook as it was trusted.
@@ -105,6 +107,7 @@ impl Projects {
         for declaration in declared.into_iter().filter(|one| trusted.has(&one.hash)) {
             match declaration.content {
                 Content::McpServer(server) => parts.servers.push((*server, declaration.hash)),
+                Content::LanguageServers => parts.lets_language_servers = true,
                 Content::Rules(text) => parts.rules.push((project.root.join(&declaration.file), text)),
                 Content::Hook(hook) => parts.hooks.push(TrustedHook {
                     file: declaration.file,

@@ -134,6 +134,10 @@ pub(crate) fn of_updated_session(
     }
     if is_provider_named || updated.model != current.model || names(&["model_prices", "models"]) {
         updated.price = models::facts(&loaded.settings, &updated.provider, &updated.model).price;
+        updated.model_context = models::context(&loaded.settings, &updated.provider, &updated.model);
+    }
+    if names(&["model_auto_compact_token_limit"]) {
+        updated.model_context.compact_at_tokens = loaded.settings.model_auto_compact_token_limit;
     }
     if names(&["model_reasoning_effort"]) || with.reasoning_effort != without.reasoning_effort {
         updated.reasoning_effort = with.reasoning_effort;
@@ -231,6 +235,7 @@ fn resolve(
         additional_roots.push(tmpdir);
     }
     let price = models::facts(settings, &settings.model_provider, &model).price;
+    let context = models::context(settings, &settings.model_provider, &model);
     let network = if workspace.network_access { NetworkAccess::Full } else { NetworkAccess::Off };
     let network = settings.permissions.as_ref().and_then(|profile| profile.network).unwrap_or(network);
     let permissions = settings.permissions.as_ref().map(|profile| permissions(profile, &cwd, environment));
@@ -253,6 +258,7 @@ fn resolve(
         is_ephemeral: false,
         after_crash: settings.after_crash.clone().unwrap_or_default(),
         question_timeout_ms: settings.question_timeout_ms,
+        model_context: context,
     };
     add_roots(&mut resolved, additional_roots);
     Ok(resolved)

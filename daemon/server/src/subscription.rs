@@ -276,6 +276,7 @@ mod tests {
             status: ItemStatus::Completed,
             started_at: Timestamp(0),
             completed_at: None,
+            called_by: None,
             body: ItemBody::AgentMessage(AgentMessage { text: "x".repeat(bytes) }),
         };
         Turn {
@@ -311,6 +312,7 @@ mod tests {
             is_ephemeral: false,
             after_crash: AfterCrash::Wait,
             question_timeout_ms: None,
+            model_context: protocol::context::ModelContext::default(),
         };
         let summary = SessionSummary {
             id: SessionId::generate(),

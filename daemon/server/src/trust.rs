@@ -8,7 +8,7 @@ use extensions::declared::{self, Declared};
 use extensions::project::Project;
 use extensions::trust::{State, Trust};
 use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
-use protocol::trust::{Declaration, DeclarationState, FolderTrust};
+use protocol::trust::{Declaration, DeclarationKind, DeclarationState, FolderTrust};
 
 use crate::hooks;
 
@@ -48,7 +48,11 @@ pub(crate) fn set(trust: &Trust, folder: &Path, hashes: &[String]) -> Result<Fol
 pub(crate) fn warning(trust: &Trust, folder: &Path) -> Option<ConfigurationProblem> {
     let (project, declared) = look(folder).ok()?;
     let found = told(trust, project, declared);
-    let count = found.untrusted();
+    // That a folder is a project is nothing to be warned of.
+    let is_told = |one: &&Declaration| {
+        one.state != DeclarationState::Trusted && one.kind != DeclarationKind::LanguageServers
+    };
+    let count = found.declarations.iter().filter(is_told).count();
     if count == 0 {
         return None;
     }

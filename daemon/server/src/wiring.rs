@@ -1,13 +1,14 @@
 //! The world as sessions see it: providers, profiles and environments, made of settings and of what the daemon
 //! knows of a session's client.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use config::{ModelProvider, Settings, WireApi};
+use config::{ModelProvider, Settings, WebSearch, WireApi};
 use extensions::trust::Trust;
 use futures_util::future::BoxFuture;
+use language_servers::LanguageServers;
 use model::client::ModelClient;
 use model::limits::Amount;
 use policy::rules::NetworkRule;
@@ -21,7 +22,7 @@ use providers::credentials::command::KeyCommand;
 use providers::credentials::renewing::renewing;
 use providers::credentials::source::Granted;
 use providers::local::prepared::prepared;
-use providers::settings::{Key, ProviderError, RequestOptions, Store, ToolCalls};
+use providers::settings::{Key, ProviderError, RequestOptions, Search, Store, ToolCalls};
 use rules::Reader;
 use sandbox::Launcher;
 use session::file_history::FileHistory;
@@ -29,11 +30,14 @@ use session::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
 use session::moment::Rules;
 use session::world::{CommandEnvironment, OutsideTools, World};
 use tokio::task::JoinSet;
+use tools::diagnostics::{Diagnostics, NoDiagnostics};
+use tools::tool_suggest::Suggestions;
 use wire::folders::Folders;
 
 use crate::accounts::{Accounts, key_command};
 use crate::circumstances::{Circumstances, Known};
 use crate::daemon;
+use crate::diagnostics::Finder;
 use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::mcp::SessionServers;
@@ -63,6 +67,7 @@ pub(crate) struct Wiring {
     warming: Mutex<JoinSet<()>>,
     files: Option<Arc<dyn FileHistory>>,
     mcp: Option<Arc<SessionServers>>,
+    finder: Option<Arc<Finder>>,
 }
 
 /// What one client of a provider is made of. Sessions with the same account share it, and its connections.
@@ -100,6 +105,7 @@ impl Wiring {
             warming: Mutex::default(),
             files: None,
             mcp: None,
+            finder: None,
         }
     }
 
@@ -112,6 +118,23 @@ impl Wiring {
     /// Gives sessions the tools of these servers.
     pub(crate) fn with_servers(self, servers: Arc<SessionServers>) -> Self {
         Self { mcp: Some(servers), ..self }
+    }
+
+    /// Has errors found in what sessions change, by servers that this launcher starts.
+    pub(crate) fn finding_errors(self, launcher: &Arc<Launcher>, folders: &Folders) -> Self {
+        let finder = Finder::new(
+            LanguageServers::new(Arc::clone(launcher)),
+            Arc::clone(&self.circumstances),
+            Arc::clone(&self.reach),
+            Arc::clone(&self.projects),
+            folders.state.join("language-servers"),
+        );
+        Self { finder: Some(Arc::new(finder)), ..self }
+    }
+
+    /// What finds errors in what sessions change.
+    pub(crate) fn finder(&self) -> Option<&Arc<Finder>> {
+        self.finder.as_ref()
     }
 
     /// What of a folder's declarations may be used.
@@ -147,6 +170,11 @@ impl Wiring {
             service_tier: settings.service_tier.clone().or_else(|| provider.service_tier.clone()),
             store: if provider.store { Store::Allowed } else { Store::Never },
             tool_calls: if provider.parallel_tool_calls { ToolCalls::Parallel } else { ToolCalls::Single },
+            search: match settings.web_search {
+                WebSearch::Disabled => Search::Off,
+                WebSearch::Cached => Search::Cached,
+                WebSearch::Live => Search::Live,
+            },
         };
         Account {
             route: Route::new(id, provider, &variables),
@@ -273,10 +301,25 @@ impl World for Wiring {
         profile
     }
 
-    fn tools(&self, session: SessionId, settings: &SessionSettings) -> OutsideTools {
-        self.mcp
-            .as_ref()
-            .map_or_else(|| OutsideTools::from([]), |mcp| mcp.tools(session, settings, &self.projects))
+    fn tools(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        enabled: &BTreeSet<String>,
+    ) -> OutsideTools {
+        self.mcp.as_ref().map_or_else(
+            || OutsideTools::from([]),
+            |mcp| mcp.tools(session, settings, &self.projects, enabled),
+        )
+    }
+
+    fn suggestions(
+        &self,
+        session: SessionId,
+        settings: &SessionSettings,
+        enabled: &BTreeSet<String>,
+    ) -> Option<Suggestions> {
+        self.mcp.as_ref()?.suggestions(session, settings, &self.projects, enabled)
     }
 
     fn rules(&self, settings: &SessionSettings) -> Rules {
@@ -302,6 +345,13 @@ impl World for Wiring {
 
     fn files(&self) -> Option<Arc<dyn FileHistory>> {
         self.files.clone()
+    }
+
+    fn diagnostics(&self, session: SessionId, settings: &SessionSettings) -> Arc<dyn Diagnostics> {
+        self.finder.as_ref().map_or_else(
+            || Arc::new(NoDiagnostics) as Arc<dyn Diagnostics>,
+            |finder| finder.of_session(session, settings),
+        )
     }
 
     fn allow_always(&self, kind: &QuestionKind) -> Result<(), ProtocolError> {
@@ -399,6 +449,7 @@ mod tests {
             is_ephemeral: false,
             after_crash: AfterCrash::Wait,
             question_timeout_ms: None,
+            model_context: protocol::context::ModelContext::default(),
         }
     }
 

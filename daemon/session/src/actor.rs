@@ -5,14 +5,14 @@
 //! If the log can't be written, nobody has seen what was decided; the actor ends, and the next one folds the log
 //! as it is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::event::{Event, EventRecord};
-use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp};
+use protocol::event::{Event, EventRecord, ModelResponded, ModelRetried};
+use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp, TurnId};
 use protocol::item::ItemStatus;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::question::{Decision, QuestionKind};
@@ -28,7 +28,7 @@ use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
 use crate::handle::{Answered, Joined, Message, Questions, Respond, Start};
-use crate::hands::Hands;
+use crate::hands::{Asked, Hands};
 use crate::header;
 use crate::hooks::{HookCall, SessionEnd};
 use crate::input::{Answer, Input, Request};
@@ -119,6 +119,7 @@ enum After {
     Delta(Delta),
     Reply(Respond<Answered>, Result<Answered, ProtocolError>),
     CallModel,
+    Compact(ItemId),
     RunTool(ItemId),
     AskHooks(HookCall),
     AnswerTool(QuestionId, Decision),
@@ -269,6 +270,7 @@ impl Actor {
             }
             () = self.audience.detached() => {
                 self.audience.sweep();
+                self.tell_of_those_who_left();
                 self.count();
                 let is_over = self.audience.is_empty() && self.state.running.is_none();
                 return (is_over && self.state.settings.is_ephemeral).then_some(Last::Rest);
@@ -331,6 +333,19 @@ impl Actor {
         None
     }
 
+    /// Questions to clients that are not there any more wait in vain.
+    fn tell_of_those_who_left(&mut self) {
+        let there = self.audience.clients();
+        let asked = self.state.questions.iter().filter_map(|question| match &question.kind {
+            QuestionKind::ClientTool { client, .. } => Some(client.client_id),
+            _ => None,
+        });
+        let gone: BTreeSet<_> = asked.filter(|client| !there.contains(client)).collect();
+        for client in gone {
+            self.take(Input::ClientLeft { client }, None);
+        }
+    }
+
     fn take_all(&mut self, inputs: Vec<Input>) {
         for input in inputs {
             self.take(input, None);
@@ -352,10 +367,20 @@ impl Actor {
             };
             let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
             moment.is_answerable = self.audience.can_answer();
+            if !self.state.client_tools.is_empty() {
+                moment.clients = self.audience.clients();
+            }
             moment.today = self.around.today.spent(moment.at);
+            if let Input::Model { turn_id, event: Answer::Spent { usage } } = &input
+                && self.state.running.as_ref().is_some_and(|running| running.turn_id == *turn_id)
+            {
+                self.hands.spent(*usage);
+            }
+            moment.spent_so_far = self.hands.spent_so_far();
             if !is_piece(&input) {
                 moment.hooks = self.around.world.hook_points(self.state.id, &self.state.settings);
                 moment.start = self.hands.start(&self.state);
+                moment.reads = self.hands.reads(&self.state);
             }
             if let Input::HooksAnswered { call, answer, .. } = &input {
                 self.state.end_hooks(call, answer);
@@ -376,6 +401,7 @@ impl Actor {
                         self.after.extend(respond.take().map(|respond| After::Reply(respond, result)));
                     }
                     Effect::CallModel => self.after.push(After::CallModel),
+                    Effect::Compact { item_id } => self.after.push(After::Compact(item_id)),
                     Effect::RunTool { item_id } => {
                         self.state.begin(item_id);
                         self.after.push(After::RunTool(item_id));
@@ -426,8 +452,11 @@ impl Actor {
     /// Notes what an event of the actor's own spent.
     fn note_spending(&mut self, record: &EventRecord) {
         let settings = &self.state.settings;
-        let spending = if let Event::ModelResponded(responded) = &record.event {
-            answer_spending(settings.price.as_ref(), responded.usage)
+        let spending = if let Event::ModelResponded(ModelResponded { usage, .. })
+        | Event::ModelRetried(ModelRetried { usage: Some(usage), .. }) = &record.event
+        {
+            self.hands.answered(*usage);
+            answer_spending(settings.price.as_ref(), *usage)
         } else if let Event::ItemCompleted(completed) = &record.event
             && is_call_made(&completed.item)
         {
@@ -463,12 +492,21 @@ impl Actor {
             let mut round = VecDeque::from(std::mem::take(&mut self.after));
             while let Some(after) = round.pop_front() {
                 match after {
-                    After::Event(record) => self.audience.show_event(&record),
+                    After::Event(record) => {
+                        self.audience.show_event(&record);
+                        if let Event::ItemCompleted(ended) = &record.event
+                            && ended.item.called_by.is_some()
+                        {
+                            self.hands.work.calls().end(&ended.item);
+                        }
+                    }
                     After::Delta(delta) => self.audience.show_delta(&delta),
                     After::Reply(respond, result) => answer(respond, result),
                     // What does not begin now is found in the log and begun by the next daemon.
-                    After::CallModel | After::RunTool(_) | After::AskHooks(_) if self.is_stopping => {}
+                    After::CallModel | After::Compact(_) | After::RunTool(_) | After::AskHooks(_)
+                        if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
+                    After::Compact(item_id) => self.compact(item_id).await,
                     After::RunTool(item_id) => self.hands.run_tool(&self.state, item_id),
                     After::AskHooks(call) => self.hands.ask_hooks(&self.state, call),
                     After::AnswerTool(question, decision) => {
@@ -572,17 +610,33 @@ impl Actor {
             Err(error) => Err(error),
         };
         match asked {
-            Ok(notices) => {
+            Ok(Asked::Begun { notices }) => {
                 for text in notices {
                     self.take(Input::Notice { text }, None);
                 }
             }
-            Err(ProtocolError { message, .. }) => {
-                let (provider, kind) = (self.state.settings.provider.clone(), ProviderFailureKind::Rejected);
-                let failure = ProviderFailure { provider, kind, status: None, message };
-                self.take(Input::Model { turn_id, event: Answer::Failed(failure) }, None);
-            }
+            Ok(Asked::TooLong { tokens }) => self.take(Input::ContextFull { turn_id, tokens }, None),
+            Err(error) => self.fail_model(turn_id, error),
         }
+    }
+
+    /// Asks for a summary of what was before.
+    async fn compact(&mut self, item_id: ItemId) {
+        let Some((running, _)) = self.state.current() else { return };
+        let turn_id = running.turn_id;
+        let asked = match self.load_earlier().await {
+            Ok(()) => self.hands.compact(&self.state, item_id).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = asked {
+            self.fail_model(turn_id, error);
+        }
+    }
+
+    fn fail_model(&mut self, turn_id: TurnId, error: ProtocolError) {
+        let (provider, kind) = (self.state.settings.provider.clone(), ProviderFailureKind::Rejected);
+        let failure = ProviderFailure { provider, kind, status: None, message: error.message };
+        self.take(Input::Model { turn_id, event: Answer::Failed(failure) }, None);
     }
 
     async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
@@ -597,8 +651,9 @@ impl Actor {
     /// Ends the answer or the tool that is going on, before anybody hears that the turn ended.
     fn cancel_work(&mut self) {
         self.hands.work.cancel();
-        self.after
-            .retain(|after| !matches!(after, After::CallModel | After::RunTool(_) | After::AskHooks(_)));
+        self.after.retain(|after| {
+            !matches!(after, After::CallModel | After::Compact(_) | After::RunTool(_) | After::AskHooks(_))
+        });
     }
 
     /// Brings the turn to a durable point, because the daemon stops. A tool that runs when the work is handed over
@@ -720,6 +775,7 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::TurnEnded(_)
         | Event::SessionRewound(_)
         | Event::RewindEnded(_)
+        | Event::ClientToolsRegistered(_)
         | Event::QuestionAsked(_)
         | Event::QuestionAnswered(_)
         | Event::QuestionWithdrawn(_) => true,
@@ -743,7 +799,8 @@ fn is_in_summary(event: &Event) -> bool {
 
 /// Whether it only brings more of a text.
 fn is_piece(input: &Input) -> bool {
-    let is_of_answer = |event: &Answer| matches!(event, Answer::Text { .. } | Answer::Summary { .. });
+    let is_of_answer =
+        |event: &Answer| matches!(event, Answer::Text { .. } | Answer::Summary { .. } | Answer::Spent { .. });
     matches!(input, Input::ToolOutput { .. } | Input::Checkpoint)
         || matches!(input, Input::Model { event, .. } if is_of_answer(event))
 }

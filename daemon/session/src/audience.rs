@@ -1,7 +1,7 @@
 //! Who follows a session: their queues, their roles, and who of them may write. Ends with the daemon; none of it is
 //! in the log.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use protocol::delta::Delta;
@@ -57,6 +57,12 @@ impl Audience {
     pub(crate) fn presence(&self) -> Presence {
         let attached = self.subscribers.iter().map(|subscriber| subscriber.attachment.clone()).collect();
         Presence { attached, sole_driver: self.sole_driver }
+    }
+
+    /// The clients that are there.
+    pub(crate) fn clients(&self) -> BTreeSet<ClientId> {
+        let open = self.subscribers.iter().filter(|subscriber| !subscriber.outbox.is_closed());
+        open.map(|subscriber| subscriber.attachment.actor.client_id).collect()
     }
 
     /// Adds a client, and lets everybody see it; a snapshot of its own would show it already, but not every client

@@ -20,6 +20,11 @@ pub enum Effect {
     Reply(Result<Reply, ProtocolError>),
     /// Ask the model, with the state as it is then.
     CallModel,
+    /// Ask for the summary that this item is to hold.
+    Compact {
+        /// The item.
+        item_id: ItemId,
+    },
     /// Run the tool of this item, whose intent is durable by then.
     RunTool {
         /// The item.

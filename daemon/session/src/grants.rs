@@ -41,6 +41,7 @@ impl Grants {
             | QuestionKind::Tool { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => {}
         }
     }
@@ -74,6 +75,7 @@ impl Grants {
             | QuestionKind::Tool { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => grant_key(kind).is_some_and(|key| self.keys.contains(&key)),
         }
     }
@@ -144,6 +146,7 @@ pub fn grant_key(kind: &QuestionKind) -> Option<String> {
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
         | QuestionKind::Elicitation { .. }
+        | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => None,
     }
 }

@@ -1,13 +1,16 @@
 //! What a session begins outside of itself: the model's answers, tools, hooks, and files that come back; with the tools
 //! that the model was told of. What comes of it are inputs. Knows nothing of why it is begun.
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::sync::Arc;
 
 use policy::profile::unrestricted;
+use protocol::context::CompactionReason;
 use protocol::error::ProtocolError;
 use protocol::ids::{BlobId, ItemId, TurnId};
 use protocol::item::{Item, ItemBody};
+use protocol::model::Usage;
 use protocol::profile::{Access, Profile};
 use protocol::rewind::RewindEnded;
 use tokio::sync::mpsc;
@@ -16,13 +19,16 @@ use tools::registry::Registry;
 use crate::actor::Surroundings;
 use crate::asking;
 use crate::file_history::{Call, Watch};
+use crate::gauge::Gauge;
 use crate::hooking::{self, Rewriting};
 use crate::hooks::{HookCall, SessionStart};
 use crate::input::Input;
 use crate::judge::SessionJudge;
-use crate::state::SessionState;
-use crate::toolbox::Toolbox;
+use crate::state::{Phase, SessionState};
+use crate::toolbox::{self, Offered, Toolbox};
+use crate::turn::compaction;
 use crate::work::{AnswerReader, Place, Work};
+use crate::world::World;
 
 /// The hands of one session. Dropping them ends what they began.
 pub(crate) struct Hands {
@@ -30,8 +36,24 @@ pub(crate) struct Hands {
     pub(crate) work: Work,
     around: Arc<Surroundings>,
     toolbox: Toolbox,
+    gauge: Gauge,
+    spent_so_far: Usage,
     /// Whether hooks have heard that the session starts.
     has_started: bool,
+}
+
+/// What came of asking the model.
+pub(crate) enum Asked {
+    /// It is asked.
+    Begun {
+        /// What is to be said about that.
+        notices: Vec<String>,
+    },
+    /// It was not, because the request is too long.
+    TooLong {
+        /// About how many tokens it has.
+        tokens: u64,
+    },
 }
 
 impl Hands {
@@ -39,10 +61,20 @@ impl Hands {
     pub(crate) fn new(around: Arc<Surroundings>) -> (Self, mpsc::Receiver<Vec<Input>>) {
         let (work, inputs) = Work::new();
         let toolbox = Toolbox::new(Arc::clone(&around.tools));
-        (Self { work, around, toolbox, has_started: false }, inputs)
+        (
+            Self {
+                work,
+                around,
+                toolbox,
+                gauge: Gauge::default(),
+                spent_so_far: Usage::default(),
+                has_started: false,
+            },
+            inputs,
+        )
     }
 
-    /// Asks the model, of a session all of whose turns are in memory; what is to be said about that.
+    /// Asks the model, of a session all of whose turns are in memory.
     ///
     /// # Errors
     /// What keeps it from being asked.
@@ -50,15 +82,74 @@ impl Hands {
         &mut self,
         state: &SessionState,
         turn_id: TurnId,
-    ) -> Result<Vec<String>, ProtocolError> {
+    ) -> Result<Asked, ProtocolError> {
         let (world, settings) = (&self.around.world, &state.settings);
-        let tools = self.toolbox.renew(world.tools(state.id, settings), &state.turns);
+        let tools = self.toolbox.renew(offered(&**world, state), &state.turns);
         let mut request = asking::request(state, &*self.around.log, &tools).await?;
         let model = world.model(state.id, settings)?;
-        let notices = asking::leave_out_unfit(&mut request, &*model, &state.turns);
+        let mut notices = asking::leave_out_unfit(&mut request, &*model, &state.turns);
+        notices.extend(asking::leave_out_images(&mut request, settings, &state.turns));
+        let tokens = self.gauge.tokens(&request);
+        if compaction::is_too_long(state, tokens) {
+            return Ok(Asked::TooLong { tokens });
+        }
+        self.gauge.asked(&request);
+        self.spent_so_far = Usage::default();
         let reader = AnswerReader::new(tools, settings.cwd.clone());
         self.work.listen(model.stream(request), settings.provider.clone(), turn_id, reader);
-        Ok(notices)
+        Ok(Asked::Begun { notices })
+    }
+
+    /// Asks for the summary that an item is to hold, of a session all of whose turns are in memory. It is asked of the
+    /// conversation as it is, which the provider has in its cache; of a text of it where that is too long, or was
+    /// answered with anything else.
+    ///
+    /// # Errors
+    /// What keeps it from being asked for.
+    pub(crate) async fn compact(
+        &mut self,
+        state: &SessionState,
+        item_id: ItemId,
+    ) -> Result<(), ProtocolError> {
+        let Some((turn, item)) = state.turns.last().zip(state.item(item_id)) else { return Ok(()) };
+        let ItemBody::Compaction(body) = &item.body else { return Ok(()) };
+        let (world, settings) = (&self.around.world, &state.settings);
+        let tools = self.toolbox.renew(offered(&**world, state), &state.turns);
+        let mut request = asking::request_for_summary(state, item, body, &*self.around.log, &tools).await?;
+        let model = world.model(state.id, settings)?;
+        asking::leave_out_unfit(&mut request, &*model, &state.turns);
+        asking::leave_out_images(&mut request, settings, &state.turns);
+        let attempt = compaction::failed_attempts(turn, item.step);
+        let tokens = self.gauge.tokens(&request);
+        let window = settings.model_context.window_tokens;
+        let is_refused = body.reason == CompactionReason::Refused;
+        if attempt > 0 || is_refused || window.is_some_and(|window| tokens > window) {
+            // What was refused is too long by an unknown amount.
+            let most = window.map_or(tokens, |window| window.min(tokens)) / 2;
+            let bytes = usize::try_from(self.gauge.bytes(most >> attempt)).unwrap_or(usize::MAX);
+            asking::tell_as_text(&mut request, body, bytes);
+        }
+        self.gauge.asked(&request);
+        self.spent_so_far = Usage::default();
+        let reader = AnswerReader::new(tools, settings.cwd.clone());
+        self.work.listen(model.stream(request), settings.provider.clone(), turn.id, reader);
+        Ok(())
+    }
+
+    /// Notes what an answer took so far.
+    pub(crate) fn spent(&mut self, usage: Usage) {
+        self.spent_so_far = usage;
+    }
+
+    /// What the answer that goes on took so far, and is in no event yet.
+    pub(crate) fn spent_so_far(&self) -> Usage {
+        self.spent_so_far
+    }
+
+    /// Notes what an answer took; it is in the log.
+    pub(crate) fn answered(&mut self, usage: Usage) {
+        self.spent_so_far = Usage::default();
+        self.gauge.answered(usage);
     }
 
     /// Runs the tool of an item.
@@ -82,6 +173,7 @@ impl Hands {
             environment: world.environment(state.id),
             spools: self.around.log.spools(state.id),
             judge: Arc::new(SessionJudge::new(state, item, world.rules(&state.settings))),
+            diagnostics: world.diagnostics(state.id, &state.settings),
             watch,
         };
         self.work.run_tool(tools, item_id, item.body.clone(), place);
@@ -97,7 +189,11 @@ impl Hands {
                 let (tools, cwd) = (self.tools(state), state.settings.cwd.clone());
                 made.map(|call| Rewriting { tools, cwd, call })
             }
-            HookCall::Prompt { .. } | HookCall::AfterCall { .. } | HookCall::Stop { .. } => None,
+            HookCall::Prompt { .. }
+            | HookCall::AfterCall { .. }
+            | HookCall::BeforeCompaction { .. }
+            | HookCall::AfterCompaction { .. }
+            | HookCall::Stop { .. } => None,
         };
         self.work.ask_hooks(self.around.world.ask_hooks(request), call, rewriting);
     }
@@ -114,6 +210,12 @@ impl Hands {
         (!self.has_started).then_some(if is_new { SessionStart::New } else { SessionStart::Resumed })
     }
 
+    /// The tools whose calls change nothing, while calls are made.
+    pub(crate) fn reads(&mut self, state: &SessionState) -> Arc<BTreeSet<String>> {
+        let makes_calls = state.running.as_ref().is_some_and(|running| running.phase == Phase::Calls);
+        if makes_calls { self.tools(state).reads() } else { Arc::default() }
+    }
+
     /// Brings the files of a rewind back.
     pub(crate) async fn restore(&self, state: &SessionState, changes: &BlobId) -> RewindEnded {
         match self.around.world.files() {
@@ -125,7 +227,7 @@ impl Hands {
     /// The tools that the model was told of last.
     fn tools(&mut self, state: &SessionState) -> Arc<Registry> {
         let Self { toolbox, around, .. } = self;
-        toolbox.told(&state.turns, || around.world.tools(state.id, &state.settings))
+        toolbox.told(&state.turns, || offered(&*around.world, state))
     }
 
     /// Who watches what a call does to files, if it may change any.
@@ -136,10 +238,20 @@ impl Hands {
             .filter(|root| profile.access(root) == Access::Write)
             .cloned()
             .collect();
-        if roots.is_empty() || self.toolbox.last().is_read_only(&item.body) {
+        if roots.is_empty() || !self.toolbox.last().changes_files(&item.body) {
             return None;
         }
         let call = Call { session_id: state.id, turn_id: item.turn_id, item_id: item.id, roots };
         Some(Watch::new(self.around.world.files()?, call))
+    }
+}
+
+/// What the session has beside the tools that all have.
+fn offered(world: &dyn World, state: &SessionState) -> Offered {
+    let enabled = toolbox::enabled(&state.turns);
+    Offered {
+        outside: world.tools(state.id, &state.settings, &enabled),
+        of_clients: state.client_tools.clone(),
+        suggestions: world.suggestions(state.id, &state.settings, &enabled),
     }
 }

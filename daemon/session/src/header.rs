@@ -2,7 +2,9 @@
 //! beginning. An accelerator: what can't be read is ignored, and the log is folded instead.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 
+use protocol::client_tool::RegisteredTool;
 use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::model::Usage;
 use protocol::question::Answer;
@@ -37,6 +39,10 @@ struct Header {
     warned: BTreeMap<String, u64>,
     grants: Grants,
     rewound: BTreeSet<TurnId>,
+    #[serde(default)]
+    touched: VecDeque<(PathBuf, TurnId)>,
+    #[serde(default)]
+    client_tools: Vec<RegisteredTool>,
 }
 
 /// The header of a session at rest; `None` while a turn runs or files are brought back.
@@ -62,6 +68,8 @@ pub(crate) fn write(state: &SessionState) -> Option<String> {
         warned: state.warned.clone(),
         grants: state.grants.clone(),
         rewound: state.rewound.clone(),
+        touched: state.touched.clone(),
+        client_tools: state.client_tools.clone(),
     };
     serde_json::to_string(&header).ok()
 }
@@ -96,8 +104,10 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
         grants: header.grants,
         connections: BTreeMap::new(),
         growing: BTreeMap::new(),
+        client_tools: header.client_tools,
         rewound: header.rewound,
         rewinding: None,
+        touched: header.touched,
     };
     state.mark_rewound();
     Some(state)

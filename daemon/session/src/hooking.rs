@@ -7,6 +7,7 @@ use std::sync::Arc;
 use context::history::text_of;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use protocol::context::Compaction;
 use protocol::item::{Item, ItemBody, Notice, NoticeLevel};
 use protocol::tool::ToolCall;
 use protocol::turn::InputPart;
@@ -42,6 +43,12 @@ pub(crate) fn request(state: &SessionState, call: &HookCall) -> Option<HookReque
             let item = Item { status: status.clone(), body: (**body).clone(), ..item.clone() };
             HookSubject::AfterCall { output: text_of(&item), body: body.clone() }
         }
+        HookCall::BeforeCompaction { item_id, .. } => {
+            HookSubject::BeforeCompaction(compaction(&state.item(*item_id)?.body)?)
+        }
+        HookCall::AfterCompaction { item_id, .. } => {
+            HookSubject::AfterCompaction(compaction(&state.item(*item_id)?.body)?)
+        }
         HookCall::Stop { is_active, .. } => {
             let last = turn.items.iter().rev().find_map(|item| match &item.body {
                 ItemBody::AgentMessage(message) if !message.text.is_empty() => Some(message.text.clone()),
@@ -72,6 +79,10 @@ pub(crate) async fn ask(
         tools.prepare(&call, &cwd).map(Box::new).map_err(|error| error.to_string())
     });
     tell(&inputs, vec![Input::HooksAnswered { call, answer, prepared }]).await;
+}
+
+fn compaction(body: &ItemBody) -> Option<Box<Compaction>> {
+    if let ItemBody::Compaction(compaction) = body { Some(Box::new(compaction.clone())) } else { None }
 }
 
 /// The text of a message.

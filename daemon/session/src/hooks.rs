@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::context::Compaction;
 use protocol::ids::{ItemId, SessionId, TurnId};
 use protocol::item::{ItemBody, ItemStatus, Notice};
 use protocol::question::QuestionKind;
@@ -25,6 +26,10 @@ pub enum HookPoint {
     Permission,
     /// After a call, before the model hears of it.
     AfterCall,
+    /// Before the session is compacted.
+    BeforeCompaction,
+    /// After the session was compacted.
+    AfterCompaction,
     /// The model had its last word.
     Stop,
 }
@@ -108,6 +113,20 @@ pub enum HookCall {
         /// The item with its outcome.
         body: Box<ItemBody>,
     },
+    /// About a compaction that is to begin.
+    BeforeCompaction {
+        /// The turn.
+        turn_id: TurnId,
+        /// The compaction.
+        item_id: ItemId,
+    },
+    /// About one that was made.
+    AfterCompaction {
+        /// The turn.
+        turn_id: TurnId,
+        /// The compaction.
+        item_id: ItemId,
+    },
     /// About a turn that is to end.
     Stop {
         /// The turn.
@@ -158,6 +177,10 @@ pub enum HookSubject {
         /// What the model would be told of its outcome.
         output: String,
     },
+    /// A compaction that is to begin.
+    BeforeCompaction(Box<Compaction>),
+    /// One that was made.
+    AfterCompaction(Box<Compaction>),
     /// A turn that is to end.
     Stop {
         /// Whether hooks made it go on before.
@@ -236,6 +259,8 @@ impl HookCall {
             | Self::BeforeCall { turn_id, .. }
             | Self::Permission { turn_id, .. }
             | Self::AfterCall { turn_id, .. }
+            | Self::BeforeCompaction { turn_id, .. }
+            | Self::AfterCompaction { turn_id, .. }
             | Self::Stop { turn_id, .. } => *turn_id,
         }
     }
@@ -246,6 +271,8 @@ impl HookCall {
             Self::BeforeCall { item_id, .. } => (HookPoint::BeforeCall, Some(*item_id)),
             Self::Permission { item_id, .. } => (HookPoint::Permission, Some(*item_id)),
             Self::AfterCall { item_id, .. } => (HookPoint::AfterCall, Some(*item_id)),
+            Self::BeforeCompaction { item_id, .. } => (HookPoint::BeforeCompaction, Some(*item_id)),
+            Self::AfterCompaction { item_id, .. } => (HookPoint::AfterCompaction, Some(*item_id)),
             Self::Stop { .. } => (HookPoint::Stop, None),
         }
     }
@@ -292,7 +319,9 @@ impl Hooked {
                     self.ends = Some(reason.clone());
                 }
             }
-            HookCall::AfterCall { .. } => {}
+            HookCall::AfterCall { .. }
+            | HookCall::BeforeCompaction { .. }
+            | HookCall::AfterCompaction { .. } => {}
         }
         if let HookVerdict::End { reason } = verdict {
             self.ends = Some(reason.clone());
@@ -306,7 +335,10 @@ impl Hooked {
 
     /// Whether the turn waits for them before anything else.
     pub(crate) fn holds_turn(&self) -> bool {
-        self.asked.iter().any(|(point, _)| matches!(point, HookPoint::Prompt | HookPoint::Stop))
+        let holds = |point: &HookPoint| {
+            matches!(point, HookPoint::Prompt | HookPoint::AfterCompaction | HookPoint::Stop)
+        };
+        self.asked.iter().any(|(point, _)| holds(point))
     }
 
     /// What they said of a call; `None` if they were not asked.

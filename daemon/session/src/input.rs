@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use model::event::StopReason;
-use protocol::ids::{BlobId, ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
+use protocol::client_tool::ClientTool;
+use protocol::ids::{BlobId, ClientId, ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::{ProviderFailure, Usage};
 use protocol::question::{Decision, QuestionKind};
@@ -11,6 +12,7 @@ use protocol::rewind::{FilesChanged, RewindEnded, RewindScope};
 use protocol::session::SessionSettings;
 use protocol::tool::ToolCall;
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits};
+use protocol::web::WebSearch;
 use tools::tool::Report;
 
 use crate::hooks::{HookAnswer, HookCall};
@@ -35,6 +37,13 @@ pub enum Input {
         /// The piece.
         event: Answer,
     },
+    /// The model was not asked, because the request is too long.
+    ContextFull {
+        /// The turn that it was for.
+        turn_id: TurnId,
+        /// About how many tokens it has.
+        tokens: u64,
+    },
     /// A piece of a tool's output.
     ToolOutput {
         /// The tool's item.
@@ -52,6 +61,22 @@ pub enum Input {
         kind: QuestionKind,
         /// Why, for a person.
         reason: String,
+    },
+    /// A running tool calls another one.
+    ToolCalled {
+        /// The item of the tool that calls.
+        called_by: ItemId,
+        /// What the call's item will be called.
+        item_id: ItemId,
+        /// The call.
+        call: ToolCall,
+        /// What the called tool understood, or what is wrong with it.
+        prepared: Result<Box<ItemBody>, String>,
+    },
+    /// A client does not follow the session any more, and questions to it wait.
+    ClientLeft {
+        /// Which.
+        client: ClientId,
     },
     /// A tool does not wait for an answer any more.
     ToolLeft {
@@ -182,6 +207,11 @@ pub enum Request {
         /// What was decided.
         decision: Decision,
     },
+    /// Put what was said and done into few words.
+    Compact {
+        /// What they should dwell on.
+        instructions: Option<String>,
+    },
     /// Take turns back, or undo that, as it was planned.
     Rewind(RewindPlan),
     /// Change title or settings.
@@ -190,6 +220,13 @@ pub enum Request {
         title: Option<String>,
         /// The new settings.
         settings: Option<Box<SessionSettings>>,
+    },
+    /// Say which tools the client has.
+    RegisterTools {
+        /// All of them, checked.
+        tools: Vec<ClientTool>,
+        /// How long it may take to answer, in milliseconds.
+        timeout_ms: u64,
     },
     /// Put the session away.
     Archive,
@@ -256,10 +293,22 @@ pub enum Answer {
         /// What the tool understood, or what is wrong with it.
         prepared: Result<Box<ItemBody>, String>,
     },
+    /// The provider did something in the web.
+    WebSearch {
+        /// Its item.
+        item_id: ItemId,
+        /// What.
+        search: WebSearch,
+    },
     /// Earlier reasoning was left out of the request, because another wire API or provider made it.
     ReasoningDropped {
         /// The item of the notice that says so.
         item_id: ItemId,
+    },
+    /// What the answer took so far.
+    Spent {
+        /// All of it so far.
+        usage: Usage,
     },
     /// The provider failed and will be asked again.
     Retrying {

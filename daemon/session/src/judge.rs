@@ -40,6 +40,8 @@ impl SessionJudge {
             | ItemBody::ToolCall(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => BTreeSet::new(),
         };
         Self { rules, grants: state.all_grants(), settled }

@@ -5,9 +5,9 @@
 //! inputs (requests of clients, pieces of the model's answer, outcomes of tools, timers, recovery) one at a time
 //! and carries out the effects in order: append first, then publish, then act. `hands` begins what goes on beside, and
 //! `work` keeps it: the model's answer, which `asking` asks for, the running tool, and `hooks`, programs of people that
-//! are asked. `audience` is who follows, with their roles; `outbox` is a subscriber's bounded queue.
+//! are asked; `callers` is how a running tool calls others, and `client_tools` are those that clients have; `gauge` guesses how many tokens a request has. `audience` is who follows, with their roles; `outbox` is a subscriber's bounded queue.
 //!
-//! `sessions` makes, finds and loads sessions; `handle` is how the rest of the daemon talks to one; `load` reads
+//! `sessions` makes, finds and loads sessions; `fork` is what one has of another that it begins as; `handle` is how the rest of the daemon talks to one; `load` reads
 //! it from the log, with `header` so that a long one need not be folded from its beginning. `log` is what a session
 //! needs of the store, `world` what the daemon hands in, `file_history` with it: what calls change in files, and the
 //! way back.
@@ -18,9 +18,13 @@ mod actor;
 mod asking;
 mod asks;
 mod audience;
+mod callers;
 mod census;
+pub mod client_tools;
 pub mod effect;
 pub mod file_history;
+pub mod fork;
+mod gauge;
 mod grants;
 pub mod handle;
 mod hands;

@@ -1,8 +1,10 @@
 //! The time and the identities of one decision, so that `step` needs neither clock nor randomness.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use protocol::ids::{ItemId, QuestionId, QueuedId, Timestamp, TurnId};
+use protocol::ids::{ClientId, ItemId, QuestionId, QueuedId, Timestamp, TurnId};
+use protocol::model::Usage;
 use protocol::usage::Spending;
 use uuid::Uuid;
 
@@ -25,8 +27,14 @@ pub struct Moment {
     pub is_answerable: bool,
     /// What all sessions together spent on this day.
     pub today: Spending,
+    /// What the answer that goes on took so far, as far as the provider told.
+    pub spent_so_far: Usage,
     /// Where hooks are to be asked.
     pub hooks: HookPoints,
+    /// The clients that follow the session, where it has tools of clients.
+    pub clients: BTreeSet<ClientId>,
+    /// The tools whose calls change nothing, while calls are made.
+    pub reads: Arc<BTreeSet<String>>,
     /// How the session comes to have its first turn since it was loaded, if this is it.
     pub start: Option<SessionStart>,
     seed: u64,
@@ -41,7 +49,10 @@ impl Moment {
             rules,
             is_answerable: false,
             today: Spending::default(),
+            spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
+            clients: BTreeSet::new(),
+            reads: Arc::default(),
             start: None,
             seed,
         }

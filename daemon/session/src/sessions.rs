@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use protocol::client_tool::ClientTool;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::event::{Event, EventRecord, SessionCreated};
+use protocol::event::{Event, EventRecord, SessionCreated, SessionUpdated};
 use protocol::ids::{QuestionId, RequestId, Seq, SessionId};
 use protocol::question::OpenQuestion;
 use protocol::session::{InstructionFile, SessionListParams, SessionSettings, SessionSummary};
@@ -23,6 +24,8 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::actor::{Actor, Ended, Left, Surroundings, answer};
 use crate::census::{Census, Counts};
+use crate::client_tools;
+use crate::fork::Fork;
 use crate::handle::{Message, SessionHandle, gone};
 use crate::load::{Loaded, load};
 use crate::log::Log;
@@ -88,6 +91,14 @@ impl Sessions {
         })
     }
 
+    /// Refuses tools of clients that can't be offered.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub fn check_client_tools(&self, tools: &[ClientTool], timeout_ms: u64) -> Result<(), ProtocolError> {
+        client_tools::check(tools, timeout_ms, &self.around.tools)
+    }
+
     /// After a start: brings turns that the last daemon left running to a durable point, and removes sessions
     /// that were to be forgotten. A session that can't be recovered is logged and left as it is.
     ///
@@ -113,14 +124,47 @@ impl Sessions {
     /// # Errors
     /// `Unavailable` while the daemon stops or when the log can't be written.
     pub async fn create(self: &Arc<Self>, new: NewSession) -> Result<SessionHandle, ProtocolError> {
+        self.begin(new, |_| Vec::new()).await
+    }
+
+    /// Makes a session that begins with the turns of another one. Else as `create`.
+    ///
+    /// # Errors
+    /// As `create`; `Internal` if the turns can't follow the beginning.
+    pub async fn fork(
+        self: &Arc<Self>,
+        id: SessionId,
+        actor: Person,
+        fork: Fork,
+    ) -> Result<SessionHandle, ProtocolError> {
+        let (title, settings, at) = (fork.title.clone(), fork.settings.clone(), self.around.world.now());
+        // The turns are as old as they are; the session is new.
+        let updated =
+            SessionUpdated { actor: actor.clone(), title: title.clone(), settings: settings.clone() };
+        let new = NewSession { id, actor, title, settings, instructions: fork.instructions.clone() };
+        let rest = |first: Seq| {
+            let mut records = fork.records(first);
+            let seq = records.last().map_or(first, |last| last.seq.next());
+            records.push(EventRecord { seq, at, request_id: None, event: Event::SessionUpdated(updated) });
+            records
+        };
+        self.begin(new, rest).await
+    }
+
+    async fn begin(
+        self: &Arc<Self>,
+        new: NewSession,
+        rest: impl FnOnce(Seq) -> Vec<EventRecord>,
+    ) -> Result<SessionHandle, ProtocolError> {
         let NewSession { id, actor, title, settings, instructions } = new;
         let event = Event::SessionCreated(SessionCreated { actor, title, settings, instructions });
         let record =
             EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), request_id: None, event };
-        let state = SessionState::create(id, &record)
+        let mut records = rest(record.seq.next());
+        records.insert(0, record);
+        let state = SessionState::fold(id, &records)
             .map_err(|error| ProtocolError::new(ErrorCode::Internal, error.to_string()))?;
-        let append =
-            Append { session: id, records: vec![record], summary: Some(state.summary()), spent: Vec::new() };
+        let append = Append { session: id, records, summary: Some(state.summary()), spent: Vec::new() };
         let sessions = Arc::clone(self);
         let entering = async move {
             let made = || async {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use protocol::client_tool::{ClientToolsRegistered, RegisteredTool};
 use protocol::delta::Delta;
 use protocol::event::{
     ConnectionAttempted, Event, EventRecord, ItemAppended, QueuedInputChanged, TurnSuspended,
@@ -15,7 +16,7 @@ use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::profile::Profile;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
-use protocol::rewind::SessionRewound;
+use protocol::rewind::{FilesChanged, SessionRewound};
 use protocol::session::{
     InstructionFile, ModelPrice, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus,
     SessionSummary,
@@ -23,6 +24,7 @@ use protocol::session::{
 use protocol::turn::{BudgetLevel, InputPart, LimitKind, Turn, TurnLimits};
 use protocol::usage::Spending;
 
+use crate::client_tools;
 use crate::effect::Reply;
 use crate::grants::Grants;
 use crate::hooks::{HookAnswer, HookCall, Hooked};
@@ -32,6 +34,8 @@ pub use crate::grants::grant_key;
 
 /// Requests with a name that are remembered.
 const MAX_REQUESTS: usize = 200;
+/// Files that were changed which are remembered.
+const MAX_TOUCHED: usize = 200;
 /// Characters of the first input that become the title.
 const TITLE_CHARS: usize = 80;
 
@@ -82,10 +86,14 @@ pub struct SessionState {
     pub(crate) connections: BTreeMap<ItemId, BTreeSet<String>>,
     /// Texts of items in progress.
     pub(crate) growing: BTreeMap<ItemId, Growing>,
+    /// Tools that clients have for the session.
+    pub(crate) client_tools: Vec<RegisteredTool>,
     /// Turns that were taken back: the model does not see them.
     pub(crate) rewound: BTreeSet<TurnId>,
     /// The changes of a rewind whose files are not back yet.
     pub(crate) rewinding: Option<BlobId>,
+    /// The files that were changed last, by calls of any kind, with the turn that did it; the newest last.
+    pub(crate) touched: VecDeque<(PathBuf, TurnId)>,
 }
 
 /// What is known of the running turn beside its items.
@@ -105,6 +113,10 @@ pub struct Running {
     pub allowed: BTreeSet<ItemId>,
     /// How the daemon handed the turn over, until the next one takes it up.
     pub suspended: Option<TurnSuspended>,
+    /// The request before which the session was compacted last.
+    pub(crate) compacted: Option<u32>,
+    /// The request before which hooks did not let it be compacted.
+    pub(crate) uncompacted: Option<u32>,
     /// Files that it changed and that something runs later.
     pub(crate) late: BTreeSet<PathBuf>,
     /// Questions of tools that run, which wait in the middle.
@@ -124,7 +136,11 @@ pub enum Phase {
     Prompt,
     /// The model's answer.
     Model,
-    /// The calls of the last answer, one after the other.
+    /// A summary of what was before.
+    Compacting,
+    /// Nothing: what was before is compacted, and the turn goes on.
+    Compacted,
+    /// The calls of the last answer.
     Calls,
 }
 
@@ -197,8 +213,10 @@ impl SessionState {
             grants: Grants::default(),
             connections: BTreeMap::new(),
             growing: BTreeMap::new(),
+            client_tools: Vec::new(),
             rewound: BTreeSet::new(),
             rewinding: None,
+            touched: VecDeque::new(),
         })
     }
 
@@ -225,8 +243,14 @@ impl SessionState {
     fn fold_rest(&mut self, record: &EventRecord) {
         match &record.event {
             // A second creation changes nothing: the first event is folded by `create`.
-            Event::SessionCreated(_) | Event::Unknown(_) | Event::ModelRetried(_) => {}
+            Event::SessionCreated(_) | Event::Unknown(_) => {}
+            Event::ModelRetried(retried) => {
+                if let Some(usage) = retried.usage {
+                    self.note_answer(usage);
+                }
+            }
             Event::FilesChanged(changed) => {
+                self.note_touched(changed);
                 if let Some(running) =
                     self.running.as_mut().filter(|running| running.turn_id == changed.turn_id)
                 {
@@ -235,6 +259,10 @@ impl SessionState {
             }
             Event::SessionRewound(rewound) => self.rewind(rewound),
             Event::RewindEnded(_) => self.rewinding = None,
+            Event::ClientToolsRegistered(registered) => {
+                let ClientToolsRegistered { actor, tools, timeout_ms } = registered;
+                self.client_tools = client_tools::merged(&self.client_tools, actor, tools, *timeout_ms);
+            }
             Event::BudgetWarned(warned) => {
                 let key = ceiling_key(&warned.level, &warned.limit);
                 self.warned.insert(key, store::day_of(record.at));
@@ -264,6 +292,8 @@ impl SessionState {
                     output_schema: started.output_schema.clone(),
                     allowed: BTreeSet::new(),
                     suspended: None,
+                    compacted: None,
+                    uncompacted: None,
                     late: BTreeSet::new(),
                     asking: BTreeSet::new(),
                     begun: BTreeSet::new(),
@@ -280,23 +310,22 @@ impl SessionState {
                 }
             }
             Event::ModelResponded(responded) => {
-                self.usage += responded.usage;
-                let answer = answer_spending(self.settings.price.as_ref(), responded.usage);
-                self.spent += answer;
-                if let Some(turn) = self.turns.last_mut().filter(|_| answer.unpriced_requests == 0) {
-                    turn.cost = Some(turn.cost.unwrap_or_default() + answer.cost);
-                }
+                self.note_answer(responded.usage);
                 if let Some(running) = &mut self.running {
                     running.phase = Phase::Calls;
                 }
             }
             Event::ItemStarted(started) => {
                 self.growing.insert(started.item.id, Growing::default());
+                if let (ItemBody::Compaction(_), Some(running)) = (&started.item.body, &mut self.running) {
+                    running.phase = Phase::Compacting;
+                }
             }
             Event::ItemAppended(appended) => self.append(appended),
             Event::ItemCompleted(completed) => {
                 self.growing.remove(&completed.item.id);
                 self.spent.tool_calls += u64::from(is_call_made(&completed.item));
+                self.note_compaction(&completed.item);
                 if self.title.is_none() {
                     self.title = title_of(&completed.item);
                 }
@@ -325,6 +354,39 @@ impl SessionState {
                 self.growing.clear();
             }
         }
+    }
+
+    fn note_touched(&mut self, changed: &FilesChanged) {
+        for path in &changed.paths {
+            self.touched.retain(|(known, _)| known != path);
+            self.touched.push_back((path.clone(), changed.turn_id));
+        }
+        let too_many = self.touched.len().saturating_sub(MAX_TOUCHED);
+        self.touched.drain(..too_many);
+    }
+
+    fn note_answer(&mut self, usage: Usage) {
+        self.usage += usage;
+        let answer = answer_spending(self.settings.price.as_ref(), usage);
+        self.spent += answer;
+        if let Some(turn) = self.turns.last_mut().filter(|_| answer.unpriced_requests == 0) {
+            turn.cost = Some(turn.cost.unwrap_or_default() + answer.cost);
+        }
+    }
+
+    fn note_compaction(&mut self, item: &Item) {
+        let (ItemBody::Compaction(_), Some(running)) = (&item.body, &mut self.running) else { return };
+        let noted = match item.status {
+            ItemStatus::Completed => &mut running.compacted,
+            ItemStatus::Declined => &mut running.uncompacted,
+            ItemStatus::InProgress
+            | ItemStatus::Failed
+            | ItemStatus::Interrupted
+            | ItemStatus::Discarded
+            | ItemStatus::Unknown(_) => return,
+        };
+        *noted = Some(item.step);
+        running.phase = Phase::Compacted;
     }
 
     fn rewind(&mut self, event: &SessionRewound) {
@@ -423,6 +485,7 @@ impl SessionState {
             | Event::SessionArchived(_)
             | Event::SessionUnarchived(_)
             | Event::SessionRewound(_)
+            | Event::ClientToolsRegistered(_)
             | Event::QueuedInputChanged(_)
             | Event::QueuedInputCancelled(_) => Some(Reply::Done),
             Event::SessionCreated(_)
@@ -581,12 +644,14 @@ impl SessionState {
             match &mut item.body {
                 ItemBody::AgentMessage(message) => message.text = text,
                 ItemBody::Reasoning(reasoning) => reasoning.summary = text,
+                ItemBody::Compaction(compaction) => compaction.summary = text,
                 ItemBody::Command(command) => command.output_so_far = text,
                 ItemBody::UserMessage(_)
                 | ItemBody::FileChange(_)
                 | ItemBody::ToolCall(_)
                 | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
+                | ItemBody::WebSearch(_)
                 | ItemBody::Unknown(_) => {}
             }
         }

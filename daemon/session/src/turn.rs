@@ -1,12 +1,15 @@
 //! The decisions of a session: `step` is the pure function from a state and an input to effects.
 
 mod answer;
+mod beside;
 mod budget;
 mod calls;
+pub(crate) mod compaction;
 mod ending;
 mod hooks;
 pub(crate) mod judgement;
 mod late;
+mod nested;
 mod question;
 pub(crate) mod request;
 mod restart;

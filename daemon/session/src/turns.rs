@@ -25,6 +25,11 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
                 turn.usage += responded.usage;
             }
         }
+        Event::ModelRetried(retried) => {
+            if let (Some(turn), Some(usage)) = (turns.last_mut(), retried.usage) {
+                turn.usage += usage;
+            }
+        }
         Event::ItemStarted(changed) | Event::ItemCompleted(changed) => put_item(turns, &changed.item),
         Event::TurnEnded(ended) => {
             if let Some(turn) = turns.last_mut() {
@@ -45,7 +50,6 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
         | Event::BudgetWarned(_)
         | Event::TurnResumed(_)
         | Event::ModelRequested(_)
-        | Event::ModelRetried(_)
         | Event::ItemAppended(_)
         | Event::QuestionAsked(_)
         | Event::QuestionAnswered(_)
@@ -53,6 +57,7 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
         | Event::FilesChanged(_)
         | Event::SessionRewound(_)
         | Event::RewindEnded(_)
+        | Event::ClientToolsRegistered(_)
         | Event::Unknown(_) => {}
     }
 }

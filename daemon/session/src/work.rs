@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tools::belongings::Belongings;
+use tools::diagnostics::Diagnostics;
 use tools::judge::Judge;
 use tools::output::Spools;
 use tools::registry::Registry;
@@ -27,6 +28,7 @@ use tools::tool::{Report, RunContext, RunOutcome};
 use tracing::{Instrument, info_span};
 
 use crate::asks::{Asks, ToolAsker};
+use crate::callers::{Calls, ToolCaller};
 use crate::file_history::Watch;
 use crate::hooking::{self, Rewriting};
 use crate::hooks::{HookAnswer, HookCall};
@@ -56,6 +58,7 @@ pub(crate) struct Work {
     /// Looks at what calls that were cut off have changed.
     looks: Vec<AbortOnDropHandle<()>>,
     asks: Arc<Asks>,
+    calls: Arc<Calls>,
     belongings: Arc<Belongings>,
     /// What hooks are asked.
     hooks: Vec<AbortOnDropHandle<()>>,
@@ -76,6 +79,8 @@ pub(crate) struct Place {
     pub(crate) spools: Arc<dyn Spools>,
     /// Decides about the programs that commands start.
     pub(crate) judge: Arc<dyn Judge>,
+    /// Finds errors in files that it changes.
+    pub(crate) diagnostics: Arc<dyn Diagnostics>,
     /// Who watches what it does to files.
     pub(crate) watch: Option<Watch>,
 }
@@ -90,6 +95,7 @@ impl Work {
             reports: Vec::new(),
             looks: Vec::new(),
             asks: Asks::new(inputs.clone()),
+            calls: Calls::new(inputs.clone()),
             belongings: Arc::default(),
             hooks: Vec::new(),
             timers: Vec::new(),
@@ -113,6 +119,11 @@ impl Work {
         &self.asks
     }
 
+    /// What running tools call.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     /// Listens to an answer.
     pub(crate) fn listen(
         &mut self,
@@ -132,8 +143,10 @@ impl Work {
         self.reports.retain(|reporting| !reporting.is_finished());
         self.looks.retain(|looking| !looking.is_finished());
         let cancel = CancellationToken::new();
-        let Place { cwd, profile, environment, spools, judge, watch } = place;
+        let Place { cwd, profile, environment, spools, judge, diagnostics, watch } = place;
         let asker = Arc::new(ToolAsker { asks: Arc::clone(&self.asks), item_id });
+        let (calls, here) = (Arc::clone(&self.calls), cwd.to_path_buf());
+        let caller = Arc::new(ToolCaller::new(calls, Arc::clone(&tools), here, item_id));
         let (reports, told) = mpsc::channel(REPORT_QUEUE);
         let reporting = tell_reports(item_id, told, self.inputs.clone());
         self.reports.push(AbortOnDropHandle::new(tokio::spawn(reporting)));
@@ -146,8 +159,10 @@ impl Work {
                 environment,
                 spools,
                 asker,
+                caller,
                 judge,
                 belongings,
+                diagnostics,
                 progress,
                 reports,
                 cancel,
@@ -296,9 +311,11 @@ impl AnswerReader {
                         Answer::Reasoning { item_id, summary, opaque }
                     }
                     OutputItem::ToolCall(call) => self.call(item_id, call),
+                    OutputItem::WebSearch(search) => Answer::WebSearch { item_id, search },
                 }
             }
             ModelEvent::ReasoningDropped => Answer::ReasoningDropped { item_id: ItemId::generate() },
+            ModelEvent::Spent { usage } => Answer::Spent { usage },
             ModelEvent::Retrying { attempt, max_attempts, delay, failure } => {
                 self.items.clear();
                 Answer::Retrying { attempt, max_attempts, delay, failure }
@@ -380,6 +397,8 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => {}
     }
     body
@@ -498,6 +517,7 @@ mod tests {
             environment: Arc::new([]),
             spools: Arc::new(NoSpools),
             judge: Arc::new(NoJudge),
+            diagnostics: Arc::new(tools::diagnostics::NoDiagnostics),
             watch: Some(Watch::new(Arc::clone(&look) as Arc<dyn FileHistory>, watched)),
         };
         let tools = Registry::new(Arc::new(Quick), Arc::new(Quick), Vec::new());

@@ -1,5 +1,6 @@
 //! What the daemon hands in, so that a session needs no provider, no sandbox and no file system.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -10,7 +11,9 @@ use protocol::ids::{SessionId, Timestamp};
 use protocol::profile::Profile;
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
+use tools::diagnostics::{Diagnostics, NoDiagnostics};
 use tools::tool::Tool;
+use tools::tool_suggest::Suggestions;
 
 use crate::file_history::FileHistory;
 use crate::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
@@ -40,10 +43,25 @@ pub trait World: Send + Sync {
     /// What commands of the session may touch now. Looks at the file system.
     fn profile(&self, settings: &SessionSettings) -> Profile;
 
-    /// The tools that the session has from outside, such as those of MCP servers; the same allocation for as long as
+    /// The tools that the session has from outside, such as those of MCP servers, also those that a person enabled; the same allocation for as long as
     /// they are the same. Waits for nothing.
-    fn tools(&self, _session: SessionId, _settings: &SessionSettings) -> OutsideTools {
+    fn tools(
+        &self,
+        _session: SessionId,
+        _settings: &SessionSettings,
+        _enabled: &BTreeSet<String>,
+    ) -> OutsideTools {
         OutsideTools::from([])
+    }
+
+    /// What a person could enable for the session beyond what was enabled; `None` if there is nothing.
+    fn suggestions(
+        &self,
+        _session: SessionId,
+        _settings: &SessionSettings,
+        _enabled: &BTreeSet<String>,
+    ) -> Option<Suggestions> {
+        None
     }
 
     /// The rules that people wrote, and what they allowed for good, as they hold where the session works. Looks at the
@@ -71,6 +89,11 @@ pub trait World: Send + Sync {
 
     /// The environment of the session's commands, secrets removed.
     fn environment(&self, session: SessionId) -> CommandEnvironment;
+
+    /// What finds errors in files that the session changes. Waits for nothing.
+    fn diagnostics(&self, _session: SessionId, _settings: &SessionSettings) -> Arc<dyn Diagnostics> {
+        Arc::new(NoDiagnostics)
+    }
 
     /// What watches files. `None` where nothing does: then nothing in them can be taken back.
     fn files(&self) -> Option<Arc<dyn FileHistory>> {

@@ -114,6 +114,20 @@ impl Blobs {
         Ok(ids)
     }
 
+    /// Keeps payloads that are there for another session too. One that is gone stays gone.
+    ///
+    /// # Errors
+    /// `Full`, `ReadOnly`, `Sql`, `Closed`.
+    pub async fn share(
+        &self,
+        session: SessionId,
+        ids: impl IntoIterator<Item = BlobId>,
+    ) -> Result<(), StoreError> {
+        let keys = ids.into_iter().filter_map(|id| BlobKey::parse(&id));
+        try_join_all(keys.map(|key| self.inbox.write(Change::Refer(session, key)))).await?;
+        Ok(())
+    }
+
     fn read_key(&self, key: BlobKey) -> io::Result<Option<Vec<u8>>> {
         match std::fs::read(key.path(&self.folder)) {
             Ok(bytes) => return Ok(Some(bytes)),

@@ -14,6 +14,7 @@ use crate::identity;
 use crate::platform;
 use crate::rows::id_of;
 use crate::store::Durability;
+use crate::usage;
 
 /// Connections for reading: one may be busy with a long log while the other answers.
 const READERS: u32 = 2;
@@ -51,6 +52,7 @@ impl Database {
             .map_err(|source| StoreError::from_sql(file, source))?;
         migrate(file, &mut writer).await?;
         identity::note(&mut writer).await.map_err(|source| StoreError::from_sql(file, source))?;
+        usage::forget_old(&mut writer).await;
         let damaged = damaged(&mut writer).await;
         // Invariant: no timeouts, or the pool would keep a timer running.
         let readers = SqlitePoolOptions::new()

@@ -116,6 +116,7 @@ impl Line {
                 is_ephemeral: self.is_ephemeral,
                 after_crash: AfterCrash::Wait,
                 question_timeout_ms: None,
+                model_context: protocol::context::ModelContext::default(),
             },
         }
     }

@@ -3,7 +3,7 @@
 use protocol::ids::{SessionId, Timestamp};
 use protocol::model::Usage;
 use protocol::usage::Spending;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::error::StoreError;
 use crate::rows::{id_bytes, id_of, signed, unsigned};
@@ -64,6 +64,17 @@ pub struct UsageSum {
 #[must_use]
 pub fn day_of(at: Timestamp) -> u64 {
     at.0 / DAY_MS
+}
+
+/// How long sums are kept, in days: what is older is in no budget and on no bill any more.
+const KEPT_DAYS: i64 = 3 * 366;
+
+/// Forgets what is too old to matter. If that fails, it is kept until the next start.
+pub(crate) async fn forget_old(connection: &mut SqliteConnection) {
+    let forget = sqlx::query("DELETE FROM usage WHERE day < unixepoch() / 86400 - ?").bind(KEPT_DAYS);
+    if let Err(error) = forget.execute(connection).await {
+        tracing::warn!(%error, "what was spent years ago could not be forgotten");
+    }
 }
 
 /// The sums of a row: eight numbers, and the cost.

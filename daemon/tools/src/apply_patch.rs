@@ -12,8 +12,10 @@ use protocol::tool::{CallInput, Grammar, ToolCall, ToolInput, ToolSpecification}
 use serde::Deserialize;
 
 use crate::changes::{self, Applied};
+use crate::diagnostics::Edited;
 use crate::exec_command;
 use crate::patch::heredoc::{Recognised, recognise};
+use crate::plain;
 use crate::seen::SeenFiles;
 use crate::shell;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
@@ -118,12 +120,15 @@ async fn run(mut change: FileChange, context: RunContext) -> RunOutcome {
         change.message = Some("Interrupted; nothing was changed.".to_owned());
         ItemStatus::Interrupted
     } else {
-        let call = change.call.clone();
-        let carried_out = tokio::task::spawn_blocking(move || carry_out(&call, &context)).await;
+        let (call, by) = (change.call.clone(), context.clone());
+        let carried_out = tokio::task::spawn_blocking(move || carry_out(&call, &by)).await;
         match carried_out.unwrap_or_else(|error| Err(format!("The patch was not carried out: {error}"))) {
-            Ok(applied) => {
-                change.changes = applied.changes;
-                change.message = Some(applied.summary);
+            Ok(Applied { changes, summary, edited }) => {
+                change.changes = changes;
+                change.message = Some(match errors(edited, &context).await.as_str() {
+                    "" => summary,
+                    errors => format!("{summary}\n{errors}"),
+                });
                 ItemStatus::Completed
             }
             Err(message) => {
@@ -133,6 +138,15 @@ async fn run(mut change: FileChange, context: RunContext) -> RunOutcome {
         }
     };
     RunOutcome { status, body: ItemBody::FileChange(change) }
+}
+
+/// The errors that came with the changes, unless the turn is interrupted meanwhile.
+async fn errors(edited: Vec<Edited>, context: &RunContext) -> String {
+    tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => String::new(),
+        errors = context.diagnostics.look(&context.cwd, edited) => plain::visible(&errors).into_owned(),
+    }
 }
 
 /// Carries out the patch in a call of this tool or of one that runs commands.

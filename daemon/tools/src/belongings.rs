@@ -1,5 +1,9 @@
 //! What the tools of one session keep between calls. The session owns it and knows nothing of what is in it.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::processes::Processes;
 use crate::seen::SeenFiles;
 
@@ -8,6 +12,7 @@ use crate::seen::SeenFiles;
 pub struct Belongings {
     seen: SeenFiles,
     processes: Processes,
+    others: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Belongings {
@@ -15,6 +20,17 @@ impl Belongings {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.processes.is_idle()
+    }
+
+    /// What a tool of another crate keeps: the one of its type, made when it is first asked for. It does not keep the
+    /// session in memory.
+    #[must_use]
+    pub fn of<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        // Each change is one call, so a poisoned map is whole.
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = others.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        // Invariant: what stands under the identity of a type is of that type.
+        Arc::clone(kept).downcast().unwrap_or_default()
     }
 
     /// Commands in the background.

@@ -10,6 +10,7 @@ use workspace::files::{CommitError, Draft, FileError};
 use workspace::path::normalise;
 use workspace::sight::Sight;
 
+use crate::diagnostics::Edited;
 use crate::patch::apply::{Misfit, apply};
 use crate::patch::diff;
 use crate::patch::parse::{ParseError, parse};
@@ -82,6 +83,8 @@ pub(crate) struct Applied {
     pub(crate) changes: Vec<ChangedFile>,
     /// The success text that models and scripts know.
     pub(crate) summary: String,
+    /// The files with what they held and hold, each once; those that hold no text are left out.
+    pub(crate) edited: Vec<Edited>,
 }
 
 /// Reads a patch that does something.
@@ -113,10 +116,11 @@ pub(crate) fn carry_out(
     mode: Mode,
 ) -> Result<Applied, PatchError> {
     let mut changes = Vec::new();
+    let mut texts = Texts::default();
     let mut surprises = Vec::new();
     let mut draft = Draft::new(Arc::clone(profile));
     for (index, section) in patch.sections.iter().enumerate() {
-        let planned = plan(&mut draft, cwd, section).and_then(|change| {
+        let planned = plan(&mut draft, cwd, section, &mut texts).and_then(|change| {
             if let Some((real, stamp)) = draft.stamp(&cwd.join(&section.path))
                 && seen.is_changed(&real, &stamp)
             {
@@ -145,11 +149,39 @@ pub(crate) fn carry_out(
     for (real, stamp) in paths.filter_map(|path| sight.stamp(path)) {
         seen.note(real, stamp);
     }
-    Ok(Applied { changes, summary: summary.join("\n") })
+    Ok(Applied { changes, summary: summary.join("\n"), edited: texts.into_edited(&sight) })
+}
+
+/// What files held and will hold.
+#[derive(Default)]
+struct Texts(Vec<Edited>);
+
+impl Texts {
+    fn note(&mut self, path: &Path, before: Option<&[u8]>, after: Option<&[u8]>) {
+        let text = |bytes: Option<&[u8]>| bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let path = normalise(path);
+        let after = text(after);
+        match self.0.iter_mut().find(|edited| edited.path == path) {
+            // An earlier section has changed it already.
+            Some(edited) => edited.after = after,
+            None => self.0.push(Edited { path, before: text(before), after }),
+        }
+    }
+
+    fn into_edited(self, sight: &Sight) -> Vec<Edited> {
+        let mut edited = self.0;
+        for file in &mut edited {
+            if let Some((real, _)) = sight.stamp(&file.path) {
+                file.path = real;
+            }
+        }
+        edited.retain(|file| file.before != file.after);
+        edited
+    }
 }
 
 /// Notes in the draft what a section does.
-fn plan(draft: &mut Draft, cwd: &Path, section: &Section) -> Result<ChangedFile, Problem> {
+fn plan(draft: &mut Draft, cwd: &Path, section: &Section, texts: &mut Texts) -> Result<ChangedFile, Problem> {
     let (name, line) = (section.path.clone(), section.line);
     let path = cwd.join(&section.path);
     let diff = match &section.action {
@@ -157,6 +189,7 @@ fn plan(draft: &mut Draft, cwd: &Path, section: &Section) -> Result<ChangedFile,
             let old = shown_content(draft, &path);
             let written = draft.write(&path, content.clone().into_bytes());
             written.map_err(|source| Problem::Write { path: name, line, source })?;
+            texts.note(&path, Some(&*old).filter(|old| !old.is_empty()), Some(content.as_bytes()));
             diff::unified(&old, content.as_bytes())
         }
         Action::Delete => {
@@ -166,6 +199,7 @@ fn plan(draft: &mut Draft, cwd: &Path, section: &Section) -> Result<ChangedFile,
                 Ok(None) | Err(_) => shown_content(draft, &path),
             };
             draft.remove(&path).map_err(|source| Problem::Delete { path: name, line, source })?;
+            texts.note(&path, Some(&*old), None);
             diff::unified(&old, b"")
         }
         Action::Update { move_to, hunks } => {
@@ -179,6 +213,11 @@ fn plan(draft: &mut Draft, cwd: &Path, section: &Section) -> Result<ChangedFile,
             } else {
                 diff::unified(&old, &new)
             };
+            let moved_to = move_to.as_ref().map(|to| cwd.join(to)).filter(|to| *to != path);
+            texts.note(&path, Some(&*old), moved_to.is_none().then_some(&*new));
+            if let Some(to) = &moved_to {
+                texts.note(to, None, Some(&*new));
+            }
             let written = match move_to {
                 Some(to) => draft.move_file(&path, &cwd.join(to), new),
                 None => draft.write(&path, new),

@@ -10,7 +10,8 @@
 //! `standard` puts together those that every session has. `shell` runs a command to its end through the crate
 //! `sandbox`, with `output` keeping what it prints in bounds and `plain` making it harmless. `exec_command` starts one
 //! that may go on and `write_stdin` goes back to it; `processes` keeps them. `apply_patch` changes files: `patch` is its
-//! format, `changes` carries a patch out through the crate `workspace`. A patch that a model gives to the shell becomes
+//! format, `changes` carries a patch out through the crate `workspace`, and `diagnostics` tells the errors that came with
+//! it. A patch that a model gives to the shell becomes
 //! the same item. `read_file`, `list_dir`, `grep`, `find_files` and `view_image` look at files, also through
 //! `workspace`, which asks the profile about each. These and the tools that ask a person are each a `function`, with
 //! its `arguments` as one type; every tool has its description in an `.md` of its name.
@@ -18,6 +19,8 @@
 //! Where rules have a say in the programs that a command starts, those wait: `interception` has the `judge` of the
 //! session decide, asks a person, and runs outside what may leave; `program` knows whether that is what its name says.
 //! What the sandbox stopped may run `again` outside of it, if a person or a rule says so.
+//!
+//! A tool that runs may call others (`tool::Caller`); those of other crates are handed to `standard`.
 //!
 //! What a session's tools keep between calls, processes and the files that were `seen`, are its `belongings`. The
 //! session owns them, so nothing of them is within reach of another one, and they end with it.
@@ -32,6 +35,7 @@ pub mod apply_patch;
 mod arguments;
 pub mod belongings;
 mod changes;
+pub mod diagnostics;
 mod exec_command;
 mod find_files;
 mod function;
@@ -57,6 +61,8 @@ mod stopped;
 mod terminal;
 pub mod tool;
 pub mod tool_search;
+pub mod tool_suggest;
 mod update_plan;
 pub mod view_image;
+mod wait_for;
 mod write_stdin;

@@ -117,6 +117,17 @@ impl Collector {
         self.pieces.push(&self.decoder.push(bytes))
     }
 
+    /// What is kept now: the beginning, and on a line of its own the end.
+    #[must_use]
+    pub fn so_far(&self) -> String {
+        let mut kept = self.head.clone();
+        if self.total > (self.head.len() + self.tail.len()) as u64 {
+            kept.push(b'\n');
+        }
+        kept.extend(&self.tail);
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+
     /// Keeps so much from now on. What was kept already is cut to it.
     pub fn resize(&mut self, room: Room) {
         // What the head does not hold any more belongs to the tail.

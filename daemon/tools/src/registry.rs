@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use protocol::item::ItemBody;
-use protocol::tool::{ToolCall, ToolSpecification};
+use protocol::tool::{CallInput, ToolCall, ToolInput, ToolSpecification};
 
 use crate::function;
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
@@ -18,6 +18,7 @@ pub struct Registry {
     tools: Vec<(ToolSpecification, Arc<dyn Tool>)>,
     own: usize,
     specifications: Arc<[ToolSpecification]>,
+    reads: Arc<BTreeSet<String>>,
     commands: Arc<dyn Tool>,
     changes: Arc<dyn Tool>,
 }
@@ -46,7 +47,8 @@ impl Registry {
             .map(|tool| (tool.specification(), tool))
             .collect();
         let own = tools.len();
-        Self { specifications: told(&tools, &BTreeSet::new()), tools, own, commands, changes }
+        let (specifications, reads) = (told(&tools, &BTreeSet::new()), reads(&tools));
+        Self { specifications, reads, tools, own, commands, changes }
     }
 
     /// The same with these tools from outside in place of those it had. Of two tools of one name the first is kept.
@@ -75,6 +77,7 @@ impl Registry {
         }
         Self {
             specifications: told(&tools, loaded),
+            reads: reads(&tools),
             tools,
             own: self.own,
             commands: Arc::clone(&self.commands),
@@ -116,6 +119,8 @@ impl Registry {
             | ItemBody::AgentMessage(_)
             | ItemBody::Reasoning(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => return None,
         };
         Some(tool.run(body, context))
@@ -135,15 +140,46 @@ impl Registry {
         self.tools.iter().map(list).collect()
     }
 
-    /// Whether an item changes nothing, so that it may run beside others like it.
+    /// The names of the tools whose calls change nothing, so that they may run side by side.
+    #[must_use]
+    pub fn reads(&self) -> Arc<BTreeSet<String>> {
+        Arc::clone(&self.reads)
+    }
+
+    /// Whether an item changes nothing.
     #[must_use]
     pub fn is_read_only(&self, body: &ItemBody) -> bool {
         body.call().and_then(|call| self.find(&call.name)).is_some_and(|tool| tool.is_read_only())
     }
 
+    /// Whether an item may change files by itself.
+    #[must_use]
+    pub fn changes_files(&self, body: &ItemBody) -> bool {
+        body.call().and_then(|call| self.find(&call.name)).is_none_or(|tool| tool.changes_files())
+    }
+
+    /// The call of a tool with these arguments, in the form that it takes.
+    #[must_use]
+    pub fn input(&self, name: &str, arguments: &serde_json::Value) -> CallInput {
+        let is_freeform = |(tool, _): &&(ToolSpecification, Arc<dyn Tool>)| {
+            tool.name == name && matches!(tool.input, ToolInput::Freeform { .. })
+        };
+        if self.tools.iter().any(|tool| is_freeform(&tool))
+            && let Some(text) = arguments.as_str().or_else(|| arguments["input"].as_str())
+        {
+            return CallInput::Freeform(text.to_owned());
+        }
+        CallInput::Json(arguments.to_string())
+    }
+
     fn find(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         self.tools.iter().find(|(tool, _)| tool.name == name).map(|(_, tool)| tool)
     }
+}
+
+fn reads(tools: &[(ToolSpecification, Arc<dyn Tool>)]) -> Arc<BTreeSet<String>> {
+    let reads = tools.iter().filter(|(_, tool)| tool.is_read_only());
+    Arc::new(reads.map(|(specification, _)| specification.name.clone()).collect())
 }
 
 fn told(tools: &[(ToolSpecification, Arc<dyn Tool>)], loaded: &BTreeSet<String>) -> Arc<[ToolSpecification]> {
@@ -156,7 +192,6 @@ fn told(tools: &[(ToolSpecification, Arc<dyn Tool>)], loaded: &BTreeSet<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::tool::ToolInput;
 
     struct Named(&'static str, bool);
 

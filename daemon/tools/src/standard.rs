@@ -18,12 +18,13 @@ use crate::shell::Shell;
 use crate::tool::Tool;
 use crate::update_plan::UpdatePlan;
 use crate::view_image::ViewImage;
+use crate::wait_for::WaitFor;
 use crate::write_stdin::WriteStdin;
 
-/// All of them; commands are started by this launcher.
+/// All of them, and more that come after them; commands are started by this launcher.
 #[must_use]
-pub fn registry(launcher: Arc<Launcher>) -> Registry {
-    let others: Vec<Arc<dyn Tool>> = vec![
+pub fn registry(launcher: Arc<Launcher>, more: Vec<Arc<dyn Tool>>) -> Registry {
+    let mut others: Vec<Arc<dyn Tool>> = vec![
         Arc::new(ExecCommand::new(Arc::clone(&launcher))),
         Arc::new(WriteStdin),
         tool(ReadFile),
@@ -31,10 +32,12 @@ pub fn registry(launcher: Arc<Launcher>) -> Registry {
         tool(Grep),
         tool(FindFiles),
         tool(ViewImage::new()),
+        tool(WaitFor),
         Arc::new(UpdatePlan),
         tool(RequestUserInput),
         tool(RequestPermissions),
     ];
+    others.extend(more);
     Registry::new(Arc::new(Shell::new(launcher)), Arc::new(ApplyPatch), others)
 }
 

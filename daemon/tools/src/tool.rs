@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::belongings::Belongings;
+use crate::diagnostics::Diagnostics;
 use crate::judge::Judge;
 use crate::output::Spools;
 
@@ -26,6 +27,12 @@ pub trait Tool: Send + Sync {
     /// Whether its calls change nothing, so that they may run side by side.
     fn is_read_only(&self) -> bool {
         false
+    }
+
+    /// Whether its own calls may change files, so that what they change is kept to be taken back. Calls that it makes of
+    /// other tools are theirs.
+    fn changes_files(&self) -> bool {
+        !self.is_read_only()
     }
 
     /// Whether the model is told of it only when it has looked for it.
@@ -86,6 +93,34 @@ impl Asker for NobodyToAsk {
     }
 }
 
+/// Makes calls of the session's other tools on behalf of one that runs.
+pub trait Caller: Send + Sync {
+    /// Makes a call as if the model had made it: policy, questions, hooks, ceilings and log are the same. Waits for its
+    /// end. A freeform tool is given the JSON string, or the string `input` of the object. Whoever ends waits for all
+    /// calls that it made; dropping the future does not end the call.
+    fn call(&self, name: String, arguments: serde_json::Value) -> BoxFuture<'_, Called>;
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// How it ended.
+    pub status: ItemStatus,
+    /// What the model would be shown of it.
+    pub text: String,
+}
+
+/// There is nothing to be called.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingToCall;
+
+impl Caller for NothingToCall {
+    fn call(&self, _name: String, _arguments: serde_json::Value) -> BoxFuture<'_, Called> {
+        let text = "No tool can be called from here".to_owned();
+        Box::pin(std::future::ready(Called { status: ItemStatus::Failed, text }))
+    }
+}
+
 /// What a tool that runs tells of beside its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -117,10 +152,14 @@ pub struct RunContext {
     pub spools: Arc<dyn Spools>,
     /// Asks a person.
     pub asker: Arc<dyn Asker>,
+    /// Makes calls of other tools.
+    pub caller: Arc<dyn Caller>,
     /// Decides about the programs that commands start.
     pub judge: Arc<dyn Judge>,
     /// What the session's tools keep between calls.
     pub belongings: Arc<Belongings>,
+    /// Finds errors in files that were changed.
+    pub diagnostics: Arc<dyn Diagnostics>,
     /// Output as it comes, for people who watch. Bounded; a full channel slows the command, not the session.
     pub progress: mpsc::Sender<String>,
     /// What else is to be told. Bounded; a full channel slows the tool, not the session.
@@ -155,6 +194,8 @@ pub fn action(body: &ItemBody) -> Option<Action<'_>> {
         | ItemBody::ToolCall(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     }
 }

@@ -111,6 +111,8 @@ pub fn loaded(body: &ItemBody) -> impl Iterator<Item = &str> {
         | ItemBody::FileChange(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     };
     let own = call.filter(|call| call.server.is_some()).map(|call| call.call.name.as_str());

@@ -44,6 +44,15 @@ pub fn find(cwd: &Path) -> Vec<InstructionFile> {
     found
 }
 
+/// The instruction file of a person, which holds in every folder: the one beside their settings.
+#[must_use]
+pub fn of_person(settings: &Path) -> Option<InstructionFile> {
+    let path = settings.join(NAMES[0]);
+    let content = read_text(&path.canonicalize().ok()?, MAX_FILE_BYTES)?;
+    let is_there = content.is_truncated || !content.text.trim().is_empty();
+    is_there.then_some(InstructionFile { path, text: content.text, is_truncated: content.is_truncated })
+}
+
 /// Where the file really is, if that is in the repository.
 fn real_file(path: &Path, real_root: &Path) -> Option<PathBuf> {
     let real = path.canonicalize().ok()?;
@@ -116,6 +125,16 @@ mod tests {
         let pipe = root.join("a/b/AGENTS.md");
         rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).expect("pipe");
         check(&root, "a/b", &[("a/AGENTS.md", 6, false)]);
+    }
+
+    #[test]
+    fn a_person_has_instructions_of_their_own() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        assert_eq!(of_person(scratch.path()), None);
+        fs::write(scratch.path().join("AGENTS.md"), " \n").expect("empty");
+        assert_eq!(of_person(scratch.path()), None);
+        fs::write(scratch.path().join("AGENTS.md"), "Be brief.").expect("write");
+        assert_eq!(of_person(scratch.path()).expect("there").text, "Be brief.");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! errors. Other languages test their own types with them. Knows no more of a message than that it can be
 //! read and written.
 
+mod client_tools;
 mod errors;
 mod events;
 mod items;
+mod language_server;
 mod mcp;
 mod models;
 mod queue;
@@ -47,6 +49,7 @@ pub(crate) fn all() -> Vec<Sample> {
     let groups = [
         small::samples(),
         session::samples(),
+        client_tools::samples(),
         turn::samples(),
         queue::samples(),
         rewind::samples(),
@@ -54,6 +57,7 @@ pub(crate) fn all() -> Vec<Sample> {
         models::samples(),
         trust::samples(),
         mcp::samples(),
+        language_server::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),
@@ -142,6 +146,7 @@ fn item(body: ItemBody) -> Item {
         status: ItemStatus::Completed,
         started_at: at(3),
         completed_at: Some(at(4)),
+        called_by: None,
         body,
     }
 }

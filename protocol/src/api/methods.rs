@@ -4,8 +4,8 @@
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::{
-    account, catalogue, config, daemon, delta, diff, initialize, mcp, question, queue, rewind, session,
-    trust, turn, usage,
+    account, catalogue, client_tool, config, context, daemon, delta, diff, initialize, language_server, mcp,
+    question, queue, rewind, session, trust, turn, usage,
 };
 
 /// A type of the wire, as a document needs it.
@@ -66,6 +66,10 @@ pub fn all() -> Vec<Method> {
             "session/create",
             "Makes a session.",
         ),
+        method::<session::SessionForkParams, session::SessionCreateResult>(
+            "session/fork",
+            "Makes a session that begins with the turns of another one.",
+        ),
         method::<session::SessionListParams, session::SessionListResult>(
             "session/list",
             "Lists sessions, newest first.",
@@ -88,6 +92,14 @@ pub fn all() -> Vec<Method> {
         method::<session::SessionUpdateParams, session::SessionUpdateResult>(
             "session/update",
             "Changes title or settings.",
+        ),
+        method::<context::SessionCompactParams, context::SessionCompactResult>(
+            "session/compact",
+            "Puts what was said and done in a session into few words, as a turn of its own.",
+        ),
+        method::<client_tool::SessionRegisterToolsParams, Done>(
+            "session/registerTools",
+            "Says which tools the calling client has for a session.",
         ),
         method::<session::SessionRef, Done>("session/archive", "Puts a session away."),
         method::<session::SessionRef, Done>(
@@ -200,6 +212,30 @@ pub fn all() -> Vec<Method> {
         method::<mcp::McpListParams, mcp::McpListResult>(
             "mcp/list",
             "Lists the MCP servers of the settings, how they are, and their tools.",
+        ),
+        method::<mcp::McpLoginParams, mcp::McpLoginResult>(
+            "mcp/login",
+            "Begins to sign in with an MCP server; `account/awaitLogin` tells how it ends.",
+        ),
+        method::<mcp::McpFinishLoginParams, Done>(
+            "mcp/finishLogin",
+            "Brings the address that the browser was sent to, where it can't come by itself.",
+        ),
+        method::<mcp::McpLogoutParams, mcp::McpLogoutResult>(
+            "mcp/logout",
+            "Forgets what somebody signed in with an MCP server for.",
+        ),
+        method::<mcp::McpPromptsParams, mcp::McpPromptsResult>(
+            "mcp/prompts",
+            "Lists the prompts that the MCP servers of a folder offer.",
+        ),
+        method::<mcp::McpPromptParams, mcp::McpPromptResult>(
+            "mcp/prompt",
+            "Asks an MCP server for one of its prompts.",
+        ),
+        method::<language_server::LanguageServerListParams, language_server::LanguageServerListResult>(
+            "languageServer/list",
+            "Lists the language servers of the settings, whether they are found, and how they are.",
         ),
         method::<config::ConfigCheckParams, config::ConfigCheckResult>(
             "config/check",

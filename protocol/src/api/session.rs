@@ -3,10 +3,12 @@
 use jsonrpsee::core::{RpcResult, SubscriptionResult};
 use jsonrpsee::proc_macros::rpc;
 
+use crate::client_tool::SessionRegisterToolsParams;
+use crate::context::{SessionCompactParams, SessionCompactResult};
 use crate::delta::SessionFeed;
 use crate::session::{
     Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams,
-    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
+    SessionForkParams, SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
     SessionUpdateParams, SessionUpdateResult,
 };
 
@@ -16,6 +18,11 @@ pub trait Session {
     /// Makes a session.
     #[method(name = "create", with_extensions)]
     async fn create(&self, params: SessionCreateParams) -> RpcResult<SessionCreateResult>;
+
+    /// Makes a session that begins with the turns of another one. What was taken back, what waits, and leaves for the
+    /// session stay behind; files are as they are.
+    #[method(name = "fork", with_extensions)]
+    async fn fork(&self, params: SessionForkParams) -> RpcResult<SessionCreateResult>;
 
     /// Lists sessions, newest first.
     #[method(name = "list")]
@@ -28,6 +35,14 @@ pub trait Session {
     /// Changes title or settings.
     #[method(name = "update", with_extensions)]
     async fn update(&self, params: SessionUpdateParams) -> RpcResult<SessionUpdateResult>;
+
+    /// Puts what was said and done in a session into few words, as a turn of its own.
+    #[method(name = "compact", with_extensions)]
+    async fn compact(&self, params: SessionCompactParams) -> RpcResult<SessionCompactResult>;
+
+    /// Says which tools the calling client has for a session. It must follow the session to be asked for them.
+    #[method(name = "registerTools", with_extensions)]
+    async fn register_tools(&self, params: SessionRegisterToolsParams) -> RpcResult<Done>;
 
     /// Puts a session away.
     #[method(name = "archive", with_extensions)]

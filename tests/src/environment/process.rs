@@ -36,10 +36,10 @@ pub enum Input {
 /// A program that is to be run. Sees no variables but those it is given.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    program: PathBuf,
-    arguments: Vec<OsString>,
-    folder: PathBuf,
-    variables: Vec<(OsString, OsString)>,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) folder: PathBuf,
+    pub(crate) variables: Vec<(OsString, OsString)>,
     input: Input,
     limit: Duration,
 }
@@ -75,6 +75,13 @@ impl Invocation {
     #[must_use]
     pub fn without_variable(mut self, name: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Runs another program instead, with all else the same.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -160,7 +167,7 @@ impl Invocation {
         Ok(running)
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let arguments = self.arguments.iter().map(|argument| argument.to_string_lossy());
         let program = self.program.to_string_lossy();
         std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" ")

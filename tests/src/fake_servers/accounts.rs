@@ -165,7 +165,13 @@ impl Page {
     /// The first address of a server of accounts in a text.
     #[must_use]
     pub fn in_text(text: &str, accounts: &FakeAccounts) -> Option<Self> {
-        let begin = text.find(&accounts.server.address())?;
+        Self::at(text, &accounts.server.address())
+    }
+
+    /// The first address in a text that begins so.
+    #[must_use]
+    pub fn at(text: &str, address: &str) -> Option<Self> {
+        let begin = text.find(address)?;
         let address = text[begin..].split_whitespace().next()?;
         let (_, query) = address.split_once('?')?;
         let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (name.to_owned(), plain(value)));
@@ -181,16 +187,18 @@ impl Page {
     /// The port that the browser is sent back to.
     #[must_use]
     pub fn port(&self) -> u16 {
-        let address = self.value("redirect_uri").trim_start_matches("http://localhost:");
-        address.split('/').next().and_then(|port| port.parse().ok()).unwrap_or(0)
+        let address = self.value("redirect_uri").trim_start_matches("http://");
+        let host = address.split('/').next().unwrap_or_default();
+        host.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0)
     }
 
     /// The browser comes back with this query; the answer, or nothing if nobody listens.
     #[must_use]
     pub fn come_back(&self, query: &str) -> Option<String> {
         let port = self.port();
+        let path = self.value("redirect_uri").splitn(4, '/').nth(3)?;
         let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        write!(stream, "GET /auth/callback?{query} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").ok()?;
+        write!(stream, "GET /{path}?{query} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         (!text.is_empty()).then_some(text)
@@ -204,7 +212,7 @@ impl Page {
 }
 
 /// A text of a query without its signs.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, more @ ..] = rest {

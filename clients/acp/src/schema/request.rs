@@ -1,5 +1,6 @@
 //! What the editor asks for.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -74,10 +75,37 @@ pub(crate) struct OldSession {
     pub(crate) mcp_servers: Vec<McpServer>,
 }
 
-/// An MCP server that the editor would like to have used.
+/// An MCP server that the editor would like to have used. What belongs to a way to reach it that is not known is
+/// passed over.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct McpServer {
+    /// How it is reached; absent: it is a program.
+    #[serde(default, rename = "type")]
+    pub(crate) kind: Option<String>,
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) command: Option<String>,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) args: Vec<String>,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) env: Vec<Pair>,
+    #[serde(default)]
+    pub(crate) url: Option<String>,
+    #[serde(default, deserialize_with = "crate::schema::request::nothing_is_empty")]
+    pub(crate) headers: Vec<Pair>,
+}
+
+/// A variable or a header. The value may be a secret, so it is not shown.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// `session/list`.

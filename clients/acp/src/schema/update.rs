@@ -165,8 +165,8 @@ pub(crate) enum StepStatus {
 /// A command that can be typed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CommandEntry {
-    pub(crate) name: &'static str,
-    pub(crate) description: &'static str,
+    pub(crate) name: String,
+    pub(crate) description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<CommandInput>,
 }
@@ -174,7 +174,7 @@ pub(crate) struct CommandEntry {
 /// What is typed after a command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CommandInput {
-    pub(crate) hint: &'static str,
+    pub(crate) hint: String,
 }
 
 /// Money.

@@ -171,7 +171,9 @@ impl Follow<'_> {
                     self.last_message = Some(message.text.clone());
                 }
             }
-            Event::QuestionAsked(asked) if asked.question.turn_id == self.turn => {
+            Event::QuestionAsked(asked)
+                if asked.question.turn_id == self.turn && asked.question.kind.is_for_person() =>
+            {
                 let question = &asked.question;
                 self.open.insert(question.id, question.clone());
                 if let Some(asker) = &mut self.asker {
@@ -211,6 +213,7 @@ impl Follow<'_> {
             | Event::FilesChanged(_)
             | Event::SessionRewound(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => {}
         }
         Ok(None)

@@ -116,7 +116,11 @@ impl Human {
                 let text = words::retry(retried);
                 self.aside(&self.output.err.yellow(escape::prose(&text)))
             }
-            Event::QuestionAsked(asked) if self.scope == Scope::All => self.question(&asked.question),
+            Event::QuestionAsked(asked)
+                if self.scope == Scope::All && asked.question.kind.is_for_person() =>
+            {
+                self.question(&asked.question)
+            }
             Event::QuestionAnswered(answered) if self.scope == Scope::All => self.answered(&answered.answer),
             Event::InputQueued(queued) if self.scope == Scope::All => {
                 let by = escape::line(&queued.queued.actor.name).into_owned();
@@ -165,6 +169,7 @@ impl Human {
             | Event::FilesChanged(_)
             | Event::SessionRewound(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => Ok(()),
         }
     }
@@ -297,6 +302,8 @@ impl Human {
             | ItemBody::ToolCall(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => Ok(()),
         }
     }
@@ -321,8 +328,18 @@ impl Human {
                     }
                 })
             }
+            ItemBody::WebSearch(search) if item.status != ItemStatus::Discarded => {
+                self.aside(&style.dim(escape::prose(&words::web_search(search))))
+            }
+            ItemBody::Compaction(compaction) if item.status != ItemStatus::Discarded => {
+                self.aside(&style.dim(escape::prose(&words::compaction(compaction, &item.status))))
+            }
             ItemBody::UserMessage(said) if said.is_steer || self.scope == Scope::All => self.said(said),
-            ItemBody::UserMessage(_) | ItemBody::Reasoning(_) | ItemBody::Unknown(_) => Ok(()),
+            ItemBody::UserMessage(_)
+            | ItemBody::Reasoning(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
+            | ItemBody::Unknown(_) => Ok(()),
         }
     }
 

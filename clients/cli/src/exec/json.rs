@@ -11,6 +11,7 @@ use protocol::item::{
 };
 use protocol::model::Usage;
 use protocol::turn::TurnOutcome;
+use protocol::web::WebSearch;
 use serde::Serialize;
 use serde_json::{Value, json};
 use view::words;
@@ -91,12 +92,24 @@ enum LineBody {
         error: Value,
         status: &'static str,
     },
+    WebSearch {
+        query: String,
+        action: LineAction,
+    },
     TodoList {
         items: Vec<LineTodo>,
     },
     Error {
         message: String,
     },
+}
+
+/// What was done in the web.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum LineAction {
+    Search { queries: Vec<String>, sources: Vec<String> },
+    OpenPage { url: String },
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -165,6 +178,7 @@ impl Lines {
             | Event::FilesChanged(_)
             | Event::SessionRewound(_)
             | Event::RewindEnded(_)
+            | Event::ClientToolsRegistered(_)
             | Event::Unknown(_) => None,
         }
     }
@@ -199,6 +213,8 @@ impl Lines {
             | ItemBody::Reasoning(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
+            | ItemBody::WebSearch(_)
+            | ItemBody::Compaction(_)
             | ItemBody::Unknown(_) => None,
         }
     }
@@ -233,6 +249,7 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::FileChange(change) => Some(change_body(change, status)),
         ItemBody::ToolCall(call) => Some(tool_body(call, status)),
         ItemBody::Plan(plan) => Some(todo_body(plan)),
+        ItemBody::WebSearch(search) => Some(search_body(search)),
         ItemBody::Notice(notice) => match notice.level {
             NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
                 Some(LineBody::Error { message: notice.text.clone() })
@@ -242,8 +259,20 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => None,
     }
+}
+
+fn search_body(search: &WebSearch) -> LineBody {
+    let action = match &search.page {
+        Some(url) => LineAction::OpenPage { url: url.clone() },
+        None => LineAction::Search {
+            queries: search.queries.clone(),
+            sources: search.sources.iter().map(|source| source.url.clone()).collect(),
+        },
+    };
+    LineBody::WebSearch { query: search.queries.first().cloned().unwrap_or_default(), action }
 }
 
 fn todo_body(plan: &Plan) -> LineBody {

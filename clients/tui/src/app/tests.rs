@@ -7,6 +7,7 @@ use protocol::delta::{Delta, FeedEntry};
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, InputQueued, TurnEnded};
 use protocol::ids::{ItemId, QueuedId};
+use protocol::item::ItemBody;
 use protocol::model::Usage;
 use protocol::question::{Decision, GrantScope};
 use protocol::session::QueuedInput;
@@ -14,11 +15,15 @@ use protocol::turn::{Actor, InputPart, TurnOutcome};
 use ratatui::layout::Size;
 
 use super::*;
+use crate::browser::Archived;
 use crate::command::Choice;
 use crate::files::Found;
 use crate::frame::tests::{app, idle, question, session};
+use crate::hyperlink::Hyperlinks;
+use crate::image::Note;
 use crate::link::{CallError, News, Reply};
 use crate::screen::Screen;
+use crate::visit::Visited;
 
 const NOW: Timestamp = Timestamp(100_000);
 
@@ -326,7 +331,7 @@ fn what_is_queued_comes_back_to_be_changed() {
 fn a_command_is_completed_and_carried_out() {
     let mut app = idle();
     write(&mut app, "/resu");
-    assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Sessions(Some(_))))));
+    assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Call(Call::Sessions(Some(_), _)))));
     assert!(app.picker.is_some() && app.completion.is_none());
     key(&mut app, KeyCode::Esc);
     write(&mut app, "/model");
@@ -368,6 +373,63 @@ fn a_command_by_hand_is_remembered_and_not_said() {
     write(&mut app, "!");
     assert_eq!(key(&mut app, KeyCode::Enter), None);
     assert_eq!(app.composer.text(), "!");
+}
+
+fn note(text: &str) -> Note {
+    Note { text: text.into(), chip: "[ran] ".into() }
+}
+
+#[test]
+fn what_a_command_by_hand_printed_goes_along_with_the_next_input_and_with_no_command() {
+    let mut app = idle();
+    let problem = Some("It ended with exit code 1".to_owned());
+    app.visited(Visited { note: Some(note("I ran this")), problem }, NOW);
+    assert!(app.notice.as_ref().unwrap().text.contains("exit code 1"));
+    write(&mut app, "!! ls");
+    assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Visit(_))));
+    write(&mut app, "/he");
+    assert!(app.completion.is_some());
+    key(&mut app, KeyCode::Esc);
+    write(&mut app, "lp");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert_eq!(app.asides, [Aside::Help]);
+    write(&mut app, "why");
+    let Some(Effect::Call(call)) = key(&mut app, KeyCode::Enter) else { panic!("nothing is said") };
+    let Call::Start(said) = &call else { panic!("{call:?}") };
+    let parts: Vec<InputPart> =
+        ["why", "I ran this"].map(|text| InputPart::Text { text: text.to_owned() }).to_vec();
+    assert_eq!(said.parts(), parts);
+    assert_eq!(app.composer.history().last().map(String::as_str), Some("why"));
+    app.news(News::Told(call, Err(refusal())), NOW);
+    assert_eq!(app.composer.take().notes, [note("I ran this")], "it comes back with the text");
+}
+
+#[test]
+fn a_line_behind_a_hash_goes_into_the_instructions_and_nothing_is_lost() {
+    let mut app = idle();
+    app.settings.folder = Some("/home/me/config".into());
+    let ask = |app: &mut App| {
+        write(app, "# use tabs");
+        assert_eq!(key(app, KeyCode::Enter), None);
+    };
+    ask(&mut app);
+    key(&mut app, KeyCode::Esc);
+    assert_eq!(app.composer.text(), "# use tabs");
+    app.composer.clear();
+    ask(&mut app);
+    key(&mut app, KeyCode::Down);
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    let file = PathBuf::from("/home/me/config/AGENTS.md");
+    assert_eq!(app.chores.pop(), Some(Chore::Learn(file.clone(), "use tabs".to_owned())));
+    app.learned(&file, "use tabs", Ok(()), NOW);
+    assert!(app.composer.take().notes[0].text.contains("use tabs"), "the agent of this session is told too");
+    app.learned(&file, "use tabs", Err("no".to_owned()), NOW);
+    assert_eq!(app.composer.text(), "# use tabs");
+    app.composer.clear();
+    ask(&mut app);
+    key(&mut app, KeyCode::Up);
+    let said = key(&mut app, KeyCode::Enter);
+    assert_eq!(said, Some(Effect::Call(Call::Start("# use tabs".to_owned().into()))));
 }
 
 #[test]
@@ -454,7 +516,7 @@ proptest! {
         happenings in proptest::collection::vec((0..30_u8, any::<char>(), 1..90_u16, 1..30_u16, 0..2000_u64), 0..60)
     ) {
         let mut app = App::new(Mode::Drive, Theme::sixteen(), Settings::default());
-        let mut screen = Screen::new(Vec::new(), Size::new(80, 24), 3);
+        let mut screen = Screen::new(Vec::new(), Size::new(80, 24), 3, Hyperlinks::Told);
         let mut now = NOW;
         for (choice, letter, width, height, pause) in happenings {
             now = Timestamp(now.0 + pause);
@@ -474,4 +536,73 @@ proptest! {
             screen.draw(&frame.finished, &frame.viewport, frame.cursor).unwrap();
         }
     }
+}
+
+#[test]
+fn what_was_folded_comes_once_more_in_full_and_what_is_under_way_unfolds_where_it_stands() {
+    let long: String = (0..100).map(|line| format!("line {line}\n")).collect();
+    let mut snapshot = session("x");
+    let ItemBody::UserMessage(said) = &mut snapshot.turns[0].items[0].body else { panic!("none") };
+    said.content = vec![InputPart::Text { text: long }];
+    let mut app = App::new(Mode::Drive, Theme::plain(), Settings::default());
+    app.view.snapshot(snapshot);
+    let lines = |app: &mut App| {
+        let frame = app.frame(Size::new(80, 60), NOW);
+        let count =
+            |lines: &[Line<'_>]| lines.iter().filter(|line| line.to_string().contains("line ")).count();
+        (count(&frame.finished), count(&frame.viewport))
+    };
+    assert_eq!(lines(&mut app), (40, 0));
+    control(&mut app, 'x', NOW);
+    assert_eq!(lines(&mut app), (100, 0));
+    control(&mut app, 'x', NOW);
+    assert_eq!(lines(&mut app), (0, 0), "once is enough");
+    assert!(app.notice.as_ref().unwrap().text.contains("nothing is folded"));
+}
+
+#[test]
+fn a_prompt_of_a_server_comes_into_the_composer_and_is_not_said() {
+    let mut app = idle();
+    write(&mut app, "/");
+    assert!(matches!(chores(&mut app)[..], [Chore::Call(Call::Prompts(_))]));
+    let prompt: McpPrompt = serde_json::from_value(serde_json::json!({
+        "server": "git", "name": "review", "command": "git:review",
+        "arguments": [{ "name": "branch", "isRequired": true }],
+    }))
+    .unwrap();
+    let told = Ok(Reply::Prompts(vec![prompt]));
+    app.news(News::Told(Call::Prompts("/repo".into()), told), NOW);
+    write(&mut app, "git:review");
+    assert_eq!(key(&mut app, KeyCode::Tab), None);
+    assert_eq!(app.composer.text(), "/git:review ");
+    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert!(app.notice.as_ref().unwrap().text.contains("needs `branch`"));
+    write(&mut app, "main");
+    let Some(Effect::Call(call)) = key(&mut app, KeyCode::Enter) else { panic!("nothing is asked") };
+    let Call::Prompt(params, _) = &call else { panic!("{call:?}") };
+    assert_eq!(params.arguments["branch"], "main");
+    app.news(News::Told(call, Ok(Reply::Prompt("Review main.".to_owned()))), NOW);
+    assert_eq!(app.composer.text(), "Review main.");
+}
+
+#[test]
+fn another_session_stands_beside_where_there_is_room_for_it() {
+    let mut app = idle();
+    assert_eq!(app.obey(crate::command::Command::Split, "/split", NOW), None);
+    assert!(app.notice.as_ref().unwrap().text.contains("--fullscreen"));
+    app.full = Some(Fullscreen::default());
+    assert!(matches!(
+        app.obey(crate::command::Command::Split, "/split", NOW),
+        Some(Effect::Call(Call::Sessions(..)))
+    ));
+    let other = session("x").summary;
+    app.news(
+        News::Told(Call::Sessions(None, Archived::Hidden), Ok(Reply::Sessions(vec![other.clone()]))),
+        NOW,
+    );
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Beside(Some(other.id))));
+    app.beside = Some(crate::beside::Beside::new(other.id));
+    let there = app.key(KeyEvent::new(KeyCode::Char('s'), KeyModifiers::ALT), NOW);
+    assert_eq!(there, Some(Effect::Switch(SessionChoice::Existing(other.id), None)));
+    assert_eq!(app.obey(crate::command::Command::Split, "/split", NOW), Some(Effect::Beside(None)));
 }

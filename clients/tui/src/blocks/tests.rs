@@ -49,6 +49,7 @@ fn item(status: ItemStatus, body: ItemBody) -> Event {
         status,
         started_at: Timestamp(0),
         completed_at: Some(Timestamp(1)),
+        called_by: None,
         body,
     };
     Event::ItemCompleted(ItemChanged { item })
@@ -173,8 +174,14 @@ fn the_end_of_a_turn_says_why_what_to_do_and_what_it_took() {
     };
     let usage = Usage { input_tokens: 1234, output_tokens: 5, ..Usage::default() };
     let turn_id = TurnId::generate();
-    let retried =
-        ModelRetried { turn_id, attempt: 1, max_attempts: 4, delay_ms: 200, failure: failure.clone() };
+    let retried = ModelRetried {
+        turn_id,
+        attempt: 1,
+        max_attempts: 4,
+        delay_ms: 200,
+        failure: failure.clone(),
+        usage: None,
+    };
     check(
         Event::ModelRetried(retried),
         &[

@@ -164,6 +164,14 @@ fn all_of_a_command_can_be_seen() {
 }
 
 #[test]
+fn on_the_smallest_screen_the_command_and_the_keys_are_seen() {
+    let mut dialog = dialog(command("rm -rf /a/long/way/to/go/and/more"), "because");
+    let rows = rows(&mut dialog, 20, 3);
+    assert!(rows[0].starts_with("┏ ") && rows[1].contains("rm -rf"), "{rows:#?}");
+    assert!(rows[2].starts_with("┗ y t s"), "{rows:#?}");
+}
+
+#[test]
 fn what_is_executed_is_shown_where_it_is_not_what_was_written() {
     let QuestionKind::Command { command, cwd, is_escalated, justification, .. } = command("ls") else {
         panic!()

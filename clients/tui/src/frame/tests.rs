@@ -28,7 +28,7 @@ fn actor() -> Actor {
 
 fn item(turn_id: TurnId, status: ItemStatus, body: ItemBody) -> Item {
     let (started_at, completed_at) = (Timestamp(0), None);
-    Item { id: ItemId::generate(), turn_id, step: 0, status, started_at, completed_at, body }
+    Item { id: ItemId::generate(), turn_id, step: 0, status, started_at, completed_at, called_by: None, body }
 }
 
 /// A session in the middle of a turn.
@@ -69,6 +69,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
                 is_ephemeral: false,
                 after_crash: AfterCrash::Wait,
                 question_timeout_ms: None,
+                model_context: protocol::context::ModelContext::default(),
             },
         },
         turns: vec![Turn {

@@ -2,7 +2,11 @@
 
 use std::num::NonZeroU16;
 
+use ratatui::style::Style;
+use ratatui::text::Span;
+
 use super::*;
+use crate::wrap::{Break, wrap};
 
 struct Bench {
     screen: Screen<Vec<u8>>,
@@ -18,7 +22,7 @@ impl Bench {
         let size = Size::new(columns, rows);
         let mut terminal = terminal(columns, rows);
         terminal.process(format!("before\x1b[{};1H", row + 1).as_bytes());
-        Self { screen: Screen::new(Vec::new(), size, row), terminal }
+        Self { screen: Screen::new(Vec::new(), size, row, Hyperlinks::Told), terminal }
     }
 
     /// Draws, and tells how many bytes that took.
@@ -101,7 +105,7 @@ fn nothing_is_written_when_nothing_changed_and_little_when_little_did() {
 
 #[test]
 fn a_frame_is_one_synchronized_update() {
-    let mut screen = Screen::new(Vec::new(), Size::new(20, 5), 0);
+    let mut screen = Screen::new(Vec::new(), Size::new(20, 5), 0, Hyperlinks::Told);
     screen.draw(&lines(0..9, "done"), &lines(0..2, "live"), Position::ORIGIN).unwrap();
     let text = String::from_utf8(screen.out).unwrap();
     assert!(text.starts_with("\x1b[?2026h") && text.ends_with("\x1b[?2026l"), "{text:?}");
@@ -131,7 +135,27 @@ fn a_terminal_of_one_cell_is_survived() {
 
 #[test]
 fn trailing_blanks_are_not_written() {
-    let mut screen = Screen::new(Vec::new(), Size::new(40, 5), 0);
+    let mut screen = Screen::new(Vec::new(), Size::new(40, 5), 0, Hyperlinks::Told);
     screen.draw(&[Line::raw("ab          ")], &[Line::raw("c")], Position::ORIGIN).unwrap();
     assert!(!String::from_utf8(screen.out).unwrap().contains("   "));
+}
+
+#[test]
+fn a_link_is_written_around_its_own_letters_on_each_line() {
+    let mut screen = Screen::new(Vec::new(), Size::new(12, 5), 0, Hyperlinks::Told);
+    let address = "https://a.bc/defg";
+    let span = Span::styled(address, hyperlink::linked(Style::new(), address));
+    let lines = wrap(&[Span::raw("at "), span, Span::raw(" x")], 12, &[], &[], Break::Letters);
+    screen.draw(&lines, &[Line::default()], Position::ORIGIN).unwrap();
+    let text = String::from_utf8(std::mem::take(&mut screen.out)).unwrap();
+    assert_eq!(text.matches(";https://a.bc/defg\x1b\\").count(), 2, "{text:?}");
+    assert_eq!(text.matches("\x1b]8;;\x1b\\").count(), 2);
+    assert!(!text.contains("48;2"), "the number is no colour: {text:?}");
+    let mut terminal = terminal(12, 5);
+    terminal.process(text.as_bytes());
+    assert_eq!(terminal.screen().contents().trim_end(), "at https://a\n.bc/defg x");
+    screen.hyperlinks = Hyperlinks::Plain;
+    screen.draw(&lines, &[Line::default()], Position::ORIGIN).unwrap();
+    let text = String::from_utf8(std::mem::take(&mut screen.out)).unwrap();
+    assert!(!text.contains("\x1b]8") && !text.contains("48;2"), "{text:?}");
 }

@@ -24,9 +24,9 @@ use uuid::Uuid;
 use super::*;
 
 /// A session as the daemon has it, and what it sent so far.
-struct Daemon {
-    session: SessionSnapshot,
-    sent: Vec<FeedEntry>,
+pub(super) struct Daemon {
+    pub(super) session: SessionSnapshot,
+    pub(super) sent: Vec<FeedEntry>,
     /// Durable bytes of the message that grows.
     durable: usize,
     ids: u128,
@@ -56,6 +56,7 @@ fn settings(model: &str) -> SessionSettings {
         is_ephemeral: false,
         after_crash: AfterCrash::Wait,
         question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
     }
 }
 
@@ -137,6 +138,7 @@ impl Daemon {
             status: ItemStatus::InProgress,
             started_at: Timestamp(0),
             completed_at: None,
+            called_by: None,
             body,
         };
         turn.items.push(item.clone());
@@ -208,7 +210,8 @@ impl Daemon {
             message: String::new(),
         };
         let turn_id = turn.id;
-        let retried = ModelRetried { turn_id, attempt: 1, max_attempts: 2, delay_ms: 1, failure };
+        let retried =
+            ModelRetried { turn_id, attempt: 1, max_attempts: 2, delay_ms: 1, failure, usage: None };
         self.emit(Event::ModelRetried(retried));
     }
 
@@ -295,7 +298,7 @@ fn command() -> ItemBody {
 }
 
 /// What a person reads of items and ends of turns, pieces of messages put together.
-fn read(blocks: impl IntoIterator<Item = Block>) -> Vec<String> {
+pub(super) fn read(blocks: impl IntoIterator<Item = Block>) -> Vec<String> {
     let mut lines: Vec<(Option<ItemId>, String)> = Vec::new();
     for block in blocks {
         let id = block.item_id();
@@ -322,7 +325,7 @@ fn read(blocks: impl IntoIterator<Item = Block>) -> Vec<String> {
     lines.into_iter().map(|(_, text)| text).collect()
 }
 
-fn everything(mut handed: Vec<Block>, view: &mut View) -> Vec<String> {
+pub(super) fn everything(mut handed: Vec<Block>, view: &mut View) -> Vec<String> {
     handed.extend(view.take_finished());
     handed.extend(view.live().cloned());
     read(handed)
@@ -336,7 +339,7 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A daemon, and its session as it was after each step.
-fn run(choices: &[u8]) -> (Daemon, Vec<(usize, SessionSnapshot)>) {
+pub(super) fn run(choices: &[u8]) -> (Daemon, Vec<(usize, SessionSnapshot)>) {
     let mut daemon = Daemon::new();
     let mut history = vec![(0, daemon.session.clone())];
     for choice in choices {
@@ -346,7 +349,7 @@ fn run(choices: &[u8]) -> (Daemon, Vec<(usize, SessionSnapshot)>) {
     (daemon, history)
 }
 
-fn started(history: &[(usize, SessionSnapshot)]) -> View {
+pub(super) fn started(history: &[(usize, SessionSnapshot)]) -> View {
     let mut view = View::new();
     view.snapshot(history[0].1.clone());
     view
@@ -447,6 +450,25 @@ fn a_running_command_keeps_the_end_of_its_output() {
     let BlockBody::Item(item) = &view.live().next().unwrap().body else { panic!("no item") };
     let ItemBody::Command(command) = &item.body else { panic!("no command") };
     assert!(command.output_so_far.ends_with("999\n") && command.output_so_far.len() <= 20_000);
+}
+
+#[test]
+fn a_larger_page_brings_nothing_from_before_what_was_shown() {
+    let mut daemon = Daemon::new();
+    daemon.start_turn();
+    daemon.end_turn();
+    daemon.start_turn();
+    daemon.start_item(ItemBody::AgentMessage(AgentMessage { text: "One.\n\nTwo".to_owned() }));
+    let mut small = daemon.session.clone();
+    small.turns.remove(0);
+    small.earlier_turns = 1;
+    let mut view = View::new();
+    view.snapshot(small);
+    assert!(view.take_finished().len() > 1, "part of the turn is shown");
+    let shown = view.live().count();
+    view.snapshot(daemon.session);
+    assert!(view.take_finished().is_empty());
+    assert_eq!(view.live().count(), shown, "the older turn does not come after the newer one");
 }
 
 #[test]

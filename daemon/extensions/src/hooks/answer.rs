@@ -55,7 +55,17 @@ impl Answer {
 pub fn understand(event: HookEvent, exit: Option<i32>, output: &str, errors: &str) -> Answer {
     match exit {
         Some(0) => match serde_json::from_str::<Value>(output) {
-            Ok(value) if value.is_object() => of_json(event, &value),
+            Ok(value) if value.is_object() => match unknown_word(&value) {
+                Some(word) if value["continue"] != Value::Bool(false) => {
+                    Answer::failed(format!("its answer says `{}`, which means nothing", cut(&word, 100)))
+                }
+                Some(_) | None => of_json(event, &value),
+            },
+            // Who begins an object means to decide something, and nobody knows what.
+            Err(error) if output.trim_start().starts_with('{') => {
+                let (line, column) = (error.line(), error.column());
+                Answer::failed(format!("its answer is malformed JSON (line {line}, column {column})"))
+            }
             Ok(_) | Err(_) => Answer { context: plain(event, output), ..Answer::default() },
         },
         Some(2) => refused(event, errors),
@@ -117,6 +127,20 @@ fn of_json(event: HookEvent, value: &Value) -> Answer {
     answer
 }
 
+/// A decision that is none, so that nobody knows what was meant.
+fn unknown_word(value: &Value) -> Option<String> {
+    let specific = &value["hookSpecificOutput"];
+    let places = [&value["decision"], &specific["permissionDecision"], &specific["decision"]["behavior"]];
+    places.into_iter().find_map(|place| match place {
+        Value::Null => None,
+        Value::String(word) if matches!(word.as_str(), "block" | "deny" | "approve" | "allow" | "ask") => {
+            None
+        }
+        Value::String(word) => Some(word.clone()),
+        other => Some(other.to_string()),
+    })
+}
+
 /// Words that are not JSON are told to the model where it is about to listen.
 fn plain(event: HookEvent, output: &str) -> Option<String> {
     let is_heard = matches!(event, HookEvent::SessionStart | HookEvent::UserPromptSubmit);
@@ -129,10 +153,12 @@ fn can_block(event: HookEvent) -> bool {
         HookEvent::UserPromptSubmit
         | HookEvent::PreToolUse
         | HookEvent::PermissionRequest
+        | HookEvent::PreCompact
         | HookEvent::Stop => true,
         HookEvent::SessionStart
         | HookEvent::SessionEnd
         | HookEvent::PostToolUse
+        | HookEvent::PostCompact
         | HookEvent::Notification => false,
     }
 }
@@ -244,6 +270,23 @@ mod tests {
             assert_eq!(answer.verdict, Verdict::None);
             assert!(answer.failure.is_some_and(|failure| failure.contains("oh")));
         }
+    }
+
+    #[test]
+    fn a_decision_that_nobody_understands_is_a_failure() {
+        for (output, wanted) in [
+            (r#"{"decision": "block""#, "malformed JSON (line 1"),
+            ("\n {nonsense}", "malformed JSON"),
+            (r#"{"decision": "bloc"}"#, "`bloc`"),
+            (r#"{"decision": true}"#, "`true`"),
+            (r#"{"hookSpecificOutput": {"permissionDecision": "denied"}}"#, "`denied`"),
+        ] {
+            let answer = understand(PreToolUse, Some(0), output, "");
+            assert_eq!(answer.verdict, Verdict::None, "{output}");
+            assert!(answer.failure.is_some_and(|failure| failure.contains(wanted)), "{output}");
+        }
+        let ends = r#"{"continue": false, "decision": "bloc"}"#;
+        assert_eq!(verdict(PreToolUse, ends), Verdict::End("It gave no reason".to_owned()));
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub enum HookEvent {
     PermissionRequest,
     /// A tool has run.
     PostToolUse,
+    /// A session is about to be compacted.
+    PreCompact,
+    /// A session was compacted.
+    PostCompact,
     /// The model had its last word.
     Stop,
     /// A person is told that a session needs them, or is done.
@@ -22,9 +26,7 @@ pub enum HookEvent {
 }
 
 /// Events of other programs that do not happen here, or not yet.
-const NOT_HERE: [&str; 9] = [
-    "PreCompact",
-    "PostCompact",
+const NOT_HERE: [&str; 7] = [
     "SubagentStart",
     "SubagentStop",
     "Interrupt",
@@ -36,13 +38,15 @@ const NOT_HERE: [&str; 9] = [
 
 impl HookEvent {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::SessionStart,
         Self::SessionEnd,
         Self::UserPromptSubmit,
         Self::PreToolUse,
         Self::PermissionRequest,
         Self::PostToolUse,
+        Self::PreCompact,
+        Self::PostCompact,
         Self::Stop,
         Self::Notification,
     ];
@@ -57,6 +61,8 @@ impl HookEvent {
             Self::PreToolUse => "PreToolUse",
             Self::PermissionRequest => "PermissionRequest",
             Self::PostToolUse => "PostToolUse",
+            Self::PreCompact => "PreCompact",
+            Self::PostCompact => "PostCompact",
             Self::Stop => "Stop",
             Self::Notification => "Notification",
         }

@@ -1,4 +1,4 @@
-//! Which files a hook's command names, as far as its words tell: a script beside it, say. What such a
+//! Which files a hook's command, or the arguments of a server, name, as far as its words tell: a script beside it, say. What such a
 //! script runs in its turn is not known.
 
 use std::io;
@@ -23,32 +23,36 @@ const OF_THE_MACHINE: [&str; 10] =
 const MAX_WORDS: usize = 2000;
 const MAX_FILES: usize = 32;
 
-/// The real paths of the files that a command names when it is run in a folder, each once, in their order; not those
-/// of the machine.
+/// The real paths of the files that a command, or the arguments of a program, name when it is run in a folder, each
+/// once, in their order; not those of the machine.
 ///
 /// # Errors
-/// When it has too many words or names too many files.
-pub fn named_files(root: &Path, command: &str) -> io::Result<Vec<PathBuf>> {
-    let mut text = command.to_owned();
-    for word in ROOT_WORDS {
-        for quoted in [format!("\"{word}\""), word.to_owned()] {
-            text = text.replace(&quoted, ".");
-        }
-    }
+/// When there are too many words or files.
+pub fn named_files(root: &Path, parts: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut words_seen = 0_usize;
-    // A quoted path may hold spaces: each quoted part is a word of its own, and so are the words in it.
-    for words in [quoted(&text), text.split(is_between).collect()] {
-        for word in words.into_iter().filter(|word| !word.is_empty()) {
-            words_seen += 1;
-            if words_seen > MAX_WORDS || found.len() > MAX_FILES {
-                return Err(io::Error::other("it names more than can be looked at"));
+    for part in parts {
+        let mut text = (*part).to_owned();
+        for word in ROOT_WORDS {
+            for quoted in [format!("\"{word}\""), word.to_owned()] {
+                text = text.replace(&quoted, ".");
             }
-            let Ok(real) = root.join(word).canonicalize() else { continue };
-            let is_of_the_machine =
-                !real.starts_with(root) && OF_THE_MACHINE.iter().any(|folder| real.starts_with(folder));
-            if real.is_file() && !is_of_the_machine && !found.contains(&real) {
-                found.push(real);
+        }
+        // A name may hold whatever stands between words elsewhere: a whole argument, or what follows its `=`, is a word
+        // of its own, each quoted part is, and so are the words in it.
+        let whole = [text.as_str(), text.split_once('=').map_or("", |(_, value)| value)];
+        for words in [whole.to_vec(), quoted(&text), text.split(is_between).collect()] {
+            for word in words.into_iter().filter(|word| !word.is_empty()) {
+                words_seen += 1;
+                if words_seen > MAX_WORDS || found.len() > MAX_FILES {
+                    return Err(io::Error::other("it names more than can be looked at"));
+                }
+                let Ok(real) = root.join(word).canonicalize() else { continue };
+                let is_of_the_machine =
+                    !real.starts_with(root) && OF_THE_MACHINE.iter().any(|folder| real.starts_with(folder));
+                if real.is_file() && !is_of_the_machine && !found.contains(&real) {
+                    found.push(real);
+                }
             }
         }
     }
@@ -91,8 +95,24 @@ mod tests {
         ] {
             let expected: Vec<_> =
                 expected.into_iter().map(|file| root.join(file).canonicalize().expect("real")).collect();
-            assert_eq!(named_files(&root, command).expect("few words"), expected, "{command}");
+            assert_eq!(named_files(&root, &[command]).expect("few words"), expected, "{command}");
         }
-        assert!(named_files(&root, &"a ".repeat(MAX_WORDS + 1)).is_err());
+        assert!(named_files(&root, &[&"a ".repeat(MAX_WORDS + 1)]).is_err());
+        assert!(named_files(&root, &vec!["a"; MAX_WORDS + 1]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_is_a_name_whatever_stands_in_it() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        let names = ["a\"b.sh", "c\\d.sh", "e=f.sh", "g h.sh"];
+        for name in names {
+            fs::write(root.join(name), "").expect("write");
+        }
+        let expected: Vec<_> = names.iter().map(|name| root.join(name)).collect();
+        assert_eq!(named_files(&root, &names).expect("few words"), expected);
+        let named = named_files(&root, &["--config=a\"b.sh"]).expect("few words");
+        assert_eq!(named, [root.join("a\"b.sh")]);
     }
 }

@@ -25,6 +25,7 @@ fn settings(sandbox: SandboxMode) -> SessionSettings {
         is_ephemeral: false,
         after_crash: protocol::session::AfterCrash::default(),
         question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
     }
 }
 

@@ -129,6 +129,10 @@ impl Reader for Decoder {
         })
     }
 
+    fn spent(&self) -> Usage {
+        self.usage.map(usage).unwrap_or_default()
+    }
+
     fn close(&mut self, _sent: &Bytes, events: &mut VecDeque<ModelEvent>) -> Option<Bytes> {
         self.end_text(events);
         if !self.details.is_empty() {

@@ -64,6 +64,10 @@ impl ModelClient for Renewing {
         }))
     }
 
+    fn left_out(&self, request: &ModelRequest) -> Vec<String> {
+        self.blank.left_out(request)
+    }
+
     fn check_tool(&self, tool: &ToolSpecification) -> Result<(), UnfitTool> {
         self.blank.check_tool(tool)
     }

@@ -14,10 +14,11 @@ use serde_json::value::RawValue;
 
 use crate::failure::Failure;
 use crate::functions::{has_image, plain, raw_arguments, schema};
+use crate::gemini::WIRE_API;
 use crate::gemini::schema::{LossySchema, reduced};
 use crate::gemini::signature::Signature;
 use crate::retry::Again;
-use crate::settings::RequestOptions;
+use crate::settings::{RequestOptions, Search};
 
 /// What stands for the signature of a call that another model made (Gemini API, "Thought signatures", FAQ).
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
@@ -28,8 +29,10 @@ const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     system_instruction: Option<Instruction<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tools<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<[Tools<'a>; 1]>,
+    tool_config: Option<ToolConfig>,
     #[serde(skip_serializing_if = "GenerationConfig::is_empty")]
     generation_config: GenerationConfig,
     // Invariant: last. What is added to a conversation changes no byte before.
@@ -42,9 +45,19 @@ struct Instruction<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Tools<'a> {
+    FunctionDeclarations(Vec<Function<'a>>),
+    /// The provider's own (Gemini API, "Grounding with Google Search").
+    GoogleSearch {},
+}
+
+/// What lets the provider's own tools stand beside others: its calls come and go with the conversation (Gemini API,
+/// "Combine built-in tools and function calling").
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Tools<'a> {
-    function_declarations: Vec<Function<'a>>,
+struct ToolConfig {
+    include_server_side_tool_invocations: bool,
 }
 
 #[derive(Serialize)]
@@ -103,11 +116,24 @@ struct Part<'a> {
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 enum PartKind<'a> {
-    Text { text: &'a str },
-    Thought { thought: bool, text: &'a str },
-    Image { inline_data: Blob<'a> },
-    Call { function_call: FunctionCall<'a> },
-    Response { function_response: FunctionResponse<'a> },
+    Text {
+        text: &'a str,
+    },
+    Thought {
+        thought: bool,
+        text: &'a str,
+    },
+    Image {
+        inline_data: Blob<'a>,
+    },
+    Call {
+        function_call: FunctionCall<'a>,
+    },
+    Response {
+        function_response: FunctionResponse<'a>,
+    },
+    /// As the provider sent it, its signature included.
+    Opaque(&'a Value),
 }
 
 #[derive(Serialize)]
@@ -137,12 +163,22 @@ struct Output<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn of(request: &'a ModelRequest, options: &RequestOptions) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        request: &'a ModelRequest,
+        options: &RequestOptions,
+        search: Search,
+    ) -> Result<Self, Failure> {
+        let searches = search != Search::Off;
         let functions = request.tools.iter().map(Function::of).collect::<Result<Vec<_>, _>>()?;
         let instruction = || Instruction { parts: [Part::text(&request.instructions)] };
         Ok(Self {
             system_instruction: (!request.instructions.is_empty()).then(instruction),
-            tools: (!functions.is_empty()).then_some([Tools { function_declarations: functions }]),
+            tools: (!functions.is_empty())
+                .then_some(Tools::FunctionDeclarations(functions))
+                .into_iter()
+                .chain(searches.then_some(Tools::GoogleSearch {}))
+                .collect(),
+            tool_config: searches.then_some(ToolConfig { include_server_side_tool_invocations: true }),
             generation_config: GenerationConfig::of(request, options)?,
             contents: contents(request)?,
         })
@@ -155,6 +191,11 @@ impl<'a> Function<'a> {
             .map_err(|error| refused(&format!("The tool `{}` can't be offered", tool.name), &error))?;
         Ok(Self { name: &tool.name, description: &tool.description, parameters_json_schema })
     }
+}
+
+/// Whether a model can be let search beside the tools that it is given.
+pub(crate) fn searches_beside_tools(model: &str) -> bool {
+    Generation::of(model) == Generation::Level
 }
 
 fn refused(what: &str, error: &LossySchema) -> Failure {
@@ -297,7 +338,13 @@ fn contents(request: &ModelRequest) -> Result<Vec<Content<'_>>, Failure> {
                     said(&mut contents).push(Part { kind, thought_signature: Some(signature) });
                 }
                 // Stands on its call.
-                Some(Signature::Call { .. }) | None => {}
+                Some(Signature::Call { .. }) => {}
+                None if reasoning.wire_api == WIRE_API => {
+                    let parts = reasoning.item["parts"].as_array().map_or(&[][..], Vec::as_slice);
+                    let part = |part| Part { kind: PartKind::Opaque(part), thought_signature: None };
+                    said(&mut contents).extend(parts.iter().map(part));
+                }
+                None => {}
             },
             InputItem::ToolCall(call) => {
                 let parts = said(&mut contents);

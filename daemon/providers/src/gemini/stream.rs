@@ -6,16 +6,19 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailureKind, Usage};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::debug;
 
 use crate::draft::{Draft, Kind};
 use crate::failure::Failure;
 use crate::functions::Calls;
+use crate::gemini::WIRE_API;
 use crate::gemini::signature::Signature;
 use crate::retry::Again;
+use crate::searches;
 use crate::wire_api::{Progress, Reader};
 
 /// Reads the chunks of one answer.
@@ -25,6 +28,10 @@ pub(crate) struct Decoder {
     calls: Calls,
     stop: Option<StopReason>,
     tokens: Tokens,
+    /// A search that has not found anything yet, as its part.
+    search: Option<Value>,
+    /// The sources of the answer.
+    grounding: Option<Grounding>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +70,14 @@ struct Candidate {
     finish_message: Option<String>,
     #[serde(default)]
     safety_ratings: Vec<SafetyRating>,
+    grounding_metadata: Option<Grounding>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Grounding {
+    web_search_queries: Vec<String>,
+    grounding_chunks: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +93,9 @@ struct Part {
     #[serde(default)]
     thought: bool,
     function_call: Option<FunctionCall>,
+    /// A call of a tool of the provider's own, and what came of one.
+    tool_call: Option<Value>,
+    tool_response: Option<Value>,
     thought_signature: Option<String>,
 }
 
@@ -117,6 +135,7 @@ impl Reader for Decoder {
             for part in candidate.content.into_iter().flat_map(|content| content.parts) {
                 self.part(part, events);
             }
+            self.grounding = candidate.grounding_metadata.or(self.grounding.take());
             if let Some(reason) = candidate.finish_reason {
                 let stop = finished(reason, candidate.finish_message, &candidate.safety_ratings)?;
                 self.stop = stop.or(self.stop.take());
@@ -125,8 +144,20 @@ impl Reader for Decoder {
         Ok(if self.stop.is_some() { Progress::Whole } else { Progress::Open })
     }
 
+    fn spent(&self) -> Usage {
+        self.tokens.usage()
+    }
+
     fn close(&mut self, _sent: &Bytes, events: &mut VecDeque<ModelEvent>) -> Option<Bytes> {
         self.draft.end(None, events);
+        if let Some(grounding) = self.grounding.take() {
+            let chunks = grounding.grounding_chunks.iter();
+            let sources: Vec<_> = chunks.filter_map(|chunk| searches::source(&chunk["web"], "uri")).collect();
+            if !sources.is_empty() {
+                let search = searches::told(grounding.web_search_queries, sources, None);
+                self.draft.add(OutputItem::WebSearch(search), events);
+            }
+        }
         let stop = self.stop.take().unwrap_or(StopReason::Finished);
         events.push_back(ModelEvent::Completed { usage: self.tokens.usage(), stop });
         None
@@ -137,7 +168,8 @@ impl Decoder {
     /// For the answer to this request.
     pub(crate) fn new(request: &ModelRequest) -> Self {
         let (draft, tokens) = (Draft::default(), Tokens::default());
-        Self { draft, calls: Calls::of(request), stop: None, tokens }
+        let (stop, search, grounding) = (None, None, None);
+        Self { draft, calls: Calls::of(request), stop, tokens, search, grounding }
     }
 
     fn part(&mut self, part: Part, events: &mut VecDeque<ModelEvent>) {
@@ -150,6 +182,24 @@ impl Decoder {
                 self.keep(&Signature::Call { call_id: &call.call_id, signature }, events);
             }
             self.draft.add(OutputItem::ToolCall(call), events);
+            return;
+        }
+        if let Some(call) = part.tool_call {
+            self.search = Some(with_signature("toolCall", &call, signature));
+            return;
+        }
+        if let Some(response) = part.tool_response {
+            self.draft.end(None, events);
+            let Some(call) = self.search.take() else { return };
+            let made = &call["toolCall"];
+            let is_search = made["toolType"].as_str().is_some_and(|kind| kind.starts_with("GOOGLE_SEARCH"));
+            let args = &made["args"];
+            let query = args["query"].as_str().map(str::to_owned);
+            let queries = is_search.then(|| searches::texts(&args["queries"]).chain(query));
+            let queries: Vec<_> = queries.into_iter().flatten().collect();
+            let parts = json!({"parts": [call, with_signature("toolResponse", &response, signature)]});
+            let opaque = OpaqueReasoning { wire_api: WIRE_API.to_owned(), item: parts };
+            self.draft.add(OutputItem::WebSearch(searches::told(queries, [], Some(opaque))), events);
             return;
         }
         let Some(text) = part.text else {
@@ -182,6 +232,15 @@ impl Decoder {
         let opaque = Some(signature.keep());
         self.draft.add(OutputItem::Reasoning { summary: String::new(), opaque }, events);
     }
+}
+
+/// A part as it is sent back.
+fn with_signature(field: &str, value: &Value, signature: Option<String>) -> Value {
+    let mut part = json!({ field: value });
+    if let Some(signature) = signature {
+        part["thoughtSignature"] = signature.into();
+    }
+    part
 }
 
 /// What the reason of an end means (Gemini API, `FinishReason`); `None` if it is none.

@@ -53,6 +53,10 @@ impl ModelClient for Prepared {
         Box::pin(opened.flatten())
     }
 
+    fn left_out(&self, request: &ModelRequest) -> Vec<String> {
+        self.client.left_out(request)
+    }
+
     fn check_tool(&self, tool: &ToolSpecification) -> Result<(), UnfitTool> {
         self.client.check_tool(tool)
     }

@@ -1,5 +1,6 @@
 //! The listener that a browser is sent to with the code. On the loopback only, for one answer: a hit that is not of
-//! this sign-in is refused and changes nothing, the first that is closes the listener.
+//! this sign-in is refused and changes nothing, the first that is closes the listener. Knows nothing of who signs in
+//! with whom.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,8 +13,10 @@ use tokio::time::timeout;
 
 /// The port that OpenAI knows.
 const USUAL_PORT: u16 = 1455;
-/// Where the browser is sent.
-pub(crate) const PATH: &str = "/auth/callback";
+/// Where the browser is sent by OpenAI's server of accounts, which knows the address by this name.
+const USUAL_PLACE: Redirect = Redirect { host: "localhost", path: "/auth/callback" };
+/// Where it is sent by others.
+const PLACE: Redirect = Redirect { host: "127.0.0.1", path: "/callback" };
 /// A request's head is no longer.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How long a request may take to come, or a page to go.
@@ -22,16 +25,26 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 16;
 
 /// Waits for a browser.
-pub(crate) struct Callback {
+pub struct Callback {
     listener: TcpListener,
     port: u16,
+    place: Redirect,
 }
 
 /// What a browser brought.
-pub(crate) struct Hit {
+pub struct Hit {
     /// The code, or what went wrong, in the server's words.
     pub(crate) result: Result<String, String>,
+    /// The whole address that it was sent to.
+    pub address: String,
     stream: TcpStream,
+}
+
+/// Host and path of the address.
+#[derive(Clone, Copy)]
+struct Redirect {
+    host: &'static str,
+    path: &'static str,
 }
 
 impl Callback {
@@ -43,16 +56,27 @@ impl Callback {
             Err(_) => on(0).await?,
         };
         let port = listener.local_addr()?.port();
-        Ok(Self { listener, port })
+        Ok(Self { listener, port, place: USUAL_PLACE })
+    }
+
+    /// On any port, for a server of accounts that takes each.
+    ///
+    /// # Errors
+    /// When the system gives no port.
+    pub async fn bind_any() -> std::io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let port = listener.local_addr()?.port();
+        Ok(Self { listener, port, place: PLACE })
     }
 
     /// Where the server is to send the browser.
-    pub(crate) fn redirect(&self) -> String {
-        format!("http://localhost:{}{PATH}", self.port)
+    #[must_use]
+    pub fn redirect(&self) -> String {
+        format!("http://{}:{}{}", self.place.host, self.port, self.place.path)
     }
 
-    /// Waits for the browser that has this state. The listener is closed when this returns.
-    pub(crate) async fn hit(self, state: &str) -> Hit {
+    /// Waits for the browser that has this state. The listener is closed when this returns or is dropped.
+    pub async fn hit(self, state: &str) -> Hit {
         let mut requests = JoinSet::new();
         loop {
             tokio::select! {
@@ -67,8 +91,11 @@ impl Callback {
                 Some(request) = requests.join_next() => {
                     // One that broke off, took too long or is no request is forgotten.
                     let Ok(Ok(Some((stream, target)))) = request else { continue };
-                    match judge(&target, state) {
-                        Judgement::Ours(result) => return Hit { result, stream },
+                    match judge(&target, state, self.place.path) {
+                        Judgement::Ours(result) => {
+                            let address = format!("http://{}:{}{target}", self.place.host, self.port);
+                            return Hit { result, address, stream };
+                        }
                         Judgement::Refused(status, words) => {
                             requests.spawn(async move {
                                 respond(stream, status, words).await;
@@ -84,7 +111,7 @@ impl Callback {
 
 impl Hit {
     /// Tells the browser how it ended.
-    pub(crate) async fn respond(self, outcome: Result<(), &str>) {
+    pub async fn respond(self, outcome: Result<(), &str>) {
         match outcome {
             Ok(()) => respond(self.stream, "200 OK", "You are signed in. You can close this window.").await,
             Err(reason) => respond(self.stream, "400 Bad Request", reason).await,
@@ -100,10 +127,10 @@ enum Judgement {
     Refused(&'static str, &'static str),
 }
 
-fn judge(target: &str, state: &str) -> Judgement {
+fn judge(target: &str, state: &str, path: &str) -> Judgement {
     let url = Url::parse("http://localhost").and_then(|base| base.join(target));
     let Ok(url) = url else { return Judgement::Refused("400 Bad Request", "This is no address.") };
-    if url.host_str() != Some("localhost") || url.path() != PATH {
+    if url.host_str() != Some("localhost") || url.path() != path {
         return Judgement::Refused("404 Not Found", "There is nothing here.");
     }
     let value =
@@ -232,6 +259,21 @@ mod tests {
         assert_eq!(hit.result, Err("No <b>".to_owned()));
         hit.respond(Err("No <b>")).await;
         assert!(told.await.unwrap().unwrap().contains("No &lt;b&gt;"));
+    }
+
+    #[tokio::test]
+    async fn the_whole_address_is_handed_on() {
+        let callback = Callback::bind_any().await.unwrap();
+        let (port, redirect) = (callback.port, callback.redirect());
+        assert_eq!(redirect, format!("http://127.0.0.1:{port}/callback"));
+        let waiting = tokio::spawn(async move { callback.hit("s").await });
+        let told = tokio::spawn(async move {
+            get(port, "/callback?code=c&state=s&iss=https%3A%2F%2Fa.org", "127.0.0.1").await
+        });
+        let hit = waiting.await.unwrap();
+        assert_eq!(hit.address, format!("{redirect}?code=c&state=s&iss=https%3A%2F%2Fa.org"));
+        hit.respond(Ok(())).await;
+        assert!(told.await.unwrap().unwrap().contains("You are signed in"));
     }
 
     #[tokio::test]

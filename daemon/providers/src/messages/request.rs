@@ -18,7 +18,11 @@ use crate::failure::Failure;
 use crate::functions::{has_image, plain, raw_arguments, schema};
 use crate::messages::WIRE_API;
 use crate::messages::ability::{Thinking, max_tokens, thinking};
-use crate::settings::{RequestOptions, ToolCalls};
+use crate::searches;
+use crate::settings::{RequestOptions, Search, ToolCalls};
+
+/// How often the provider may search for one answer.
+const MAX_SEARCHES: u32 = 8;
 
 /// How many turns of the user are marked.
 const MARKED_TURNS: usize = 2;
@@ -61,12 +65,22 @@ struct Format<'a> {
 }
 
 #[derive(Serialize)]
-struct Tool<'a> {
-    name: &'a str,
-    description: &'a str,
-    input_schema: Cow<'a, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cache_control: Option<Mark>,
+#[serde(untagged)]
+enum Tool<'a> {
+    Function {
+        name: &'a str,
+        description: &'a str,
+        input_schema: Cow<'a, Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    /// The provider's own (Anthropic, "Web search tool").
+    Search {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        name: &'static str,
+        max_uses: u32,
+    },
 }
 
 #[derive(Serialize)]
@@ -158,16 +172,22 @@ struct Source<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(crate) fn of(request: &'a ModelRequest, options: &'a RequestOptions) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        request: &'a ModelRequest,
+        options: &'a RequestOptions,
+        search: Search,
+    ) -> Result<Self, Failure> {
         let (effort, summary) = (request.reasoning_effort.as_ref(), request.reasoning_summary.as_ref());
         let max_tokens = options.max_output_tokens.unwrap_or_else(|| max_tokens(&request.model));
         let (thinking, effort) = thinking(&request.model, effort, summary);
         let thinking = thinking.and_then(|thinking| thinking.within(max_tokens));
         let is_single = options.tool_calls == ToolCalls::Single && !request.tools.is_empty();
         let format = request.output_schema.as_ref().map(|schema| Format { schema });
-        let mut tools: Vec<_> = request.tools.iter().map(Tool::of).collect();
-        if let Some(last) = tools.last_mut() {
-            last.cache_control = Some(Mark {});
+        let search = (search != Search::Off).then(Tool::search);
+        // Behind it stand those that can have the mark.
+        let mut tools: Vec<_> = search.into_iter().chain(request.tools.iter().map(Tool::of)).collect();
+        if let Some(Tool::Function { cache_control, .. }) = tools.last_mut() {
+            *cache_control = Some(Mark {});
         }
         let mut system: Vec<_> = Block::text(&request.instructions).into_iter().collect();
         system.iter_mut().for_each(Block::mark);
@@ -189,7 +209,11 @@ impl<'a> Body<'a> {
 impl<'a> Tool<'a> {
     fn of(tool: &'a ToolSpecification) -> Self {
         let input_schema = schema(&tool.input);
-        Self { name: &tool.name, description: &tool.description, input_schema, cache_control: None }
+        Self::Function { name: &tool.name, description: &tool.description, input_schema, cache_control: None }
+    }
+
+    fn search() -> Self {
+        Self::Search { kind: "web_search_20250305", name: searches::NAME, max_uses: MAX_SEARCHES }
     }
 }
 
@@ -202,8 +226,13 @@ fn messages(input: &[InputItem]) -> Result<Vec<Message<'_>>, Failure> {
             }
             InputItem::AgentMessage(text) => add(&mut messages, Role::Assistant, Block::text(text)),
             InputItem::Reasoning(reasoning) => {
-                let opaque = (reasoning.wire_api == WIRE_API).then_some(Block::Opaque(&reasoning.item));
-                add(&mut messages, Role::Assistant, opaque);
+                let own = Some(&reasoning.item).filter(|_| reasoning.wire_api == WIRE_API);
+                let blocks = own.map_or(&[][..], |item| match item {
+                    // A search and what it found.
+                    Value::Array(blocks) => blocks,
+                    block => std::slice::from_ref(block),
+                });
+                add(&mut messages, Role::Assistant, blocks.iter().map(Block::Opaque));
             }
             InputItem::ToolCall(call) => add(&mut messages, Role::Assistant, [Block::call(call)?]),
             InputItem::ToolOutput { call_id, output, name: _, kind: _ } => {

@@ -2,13 +2,14 @@
 //! are left out. An answer that paused (`pause_turn`) goes on in a further response; to the outside it is one.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::ModelRequest;
 use protocol::item::OpaqueReasoning;
 use protocol::model::Usage;
+use protocol::web::WebSearch;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -18,6 +19,7 @@ use crate::failure::Failure;
 use crate::functions::{Calls, is_object};
 use crate::messages::WIRE_API;
 use crate::messages::blocks::{Block, Shown};
+use crate::searches;
 use crate::wire_api::{Progress, Reader};
 
 /// How often an answer may pause.
@@ -42,6 +44,8 @@ pub(crate) struct Decoder {
     /// Of the responses before.
     usage: Usage,
     pauses: u32,
+    /// Searches that have not found anything yet, by their ids, as they are sent back.
+    searches: HashMap<String, Value>,
 }
 
 /// What every event has, and what those have of which there are many.
@@ -149,6 +153,12 @@ impl Reader for Decoder {
         Ok(if self.stop.is_some() { Progress::Whole } else { Progress::Open })
     }
 
+    fn spent(&self) -> Usage {
+        let mut spent = self.usage;
+        spent += self.tokens.usage();
+        spent
+    }
+
     fn close(&mut self, sent: &Bytes, events: &mut VecDeque<ModelEvent>) -> Option<Bytes> {
         self.usage += self.tokens.usage();
         self.tokens = Tokens::default();
@@ -192,6 +202,7 @@ impl Decoder {
             stop: None,
             usage: Usage::default(),
             pauses: 0,
+            searches: HashMap::new(),
         }
     }
 
@@ -223,6 +234,16 @@ impl Decoder {
                 OutputItem::ToolCall(self.calls.call(Some(id), name, block.arguments()))
             }
             "text" => return,
+            "server_tool_use" if block.text("name") == searches::NAME => {
+                let id = block.text("id").to_owned();
+                self.searches.extend(block.to_value().map(|search| (id, search)));
+                return;
+            }
+            "web_search_tool_result" => {
+                let search = self.searches.remove(block.text("tool_use_id"));
+                let Some((search, result)) = search.zip(block.to_value()) else { return };
+                OutputItem::WebSearch(found(search, result))
+            }
             kind => {
                 debug!(kind, "left out a block of a kind that is not known");
                 return;
@@ -239,6 +260,18 @@ impl Decoder {
         let message = json!({"role": "assistant", "content": content}).to_string();
         Some([head, b",", message.as_bytes(), END_OF_BODY].concat().into())
     }
+}
+
+/// A search with what it found (Anthropic, "Web search tool"). The two go back together.
+fn found(search: Value, result: Value) -> WebSearch {
+    let queries = search["input"]["query"].as_str().map(str::to_owned);
+    let content = &result["content"];
+    let pages = content.as_array().map_or(&[][..], Vec::as_slice);
+    let sources: Vec<_> = pages.iter().filter_map(|page| searches::source(page, "url")).collect();
+    let message = content["error_code"].as_str().map(|code| searches::bounded(code.to_owned()));
+    let item = Value::Array(vec![search, result]);
+    let opaque = OpaqueReasoning { wire_api: WIRE_API.to_owned(), item };
+    WebSearch { message, ..searches::told(queries, sources, Some(opaque)) }
 }
 
 /// More of the text of a block that is shown.

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::functions::has_image;
 use crate::responses::Responses;
-use crate::settings::{RequestOptions, Store, ToolCalls};
+use crate::searches;
+use crate::settings::{RequestOptions, Search, Store, ToolCalls};
 use crate::wire_api::WireApi;
 
 /// The body of a request.
@@ -36,8 +37,8 @@ pub(crate) struct Body<'a> {
     /// Only over HTTP; a WebSocket always streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    include: Option<[&'static str; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'static str>,
     prompt_cache_key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Text<'a>>,
@@ -91,6 +92,10 @@ enum Tool<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         format: Option<Format<'a>>,
     },
+    /// The provider's own (OpenAI, "Web search").
+    WebSearch {
+        external_web_access: bool,
+    },
 }
 
 #[derive(Serialize)]
@@ -142,17 +147,18 @@ impl<'a> Body<'a> {
         let format = request.output_schema.as_ref();
         let format = format.map(|schema| TextFormat { name: "answer", strict: true, schema });
         let verbosity = options.verbosity.as_deref();
+        let search = searches::wanted(api, request, options).unwrap_or_default();
         Self {
             kind: None,
             model: &request.model,
             instructions: &request.instructions,
-            tools: Tools::of(&request.tools, options.tool_calls),
+            tools: Tools::of(&request.tools, search, options.tool_calls),
             reasoning: (effort.is_some() || summary.is_some()).then_some(Reasoning { effort, summary }),
             max_output_tokens: options.max_output_tokens,
             service_tier: options.service_tier.as_deref(),
             store: options.store == Store::Allowed,
             stream: Some(true),
-            include: thinks(&request.model).then_some(["reasoning.encrypted_content"]),
+            include: included(&request.model, search),
             prompt_cache_key: &request.cache_key,
             text: (format.is_some() || verbosity.is_some()).then_some(Text { format, verbosity }),
             input: request.input.iter().filter_map(|item| Input::of(item, api)).collect(),
@@ -165,6 +171,13 @@ impl<'a> Body<'a> {
     }
 }
 
+/// What the answer is to hold beside what it always does.
+fn included(model: &str, search: Search) -> Vec<&'static str> {
+    let reasoning = thinks(model).then_some("reasoning.encrypted_content");
+    let sources = (search != Search::Off).then_some("web_search_call.action.sources");
+    reasoning.into_iter().chain(sources).collect()
+}
+
 /// Whether the model may have reasoning to give back. OpenAI refuses to be asked for it by its models that have
 /// none ("Encrypted content is not supported with this model"); every other server ignores it or knows it.
 fn thinks(model: &str) -> bool {
@@ -173,10 +186,15 @@ fn thinks(model: &str) -> bool {
 }
 
 impl<'a> Tools<'a> {
-    fn of(tools: &'a [ToolSpecification], calls: ToolCalls) -> Option<Self> {
-        let all = tools.iter().map(Tool::of).collect();
+    fn of(tools: &'a [ToolSpecification], search: Search, calls: ToolCalls) -> Option<Self> {
+        let search = match search {
+            Search::Off => None,
+            Search::Cached => Some(Tool::WebSearch { external_web_access: false }),
+            Search::Live => Some(Tool::WebSearch { external_web_access: true }),
+        };
+        let tools: Vec<_> = tools.iter().map(Tool::of).chain(search).collect();
         let parallel_tool_calls = calls == ToolCalls::Parallel;
-        (!tools.is_empty()).then_some(Self { tools: all, tool_choice: "auto", parallel_tool_calls })
+        (!tools.is_empty()).then_some(Self { tools, tool_choice: "auto", parallel_tool_calls })
     }
 }
 
@@ -413,6 +431,7 @@ mod tests {
             service_tier: Some("flex".into()),
             store: Store::Allowed,
             tool_calls: ToolCalls::Single,
+            search: Search::Off,
         };
         let sent = body_with(&Responses::new("p"), &request(Vec::new()), &options);
         for wanted in [

@@ -11,6 +11,7 @@ use model::event::{ModelEvent, OutputItem, StopReason};
 use protocol::item::OpaqueReasoning;
 use protocol::model::Usage;
 use protocol::tool::{CallInput, ToolCall};
+use protocol::web::WebSearch;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,6 +19,7 @@ use tracing::{debug, trace};
 
 use crate::draft::Kind;
 use crate::failure::Failure;
+use crate::searches;
 use crate::wire_api::{Progress, Reader};
 
 /// Reads the events of one answer.
@@ -251,7 +253,10 @@ impl Decoder {
         }
         match item {
             OutputItem::ToolCall(call) if breaks_off(&call) => self.broken = Some((index, call)),
-            item @ (OutputItem::ToolCall(_) | OutputItem::Message(_) | OutputItem::Reasoning { .. }) => {
+            item @ (OutputItem::ToolCall(_)
+            | OutputItem::Message(_)
+            | OutputItem::Reasoning { .. }
+            | OutputItem::WebSearch(_)) => {
                 self.complete(index, &item, events);
             }
         }
@@ -262,7 +267,7 @@ impl Decoder {
         let (kind, whole) = match item {
             OutputItem::Message(text) => (Some(Kind::Message), text.as_str()),
             OutputItem::Reasoning { summary, .. } => (Some(Kind::Reasoning), summary.as_str()),
-            OutputItem::ToolCall(_) => (None, ""),
+            OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => (None, ""),
         };
         let mut item = item.clone();
         match self.open.remove(&index) {
@@ -284,7 +289,7 @@ impl Decoder {
                 };
                 match &mut item {
                     OutputItem::Message(text) | OutputItem::Reasoning { summary: text, .. } => *text = said,
-                    OutputItem::ToolCall(_) => {}
+                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => {}
                 }
             }
             Some(other) => {
@@ -398,6 +403,7 @@ fn output_item(item: Value, wire_api: &str) -> Result<Option<OutputItem>, Failur
             OutputItem::Message(message.content.into_iter().filter_map(Part::into_text).collect())
         }
         "reasoning" => reasoning(item, wire_api).map_err(wrong)?,
+        "web_search_call" if item["action"].is_object() => OutputItem::WebSearch(web_search(item, wire_api)),
         "function_call" => {
             let FunctionCall { call_id, name, arguments } = serde_json::from_value(item).map_err(wrong)?;
             OutputItem::ToolCall(ToolCall { call_id, name, input: CallInput::Json(arguments) })
@@ -411,6 +417,26 @@ fn output_item(item: Value, wire_api: &str) -> Result<Option<OutputItem>, Failur
             return Ok(None);
         }
     }))
+}
+
+/// A search, or a page that was read (OpenAI API reference, "Web search tool call"). It goes back without what it
+/// found, which the model has read.
+fn web_search(mut item: Value, wire_api: &str) -> WebSearch {
+    let status = item["status"].as_str().unwrap_or("completed").to_owned();
+    let action = &mut item["action"];
+    let sources: Vec<_> = match action.as_object_mut().and_then(|fields| fields.remove("sources")) {
+        Some(Value::Array(all)) => all.iter().filter_map(|one| searches::source(one, "url")).collect(),
+        Some(_) | None => Vec::new(),
+    };
+    let text = |name: &str| action[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut queries: Vec<_> = searches::texts(&action["queries"]).collect();
+    if queries.is_empty() {
+        queries.extend(text("query").or_else(|| text("pattern")));
+    }
+    let page = text("url").map(searches::bounded);
+    let message = (status != "completed").then(|| searches::bounded(status));
+    let opaque = OpaqueReasoning { wire_api: wire_api.to_owned(), item };
+    WebSearch { page, message, ..searches::told(queries, sources, Some(opaque)) }
 }
 
 fn reasoning(mut item: Value, wire_api: &str) -> Result<OutputItem, serde_json::Error> {

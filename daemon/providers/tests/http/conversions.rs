@@ -97,6 +97,9 @@ async fn step(client: &Arc<dyn ModelClient>, request: &mut ModelRequest) {
             ModelEvent::OutputItem { item: OutputItem::Reasoning { opaque, .. }, .. } => {
                 said.extend(opaque.map(InputItem::Reasoning));
             }
+            ModelEvent::OutputItem { item: OutputItem::WebSearch(search), .. } => {
+                said.extend(search.opaque.map(InputItem::Reasoning));
+            }
             ModelEvent::OutputItem { item: OutputItem::ToolCall(call), .. } => {
                 outputs.push(InputItem::ToolOutput {
                     call_id: call.call_id.clone(),
@@ -108,7 +111,7 @@ async fn step(client: &Arc<dyn ModelClient>, request: &mut ModelRequest) {
             }
             ModelEvent::Completed { stop, .. } => assert_eq!(stop, StopReason::Finished),
             ModelEvent::TextDelta { .. } | ModelEvent::SummaryDelta { .. } => {}
-            ModelEvent::ReasoningDropped => {}
+            ModelEvent::ReasoningDropped | ModelEvent::Spent { .. } => {}
             retrying @ ModelEvent::Retrying { .. } => panic!("{retrying:?}"),
         }
     }

@@ -7,18 +7,22 @@ use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{Extensions, PendingSubscriptionSink};
 use protocol::api::session::SessionServer;
+use protocol::client_tool::SessionRegisterToolsParams;
+use protocol::context::{SessionCompactParams, SessionCompactResult};
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::ids::SessionId;
+use protocol::ids::{Seq, SessionId};
 use protocol::session::{
-    Attachment, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams,
-    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
-    SessionUpdateParams, SessionUpdateResult, SettingsOverrides,
+    Attachment, ClientRole, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult,
+    SessionFocusParams, SessionForkParams, SessionListParams, SessionListResult, SessionReadParams,
+    SessionRef, SessionSnapshot, SessionUpdateParams, SessionUpdateResult, SettingsOverrides,
 };
+use session::client_tools::DEFAULT_TIMEOUT_MS;
+use session::effect::Reply;
 use session::handle::{Feed, Wish};
 use session::input::Request;
 use session::sessions::NewSession;
 
-use super::{Handlers, blocking, caller};
+use super::{Handlers, blocking, caller, unexpected};
 use crate::settings::Updated;
 use crate::{choice, daemon, models, settings, subscription, trust, wiring};
 
@@ -77,7 +81,8 @@ impl SessionServer for Handlers {
             let mut notices: Vec<_> =
                 notice.into_iter().chain(trust::warning(&kept, &resolved.cwd)).collect();
             notices.extend(trust::hook_problems(&config, &chosen));
-            let instructions = workspace::instructions::find(&resolved.cwd);
+            let own = workspace::instructions::of_person(&config);
+            let instructions = own.into_iter().chain(workspace::instructions::find(&resolved.cwd)).collect();
             circumstances.remember(id, &client, params.overrides, chosen);
             Ok((resolved, instructions, notices))
         })
@@ -101,6 +106,40 @@ impl SessionServer for Handlers {
         })
         .await?;
         Ok(SessionCreateResult { summary: session.summary().await?, warnings })
+    }
+
+    async fn fork(
+        &self,
+        extensions: &Extensions,
+        params: SessionForkParams,
+    ) -> RpcResult<SessionCreateResult> {
+        let connection = caller(extensions)?;
+        let SessionForkParams { session_id, turn_id, new_session_id, title } = params;
+        check_title(title.as_deref())?;
+        let _making = self.0.making.lock().await;
+        let id = new_session_id.unwrap_or_else(SessionId::generate);
+        if self.0.store.summary(id).await.map_err(ProtocolError::from)?.is_none() {
+            // It says why if there is none.
+            self.0.session(session_id).await?;
+            let store = &self.0.store;
+            let records = store.events(session_id, Seq::ZERO, None).await.map_err(ProtocolError::from)?;
+            let mut forked = blocking(move || session::fork::fork(session_id, &records, turn_id)).await?;
+            forked.title = title.or(forked.title);
+            store.blobs().share(id, forked.blobs.iter().cloned()).await.map_err(ProtocolError::from)?;
+            Box::pin(self.0.sessions.fork(id, connection.actor()?, forked)).await?;
+            tracing::info!(session = %id, of = %session_id, "forked a session");
+        }
+        self.lend(id, connection).await?;
+        let summary = self.0.session(id).await?.summary().await?;
+        let settings = summary.settings.clone();
+        let daemon = Arc::clone(&self.0);
+        blocking(move || {
+            daemon.world.warm_up(id, &settings);
+            daemon.mcp.begin(id, &settings, daemon.world.projects());
+            Ok(())
+        })
+        .await?;
+        Ok(SessionCreateResult { summary, warnings: Vec::new() })
     }
 
     async fn list(&self, params: SessionListParams) -> RpcResult<SessionListResult> {
@@ -161,6 +200,37 @@ impl SessionServer for Handlers {
             session.request(connection.actor()?, request_id, Request::Update { title, settings }).await?;
         }
         Ok(SessionUpdateResult { summary: session.summary().await?, warnings })
+    }
+
+    async fn compact(
+        &self,
+        extensions: &Extensions,
+        params: SessionCompactParams,
+    ) -> RpcResult<SessionCompactResult> {
+        let connection = caller(extensions)?;
+        let SessionCompactParams { session_id, instructions, request_id } = params;
+        let session = self.0.session(session_id).await?;
+        self.lend(session_id, connection).await?;
+        let request = Request::Compact { instructions };
+        let answered = session.request(connection.actor()?, request_id, request).await?;
+        match answered.reply {
+            Reply::Started { turn_id } => Ok(SessionCompactResult { turn_id }),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    async fn register_tools(
+        &self,
+        extensions: &Extensions,
+        params: SessionRegisterToolsParams,
+    ) -> RpcResult<Done> {
+        let actor = caller(extensions)?.actor()?;
+        let SessionRegisterToolsParams { session_id, tools, timeout_ms, request_id } = params;
+        let timeout_ms = timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
+        self.0.sessions.check_client_tools(&tools, timeout_ms)?;
+        let session = self.0.session(session_id).await?;
+        session.request(actor, request_id, Request::RegisterTools { tools, timeout_ms }).await?;
+        Ok(Done {})
     }
 
     async fn archive(&self, extensions: &Extensions, params: SessionRef) -> RpcResult<Done> {
@@ -235,8 +305,20 @@ impl Handlers {
         let (actor, version) = (connection.actor()?, connection.client()?.version.clone());
         let session = self.0.session(session_id).await?;
         let (attached_at, is_focused) = (daemon::now(), false);
+        let may_speak = role == ClientRole::Driver && self.0.circumstances.knows(session_id);
         let attachment = Attachment { actor, version, role, can_answer, attached_at, is_focused };
-        session.attach(attachment, since).await
+        let feed = session.attach(attachment, since).await?;
+        if may_speak {
+            // Whoever comes to speak need not wait for a connection then.
+            let settings = session.summary().await?.settings;
+            let daemon = Arc::clone(&self.0);
+            blocking(move || {
+                daemon.world.warm_up(session_id, &settings);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(feed)
     }
 }
 

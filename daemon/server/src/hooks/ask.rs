@@ -99,7 +99,7 @@ impl Hooks {
         let mut files = Vec::new();
         for Ready { hook, origin } in self.book.ready(None, folder) {
             match origin {
-                Origin::User => files.extend(named_files(folder, &hook.command).unwrap_or_default()),
+                Origin::User => files.extend(named_files(folder, &[&hook.command]).unwrap_or_default()),
                 Origin::Folder { parts, trusted } => {
                     files.extend(trusted.files.iter().map(|file| parts.root.join(file)));
                 }
@@ -134,6 +134,8 @@ fn point(event: HookEvent) -> Option<HookPoint> {
         HookEvent::PreToolUse => Some(HookPoint::BeforeCall),
         HookEvent::PermissionRequest => Some(HookPoint::Permission),
         HookEvent::PostToolUse => Some(HookPoint::AfterCall),
+        HookEvent::PreCompact => Some(HookPoint::BeforeCompaction),
+        HookEvent::PostCompact => Some(HookPoint::AfterCompaction),
         HookEvent::Stop => Some(HookPoint::Stop),
         HookEvent::Notification => None,
     }
@@ -160,6 +162,12 @@ impl Asking {
             }
             HookSubject::AfterCall { body, output } => {
                 self.ask(&Told::after(body, output), scene, Some(body)).await
+            }
+            HookSubject::BeforeCompaction(compaction) => {
+                self.ask(&Told::before_compaction(compaction), scene, None).await
+            }
+            HookSubject::AfterCompaction(compaction) => {
+                self.ask(&Told::after_compaction(compaction), scene, None).await
             }
             HookSubject::Stop { is_active, last_message } => {
                 self.ask(&Told::stop(*is_active, last_message.as_deref()), scene, None).await

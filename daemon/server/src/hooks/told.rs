@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use extensions::hooks::HookEvent;
+use protocol::context::{Compaction, CompactionReason};
 use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody};
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::session::SessionSettings;
@@ -74,6 +75,24 @@ impl Told {
         told
     }
 
+    pub(super) fn before_compaction(compaction: &Compaction) -> Self {
+        let instructions = compaction.instructions.as_deref().map(short).unwrap_or_default();
+        Self::of_compaction(HookEvent::PreCompact, compaction, ("custom_instructions", instructions))
+    }
+
+    pub(super) fn after_compaction(compaction: &Compaction) -> Self {
+        let summary = short(&compaction.summary);
+        Self::of_compaction(HookEvent::PostCompact, compaction, ("compact_summary", summary))
+    }
+
+    fn of_compaction(event: HookEvent, compaction: &Compaction, (key, value): (&str, String)) -> Self {
+        let trigger = match compaction.reason {
+            CompactionReason::Requested => "manual",
+            CompactionReason::Full | CompactionReason::Refused | CompactionReason::Unknown(_) => "auto",
+        };
+        Self::new(event, vec![trigger.to_owned()], json!({ "trigger": trigger, key: value }))
+    }
+
     pub(super) fn stop(is_active: bool, last_message: Option<&str>) -> Self {
         let fields =
             json!({ "stop_hook_active": is_active, "last_assistant_message": last_message.map(short) });
@@ -141,6 +160,8 @@ fn names(body: &ItemBody) -> Vec<String> {
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => &[],
     };
     let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();

@@ -58,6 +58,7 @@ fn said(turn_id: TurnId, text: &str) -> Event {
         status: ItemStatus::Completed,
         started_at: Timestamp(0),
         completed_at: None,
+        called_by: None,
         body: ItemBody::AgentMessage(AgentMessage { text: text.into() }),
     };
     Event::ItemCompleted(ItemChanged { item })

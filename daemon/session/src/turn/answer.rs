@@ -6,7 +6,7 @@ use protocol::ids::ItemId;
 use protocol::item::{
     AgentMessage, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Reasoning,
 };
-use protocol::model::{ProviderFailure, Usage};
+use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::tool::ToolCall;
 use protocol::turn::{TurnFailure, TurnOutcome};
 
@@ -16,11 +16,16 @@ use crate::effect::Effect;
 use crate::input::Answer;
 use crate::moment::Moment;
 use crate::state::{Running, SessionState};
-use crate::turn::ending;
 use crate::turn::step::completed;
+use crate::turn::{compaction, ending};
 
 /// Decides on one piece.
-pub(crate) fn take(state: &SessionState, running: &Running, piece: Answer, moment: &Moment) -> Vec<Effect> {
+pub(crate) fn take(
+    state: &SessionState,
+    running: &Running,
+    piece: Answer,
+    moment: &mut Moment,
+) -> Vec<Effect> {
     match piece {
         Answer::Text { item_id, text } => {
             let empty = ItemBody::AgentMessage(AgentMessage { text: String::new() });
@@ -40,6 +45,11 @@ pub(crate) fn take(state: &SessionState, running: &Running, piece: Answer, momen
         Answer::Call { item_id, call, prepared } => {
             call_made(state, running, item_id, call, prepared, moment)
         }
+        Answer::WebSearch { item_id, search } => {
+            whole(state, running, item_id, ItemStatus::Completed, ItemBody::WebSearch(search), moment)
+        }
+        // Whoever brings the moment keeps it.
+        Answer::Spent { .. } => Vec::new(),
         Answer::ReasoningDropped { item_id } => reasoning_dropped(state, running, item_id, moment),
         Answer::Retrying { attempt, max_attempts, delay, failure } => {
             let mut events = discarded(state, running, moment);
@@ -49,12 +59,18 @@ pub(crate) fn take(state: &SessionState, running: &Running, piece: Answer, momen
                 max_attempts,
                 delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 failure,
+                usage: spent_so_far(moment),
             }));
             vec![Effect::Append(events)]
         }
         Answer::Completed { usage, stop } => answered(state, running, usage, stop, moment),
-        Answer::Failed(failure) => failed(state, failure, moment),
+        Answer::Failed(failure) => failed(state, running, failure, moment),
     }
+}
+
+/// What the answer that broke off took, if that was told.
+pub(crate) fn spent_so_far(moment: &Moment) -> Option<Usage> {
+    Some(moment.spent_so_far).filter(|spent| *spent != Usage::default())
 }
 
 /// Adds text to an item in progress, and lets everybody see it.
@@ -173,7 +189,9 @@ pub(crate) fn discarded(state: &SessionState, running: &Running, moment: &Moment
     items
         .iter()
         .filter(|item| item.step == running.step && item.status != ItemStatus::Discarded)
-        .filter(|item| !matches!(item.body, ItemBody::UserMessage(_) | ItemBody::Notice(_)))
+        .filter(|item| {
+            !matches!(item.body, ItemBody::UserMessage(_) | ItemBody::Notice(_) | ItemBody::Compaction(_))
+        })
         .map(|item| completed(item, ItemStatus::Discarded, state.with_text_so_far(item).body, moment))
         .collect()
 }
@@ -198,7 +216,17 @@ fn answered(
     effects
 }
 
-fn failed(state: &SessionState, failure: ProviderFailure, moment: &Moment) -> Vec<Effect> {
+fn failed(
+    state: &SessionState,
+    running: &Running,
+    failure: ProviderFailure,
+    moment: &mut Moment,
+) -> Vec<Effect> {
+    if failure.kind == ProviderFailureKind::ContextTooLong
+        && let Some(effects) = compaction::refused(state, running, moment)
+    {
+        return effects;
+    }
     let failure = TurnFailure::Provider(failure);
     ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment)
 }
@@ -211,6 +239,7 @@ fn new_item(running: &Running, id: ItemId, status: ItemStatus, body: ItemBody, m
         status,
         started_at: moment.at,
         completed_at: None,
+        called_by: None,
         body,
     }
 }

@@ -7,6 +7,7 @@ use protocol::usage::Spending;
 
 use crate::moment::Moment;
 use crate::state::{Running, SessionState, ceiling_key};
+use crate::turn::beside;
 use crate::turn::calls::calls_so_far;
 
 /// The share of a ceiling from which on it is warned of.
@@ -37,21 +38,18 @@ pub(crate) fn reached(
     next: Next,
     moment: &Moment,
 ) -> Option<TurnOutcome> {
-    let of_turn = of(BudgetLevel::Turn, &running.limits, of_turn(turn));
-    of_turn.chain(beyond_turn(state, moment)).find(|ceiling| ceiling.stops(next)).map(Ceiling::outcome)
+    ceilings(state, running, turn, moment).find(|ceiling| ceiling.stops(next)).map(Ceiling::outcome)
 }
 
 /// The ceiling that keeps a turn from beginning: one that is not the turn's own.
 pub(crate) fn reached_before(state: &SessionState, moment: &Moment) -> Option<TurnOutcome> {
-    beyond_turn(state, moment).find(|ceiling| ceiling.stops(Next::Request)).map(Ceiling::outcome)
+    beyond_turn(state, 0, moment).find(|ceiling| ceiling.stops(Next::Request)).map(Ceiling::outcome)
 }
 
 /// Warns of ceilings that are nearly spent, of each once; of a day's once on that day.
 pub(crate) fn warnings(state: &SessionState, running: &Running, turn: &Turn, moment: &Moment) -> Vec<Event> {
     let today = store::day_of(moment.at);
-    let of_turn = of(BudgetLevel::Turn, &running.limits, of_turn(turn));
-    of_turn
-        .chain(beyond_turn(state, moment))
+    ceilings(state, running, turn, moment)
         .filter(|ceiling| ceiling.spent >= ceiling.allowed * WARNED_FROM && ceiling.spent < ceiling.allowed)
         .filter(|ceiling| match state.warned.get(&ceiling_key(&ceiling.level, &ceiling.limit)) {
             None => true,
@@ -96,17 +94,27 @@ impl Ceiling {
     }
 }
 
-fn of_turn(turn: &Turn) -> Spending {
-    let tool_calls = u64::from(calls_so_far(turn));
-    Spending { tool_calls, usage: turn.usage, cost: turn.cost.unwrap_or_default(), ..Spending::default() }
+/// All ceilings. A call counts from when it begins, so that those that go on side by side stop at a ceiling, too.
+fn ceilings(
+    state: &SessionState,
+    running: &Running,
+    turn: &Turn,
+    moment: &Moment,
+) -> impl Iterator<Item = Ceiling> {
+    let in_flight = beside::in_flight(turn, running) as u64;
+    let tool_calls = u64::from(calls_so_far(turn)) + in_flight;
+    let cost = turn.cost.unwrap_or_default();
+    let spent = Spending { tool_calls, usage: turn.usage, cost, ..Spending::default() };
+    of(BudgetLevel::Turn, &running.limits, spent).chain(beyond_turn(state, in_flight, moment))
 }
 
 /// The ceilings of session, tree and day. Nothing of a session's tree is beside it yet.
-fn beyond_turn(state: &SessionState, moment: &Moment) -> impl Iterator<Item = Ceiling> {
+fn beyond_turn(state: &SessionState, in_flight: u64, moment: &Moment) -> impl Iterator<Item = Ceiling> {
     let budget = &state.settings.budget;
-    of(BudgetLevel::Session, &budget.session, state.spent)
-        .chain(of(BudgetLevel::Tree, &budget.tree, state.spent))
-        .chain(of(BudgetLevel::Day, &budget.day, moment.today))
+    let with_calls = |spent: Spending| Spending { tool_calls: spent.tool_calls + in_flight, ..spent };
+    of(BudgetLevel::Session, &budget.session, with_calls(state.spent))
+        .chain(of(BudgetLevel::Tree, &budget.tree, with_calls(state.spent)))
+        .chain(of(BudgetLevel::Day, &budget.day, with_calls(moment.today)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "tokens and calls are far below 2^52")]

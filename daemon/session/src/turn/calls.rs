@@ -1,5 +1,6 @@
-//! What happens between two model requests: the calls of the last answer run one after the other, each after the
-//! policy and, where it says so, a person allowed it; then the model is asked again, or the turn ends.
+//! What happens between two model requests: the calls of the last answer run in their order, those that change nothing
+//! side by side, each after the policy and, where it says so, a person allowed it; then the model is asked again, or the
+//! turn ends.
 
 use std::collections::VecDeque;
 
@@ -19,7 +20,7 @@ use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
 use crate::turn::judgement::{Judgement, judge};
 use crate::turn::step::completed;
-use crate::turn::{budget, ending, hooks, request};
+use crate::turn::{beside, budget, compaction, ending, hooks, nested, request};
 
 /// After so many identical calls with identical outcomes in a row, the next one is not run and the model is told.
 const REPEATS_BEFORE_HINT: u32 = 3;
@@ -35,21 +36,71 @@ pub(crate) fn proceed(state: &SessionState, moment: &mut Moment) -> Vec<Effect> 
     match running.phase {
         // Hooks have heard all that was said.
         Phase::Prompt => return model_request(running.turn_id, running.step),
-        Phase::Model => return Vec::new(),
+        Phase::Model | Phase::Compacting => return Vec::new(),
+        Phase::Compacted => return compaction::go_on(state, running, turn, moment),
         Phase::Calls => {}
+    }
+    if let Some(effects) = nested::proceed(state, running, turn, moment) {
+        return effects;
     }
     let warnings = budget::warnings(state, running, turn, moment);
     let mut effects = if warnings.is_empty() { Vec::new() } else { vec![Effect::Append(warnings)] };
-    effects.extend(match turn.items.iter().find(|item| is_open_call(item, running)) {
-        Some(item) if running.begun.contains(&item.id) => Vec::new(),
-        Some(item) => next_call(state, running, turn, item, moment),
-        None => next_request(state, running, turn, moment),
+    let together = beside::together(turn, running, moment);
+    effects.extend(if together.is_empty() {
+        next_request(state, running, turn, moment)
+    } else {
+        next_of(state, running, turn, &together, moment)
     });
     effects
 }
 
-fn is_open_call(item: &Item, running: &Running) -> bool {
-    item.step == running.step && item.status == ItemStatus::InProgress && item.body.call().is_some()
+/// What follows for a call, and whether that may be while others go on.
+pub(crate) enum Following {
+    /// It begins, hooks are asked, or it is declined.
+    Beside(Vec<Effect>),
+    /// A person is asked, or the turn ends.
+    Alone(Vec<Effect>),
+}
+
+/// Goes on with the first of these calls that can. One at a time, so that the next one is decided upon with this one
+/// counted.
+fn next_of(
+    state: &SessionState,
+    running: &Running,
+    turn: &Turn,
+    together: &[&Item],
+    moment: &mut Moment,
+) -> Vec<Effect> {
+    // Invariant: where somebody's leave is waited for, nothing runs that would be lost with the daemon.
+    if together.iter().any(|item| state.waits_for_leave(item.id)) {
+        return Vec::new();
+    }
+    let is_alone = beside::in_flight(turn, running) == 0;
+    for (at, item) in together.iter().enumerate() {
+        if running.begun.contains(&item.id) {
+            continue;
+        }
+        // What came of the first of two equal ones may tell that the second is made in vain.
+        if together[..at].iter().any(|earlier| is_same_call(earlier, item)) {
+            return Vec::new();
+        }
+        match next_call(state, running, turn, item, moment) {
+            Following::Beside(effects) if effects.is_empty() => {}
+            Following::Beside(mut effects) => {
+                if at + 1 < together.len() && !effects.contains(&Effect::Continue) {
+                    effects.push(Effect::Continue);
+                }
+                return effects;
+            }
+            Following::Alone(effects) => return if is_alone { effects } else { Vec::new() },
+        }
+    }
+    Vec::new()
+}
+
+fn is_same_call(one: &Item, other: &Item) -> bool {
+    let made = |item: &Item| item.body.call().map(|call| (call.name.clone(), call.input.clone()));
+    made(one) == made(other)
 }
 
 fn next_call(
@@ -58,50 +109,54 @@ fn next_call(
     turn: &Turn,
     item: &Item,
     moment: &mut Moment,
-) -> Vec<Effect> {
-    if state.questions.iter().any(|question| question.item_id == item.id) {
-        return Vec::new();
-    }
+) -> Following {
+    use Following::{Alone, Beside};
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Call, moment) {
-        return ending::end(state, outcome, Usage::default(), moment);
+        return Alone(ending::end(state, outcome, Usage::default(), moment));
     }
     if running.allowed.contains(&item.id) {
-        return vec![Effect::RunTool { item_id: item.id }];
+        return Beside(vec![Effect::RunTool { item_id: item.id }]);
     }
     if let Some(effects) = hooks::before_call(running, item, moment) {
-        return effects;
+        return Beside(effects);
     }
     if let Some(call) = item.body.call() {
-        let repeats = repeats(turn, call);
+        let repeats = repeats(turn, item, call);
         if repeats >= REPEATS_BEFORE_END {
             let failure = TurnFailure::Loop { repetitions: repeats + 1, tool: call.name.clone() };
-            return ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment);
+            return Alone(ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment));
         }
         if repeats >= REPEATS_BEFORE_HINT && moment.is_answerable && may_ask(state) {
             let reason =
                 format!("This very call was made {repeats} times in a row, each time with the same outcome");
-            return ask(state, running, item, repeated(call), reason, moment);
+            return Alone(ask(state, running, item, repeated(call), reason, moment));
         }
         if repeats >= REPEATS_BEFORE_HINT {
             let hint = format!(
                 "Not run: this very call was made {repeats} times in a row, each time with the same outcome. \
                  Do something else, or say what keeps you from going on."
             );
-            return declined(item, &hint, moment);
+            return Beside(declined(item, &hint, moment));
         }
     }
+    judged(state, running, item, moment)
+}
+
+/// What follows for a call that nothing but the policy has a say in any more.
+pub(crate) fn judged(state: &SessionState, running: &Running, item: &Item, moment: &mut Moment) -> Following {
+    use Following::{Alone, Beside};
     let judgement = judge(&item.body, &state.settings, &moment.rules);
     match hooks::judged(judgement, state, running, item) {
-        Judgement::Run => vec![Effect::RunTool { item_id: item.id }],
-        Judgement::Refuse { reason } => declined(item, &reason, moment),
+        Judgement::Run => Beside(vec![Effect::RunTool { item_id: item.id }]),
+        Judgement::Refuse { reason } => Beside(declined(item, &reason, moment)),
         Judgement::Ask { kind, reason } => {
             if state.is_granted(&kind) {
-                return vec![Effect::RunTool { item_id: item.id }];
+                return Beside(vec![Effect::RunTool { item_id: item.id }]);
             }
             if let Some(effects) = hooks::permission(running, item, &kind, &reason, moment) {
-                return effects;
+                return Beside(effects);
             }
-            ask(state, running, item, kind, reason, moment)
+            Alone(ask(state, running, item, kind, reason, moment))
         }
     }
 }
@@ -160,7 +215,8 @@ fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &M
     model_request(running.turn_id, running.step.saturating_add(1))
 }
 
-fn model_request(turn_id: TurnId, step: u32) -> Vec<Effect> {
+/// Asks the model.
+pub(crate) fn model_request(turn_id: TurnId, step: u32) -> Vec<Effect> {
     vec![Effect::Append(vec![Event::ModelRequested(ModelRequested { turn_id, step })]), Effect::CallModel]
 }
 
@@ -193,12 +249,14 @@ pub(crate) fn declined_event(item: &Item, message: &str, moment: &Moment) -> Eve
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => {}
     }
     completed(item, ItemStatus::Declined, body, moment)
 }
 
-fn declined(item: &Item, message: &str, moment: &Moment) -> Vec<Effect> {
+pub(crate) fn declined(item: &Item, message: &str, moment: &Moment) -> Vec<Effect> {
     vec![Effect::Append(vec![declined_event(item, message, moment)]), Effect::Continue]
 }
 
@@ -211,12 +269,12 @@ pub(crate) fn calls_so_far(turn: &Turn) -> u32 {
     u32::try_from(turn.items.iter().filter(counts).count()).unwrap_or(u32::MAX)
 }
 
-/// How often in a row this call was made before, with one outcome. Calls that were not run do not tell.
-fn repeats(turn: &Turn, call: &ToolCall) -> u32 {
+/// How often in a row the call of this item was made before, with one outcome. Calls that were not run do not tell.
+fn repeats(turn: &Turn, item: &Item, call: &ToolCall) -> u32 {
     let mut count = 0;
     let mut outcome = None;
-    let ended = |item: &&Item| !matches!(item.status, ItemStatus::InProgress | ItemStatus::Discarded);
-    for item in turn.items.iter().rev().filter(ended) {
+    let before = turn.items.iter().rev().skip_while(|other| other.id != item.id).skip(1);
+    for item in before.filter(|other| other.status != ItemStatus::Discarded && other.called_by.is_none()) {
         let Some(made) = item.body.call() else { continue };
         if made.name != call.name || made.input != call.input {
             break;
@@ -246,6 +304,8 @@ fn outcome_of(item: &Item) -> (Option<(CommandExit, CommandOutput)>, String) {
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => (None, text_of(item)),
     }
 }

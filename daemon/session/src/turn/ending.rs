@@ -1,6 +1,9 @@
 //! How a turn ends: what is still in progress is closed, questions are withdrawn, and the account is made.
 
-use protocol::event::{Event, QuestionWithdrawn, TurnEnded};
+use std::collections::BTreeSet;
+
+use protocol::event::{Event, ModelResponded, QuestionWithdrawn, TurnEnded};
+use protocol::ids::ItemId;
 use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, Item, ItemBody, ItemStatus};
 use protocol::model::Usage;
 use protocol::turn::{InterruptReason, TurnOutcome};
@@ -8,8 +11,8 @@ use protocol::turn::{InterruptReason, TurnOutcome};
 use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, SessionState};
-use crate::turn::late;
 use crate::turn::step::completed;
+use crate::turn::{answer, beside, late, nested};
 
 /// Bytes that are kept of each end of an interrupted command's output.
 const KEPT_OUTPUT: usize = 16 * 1024;
@@ -21,26 +24,53 @@ pub(crate) fn cut_short(state: &SessionState, outcome: TurnOutcome, moment: &Mom
     effects
 }
 
+/// Ends a turn that another daemon left in the middle, with what may have been going on then.
+pub(crate) fn cut_short_before(state: &SessionState, outcome: TurnOutcome, moment: &Moment) -> Vec<Effect> {
+    let mut effects = vec![Effect::CancelWork];
+    effects.extend(close(state, outcome, Usage::default(), &left_begun(state, moment), moment));
+    effects
+}
+
 /// Ends the running turn. `more` is what an answer took that is not folded yet.
 pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, moment: &Moment) -> Vec<Effect> {
+    let Some(running) = &state.running else { return Vec::new() };
+    close(state, outcome, more, &running.begun, moment)
+}
+
+/// The calls that a daemon which is gone may have begun: those whose turn it was, unless they wait for leave.
+pub(crate) fn left_begun(state: &SessionState, moment: &Moment) -> BTreeSet<ItemId> {
+    let Some((running, turn)) = state.current().filter(|(running, _)| running.phase == Phase::Calls) else {
+        return BTreeSet::new();
+    };
+    let together = beside::together(turn, running, moment).into_iter().map(|item| item.id);
+    let together = together.chain(nested::open(turn).map(|item| item.id));
+    together.filter(|id| !state.waits_for_leave(*id)).collect()
+}
+
+fn close(
+    state: &SessionState,
+    outcome: TurnOutcome,
+    more: Usage,
+    begun: &BTreeSet<ItemId>,
+    moment: &Moment,
+) -> Vec<Effect> {
     let Some((running, turn)) = state.current() else { return Vec::new() };
     let mut events = Vec::new();
     let withdrawn = |question: &protocol::question::Question| {
         Event::QuestionWithdrawn(QuestionWithdrawn { question_id: question.id })
     };
     events.extend(state.questions.iter().map(withdrawn));
-    // Calls run one after the other, so only the first that is open can have begun; and it has not if it waits for
-    // leave.
-    let mut may_have_begun = running.phase == Phase::Calls;
     for item in turn.items.iter().filter(|item| item.status == ItemStatus::InProgress) {
-        let has_leave = !state.waits_for_leave(item.id);
-        let begun = if may_have_begun && has_leave { Begun::Maybe } else { Begun::No };
+        let begun = if begun.contains(&item.id) { Begun::Maybe } else { Begun::No };
         let body = interrupted(state, item, begun, moment);
-        if item.body.call().is_some() {
-            may_have_begun = false;
-        }
         events.push(completed(item, ItemStatus::Interrupted, body, moment));
     }
+    let is_answering = matches!(running.phase, Phase::Model | Phase::Compacting);
+    let cut = answer::spent_so_far(moment).filter(|_| is_answering && more == Usage::default());
+    let more = cut.unwrap_or(more);
+    events.extend(cut.map(|usage| {
+        Event::ModelResponded(ModelResponded { turn_id: running.turn_id, step: running.step, usage })
+    }));
     let mut usage = turn.usage;
     usage += more;
     let more = Some(more).filter(|more| *more != Usage::default());
@@ -110,6 +140,8 @@ fn never_begun(body: ItemBody) -> ItemBody {
         | ItemBody::Reasoning(_)
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

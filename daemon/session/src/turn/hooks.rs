@@ -16,7 +16,7 @@ use crate::moment::Moment;
 use crate::state::{Running, SessionState};
 use crate::turn::judgement::{Judgement, command_kind};
 use crate::turn::step::completed;
-use crate::turn::{budget, calls, ending, question};
+use crate::turn::{budget, calls, compaction, ending, question};
 
 /// Asks about a message, if there is somebody to be asked.
 pub(crate) fn prompt(turn_id: TurnId, item_id: ItemId, is_steer: bool, moment: &Moment) -> Option<Effect> {
@@ -179,6 +179,20 @@ pub(crate) fn answered(
             events.extend(told(running, running.step.saturating_add(1), notices, moment));
             vec![Effect::Append(events), Effect::Continue]
         }
+        HookCall::BeforeCompaction { item_id, .. } => {
+            let Some(item) = open(state, item_id) else { return Vec::new() };
+            let told = told(running, running.step, notices, moment);
+            let refusal = match verdict {
+                HookVerdict::Block { reason } | HookVerdict::End { reason } => Some(reason),
+                HookVerdict::None | HookVerdict::Allow | HookVerdict::Ask { .. } => None,
+            };
+            let mut effects = if told.is_empty() { Vec::new() } else { vec![Effect::Append(told)] };
+            effects.extend(compaction::decided(item, refusal, moment));
+            effects
+        }
+        HookCall::AfterCompaction { .. } => {
+            vec![Effect::Append(told(running, running.step, notices, moment)), Effect::Continue]
+        }
         HookCall::Stop { step, .. } => {
             let next = step.saturating_add(1);
             let mut events = told(running, next, notices, moment);
@@ -230,6 +244,7 @@ fn stays_inside(kind: &QuestionKind) -> bool {
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
         | QuestionKind::Elicitation { .. }
+        | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => false,
     }
 }
@@ -268,6 +283,7 @@ fn told(running: &Running, step: u32, notices: Vec<Notice>, moment: &mut Moment)
             status: ItemStatus::Completed,
             started_at: moment.at,
             completed_at: Some(moment.at),
+            called_by: None,
             body: ItemBody::Notice(notice),
         };
         Event::ItemCompleted(ItemChanged { item })
@@ -296,6 +312,8 @@ fn with_output(mut body: ItemBody, output: String) -> ItemBody {
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
         | ItemBody::Notice(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Compaction(_)
         | ItemBody::Unknown(_) => {}
     }
     body

@@ -35,6 +35,7 @@ pub(crate) fn notice(state: &SessionState, running: &Running, moment: &Moment) -
         status: ItemStatus::Completed,
         started_at: moment.at,
         completed_at: Some(moment.at),
+        called_by: None,
         body: ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None }),
     };
     Some(Event::ItemCompleted(ItemChanged { item }))

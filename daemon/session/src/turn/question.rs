@@ -2,7 +2,7 @@
 
 use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::{Event, QuestionAnswered, QuestionAsked, QuestionWithdrawn};
-use protocol::ids::{ItemId, QuestionId};
+use protocol::ids::{ClientId, ItemId, QuestionId};
 use protocol::profile::ApprovalPolicy;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
 use protocol::turn::Actor;
@@ -34,6 +34,12 @@ pub(crate) fn answer(
         return Err(too_late(state, question_id));
     };
     refuse_unfit(&question.kind, &decision)?;
+    if let QuestionKind::ClientTool { client, .. } = &question.kind
+        && client.client_id != actor.client_id
+    {
+        let message = format!("Only the client `{}`, whose tool it is, can answer", client.name);
+        return Err(ProtocolError::new(ErrorCode::Denied, message));
+    }
     // A rule for files would hold for every patch there ever will be; that leave ends with the session.
     let is_for_good = matches!(decision, Decision::Allow { scope: GrantScope::Always })
         && matches!(
@@ -103,6 +109,11 @@ pub(crate) fn ask(
     if state.is_granted(&kind) {
         return vec![allow_tool(id)];
     }
+    if let QuestionKind::ClientTool { client, .. } = &kind
+        && !moment.clients.contains(&client.client_id)
+    {
+        return vec![deny_tool(id, &has_gone(client))];
+    }
     let Some(running) = state.running.as_ref().filter(|_| state.item(item_id).is_some()) else {
         return vec![deny_tool(id, "The turn that this belongs to has ended, so nobody was asked.")];
     };
@@ -119,6 +130,24 @@ pub(crate) fn ask(
     let timer = state.settings.question_timeout_ms;
     let timer = timer.map(|after_ms| Effect::StartQuestionTimer { question_id: id, after_ms });
     std::iter::once(Effect::Append(vec![asked])).chain(timer).collect()
+}
+
+/// A client does not follow the session any more: nobody answers for its tools.
+pub(crate) fn client_left(state: &SessionState, client: ClientId) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for question in &state.questions {
+        if let QuestionKind::ClientTool { client: owner, .. } = &question.kind
+            && owner.client_id == client
+        {
+            effects.push(Effect::Append(vec![withdrawn(question.id)]));
+            effects.push(deny_tool(question.id, &has_gone(owner)));
+        }
+    }
+    effects
+}
+
+fn has_gone(client: &Actor) -> String {
+    format!("The client `{}`, whose tool this is, is not there any more, so nobody could answer", client.name)
 }
 
 /// A tool does not wait for the answer any more.
@@ -185,6 +214,8 @@ fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> O
         | QuestionKind::Tool { .. } => {
             Some("This session asks nobody (its approval is `never`), so it was declined.")
         }
+        // No person is asked.
+        QuestionKind::ClientTool { .. } => None,
         QuestionKind::UserInput { .. } | QuestionKind::Elicitation { .. } | QuestionKind::Unknown(_) => {
             (!moment.is_answerable).then_some("Nobody is there who could answer; go on as you think best.")
         }
@@ -203,7 +234,7 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
     };
     let (wants_reply, wants_content) = match kind {
         QuestionKind::UserInput { .. } => (true, false),
-        QuestionKind::Elicitation { .. } => (false, true),
+        QuestionKind::Elicitation { .. } | QuestionKind::ClientTool { .. } => (false, true),
         QuestionKind::Command { .. }
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
@@ -246,6 +277,7 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
             | QuestionKind::Permissions { .. }
             | QuestionKind::Tool { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => {
                 invalid("A `reply` is no answer to this question", "Answer with `allow` or `deny`")
             }
@@ -270,7 +302,7 @@ fn declined(decision: &Decision) -> Option<String> {
     }
 }
 
-fn withdrawn(question_id: QuestionId) -> Event {
+pub(crate) fn withdrawn(question_id: QuestionId) -> Event {
     Event::QuestionWithdrawn(QuestionWithdrawn { question_id })
 }
 

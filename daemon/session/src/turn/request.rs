@@ -1,5 +1,6 @@
 //! What follows from a client's request.
 
+use protocol::client_tool::{ClientTool, ClientToolsRegistered};
 use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::{
     Event, InputQueued, ItemChanged, ModelRequested, QueuedInputCancelled, QueuedInputChanged,
@@ -12,11 +13,12 @@ use protocol::rewind::SessionRewound;
 use protocol::session::{QueuedInput, SessionSettings};
 use protocol::turn::{Actor, InputPart, InterruptReason, TurnLimits, TurnOutcome};
 
+use crate::client_tools;
 use crate::effect::{Effect, Reply};
 use crate::input::{Request, RewindPlan};
 use crate::moment::Moment;
-use crate::state::SessionState;
-use crate::turn::{budget, ending, hooks, question};
+use crate::state::{Phase, SessionState};
+use crate::turn::{budget, compaction, ending, hooks, question};
 
 /// Decides on a request. Always holds one `Effect::Reply`.
 pub(crate) fn decide(
@@ -45,8 +47,10 @@ pub(crate) fn decide(
         Request::Answer { question_id, decision } => {
             question::answer(state, actor, question_id, decision, moment)
         }
+        Request::Compact { instructions } => compaction::request(state, actor, instructions, moment),
         Request::Rewind(plan) => rewind(state, actor, plan),
         Request::Update { title, settings } => Ok(update(state, actor, title, settings)),
+        Request::RegisterTools { tools, timeout_ms } => register_tools(state, actor, tools, timeout_ms),
         Request::Archive => archive(state, actor),
         Request::Unarchive => Ok(unarchive(state, actor)),
     };
@@ -148,7 +152,8 @@ fn steer(
     };
     refuse_other(state, expected)?;
     let message = UserMessage { content: input, actor, is_steer: true };
-    let item = said(running.turn_id, running.step.saturating_add(1), message, moment);
+    let step = if waits_to_ask(state) { running.step } else { running.step.saturating_add(1) };
+    let item = said(running.turn_id, step, message, moment);
     let item_id = item.id;
     let mut effects = vec![
         Effect::Append(vec![Event::ItemCompleted(ItemChanged { item })]),
@@ -156,6 +161,14 @@ fn steer(
     ];
     effects.extend(hooks::prompt(running.turn_id, item_id, true, moment));
     Ok(effects)
+}
+
+/// Whether the request that the turn is at is still to be made, after the session is compacted.
+fn waits_to_ask(state: &SessionState) -> bool {
+    let is_said = |item: &Item| matches!(item.body, ItemBody::UserMessage(_));
+    state.current().is_some_and(|(running, turn)| {
+        matches!(running.phase, Phase::Compacting | Phase::Compacted) && turn.items.iter().any(is_said)
+    })
 }
 
 fn enqueue(
@@ -270,6 +283,19 @@ fn rewind(state: &SessionState, actor: Actor, plan: RewindPlan) -> Result<Vec<Ef
     Ok([append].into_iter().chain(restore).chain([Effect::Reply(Ok(Reply::Done))]).collect())
 }
 
+fn register_tools(
+    state: &SessionState,
+    actor: Actor,
+    tools: Vec<ClientTool>,
+    timeout_ms: u64,
+) -> Result<Vec<Effect>, ProtocolError> {
+    client_tools::check_others(&state.client_tools, &actor, &tools)?;
+    let is_new = client_tools::merged(&state.client_tools, &actor, &tools, timeout_ms) != state.client_tools;
+    let registered = Event::ClientToolsRegistered(ClientToolsRegistered { actor, tools, timeout_ms });
+    let append = is_new.then(|| Effect::Append(vec![registered]));
+    Ok(append.into_iter().chain([Effect::Reply(Ok(Reply::Done))]).collect())
+}
+
 fn archive(state: &SessionState, actor: Actor) -> Result<Vec<Effect>, ProtocolError> {
     refuse_running(state, "Interrupt it first, or wait for its end")?;
     let mut effects = Vec::new();
@@ -297,6 +323,7 @@ fn said(turn_id: TurnId, step: u32, message: UserMessage, moment: &mut Moment) -
         status: ItemStatus::Completed,
         started_at: moment.at,
         completed_at: Some(moment.at),
+        called_by: None,
         body: ItemBody::UserMessage(message),
     }
 }

@@ -1,5 +1,7 @@
 //! What becomes of a turn when the daemon stops, and when it is there again.
 
+use std::collections::BTreeSet;
+
 use protocol::event::{Event, ModelRequested, TurnResumed, TurnSuspended};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::session::AfterCrash;
@@ -9,7 +11,7 @@ use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState};
 use crate::turn::step::completed;
-use crate::turn::{answer, ending, hooks, question};
+use crate::turn::{answer, beside, compaction, ending, hooks, nested, question};
 
 /// The daemon stops. A turn that only waits for an answer waits on in the log. Any other one is handed over, or says
 /// where it stopped.
@@ -29,42 +31,42 @@ pub(crate) fn stopping(
             events.push(Event::TurnSuspended(TurnSuspended { turn_id, is_call_running }));
             vec![Effect::CancelWork, Effect::Append(events)]
         }
-        Some(_) => interrupted(state, moment),
+        Some(_) => ending::cut_short(state, stopped(), moment),
     }
 }
 
 /// The session was loaded, and its log ends in the middle of a turn: it was handed over, the daemon died, or the log
 /// could not be written for a while.
-pub(crate) fn loaded(state: &SessionState, failure: Option<String>, moment: &Moment) -> Vec<Effect> {
+pub(crate) fn loaded(state: &SessionState, failure: Option<String>, moment: &mut Moment) -> Vec<Effect> {
     let Some(running) = &state.running else { return Vec::new() };
     if is_waiting(state) {
         return Vec::new();
     }
     if let Some(message) = failure {
         let failure = TurnFailure::Storage { message };
-        return ending::cut_short(state, TurnOutcome::Failed { failure }, moment);
+        return ending::cut_short_before(state, TurnOutcome::Failed { failure }, moment);
     }
     if running.suspended.is_some() || state.settings.after_crash == AfterCrash::Continue {
         return resume(state, running, moment);
     }
-    interrupted(state, moment)
+    ending::cut_short_before(state, stopped(), moment)
 }
 
 /// Whether the turn waits for somebody's leave, and nothing runs that would be lost.
 fn is_waiting(state: &SessionState) -> bool {
     let is_at_rest = |running: &Running| running.phase == Phase::Calls && running.asking.is_empty();
-    state.running.as_ref().is_some_and(is_at_rest) && !state.questions.is_empty()
+    let is_asked = !state.questions.is_empty() && !nested::has_question(state);
+    state.running.as_ref().is_some_and(is_at_rest) && is_asked
 }
 
-fn interrupted(state: &SessionState, moment: &Moment) -> Vec<Effect> {
-    let outcome = TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, actor: None };
-    ending::cut_short(state, outcome, moment)
+fn stopped() -> TurnOutcome {
+    TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, actor: None }
 }
 
-/// Goes on from the last durable step. An answer that was not complete is void and asked for again. Of the calls,
-/// which run one after the other, only the first that is open can have begun: it is told as interrupted and never
-/// made again; those after it have not begun, and run now.
-fn resume(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Effect> {
+/// Goes on from the last durable step. An answer that was not complete is void and asked for again. A call that may
+/// have begun and may have changed something is told as interrupted and never made again; there is one at most, as such
+/// calls go alone. Those that only read are made again, and those that had not begun run now.
+fn resume(state: &SessionState, running: &Running, moment: &mut Moment) -> Vec<Effect> {
     let turn_id = running.turn_id;
     let resumed = Event::TurnResumed(TurnResumed { turn_id, was_handed_over: running.suspended.is_some() });
     match running.phase {
@@ -85,14 +87,15 @@ fn resume(state: &SessionState, running: &Running, moment: &Moment) -> Vec<Effec
             events.push(Event::ModelRequested(ModelRequested { turn_id, step: running.step }));
             vec![Effect::Append(events), Effect::CallModel]
         }
+        Phase::Compacting | Phase::Compacted => compaction::anew(state, vec![resumed], moment),
         Phase::Calls => {
             let mut events = vec![resumed];
             events.extend(question::withdrawn_from_tools(state, None));
-            let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
-            let open =
-                items.iter().find(|item| item.status == ItemStatus::InProgress && item.body.call().is_some());
+            events.extend(nested::cut_off(state, moment));
             let may_have_begun = running.suspended.as_ref().is_none_or(|suspended| suspended.is_call_running);
-            if let Some(item) = open.filter(|_| may_have_begun) {
+            let begun = if may_have_begun { ending::left_begun(state, moment) } else { BTreeSet::new() };
+            let begun = begun.into_iter().filter_map(|id| state.item(id));
+            for item in begun.filter(|item| item.called_by.is_none() && !beside::is_read(item, moment)) {
                 let body = ending::interrupted(state, item, ending::Begun::Maybe, moment);
                 events.push(completed(item, ItemStatus::Interrupted, body, moment));
             }

@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState, connection_key};
-use crate::turn::{answer, calls, ending, hooks, question, request, restart};
+use crate::turn::{answer, calls, compaction, ending, hooks, nested, question, request, restart};
 
 /// Different connections of one item that the log tells of.
 const MAX_CONNECTIONS: usize = 200;
@@ -27,12 +27,23 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
         }
         Input::Model { turn_id, event } => match running(state, turn_id) {
             Some(running) if running.phase == Phase::Model => answer::take(state, running, event, moment),
+            Some(running) if running.phase == Phase::Compacting => {
+                compaction::take(state, running, event, moment)
+            }
             Some(_) | None => Vec::new(),
+        },
+        Input::ContextFull { turn_id, tokens } => match running(state, turn_id) {
+            Some(running) => compaction::full(state, running, tokens, moment),
+            None => Vec::new(),
         },
         Input::ToolOutput { item_id, text } => answer::grow(state, item_id, text),
         Input::ToolAsked { item_id, question_id, kind, reason } => {
             question::ask(state, item_id, question_id, kind, reason, moment)
         }
+        Input::ToolCalled { called_by, item_id, call, prepared } => {
+            nested::called(state, called_by, item_id, call, prepared, moment)
+        }
+        Input::ClientLeft { client } => question::client_left(state, client),
         Input::ToolLeft { question_id } => question::leave(state, question_id),
         Input::ToolReported { item_id, report } => reported(state, item_id, report),
         Input::FilesChanged(changed) => vec![Effect::Append(vec![Event::FilesChanged(changed)])],
@@ -114,6 +125,7 @@ fn notice(state: &SessionState, text: String, moment: &mut Moment) -> Vec<Effect
         status: ItemStatus::Completed,
         started_at: moment.at,
         completed_at: Some(moment.at),
+        called_by: None,
         body: ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None }),
     };
     vec![Effect::Append(vec![Event::ItemCompleted(ItemChanged { item })])]

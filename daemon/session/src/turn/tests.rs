@@ -3,8 +3,11 @@
 
 mod answers;
 mod bench;
+mod beside;
 mod ceilings;
+mod compactions;
 mod hooks;
+mod nested;
 mod questions;
 mod requests;
 mod restarts;

@@ -116,6 +116,7 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             is_ephemeral: false,
             after_crash: protocol::session::AfterCrash::Wait,
             question_timeout_ms: None,
+            model_context: protocol::context::ModelContext::default(),
         },
     }
 }

@@ -89,3 +89,19 @@ async fn who_deleted_a_session_is_remembered() {
     assert!(store.was_deleted_by(session, first).await.expect("read"));
     assert!(!store.was_deleted_by(session, second).await.expect("read"));
 }
+
+#[tokio::test]
+async fn what_was_spent_years_ago_is_forgotten_at_a_start() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let session = SessionId::generate();
+    // Of the year 1970, and of a day that is still to come.
+    spend(&store, session, 1, vec![spent(10, "a", 5, 1.0), spent(1 << 20, "a", 6, 0.5)]).await;
+    let days = async |store: &Store| {
+        let sums = store.usage(UsageBy::Day, UsageFilter::default()).await.expect("usage");
+        sums.into_iter().map(|sum| sum.day).collect::<Vec<_>>()
+    };
+    assert_eq!(days(&store).await, [1 << 20, 10]);
+    store.close().await;
+    assert_eq!(days(&fixture.open().await).await, [1 << 20]);
+}

@@ -5,9 +5,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::diagnostics::{Diagnostics, Edited, NoDiagnostics};
 use crate::judge::NoJudge;
 use crate::output::tests::MemorySpools;
-use crate::tool::{NobodyToAsk, action};
+use crate::tool::{NobodyToAsk, NothingToCall, action};
 
 const PATCH: &str = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch\n";
 
@@ -39,8 +40,10 @@ fn context(cwd: &Path, profile: Profile) -> RunContext {
         environment: Arc::new([]),
         spools: Arc::new(MemorySpools::default()),
         asker: Arc::new(NobodyToAsk),
+        caller: Arc::new(NothingToCall),
         judge: Arc::new(NoJudge),
         belongings: Arc::default(),
+        diagnostics: Arc::new(NoDiagnostics),
         progress: mpsc::channel(1).0,
         reports: mpsc::channel(1).0,
         cancel: CancellationToken::new(),
@@ -153,4 +156,50 @@ fn the_model_is_told_in_few_bytes() {
     let ToolInput::Freeform { grammar: Some(grammar) } = specification.input else { panic!("freeform") };
     assert!(specification.description.len() <= 900, "{}", specification.description.len());
     assert!(grammar.definition.len() <= 600, "{}", grammar.definition.len());
+}
+
+/// Tells which files it was asked about, and something for a terminal.
+struct Echo;
+
+impl Diagnostics for Echo {
+    fn look(&self, cwd: &Path, edited: Vec<Edited>) -> futures_util::future::BoxFuture<'static, String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
+        let told = |file: &Edited| {
+            let path = file.path.strip_prefix(cwd).expect("below").display();
+            format!("{path}: {:?} -> {:?}", text(&file.before), text(&file.after))
+        };
+        let told: Vec<_> = edited.iter().map(told).collect();
+        Box::pin(std::future::ready(format!("{}\u{1b}[2J", told.join("\n"))))
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_wrong_is_told_of_each_file_as_it_was_and_is() {
+    let scratch = tempfile::tempdir().expect("scratch");
+    let root = scratch.path().canonicalize().expect("real");
+    for (name, text) in [("kept", "a\n"), ("gone", "b\n"), ("moved", "c\n"), ("same", "d\n")] {
+        std::fs::write(root.join(name), text).expect("file");
+    }
+    std::fs::write(root.join("bytes"), [0xff, b'\n']).expect("file");
+    let patch = "*** Begin Patch\n*** Update File: kept\n@@\n-a\n+A\n*** Update File: kept\n@@\n-A\n+AA\n\
+        *** Delete File: gone\n*** Update File: moved\n*** Move to: there\n@@\n-c\n+C\n*** Add File: new\n+e\n\
+        *** Update File: same\n@@\n-d\n+d\n*** Delete File: bytes\n*** End Patch\n";
+    let call = call(NAME, CallInput::Freeform(patch.to_owned()));
+    let mut context = context(&root, unrestricted());
+    context.diagnostics = Arc::new(Echo);
+    let (status, change) = run(prepare(&call, &root), context.clone()).await;
+    assert_eq!(status, ItemStatus::Completed, "{change:?}");
+    let message = change.message.expect("message");
+    let (_, told) = message.split_once("D bytes\n").expect("after the summary");
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            r#"kept: "a\n" -> "AA\n""#,
+            r#"gone: "b\n" -> "nothing""#,
+            r#"moved: "c\n" -> "nothing""#,
+            r#"there: "nothing" -> "C\n""#,
+            r#"new: "nothing" -> "e\n"\u{1b}[2J"#,
+        ]
+    );
 }

@@ -14,11 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::interception::{Interceptor, Reading};
 use crate::network::Served;
 use crate::output::{Collector, Room, Spools};
+use crate::processes::watcher::Watcher;
 
 /// Bytes that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Input that may wait for the process to read it.
 const MAX_INPUT_BYTES: usize = 1024 * 1024;
+/// Watchers at a time; one more is sent away.
+const MAX_WATCHERS: usize = 8;
 /// How long the output of a process that was killed may take to end.
 const CLEARING: Duration = Duration::from_secs(5);
 /// What a terminal's user types at the end of the input.
@@ -41,6 +44,7 @@ pub(crate) struct Keeper {
     closes: bool,
     started: Instant,
     visit: Option<Visit>,
+    watchers: Vec<Watcher>,
     /// Once it was killed: when its output is given up.
     give_up_at: Option<Instant>,
     is_ended: Arc<AtomicBool>,
@@ -119,6 +123,7 @@ enum Happened {
     InputClosed,
     Ended(Result<Exit, SandboxError>),
     Came(Visit),
+    Watches(Watcher),
     TimeIsUp,
     BrokenOff,
     GivenUp,
@@ -148,6 +153,7 @@ impl Keeper {
             closes: false,
             started: Instant::now(),
             visit: None,
+            watchers: Vec::new(),
             give_up_at: None,
             is_ended: Arc::default(),
             proxy: None,
@@ -172,7 +178,11 @@ impl Keeper {
     }
 
     /// Keeps it until somebody heard how it ended, or until it is dropped.
-    pub(crate) async fn run(mut self, mut visits: mpsc::Receiver<Visit>) {
+    pub(crate) async fn run(
+        mut self,
+        mut visits: mpsc::Receiver<Visit>,
+        mut watchers: mpsc::Receiver<Watcher>,
+    ) {
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut end = None;
         let mut is_input_refused = false;
@@ -186,8 +196,9 @@ impl Keeper {
                 self.leave(stage, is_input_refused).await;
                 return;
             }
-            match self.next(&mut visits, &mut buffer, end.is_some()).await {
+            match self.next(&mut visits, &mut watchers, &mut buffer, end.is_some()).await {
                 Happened::Printed(count) => {
+                    self.let_hear(&buffer[..count]);
                     let text = self.collector.push(&buffer[..count]).await;
                     if let Some(visit) = &self.visit
                         && !text.is_empty()
@@ -207,9 +218,13 @@ impl Keeper {
                 }
                 Happened::Ended(outcome) => {
                     self.is_ended.store(true, Ordering::Relaxed);
+                    for mut watcher in self.watchers.drain(..) {
+                        watcher.hear_end(&outcome);
+                    }
                     end = Some(outcome);
                 }
                 Happened::Came(visit) => is_input_refused = self.receive(visit),
+                Happened::Watches(watcher) => self.receive_watcher(watcher, end.as_ref()),
                 Happened::TimeIsUp => self.leave(Stage::GoesOn, is_input_refused).await,
                 Happened::BrokenOff => {
                     let kills = self.visit.as_ref().is_some_and(|visit| visit.on_cancel == OnCancel::Kill);
@@ -231,6 +246,7 @@ impl Keeper {
     async fn next(
         &mut self,
         visits: &mut mpsc::Receiver<Visit>,
+        watchers: &mut mpsc::Receiver<Watcher>,
         buffer: &mut [u8],
         is_ended: bool,
     ) -> Happened {
@@ -257,6 +273,7 @@ impl Keeper {
                 }
             }
             ended = self.interceptor.wait(&mut self.process, reading), if !is_ended => Happened::Ended(ended),
+            Some(watcher) = watchers.recv() => Happened::Watches(watcher),
             came = visits.recv(), if visit.is_none() => came.map_or(Happened::Abandoned, Happened::Came),
             happened = async { match visit { Some(visit) => wait_for(visit).await, None => std::future::pending().await } } => happened,
             () = tokio::time::sleep_until(self.give_up_at.unwrap_or_else(Instant::now)), if self.give_up_at.is_some() && is_read => {
@@ -294,6 +311,25 @@ impl Keeper {
         self.collector.resize(visit.room);
         self.visit = Some(visit);
         is_refused
+    }
+
+    /// Somebody waits, also for what was printed and not taken away yet.
+    fn receive_watcher(&mut self, mut watcher: Watcher, end: Option<&Result<Exit, SandboxError>>) {
+        watcher.hear(self.collector.so_far().as_bytes());
+        if let Some(end) = end {
+            watcher.hear_end(end);
+        }
+        self.watchers.retain(|watcher| !watcher.is_done());
+        if !watcher.is_done() && self.watchers.len() < MAX_WATCHERS {
+            self.watchers.push(watcher);
+        }
+    }
+
+    fn let_hear(&mut self, bytes: &[u8]) {
+        for watcher in &mut self.watchers {
+            watcher.hear(bytes);
+        }
+        self.watchers.retain(|watcher| !watcher.is_done());
     }
 
     fn close_if_done(&mut self) {

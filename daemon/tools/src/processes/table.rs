@@ -8,11 +8,14 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::keeper::{Keeper, Visit};
+use super::watcher::Watcher;
 
 /// Processes at a time. For one more one goes that has ended, or else the one that was not looked at for longest.
 pub(crate) const MAX_PROCESSES: usize = 8;
 /// Visits that may wait; the keeper takes one at a time.
 const VISIT_QUEUE: usize = 4;
+/// Watchers that may wait until the keeper takes them, which it does at once.
+const WATCHER_QUEUE: usize = 4;
 
 /// The processes of a session.
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ struct Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     pub(crate) visits: mpsc::Sender<Visit>,
+    pub(crate) watchers: mpsc::Sender<Watcher>,
     /// The command as a person would type it.
     pub(crate) command: String,
     /// Whether it runs outside the sandbox.
@@ -62,9 +66,11 @@ impl Processes {
         is_escalated: bool,
     ) -> (u32, Handle, Option<Evicted>) {
         let (visits, heard) = mpsc::channel(VISIT_QUEUE);
-        let handle = Handle { visits, command, is_escalated, has_terminal: keeper.has_terminal() };
+        let (watchers, watching) = mpsc::channel(WATCHER_QUEUE);
+        let has_terminal = keeper.has_terminal();
+        let handle = Handle { visits, watchers, command, is_escalated, has_terminal };
         let is_ended = keeper.is_ended();
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard)));
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard, watching)));
         let mut table = self.table();
         let evicted = if table.kept.len() >= MAX_PROCESSES { table.evict() } else { None };
         table.last_id += 1;

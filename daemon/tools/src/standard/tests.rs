@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::registry;
+use crate::diagnostics::NoDiagnostics;
 use crate::judge::NoJudge;
 use crate::output::tests::MemorySpools;
 use crate::registry::Registry;
-use crate::tool::{Asker, NobodyToAsk, RunContext, action};
+use crate::tool::{Asker, NobodyToAsk, NothingToCall, RunContext, action};
 
 /// A session in a folder.
 struct Scene {
@@ -59,13 +60,15 @@ impl Scene {
             environment: Arc::new([]),
             spools: Arc::new(spools.clone()),
             asker: Arc::new(NobodyToAsk),
+            caller: Arc::new(NothingToCall),
             judge: Arc::new(NoJudge),
             belongings: Arc::default(),
+            diagnostics: Arc::new(NoDiagnostics),
             progress: mpsc::channel(64).0,
             reports: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         };
-        let tools = registry(Arc::new(Launcher::new("/nonexistent".into(), None)));
+        let tools = registry(Arc::new(Launcher::new("/nonexistent".into(), None)), Vec::new());
         Self { _folder: folder, root, tools, context, spools }
     }
 
@@ -420,6 +423,92 @@ async fn a_process_of_nobody_is_not_found() {
     assert_eq!(refused, "There is no process 1 in this session; none goes on");
 }
 
+/// Until the clock, which moves only while nothing else goes on, has moved.
+async fn later() {
+    let never = std::future::pending::<()>();
+    tokio::time::timeout(Duration::from_secs(20), never).await.expect_err("never");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_waited_for_until_it_is_there_and_until_it_changes() {
+    let scene = Scene::new(&[("there", "one"), ("d/x", "")]);
+    assert_eq!(scene.told("wait_for", json!({"path": "there"})).await, "`there` is there");
+    assert_eq!(scene.told("wait_for", json!({"path": "d"})).await, "`d` is there");
+    let late = json!({"path": "new/late"});
+    let (told, ()) = tokio::join!(scene.told("wait_for", late), async {
+        later().await;
+        fs::create_dir(scene.root.join("new")).expect("folder");
+        fs::write(scene.root.join("new/late"), "").expect("file");
+    });
+    assert_eq!(told, "`new/late` is there");
+    let change = json!({"path": "there", "change": true});
+    let (told, ()) = tokio::join!(scene.told("wait_for", change.clone()), async {
+        later().await;
+        fs::write(scene.root.join("there"), "another").expect("file");
+    });
+    assert_eq!(told, "`there` has changed");
+    let (told, ()) = tokio::join!(scene.told("wait_for", change), async {
+        later().await;
+        fs::remove_file(scene.root.join("there")).expect("removed");
+    });
+    assert_eq!(told, "`there` is gone");
+    let refused = scene.refused("wait_for", json!({"path": "d", "change": true})).await;
+    assert_eq!(refused, "`d` is no file; wait for a file in it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_in_time_and_says_what_did_not_happen() {
+    let scene = Scene::new(&[("a", "")]);
+    for (arguments, expected) in [
+        (json!({"seconds": 3600}), "3600 s are over"),
+        (json!({"path": "b"}), "60 s are over: `b` is not there"),
+        (json!({"path": "a", "change": true, "seconds": 5}), "5 s are over: `a` has not changed"),
+    ] {
+        assert_eq!(scene.told("wait_for", arguments).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_interrupted_at_once() {
+    let scene = Scene::new(&[]);
+    scene.context.cancel.cancel();
+    for arguments in [json!({"seconds": 3600}), json!({"path": "b", "seconds": 3600})] {
+        assert_eq!(scene.run("wait_for", arguments).await.0, ItemStatus::Interrupted);
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_seen_and_what_is_not_there_is_not_waited_for() {
+    let scene = Scene::new(&[(".env", "secret")]);
+    let hidden = scene.refused("wait_for", json!({"path": ".env"})).await;
+    assert!(hidden.ends_with("may not be seen in this session"), "{hidden}");
+    rustix::fs::symlink(".env", scene.root.join("link")).expect("link");
+    let linked = scene.refused("wait_for", json!({"path": "link", "change": true})).await;
+    assert!(linked.ends_with("may not be seen in this session"), "{linked}");
+    let nobody = scene.refused("wait_for", json!({"process_id": 3})).await;
+    assert_eq!(nobody, "There is no process 3 in this session; none goes on");
+}
+
+#[test]
+fn a_wait_that_makes_no_sense_is_refused_before_it_begins() {
+    let scene = Scene::new(&[]);
+    for (arguments, expected) in [
+        (json!({}), "set `process_id`, `path` or `seconds`"),
+        (json!({"process_id": 1, "path": "a"}), "either `process_id` or `path`"),
+        (json!({"pattern": "x", "seconds": 1}), "set `process_id` too"),
+        (json!({"change": true, "seconds": 1}), "set `path` too"),
+        (json!({"seconds": 0}), "`seconds` is 1 to 3600"),
+        (json!({"seconds": 3601}), "`seconds` is 1 to 3600"),
+        (json!({"process_id": 1, "pattern": "("}), "no regular expression"),
+        (json!({"process_id": 1, "pattern": "x".repeat(2000)}), "longer than 1024 bytes"),
+        (json!({"process_id": 1, "pattern": "(a{1000}){1000}"}), "no regular expression"),
+        (json!({"file": "a"}), "unknown field `file`"),
+    ] {
+        let bad = scene.bad("wait_for", &arguments);
+        assert!(bad.contains(expected), "{bad}");
+    }
+}
+
 #[test]
 fn a_size_is_that_of_a_terminal() {
     let scene = Scene::new(&[]);
@@ -446,6 +535,7 @@ fn what_only_looks_may_run_beside_others() {
     };
     assert!(is_read_only("read_file", json!({"path": "a"})));
     assert!(is_read_only("grep", json!({"pattern": "a"})));
+    assert!(is_read_only("wait_for", json!({"seconds": 1})));
     assert!(!is_read_only("shell", json!({"command": "ls"})));
     assert!(!is_read_only("exec_command", json!({"cmd": "ls"})));
     assert!(!is_read_only(

@@ -16,8 +16,8 @@ use protocol::turn::{BudgetLevel, InputPart, LimitKind, TurnFailure, TurnOutcome
 use serde_json::json;
 
 use super::{
-    Sample, actor, at, item, item_id, question_id, queued_id, request_id, rewind, sample, session, small,
-    turn_id, usage,
+    Sample, actor, at, client_tools, item, item_id, question_id, queued_id, request_id, rewind, sample,
+    session, small, turn_id, usage,
 };
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -58,6 +58,7 @@ pub(super) fn samples() -> Vec<Sample> {
     events
         .into_iter()
         .chain(rewind::events())
+        .chain([("clientToolsRegistered", client_tools::event())])
         .map(|(variant, event)| sample(format!("event.{variant}"), &record(event)))
         .collect()
 }
@@ -121,6 +122,7 @@ fn turn_started() -> Event {
 
 fn model_retried() -> Event {
     Event::ModelRetried(ModelRetried {
+        usage: Some(super::usage()),
         turn_id: turn_id(),
         attempt: 1,
         max_attempts: 4,

@@ -1,5 +1,6 @@
 //! Samples of items, one of each kind.
 
+use protocol::context::{Compaction, CompactionReason};
 use protocol::item::{
     AgentMessage, ChangeKind, ChangedFile, Command, CommandExit, CommandOutcome, CommandOutput, FileChange,
     ItemBody, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Plan, PlanStep, PlanStepStatus, Reasoning,
@@ -7,6 +8,7 @@ use protocol::item::{
 };
 use protocol::tool::CallInput;
 use protocol::turn::InputPart;
+use protocol::web::{WebSearch, WebSource};
 use serde_json::json;
 
 use super::{Sample, actor, blob_id, call, item, sample};
@@ -21,6 +23,8 @@ pub(super) fn samples() -> Vec<Sample> {
         ("toolCall", tool_call()),
         ("plan", plan()),
         ("notice", notice()),
+        ("webSearch", web_search()),
+        ("compaction", compaction()),
     ];
     bodies.into_iter().map(|(variant, body)| sample(format!("item.{variant}"), &item(body))).collect()
 }
@@ -118,4 +122,29 @@ fn plan() -> ItemBody {
 fn notice() -> ItemBody {
     let text = "The sandbox has no namespaces on this machine".to_owned();
     ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None })
+}
+
+fn web_search() -> ItemBody {
+    let url = "https://example.org/sums".to_owned();
+    ItemBody::WebSearch(WebSearch {
+        queries: vec!["how sums are mended".to_owned()],
+        page: Some(url.clone()),
+        sources: vec![WebSource { url, title: Some("Sums".to_owned()) }],
+        message: Some("max_uses_exceeded".to_owned()),
+        opaque: Some(OpaqueReasoning {
+            wire_api: "responses".to_owned(),
+            item: json!({"type": "web_search_call", "id": "ws_1"}),
+        }),
+    })
+}
+
+fn compaction() -> ItemBody {
+    ItemBody::Compaction(Compaction {
+        reason: CompactionReason::Full,
+        instructions: Some("Dwell on the parser".to_owned()),
+        tokens_before: Some(321_000),
+        summary: "The sum was mended; the parser is next.".to_owned(),
+        carried: "## What people said\n\n1. Mend the sum.\n".to_owned(),
+        message: None,
+    })
 }

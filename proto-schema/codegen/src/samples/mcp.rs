@@ -1,10 +1,14 @@
 //! Samples of `mcp/*`.
 
+use protocol::account::{LoginId, SecretText};
 use protocol::mcp::{
-    McpListParams, McpListResult, McpServerState, McpServerStatus, McpToolStatus, ToolApproval,
+    McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams, McpLoginResult, McpLogoutParams,
+    McpLogoutResult, McpPrompt, McpPromptArgument, McpPromptParams, McpPromptResult, McpPromptsParams,
+    McpPromptsResult, McpServerState, McpServerStatus, McpToolStatus, ToolApproval,
 };
+use protocol::session::Done;
 
-use super::{Sample, sample};
+use super::{Sample, at, sample, uuid};
 
 pub(super) fn samples() -> Vec<Sample> {
     let server = |name: &str, state, tools| McpServerStatus {
@@ -39,5 +43,65 @@ pub(super) fn samples() -> Vec<Sample> {
             "mcp.list.result",
             &McpListResult { servers: vec![ready, server("broken", failed, Vec::new())] },
         ),
+    ]
+    .into_iter()
+    .chain(logins())
+    .chain(prompts())
+    .collect()
+}
+
+fn logins() -> Vec<Sample> {
+    let login_id = LoginId(uuid(0x42));
+    let address = SecretText("http://127.0.0.1:40000/callback?code=abc&state=xyz".to_owned());
+    vec![
+        sample(
+            "mcp.login.params",
+            &McpLoginParams {
+                cwd: "/repo".into(),
+                name: "tracker".to_owned(),
+                scopes: vec!["issues:read".to_owned()],
+            },
+        ),
+        sample(
+            "mcp.login.result",
+            &McpLoginResult {
+                login_id,
+                url: "https://accounts.example.org/authorize?client_id=skein".to_owned(),
+                expires_at: at(9),
+            },
+        ),
+        sample("mcp.finishLogin.params", &McpFinishLoginParams { login_id, address }),
+        sample("mcp.finishLogin.result", &Done {}),
+        sample("mcp.logout.params", &McpLogoutParams { cwd: "/repo".into(), name: "tracker".to_owned() }),
+        sample("mcp.logout.result", &McpLogoutResult { was_stored: true }),
+    ]
+}
+
+fn prompts() -> Vec<Sample> {
+    let argument = McpPromptArgument {
+        name: "issue".to_owned(),
+        description: Some("Its number".to_owned()),
+        is_required: true,
+    };
+    let prompt = McpPrompt {
+        server: "tracker".to_owned(),
+        name: "fix issue".to_owned(),
+        command: "tracker:fix_issue".to_owned(),
+        description: Some("Fixes an issue".to_owned()),
+        arguments: vec![argument],
+    };
+    vec![
+        sample("mcp.prompts.params", &McpPromptsParams { cwd: "/repo".into() }),
+        sample("mcp.prompts.result", &McpPromptsResult { prompts: vec![prompt] }),
+        sample(
+            "mcp.prompt.params",
+            &McpPromptParams {
+                cwd: "/repo".into(),
+                server: "tracker".to_owned(),
+                name: "fix issue".to_owned(),
+                arguments: [("issue".to_owned(), "7".to_owned())].into(),
+            },
+        ),
+        sample("mcp.prompt.result", &McpPromptResult { text: "Fix the issue 7.".to_owned() }),
     ]
 }

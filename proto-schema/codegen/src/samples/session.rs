@@ -1,5 +1,6 @@
 //! Samples of `session/*`, the feed included.
 
+use protocol::context::{ModelContext, SessionCompactParams, SessionCompactResult};
 use protocol::delta::{Delta, FeedBatch, FeedEntry, Lagged, SessionFeed};
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, ItemChanged};
@@ -9,9 +10,9 @@ use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{
     AfterCrash, Attachment, ClientRole, Done, ModelPrice, Presence, QueuedInput, SessionAttachParams,
-    SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionListParams, SessionListResult,
-    SessionReadParams, SessionRef, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
-    SessionUpdateParams, SessionUpdateResult, SettingOverride, SettingsOverrides,
+    SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionForkParams, SessionListParams,
+    SessionListResult, SessionReadParams, SessionRef, SessionSettings, SessionSnapshot, SessionStatus,
+    SessionSummary, SessionUpdateParams, SessionUpdateResult, SettingOverride, SettingsOverrides,
 };
 use protocol::turn::{InputPart, Turn, TurnLimits, TurnOutcome};
 
@@ -92,6 +93,28 @@ pub(super) fn samples() -> Vec<Sample> {
             "session.update.result",
             &SessionUpdateResult { summary: summary(), warnings: vec![small::problem()] },
         ),
+        sample(
+            "session.fork.params",
+            &SessionForkParams {
+                session_id: session_id(),
+                turn_id: Some(turn_id()),
+                new_session_id: Some(session_id()),
+                title: Some("Another way".to_owned()),
+            },
+        ),
+        sample(
+            "session.fork.result",
+            &SessionCreateResult { summary: summary(), warnings: vec![small::problem()] },
+        ),
+        sample(
+            "session.compact.params",
+            &SessionCompactParams {
+                session_id: session_id(),
+                instructions: Some("Dwell on the parser.".to_owned()),
+                request_id: Some(request_id()),
+            },
+        ),
+        sample("session.compact.result", &SessionCompactResult { turn_id: turn_id() }),
         sample("session.archive.params", &named),
         sample("session.archive.result", &Done {}),
         sample("session.delete.params", &named),
@@ -192,6 +215,11 @@ pub(super) fn settings() -> SessionSettings {
         is_ephemeral: false,
         after_crash: AfterCrash::Continue,
         question_timeout_ms: Some(3_600_000),
+        model_context: ModelContext {
+            window_tokens: Some(400_000),
+            compact_at_tokens: Some(320_000),
+            has_images: Some(true),
+        },
     }
 }
 

@@ -32,7 +32,16 @@ impl Recorder {
 
     fn item(&self, id: ItemId, status: ItemStatus, body: ItemBody) -> Item {
         let at = Timestamp(0);
-        Item { id, turn_id: self.turn, step: 0, status, started_at: at, completed_at: None, body }
+        Item {
+            id,
+            turn_id: self.turn,
+            step: 0,
+            status,
+            started_at: at,
+            completed_at: None,
+            called_by: None,
+            body,
+        }
     }
 
     /// The lines of an item that begins and ends.
@@ -241,6 +250,7 @@ fn warnings_are_items_and_retries_are_errors() {
     );
     let turn_id = recorder.turn;
     let retried = Event::ModelRetried(ModelRetried {
+        usage: None,
         turn_id,
         attempt: 1,
         max_attempts: 4,

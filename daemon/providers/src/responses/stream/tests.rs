@@ -60,6 +60,14 @@ async fn a_recorded_answer_is_understood() {
         summary: "**Look**\n\nThen act".into(),
         opaque: Some(OpaqueReasoning { wire_api: "responses:p".into(), item: opaque }),
     };
+    let searched = serde_json::json!({
+        "id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"},
+    });
+    let search = WebSearch {
+        queries: vec!["x".into()],
+        opaque: Some(OpaqueReasoning { wire_api: "responses:p".into(), item: searched }),
+        ..WebSearch::default()
+    };
     let wanted = vec![
         summary("**Look"),
         summary("**"),
@@ -70,6 +78,7 @@ async fn a_recorded_answer_is_understood() {
         item(1, OutputItem::Message("Grüße, 世界".into())),
         call(2, "call_1", "shell", CallInput::Json("{\"command\":\"ls\"}".into())),
         call(3, "call_2", "apply_patch", CallInput::Freeform("*** Begin Patch\n".into())),
+        item(4, OutputItem::WebSearch(search)),
         ModelEvent::Completed {
             usage: Usage {
                 input_tokens: 1200,

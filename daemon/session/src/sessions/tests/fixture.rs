@@ -240,6 +240,7 @@ pub(crate) fn settings() -> SessionSettings {
         is_ephemeral: false,
         after_crash: AfterCrash::Wait,
         question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
     }
 }
 

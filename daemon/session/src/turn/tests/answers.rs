@@ -138,3 +138,31 @@ fn an_answer_that_the_provider_ended_early_fails_the_turn_with_its_word() {
     assert_eq!(*failure, TurnFailure::ModelStopped { reason: "max_output_tokens".into() });
     assert_eq!(bench.state.turns[0].usage.output_tokens, 7);
 }
+
+#[test]
+fn what_an_answer_took_that_was_cut_off_is_counted() {
+    let usage = Usage { input_tokens: 50, ..Usage::default() };
+    let failure = |kind| ProviderFailure { provider: "p".into(), kind, status: None, message: "cut".into() };
+    let mut bench = Bench::new();
+    bench.start("go");
+    bench.spent_so_far = usage;
+    let retrying = Answer::Retrying {
+        attempt: 1,
+        max_attempts: 5,
+        delay: Duration::ZERO,
+        failure: failure(ProviderFailureKind::Cut),
+    };
+    assert_eq!(bench.model(retrying), "+modelRetried");
+    assert_eq!(bench.state.usage.total_tokens(), 50);
+    let interrupt = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
+    assert_eq!(bench.request(interrupt), "cancelWork +modelResponded +turnEnded(interrupted) =interrupted");
+    assert_eq!((bench.state.usage.total_tokens(), bench.state.spent.requests), (100, 2));
+    assert_eq!(bench.state.turns[0].usage.total_tokens(), 100);
+    bench.start("again");
+    let ended = bench.model(Answer::Failed(failure(ProviderFailureKind::Cut)));
+    assert_eq!(ended, "+modelResponded +turnEnded(failed)");
+    bench.start("and again");
+    bench.says("done");
+    assert_eq!(bench.completes(), "+modelResponded +turnEnded(completed)", "it is not counted twice");
+    assert_eq!(bench.state.usage.total_tokens(), 250);
+}

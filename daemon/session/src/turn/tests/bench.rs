@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) clock: u64,
     pub(crate) is_answerable: bool,
     pub(crate) today: Spending,
+    pub(crate) spent_so_far: Usage,
     pub(crate) hooks: HookPoints,
     pub(crate) asked: Vec<HookCall>,
 }
@@ -54,6 +55,7 @@ pub(crate) fn settings() -> SessionSettings {
         is_ephemeral: false,
         after_crash: AfterCrash::Wait,
         question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
     }
 }
 
@@ -107,6 +109,7 @@ impl Bench {
             clock: 0,
             is_answerable: false,
             today: Spending::default(),
+            spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
             asked: Vec::new(),
         }
@@ -121,7 +124,9 @@ impl Bench {
         let mut moment = Moment::new(Timestamp(self.clock), Rules::default(), self.clock);
         moment.is_answerable = self.is_answerable;
         moment.today = self.today;
+        moment.spent_so_far = self.spent_so_far;
         moment.hooks = self.hooks.clone();
+        moment.reads = std::sync::Arc::new(["read_file".to_owned()].into());
         while let Some(input) = open.pop_front() {
             if let Input::HooksAnswered { call, answer, .. } = &input {
                 self.state.end_hooks(call, answer);
@@ -146,6 +151,7 @@ impl Bench {
                         self.asked.push(call.clone());
                     }
                     Effect::CallModel
+                    | Effect::Compact { .. }
                     | Effect::AnswerTool { .. }
                     | Effect::CancelWork
                     | Effect::AllowAlways(_)
@@ -189,6 +195,38 @@ impl Bench {
         let made = self.model(Answer::Call { item_id, call, prepared: Ok(Box::new(body)) });
         assert_eq!(made, "+itemStarted(command)");
         item_id
+    }
+
+    /// The model calls a tool that changes nothing.
+    pub(crate) fn reads(&mut self, path: &str) -> ItemId {
+        let item_id = ItemId::generate();
+        let call = ToolCall {
+            call_id: path.into(),
+            name: "read_file".into(),
+            input: CallInput::Json(format!("{{\"path\":\"{path}\"}}")),
+        };
+        let body = ItemBody::ToolCall(OtherToolCall {
+            call: call.clone(),
+            server: None,
+            consent: None,
+            output: None,
+            content: Vec::new(),
+            structured: None,
+        });
+        let made = self.model(Answer::Call { item_id, call, prepared: Ok(Box::new(body)) });
+        assert_eq!(made, "+itemStarted(toolCall)");
+        item_id
+    }
+
+    /// A tool that changes nothing ends with this output.
+    pub(crate) fn read_ends(&mut self, item_id: ItemId, output: &str) -> String {
+        let Some(ItemBody::ToolCall(mut other)) = self.state.item(item_id).map(|item| item.body.clone())
+        else {
+            panic!("no call");
+        };
+        other.output = Some(output.into());
+        let (status, body) = (ItemStatus::Completed, ItemBody::ToolCall(other));
+        self.take(Input::ToolEnded { item_id, status, body })
     }
 
     pub(crate) fn completes(&mut self) -> String {
@@ -275,6 +313,7 @@ pub(crate) fn effect_word(effect: &Effect) -> Option<String> {
         )),
         Effect::Reply(Err(error)) => Some(format!("!{:?}", error.code)),
         Effect::CallModel => Some("callModel".into()),
+        Effect::Compact { .. } => Some("compact".into()),
         Effect::RunTool { .. } => Some("runTool".into()),
         Effect::RunHooks(_) => Some("askHooks".into()),
         Effect::CancelWork => Some("cancelWork".into()),

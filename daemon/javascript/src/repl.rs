@@ -1,0 +1,196 @@
+//! The tool `js_repl`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use protocol::item::{CommandOutput, ItemBody, ItemStatus, OtherToolCall};
+use protocol::tool::{ToolCall, ToolInput, ToolSpecification};
+use sandbox::Launcher;
+use serde::Deserialize;
+use serde_json::json;
+use tools::output::{Collector, Room};
+use tools::tool::{CallError, RunContext, RunOutcome, Tool};
+
+use crate::error::JavaScriptError;
+use crate::interpreter::{Interpreter, NAME};
+use crate::message::Ended;
+
+/// How long code may take, tools that it calls not counted.
+const DEFAULT_TIMEOUT_MS: u64 = 30_000;
+const MAX_TIMEOUT_MS: u64 = 600_000;
+/// Bytes of code.
+const MAX_CODE: usize = 256 * 1024;
+/// Tokens of what the model is shown.
+const SHOWN_TOKENS: u32 = 4_000;
+
+/// The tool.
+pub struct JsRepl {
+    launcher: Arc<Launcher>,
+    program: PathBuf,
+}
+
+/// The arguments.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    code: String,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+/// The interpreter of a session.
+#[derive(Default)]
+struct Kept(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Absent while it runs: whoever drops it in the middle has killed it.
+    interpreter: Option<Interpreter>,
+    has_started: bool,
+}
+
+impl JsRepl {
+    /// Interpreters are started by this launcher and are this executable, which must call
+    /// [`crate::run_if_interpreter`] before all else.
+    #[must_use]
+    pub fn new(launcher: Arc<Launcher>, program: PathBuf) -> Self {
+        Self { launcher, program }
+    }
+}
+
+impl Tool for JsRepl {
+    fn specification(&self) -> ToolSpecification {
+        ToolSpecification {
+            name: NAME.to_owned(),
+            description: include_str!("js_repl.md").trim().to_owned(),
+            input: ToolInput::Json {
+                schema: json!({
+                    "type": "object",
+                    "properties": {"code": {"type": "string"}, "timeout_ms": {"type": "integer"}},
+                    "required": ["code"],
+                    "additionalProperties": false
+                }),
+            },
+        }
+    }
+
+    /// What it calls may change things, so it goes alone.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    fn changes_files(&self) -> bool {
+        false
+    }
+
+    fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
+        arguments(call)?;
+        Ok(ItemBody::ToolCall(OtherToolCall {
+            call: call.clone(),
+            server: None,
+            consent: None,
+            output: None,
+            content: Vec::new(),
+            structured: None,
+        }))
+    }
+
+    fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {
+        let (launcher, program) = (Arc::clone(&self.launcher), self.program.clone());
+        Box::pin(async move {
+            let ItemBody::ToolCall(mut other) = body else {
+                return RunOutcome { status: ItemStatus::Failed, body };
+            };
+            let (status, output) = match arguments(&other.call) {
+                Ok(arguments) => evaluate(arguments, &launcher, &program, &context).await,
+                Err(error) => (ItemStatus::Failed, error.to_string()),
+            };
+            other.output = Some(output);
+            RunOutcome { status, body: ItemBody::ToolCall(other) }
+        })
+    }
+}
+
+fn arguments(call: &ToolCall) -> Result<Arguments, CallError> {
+    let bad = |reason: String| CallError::BadArguments { tool: call.name.clone(), reason };
+    let arguments: Arguments =
+        serde_json::from_str(call.input.text()).map_err(|error| bad(error.to_string()))?;
+    if arguments.code.len() > MAX_CODE {
+        return Err(bad(format!("`code` is longer than {MAX_CODE} bytes")));
+    }
+    Ok(arguments)
+}
+
+async fn evaluate(
+    arguments: Arguments,
+    launcher: &Launcher,
+    program: &Path,
+    context: &RunContext,
+) -> (ItemStatus, String) {
+    let allowed = arguments.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS).clamp(1, MAX_TIMEOUT_MS);
+    let kept = context.belongings.of::<Kept>();
+    let (known, had_started) = kept.take();
+    let mut printed = Collector::new(Arc::clone(&context.spools), Room::of_tokens(SHOWN_TOKENS));
+    if known.is_none() && had_started {
+        printed.push(b"[A new interpreter: earlier variables are gone]\n").await;
+    }
+    let started = match known {
+        Some(known) => Ok(known),
+        None => Interpreter::start(launcher, program, &context.profile).await,
+    };
+    let ended = match started {
+        Ok(mut interpreter) => {
+            let within = Duration::from_millis(allowed);
+            let ended = interpreter.run(arguments.code, within, context, &mut printed).await;
+            if ended.is_ok() {
+                kept.put(interpreter);
+            }
+            ended
+        }
+        Err(error) => Err(error),
+    };
+    let (status, last) = match ended {
+        Ok(Ended::Value(None)) => (ItemStatus::Completed, String::new()),
+        Ok(Ended::Value(Some(value))) => (ItemStatus::Completed, value),
+        Ok(Ended::Exception(text)) => (ItemStatus::Failed, text),
+        Ok(Ended::Stopped) => {
+            let text = format!("Stopped: it took longer than {allowed} ms. Variables are kept.");
+            (ItemStatus::Failed, text)
+        }
+        Err(JavaScriptError::Interrupted) => {
+            (ItemStatus::Interrupted, JavaScriptError::Interrupted.to_string())
+        }
+        Err(error) => (ItemStatus::Failed, told(&error)),
+    };
+    printed.push(last.as_bytes()).await;
+    let text = text(printed.finish().await);
+    (status, if text.is_empty() { "undefined".to_owned() } else { text })
+}
+
+impl Kept {
+    /// The interpreter, if there is one, and whether there was one before.
+    fn take(&self) -> (Option<Interpreter>, bool) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.interpreter.take(), std::mem::replace(&mut state.has_started, true))
+    }
+
+    fn put(&self, interpreter: Interpreter) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).interpreter = Some(interpreter);
+    }
+}
+
+/// An error with what led to it.
+fn told(error: &JavaScriptError) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+fn text(output: CommandOutput) -> String {
+    if output.omitted_bytes == 0 {
+        return output.head;
+    }
+    let whole = output.blob.map(|blob| format!("; `blob:{}` is the whole", blob.0)).unwrap_or_default();
+    format!("{}\n[… {} bytes left out{whole} …]\n{}", output.head, output.omitted_bytes, output.tail)
+}

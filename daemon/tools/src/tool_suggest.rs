@@ -1,0 +1,169 @@
+//! `tool_suggest`: asks a person to enable something for the session that is switched off, such as an MCP server. What was
+//! enabled is in the log, so a session has it as long as it lives. Knows nothing of how it is enabled.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use protocol::item::ItemBody;
+use protocol::question::{Decision, Prompt, PromptOption, QuestionKind};
+use protocol::tool::{ToolCall, ToolSpecification};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::function::{Function, Stopped, Told, tool};
+use crate::tool::{CallError, RunContext, RunOutcome, Tool};
+
+/// Names that the model is told.
+const MAX_NAMES: usize = 20;
+/// Bytes of the model's reason that a person sees.
+const MAX_REASON: usize = 500;
+/// Names the answer.
+const ENABLE: &str = "enable";
+const YES: &str = "Enable";
+const NO: &str = "Not now";
+
+/// What could be enabled.
+#[derive(Clone)]
+pub struct Suggestions {
+    /// What there is, in a stable order.
+    pub list: Vec<Suggestion>,
+    /// Who does it.
+    pub enabler: Arc<dyn Enabler>,
+}
+
+/// Something that could be enabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// Its name, for the model.
+    pub name: String,
+    /// What it is, for a person.
+    pub about: String,
+}
+
+/// Enables things for a session.
+pub trait Enabler: Send + Sync {
+    /// Enables this; what there is now, for the model, or why there is nothing. Always ends.
+    fn enable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, String>>;
+}
+
+/// The tool that suggests these.
+#[must_use]
+pub fn of(suggestions: Suggestions) -> Arc<dyn Tool> {
+    let names: Vec<_> = suggestions.list.iter().take(MAX_NAMES).map(|one| one.name.clone()).collect();
+    Arc::new(Named { names: names.join(", "), inner: tool(ToolSuggest { suggestions }) })
+}
+
+/// What was enabled by this item.
+pub fn enabled(body: &ItemBody) -> impl Iterator<Item = &str> {
+    let call = match body {
+        ItemBody::ToolCall(call) if call.call.name == ToolSuggest::NAME => Some(call),
+        ItemBody::ToolCall(_)
+        | ItemBody::UserMessage(_)
+        | ItemBody::AgentMessage(_)
+        | ItemBody::Reasoning(_)
+        | ItemBody::Command(_)
+        | ItemBody::FileChange(_)
+        | ItemBody::Plan(_)
+        | ItemBody::Compaction(_)
+        | ItemBody::WebSearch(_)
+        | ItemBody::Notice(_)
+        | ItemBody::Unknown(_) => None,
+    };
+    let enabled = call.and_then(|call| call.structured.as_ref()?["enabled"].as_array());
+    enabled.into_iter().flatten().filter_map(Value::as_str)
+}
+
+pub(crate) struct ToolSuggest {
+    suggestions: Suggestions,
+}
+
+/// The arguments.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arguments {
+    name: String,
+    /// What for, to a person
+    reason: String,
+}
+
+impl Function for ToolSuggest {
+    type Arguments = Arguments;
+    const NAME: &'static str = "tool_suggest";
+    const DESCRIPTION: &'static str = include_str!("tool_suggest.md");
+    const IS_READ_ONLY: bool = false;
+
+    async fn call(&self, arguments: Arguments, context: RunContext) -> Result<Told, Stopped> {
+        let Arguments { name, mut reason } = arguments;
+        let Some(suggestion) = self.suggestions.list.iter().find(|known| known.name == name) else {
+            let known: Vec<_> =
+                self.suggestions.list.iter().map(|known| format!("`{}`", known.name)).collect();
+            return Err(Stopped::Failed(format!(
+                "`{name}` can't be enabled; these can: {}",
+                known.join(", ")
+            )));
+        };
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        let option = |label: &str| PromptOption { label: label.to_owned(), description: String::new() };
+        let prompt = Prompt {
+            id: ENABLE.to_owned(),
+            header: "Enable".to_owned(),
+            text: format!("Enable {} for this session? The agent says: {reason}", suggestion.about),
+            options: vec![option(YES), option(NO)],
+            takes_text: false,
+            takes_several: false,
+        };
+        let kind = QuestionKind::UserInput { prompts: vec![prompt] };
+        let work = async {
+            let decision = context.asker.ask(kind, "The agent suggests to enable something".to_owned()).await;
+            let is_yes = match decision {
+                Decision::Reply { answers } => {
+                    answers.get(ENABLE).is_some_and(|given| given.iter().any(|label| label == YES))
+                }
+                Decision::Deny { message: Some(message) } => return Err(Stopped::Declined(message)),
+                Decision::Allow { .. }
+                | Decision::Deny { message: None }
+                | Decision::Content { .. }
+                | Decision::Unknown(_) => false,
+            };
+            if !is_yes {
+                return Err(Stopped::Declined(format!("A person does not want `{name}` to be enabled.")));
+            }
+            let text = self.suggestions.enabler.enable(&name).await.map_err(Stopped::Failed)?;
+            Ok(Told { text, structured: Some(json!({"enabled": [name]})), ..Told::default() })
+        };
+        tokio::select! {
+            told = work => told,
+            () = context.cancel.cancelled() => Err(Stopped::Interrupted),
+        }
+    }
+}
+
+/// The tool, with the names of what there is in its description.
+struct Named {
+    names: String,
+    inner: Arc<dyn Tool>,
+}
+
+impl Tool for Named {
+    fn specification(&self) -> ToolSpecification {
+        let mut specification = self.inner.specification();
+        specification.description.push_str(" There is: ");
+        specification.description.push_str(&self.names);
+        specification
+    }
+
+    /// It changes what there is, but no file.
+    fn changes_files(&self) -> bool {
+        false
+    }
+
+    fn prepare(&self, call: &ToolCall, cwd: &Path) -> Result<ItemBody, CallError> {
+        self.inner.prepare(call, cwd)
+    }
+
+    fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {
+        self.inner.run(body, context)
+    }
+}

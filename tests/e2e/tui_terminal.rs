@@ -1,0 +1,135 @@
+//! The terminal under the terminal UI: of any size, resized all the time, pasted into, and given back as it was, however
+//! it ends.
+
+use rustix::process::Signal;
+use skein_tests::environment::process::Invocation;
+use skein_tests::environment::terminal::keys;
+use skein_tests::scripted_model::reply::{Answer, Reply};
+
+use crate::scene::{escalates, outside, scene};
+use crate::tui_scene::{READY, STILL, asked, idle, leave, restored, screen, screen_of, send, turn};
+
+#[test]
+fn a_terminal_of_five_rows_shows_a_turn_and_a_question() {
+    let folder = outside();
+    let file = folder.path().join("made");
+    let (_model, env) = scene([escalates(&["touch", &file.to_string_lossy()]), Reply::text("It is there.")]);
+    env.prepend_settings("approval_policy = \"on-request\"\n").unwrap();
+    let terminal = screen_of(&env, &[], (20, 5));
+    terminal.press("make it\r").unwrap();
+    asked(&terminal);
+    assert!(terminal.rows().len() <= 5);
+    terminal.press("y").unwrap();
+    terminal.wait_for("Ask for").unwrap();
+    assert!(file.exists());
+    let all = leave(terminal);
+    assert!(all.contains(&"• It is there.".to_owned()), "{all:#?}");
+}
+
+#[test]
+fn a_storm_of_sizes_ends_in_a_whole_screen() {
+    let text = "Words that go on and on, so that lines break anew. ".repeat(60);
+    let (_model, env) = scene([Reply::from(Answer::new().text(text + "Finished.").in_pieces(400))]);
+    let terminal = screen(&env, &[]);
+    send(&terminal, "tell me");
+    for step in 0..60_u16 {
+        terminal.resize(30 + step * 37 % 120, 6 + step * 13 % 40).unwrap();
+        terminal.press("x").unwrap();
+        terminal.press("\x7f").unwrap();
+    }
+    terminal.resize(90, 20).unwrap();
+    terminal.wait_for("Finished.").unwrap();
+    idle(&terminal);
+    let _ = terminal.wait_for_silence(STILL);
+    let rows = terminal.rows();
+    let last = rows.len() - 1;
+    assert!(
+        rows[last].starts_with("  idle") && rows[last - 1].starts_with(&format!("› {READY}")),
+        "{rows:#?}"
+    );
+    leave(terminal);
+}
+
+#[test]
+fn a_megabyte_is_pasted_as_one_piece_and_sent_as_it_is() {
+    let (model, env) = scene([Reply::text("That was long.")]);
+    let text: String = (0..20_000).map(|line| format!("line {line} {:->40}\n", "")).collect();
+    assert!(text.len() > 1_000_000);
+    let terminal = screen(&env, &[]);
+    terminal.press("look: ").unwrap();
+    terminal.paste(&text).unwrap();
+    terminal.wait_for("look: [pasted 20,000 lines]").unwrap();
+    assert!(terminal.rows().len() <= 24);
+    terminal.press(keys::ENTER).unwrap();
+    terminal.wait_for("That was long.").unwrap();
+    idle(&terminal);
+    let request = model.requests()[0].json().to_string();
+    for line in [0, 9_999, 19_999] {
+        assert!(request.contains(&format!("line {line} ")), "{line}");
+    }
+    leave(terminal);
+}
+
+#[test]
+fn a_dumb_terminal_is_told_what_to_do() {
+    let (_model, env) = scene([Reply::text("One.")]);
+    for term in ["dumb", ""] {
+        let mut terminal = env.command([""; 0]).variable("TERM", term).at_terminal(200, 24).unwrap();
+        let status = terminal.wait().unwrap();
+        let text = terminal.rows().join("\n");
+        assert_ne!(status.code(), Some(0), "{text}");
+        assert!(text.contains("dumb") && text.contains("skein exec"), "{text}");
+        terminal.look(|_, asked| assert_eq!((asked.frames, asked.others.len()), (0, 0), "{asked:?}"));
+    }
+}
+
+#[test]
+fn the_terminal_is_given_back_however_it_ends() {
+    let (_model, env) = scene([Reply::text("One.")]);
+    for arguments in [&[][..], &["--fullscreen"]] {
+        for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+            let mut terminal = screen(&env, arguments);
+            terminal.look(|screen, _| assert!(screen.bracketed_paste()));
+            terminal.signal(signal).unwrap();
+            terminal.wait().unwrap();
+            restored(&terminal);
+        }
+    }
+}
+
+#[test]
+fn a_shell_has_the_terminal_while_it_is_suspended() {
+    let (_model, env) = scene([Reply::text("Back again.")]);
+    let skein = skein_tests::environment::executable::skein_exe().unwrap();
+    // A shell with job control; of what it is given, only the program's variables matter.
+    let shell = env.command(["-i"]).program("/bin/sh").variable("PS1", "sh> ").variable("ENV", "/dev/null");
+    let terminal = Invocation::at_terminal(shell, 80, 24).unwrap();
+    terminal.wait_for("sh> ").unwrap();
+    terminal.press(&format!("{}\r", skein.display())).unwrap();
+    terminal.wait_for(READY).unwrap();
+    terminal.press("half a").unwrap();
+    terminal.wait_for("› half a").unwrap();
+    terminal.press(keys::CTRL_Z).unwrap();
+    terminal.wait_until("the shell", |screen, _| screen.contents().trim_end().ends_with("sh>")).unwrap();
+    restored(&terminal);
+    terminal.press("echo it\"'\"s alive\r").unwrap();
+    terminal.wait_for("it's alive").unwrap();
+    terminal.press("fg\r").unwrap();
+    terminal.wait_until("the screen", |screen, _| screen.bracketed_paste()).unwrap();
+    terminal.wait_for("› half a").unwrap();
+    turn(&terminal, " word", "Back again.");
+    terminal.press(keys::CTRL_D).unwrap();
+    terminal.wait_until("the shell", |screen, _| screen.contents().trim_end().ends_with("sh>")).unwrap();
+    restored(&terminal);
+}
+
+#[test]
+fn an_idle_screen_is_not_drawn() {
+    let (_model, env) = scene([Reply::text("One.")]);
+    let terminal = screen(&env, &[]);
+    turn(&terminal, "hi", "One.");
+    let _ = terminal.wait_for_silence(STILL);
+    let frames = terminal.look(|_, asked| asked.frames);
+    assert_eq!(terminal.wait_for_silence(STILL * 4), 0);
+    assert_eq!(terminal.look(|_, asked| asked.frames), frames);
+}
