@@ -74,7 +74,7 @@ fn paragraph(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Fai
     let (mut once, mut twice) = (Vec::new(), Vec::new());
     for _ in 0..runs.pick(5, 1) {
         for (deltas, figures) in [(DELTAS, &mut once), (2 * DELTAS, &mut twice)] {
-            let answer = Answer::new().text("word ".repeat(deltas) + LAST).in_pieces(deltas);
+            let answer = Answer::new().text("word ".repeat(deltas) + "\n\n" + LAST).in_pieces(deltas);
             let stage = Stage::new(executable, move |_: &Request| Reply::from(answer.clone()))?;
             let (terminal, _) = started(&stage, &[], &[READY])?;
             let before = on_processor(terminal.pid())?;
