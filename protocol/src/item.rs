@@ -324,6 +324,14 @@ pub struct OtherToolCall {
     pub structured: Option<serde_json::Value>,
 }
 
+impl OtherToolCall {
+    /// One that has not run.
+    #[must_use]
+    pub fn new(call: ToolCall) -> Self {
+        Self { call, server: None, consent: None, output: None, content: Vec::new(), structured: None }
+    }
+}
+
 /// Why a person is asked before a tool is called, and what a yes is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -87,14 +87,7 @@ impl Tool for JsRepl {
 
     fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
         arguments(call)?;
-        Ok(ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: None,
-            consent: None,
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        }))
+        Ok(ItemBody::ToolCall(OtherToolCall::new(call.clone())))
     }
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {

@@ -1,12 +1,11 @@
 //! A language server that runs: its process, and JSON-RPC over its standard input and output. Knows the shape of
 //! messages, and nothing of what they say.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{CommandRequest, Interception, Launcher, Output, Process, Proxy, Stdin};
+use sandbox::{CommandRequest, Interception, Launcher, Output, Process, Proxy, Stdin, Tail};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
@@ -80,25 +79,6 @@ impl Message {
     }
 }
 
-/// The end of what a program says of itself.
-#[derive(Default)]
-struct Tail(Mutex<VecDeque<u8>>);
-
-impl Tail {
-    fn push(&self, bytes: &[u8]) {
-        // Poisoned, it is still a queue of bytes.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        let excess = kept.len().saturating_sub(MAX_TAIL);
-        kept.drain(..excess);
-    }
-
-    fn words(&self) -> String {
-        let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        line(&String::from_utf8_lossy(&kept), MAX_TAIL)
-    }
-}
-
 impl Connection {
     /// Starts the program. Dropping the future ends it.
     ///
@@ -121,7 +101,7 @@ impl Connection {
         let Some(input) = process.take_input() else {
             return Err(LanguageServerError::Ended("it has no input".to_owned()));
         };
-        let tail = Arc::new(Tail::default());
+        let tail = Arc::new(Tail::of_bytes(MAX_TAIL));
         let words = Some(AbortOnDropHandle::new(tokio::spawn(keep(errors, Arc::clone(&tail)))));
         let (sender, messages) = mpsc::channel(MESSAGES);
         let reading = AbortOnDropHandle::new(tokio::spawn(read(output, sender)));
@@ -197,7 +177,7 @@ impl Connection {
         {
             tracing::debug!("a language server's last words did not come to an end");
         }
-        self.tail.words()
+        line(&self.tail.text(), MAX_TAIL)
     }
 }
 

@@ -1,8 +1,8 @@
 //! A connection to a server: a program that is started, or streamable HTTP. Ends with what it was made of.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::McpTransport;
@@ -16,7 +16,7 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
 };
-use sandbox::{CommandRequest, Interception, Launcher, Output, Process, Proxy, Stdin};
+use sandbox::{CommandRequest, Interception, Launcher, Output, Process, Proxy, Stdin, Tail};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -61,26 +61,7 @@ impl Program {
         if tokio::time::timeout(LAST_WORDS, self.reading).await.is_err() {
             tracing::debug!("an MCP server's last words did not come to an end");
         }
-        self.tail.words()
-    }
-}
-
-/// The end of what a program says.
-#[derive(Default)]
-struct Tail(Mutex<VecDeque<u8>>);
-
-impl Tail {
-    fn push(&self, bytes: &[u8]) {
-        // Poisoned, it is still a queue of bytes.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        let excess = kept.len().saturating_sub(MAX_TAIL);
-        kept.drain(..excess);
-    }
-
-    fn words(&self) -> String {
-        let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        text::line(&String::from_utf8_lossy(&kept), MAX_REASON)
+        text::line(&self.tail.text(), MAX_REASON)
     }
 }
 
@@ -139,7 +120,7 @@ async fn start(recipe: &Recipe, launcher: &Launcher, handler: Handler) -> Result
     let mut process = launcher.spawn(request).await.map_err(|error| refused(recipe, &error.to_string()))?;
     let (output, errors) = (process.take_output(), process.take_errors());
     let Some(input) = process.take_input() else { return Err(refused(recipe, "it has no input")) };
-    let tail = Arc::new(Tail::default());
+    let tail = Arc::new(Tail::of_bytes(MAX_TAIL));
     let reading = AbortOnDropHandle::new(tokio::spawn(read_errors(errors, Arc::clone(&tail))));
     let program = Program { process, tail, reading };
     let transport = AsyncRwTransport::new_client(output, input).with_max_line_length(MAX_LINE);

@@ -38,6 +38,7 @@ mod register;
 mod request;
 mod small;
 mod start;
+mod tail;
 mod terminal;
 
 pub use error::SandboxError;
@@ -47,3 +48,4 @@ pub use plan::PROXY_PORT;
 pub use process::{Exit, Process};
 pub use reap::reap;
 pub use request::{CommandRequest, Interception, Output, Proxy, Stdin, TerminalSize};
+pub use tail::Tail;

@@ -142,14 +142,7 @@ impl Tool for OfClient {
         if let Err(error) = serde_json::from_str::<Map<String, Value>>(text) {
             return Err(CallError::BadArguments { tool: call.name.clone(), reason: error.to_string() });
         }
-        Ok(ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: None,
-            consent: None,
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        }))
+        Ok(ItemBody::ToolCall(OtherToolCall::new(call.clone())))
     }
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {

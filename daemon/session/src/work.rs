@@ -496,14 +496,7 @@ mod tests {
         let item_id = ItemId::generate();
         let call =
             ToolCall { call_id: "c".into(), name: "quick".into(), input: CallInput::Json("{}".into()) };
-        let body = ItemBody::ToolCall(OtherToolCall {
-            call,
-            server: None,
-            consent: None,
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        });
+        let body = ItemBody::ToolCall(OtherToolCall::new(call));
         let watched = Call {
             session_id: SessionId::generate(),
             turn_id: TurnId::generate(),

@@ -113,14 +113,7 @@ impl<F: Function> Tool for FunctionTool<F> {
 
     fn prepare(&self, call: &ToolCall, _cwd: &Path) -> Result<ItemBody, CallError> {
         understand::<F>(call)?;
-        Ok(ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: None,
-            consent: None,
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        }))
+        Ok(ItemBody::ToolCall(OtherToolCall::new(call.clone())))
     }
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {

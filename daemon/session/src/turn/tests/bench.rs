@@ -205,14 +205,7 @@ impl Bench {
             name: "read_file".into(),
             input: CallInput::Json(format!("{{\"path\":\"{path}\"}}")),
         };
-        let body = ItemBody::ToolCall(OtherToolCall {
-            call: call.clone(),
-            server: None,
-            consent: None,
-            output: None,
-            content: Vec::new(),
-            structured: None,
-        });
+        let body = ItemBody::ToolCall(OtherToolCall::new(call.clone()));
         let made = self.model(Answer::Call { item_id, call, prepared: Ok(Box::new(body)) });
         assert_eq!(made, "+itemStarted(toolCall)");
         item_id
