@@ -4,7 +4,8 @@
 //!
 //! The contents of a tree are kept in a file without a name, one after the other, so that a change can be told with
 //! what was there before. Files are told apart by device, inode, size and times; those that changed a moment ago, and
-//! those whose times say that they did, are read.
+//! those whose times say that they did, are read. A folder is listed again only when its own times say that a name came,
+//! went or became something else, as far as it is on a file system that is known to tell.
 //!
 //! By name are left out, wherever they stand: `.git`, `.hg`, `.jj`, `.svn`, `node_modules`, `target`, `.venv`,
 //! `__pycache__`, `.tox`, `.gradle`, `.mypy_cache`, `.pytest_cache`, `.ruff_cache`, `.next` and `.turbo`. Nothing that a

@@ -54,8 +54,10 @@ pub struct Tree {
     hidden: Vec<PathBuf>,
     pack: Pack,
     /// What is in each folder, by its path below the root.
-    folders: HashMap<PathBuf, BTreeMap<OsString, Known>>,
+    folders: HashMap<PathBuf, Names>,
     is_known: bool,
+    /// The file system of the root, if its folders tell by their times which names are in them.
+    device: Option<u64>,
     /// Bytes of contents that were there at first.
     first_bytes: u64,
 }
@@ -84,6 +86,14 @@ pub struct Change {
     pub after: Option<Entry>,
 }
 
+/// What is known of a folder.
+#[derive(Default)]
+struct Names {
+    known: BTreeMap<OsString, Known>,
+    /// The folder, if for as long as it looks like this the same names are in it.
+    print: Option<Fingerprint>,
+}
+
 /// What is known of a name in a folder.
 struct Known {
     entry: Entry,
@@ -98,6 +108,16 @@ struct Listing {
     /// Names that are new or were changed, with what is there; others are as they were.
     seen: Vec<(OsString, Known)>,
     gone: Vec<OsString>,
+    print: Option<Fingerprint>,
+}
+
+/// One folder as it was listed.
+struct Listed {
+    listing: Listing,
+    /// The folders in it.
+    below: Vec<PathBuf>,
+    /// How much is in it.
+    count: usize,
 }
 
 impl Tree {
@@ -105,7 +125,8 @@ impl Tree {
     #[must_use]
     pub fn new(root: PathBuf, hidden: Vec<PathBuf>, file: File) -> Self {
         let pack = Pack::new(file, MAX_PACK_BYTES);
-        Self { root, hidden, pack, folders: HashMap::new(), is_known: false, first_bytes: 0 }
+        let folders = HashMap::new();
+        Self { root, hidden, pack, folders, is_known: false, device: None, first_bytes: 0 }
     }
 
     /// Looks through the folder, and tells what is different from the last time, in the order of the paths; the first
@@ -115,7 +136,17 @@ impl Tree {
     /// `TooLarge`, and `Io` for the root or where contents are kept; what is known is incomplete then, and the tree
     /// must not be used any more.
     pub fn look(&mut self) -> Result<Vec<Change>, HistoryError> {
-        let listings = self.listings()?;
+        self.look_at(SystemTime::now())
+    }
+
+    /// The same, at this time.
+    pub(super) fn look_at(&mut self, now: SystemTime) -> Result<Vec<Change>, HistoryError> {
+        if !self.is_known {
+            let root = Folder::open(&self.root).map_err(|error| HistoryError::io(&self.root, error))?;
+            self.device =
+                root.found().ok().filter(|_| root.tells_of_names()).map(|found| found.fingerprint().device());
+        }
+        let listings = self.listings(now)?;
         let mut changes = Vec::new();
         let is_known = std::mem::replace(&mut self.is_known, true);
         for listing in listings {
@@ -145,14 +176,13 @@ impl Tree {
     }
 
     /// Every folder that is there, compared with what is known.
-    fn listings(&self) -> Result<Vec<Listing>, HistoryError> {
-        let now = SystemTime::now();
+    fn listings(&self, now: SystemTime) -> Result<Vec<Listing>, HistoryError> {
         let queue = Queue::new(PathBuf::new());
         let (listings, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
         let count = AtomicUsize::new(0);
         let work = || {
             queue.work(|folder| match self.list(&folder, now) {
-                Ok(Some((listing, below, entries))) => {
+                Ok(Some(Listed { listing, below, count: entries })) => {
                     if count.fetch_add(entries, Ordering::Relaxed) + entries > MAX_ENTRIES {
                         let root = self.root.clone();
                         note(&failure, HistoryError::TooLarge { root, limit: MAX_ENTRIES });
@@ -160,7 +190,8 @@ impl Tree {
                         return;
                     }
                     queue.push(below);
-                    if !listing.seen.is_empty() || !listing.gone.is_empty() {
+                    let print = self.folders.get(&listing.folder).and_then(|names| names.print);
+                    if !listing.seen.is_empty() || !listing.gone.is_empty() || listing.print != print {
                         listings.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
                     }
                 }
@@ -186,55 +217,86 @@ impl Tree {
         }
     }
 
-    /// One folder, the folders in it, and how much is in it; `None` for one below the root that can't be read.
-    fn list(
-        &self,
-        path: &Path,
-        now: SystemTime,
-    ) -> Result<Option<(Listing, Vec<PathBuf>, usize)>, HistoryError> {
+    /// One folder; `None` for one below the root that can't be read. Where the folder itself tells that the same names
+    /// are in it, they are not listed again, only looked at.
+    fn list(&self, path: &Path, now: SystemTime) -> Result<Option<Listed>, HistoryError> {
         let absolute = self.root.join(path);
         let failed = |error: io::Error| HistoryError::io(&absolute, error);
-        let (folder, names) = match self.names(&absolute) {
-            Ok(read) => read,
+        let known = self.folders.get(path);
+        let listed = Folder::open(&absolute).and_then(|folder| {
+            // Before its names are read, so that one that comes meanwhile makes it another.
+            let print = folder.found()?.fingerprint();
+            if known.is_some_and(|known| known.print == Some(print)) {
+                return Ok((folder, Some(print), None));
+            }
+            let names = self.names(&absolute, &folder)?;
+            let is_told = self.device == Some(print.device()) && !is_fresh(&print, now);
+            Ok((folder, is_told.then_some(print), Some(names)))
+        });
+        let (folder, print, names) = match listed {
+            Ok(listed) => listed,
             Err(_) if !path.as_os_str().is_empty() => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let count = names.len();
-        let mut known = self.folders.get(path).into_iter().flatten().peekable();
-        let mut listing = Listing { folder: path.to_owned(), seen: Vec::new(), gone: Vec::new() };
-        let mut below = Vec::new();
-        for name in names {
-            while let Some((gone, _)) = known.next_if(|(known, _)| **known < name) {
-                listing.gone.push(gone.clone());
+        let (seen, gone) = (Vec::new(), Vec::new());
+        let listing = Listing { folder: path.to_owned(), seen, gone, print };
+        let mut listed = Listed { listing, below: Vec::new(), count: 0 };
+        let mut known = known.into_iter().flat_map(|names| &names.known).peekable();
+        match names {
+            None => {
+                for (name, old) in known {
+                    self.see(&mut listed, &folder, name, Some(old), now).map_err(failed)?;
+                }
             }
-            let old = known.next_if(|(known, _)| **known == name).map(|(_, old)| old);
-            // What went between two looks at it is gone.
-            let Some(found) = folder.look(&name).ok().flatten() else {
-                listing.gone.extend(old.map(|_| name));
-                continue;
-            };
-            let print = found.fingerprint();
-            if VersionKind::of(found.kind) == Some(VersionKind::Folder) {
-                below.push(path.join(&name));
+            Some(names) => {
+                for name in &names {
+                    while let Some((gone, _)) = known.next_if(|(known, _)| *known < name) {
+                        listed.listing.gone.push(gone.clone());
+                    }
+                    let old = known.next_if(|(known, _)| *known == name).map(|(_, old)| old);
+                    self.see(&mut listed, &folder, name, old, now).map_err(failed)?;
+                }
+                listed.listing.gone.extend(known.map(|(gone, _)| gone.clone()));
             }
-            if old.is_some_and(|old| old.print.is_same(&print) && !old.is_fresh) {
-                continue;
-            }
-            let Some(version) = version::read(&folder, &name, &found).ok().flatten() else {
-                listing.gone.extend(old.map(|_| name));
-                continue;
-            };
-            let entry = self.keep(version, found.size, old).map_err(failed)?;
-            let is_fresh = now.duration_since(print.changed_at()).map_or(true, |age| age < COARSE);
-            listing.seen.push((name, Known { entry, print, is_fresh }));
         }
-        listing.gone.extend(known.map(|(gone, _)| gone.clone()));
-        Ok(Some((listing, below, count)))
+        Ok(Some(listed))
     }
 
-    /// A folder, and the names in it that are looked at, in order.
-    fn names(&self, path: &Path) -> io::Result<(Folder, Vec<OsString>)> {
-        let folder = Folder::open(path)?;
+    /// Looks at a name in a folder.
+    fn see(
+        &self,
+        listed: &mut Listed,
+        folder: &Folder,
+        name: &OsStr,
+        old: Option<&Known>,
+        now: SystemTime,
+    ) -> io::Result<()> {
+        listed.count += 1;
+        let Listed { listing: Listing { folder: path, seen, gone, .. }, below, .. } = listed;
+        // What went between two looks at it is gone.
+        let Some(found) = folder.look(name).ok().flatten() else {
+            gone.extend(old.map(|_| name.to_owned()));
+            return Ok(());
+        };
+        let print = found.fingerprint();
+        if VersionKind::of(found.kind) == Some(VersionKind::Folder) {
+            below.push(path.join(name));
+        }
+        if old.is_some_and(|old| old.print.is_same(&print) && !old.is_fresh) {
+            return Ok(());
+        }
+        let Some(version) = version::read(folder, name, &found).ok().flatten() else {
+            gone.extend(old.map(|_| name.to_owned()));
+            return Ok(());
+        };
+        let entry = self.keep(version, found.size, old)?;
+        let is_fresh = is_fresh(&print, now);
+        seen.push((name.to_owned(), Known { entry, print, is_fresh }));
+        Ok(())
+    }
+
+    /// The names in a folder that are looked at, in order.
+    fn names(&self, path: &Path, folder: &Folder) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         folder.each(|name, kind| {
             if VersionKind::of(kind).is_some() && !self.is_left_out(path, name) {
@@ -243,7 +305,7 @@ impl Tree {
             if names.len() > MAX_ENTRIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         names.sort_unstable();
-        Ok((folder, names))
+        Ok(names)
     }
 
     /// Keeps what was read, if it is not kept already.
@@ -273,13 +335,13 @@ impl Tree {
 
     /// Makes what a folder has now what is known of it.
     fn take(&mut self, listing: Listing, changes: &mut Vec<Change>) {
-        let Listing { folder, seen, gone } = listing;
+        let Listing { folder, seen, gone, print } = listing;
         for name in gone {
             self.forget(&folder, &name, changes);
         }
         for (name, found) in seen {
             let path = folder.join(&name);
-            let old = self.folders.get(&folder).and_then(|known| known.get(&name));
+            let old = self.folders.get(&folder).and_then(|names| names.known.get(&name));
             let before = old.map(|old| old.entry);
             let after = found.entry;
             // Of what is not kept only the times can tell.
@@ -293,14 +355,15 @@ impl Tree {
             if !is_same {
                 changes.push(Change { path: self.root.join(path), before, after: Some(after) });
             }
-            self.folders.entry(folder.clone()).or_default().insert(name, found);
+            self.folders.entry(folder.clone()).or_default().known.insert(name, found);
         }
+        self.folders.entry(folder).or_default().print = print;
     }
 
     /// A name is gone, with all below it.
     fn forget(&mut self, folder: &Path, name: &OsStr, changes: &mut Vec<Change>) {
-        let Some(known) = self.folders.get_mut(folder) else { return };
-        let Some(old) = known.remove(name) else { return };
+        let Some(names) = self.folders.get_mut(folder) else { return };
+        let Some(old) = names.known.remove(name) else { return };
         let path = folder.join(name);
         if old.entry.kind == VersionKind::Folder {
             self.forget_below(&path, changes);
@@ -309,7 +372,7 @@ impl Tree {
     }
 
     fn forget_below(&mut self, folder: &Path, changes: &mut Vec<Change>) {
-        for (name, old) in self.folders.remove(folder).unwrap_or_default() {
+        for (name, old) in self.folders.remove(folder).unwrap_or_default().known {
             let path = folder.join(name);
             if old.entry.kind == VersionKind::Folder {
                 self.forget_below(&path, changes);
@@ -317,6 +380,11 @@ impl Tree {
             changes.push(Change { path: self.root.join(path), before: Some(old.entry), after: None });
         }
     }
+}
+
+/// Whether it was changed so short before that it may be changed once more without another time.
+fn is_fresh(print: &Fingerprint, now: SystemTime) -> bool {
+    now.duration_since(print.changed_at()).map_or(true, |age| age < COARSE)
 }
 
 fn note(failure: &Mutex<Option<HistoryError>>, error: HistoryError) {

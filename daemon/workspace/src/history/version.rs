@@ -79,7 +79,8 @@ pub(crate) fn read(folder: &Folder, name: &OsStr, found: &Found) -> io::Result<O
         VersionKind::File if found.size > MAX_FILE_BYTES => None,
         VersionKind::File => match folder.open_seen_file(name) {
             Ok((file, _)) => {
-                let mut bytes = Vec::new();
+                // One byte more, so that the end is found by the first read.
+                let mut bytes = Vec::with_capacity(usize::try_from(found.size).map_or(0, |size| size + 1));
                 file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
                 Some(bytes).filter(|bytes| bytes.len() as u64 <= MAX_FILE_BYTES)
             }

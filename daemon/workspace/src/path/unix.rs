@@ -24,6 +24,11 @@ const RANDOM_NAME_END: &str = ".tmp";
 /// How a folder is opened: to work in it, and so that it can be synced.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// Kinds of local file systems (linux/magic.h; the last two are ZFS and bcachefs): ext4, XFS, Btrfs, tmpfs, overlay, F2FS.
+#[cfg(target_os = "linux")]
+const TELL_OF_NAMES: [u32; 8] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
+
 /// The permission bits of a file; set-user-id and its like are not among them, as no write keeps those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(RawMode);
@@ -89,6 +94,11 @@ impl Fingerprint {
             return self.kind == other.kind && self.mode == other.mode;
         }
         self == other
+    }
+
+    /// The file system that it is on.
+    pub(crate) fn device(&self) -> u64 {
+        self.stamp.0
     }
 
     /// When it was changed last.
@@ -206,6 +216,24 @@ impl Folder {
 
     fn is_link(&self, name: &OsStr) -> bool {
         matches!(self.look(name), Ok(Some(found)) if found.kind == Kind::Link)
+    }
+
+    /// What it is itself.
+    pub(crate) fn found(&self) -> io::Result<Found> {
+        Ok(Found::of(&rustix::fs::fstat(&self.fd)?))
+    }
+
+    /// Whether a folder on this file system always tells by its times that a name in it came, went, or became
+    /// something else. Others are not asked to: on a network one they may lag behind.
+    pub(crate) fn tells_of_names(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            rustix::fs::fstatfs(&self.fd).is_ok_and(|found| TELL_OF_NAMES.contains(&(found.f_type as u32)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            false
+        }
     }
 
     /// What stands under a name.
