@@ -114,11 +114,86 @@ export type AfterCrash =
   /** A policy of a newer protocol. */
   | (string & {});
 
+/** Parameters of `agent/list`. */
+export interface AgentListParams {
+  /** Any session of the tree; absent: all trees in which an agent works. */
+  sessionId?: SessionId;
+}
+
+/** Result of `agent/list`. */
+export interface AgentListResult {
+  /** Each session of the tree after its parent and before its parent's next one, in the order they were started. The first one of a tree is no agent. */
+  agents: AgentNode[];
+}
+
 /** What the model said. */
 export interface AgentMessage {
   /** Markdown. */
   text: string;
 }
+
+/** A session of a tree. */
+export interface AgentNode {
+  /** What it spent in US dollars, where prices are known; without those below it. */
+  cost: number;
+  /** The beginning of its last message, or what it waits for. */
+  message?: string;
+  /** What it is doing, or how its last turn ended. */
+  status: AgentStatus;
+  /** The session. `agent` in it tells where it stands. */
+  summary: SessionSummary;
+}
+
+/** Where an agent's session comes from. */
+export interface AgentOrigin {
+  /** How far it is below that, from 1. */
+  depth: number;
+  /** The call that did, an item of that session. */
+  itemId: ItemId;
+  /** What its parent calls it. */
+  name: string;
+  /** The session whose model started it. */
+  parent: SessionId;
+  /** The session at the top of the tree, which is no agent. */
+  root: SessionId;
+}
+
+/** What an agent tells the session that started it: that it waits for an answer, or that a turn of it ended. */
+export interface AgentReport {
+  /** The same in US dollars, where the price is known. */
+  cost?: number;
+  /** Its last message, why it did not come so far, or what it waits for; bounded. */
+  message?: string;
+  /** What its parent calls it. */
+  name: string;
+  /** The agent's session. */
+  sessionId: SessionId;
+  /** What it came to. */
+  status: AgentStatus;
+  /** The agent's turn. */
+  turnId: TurnId;
+  /** What the turn took so far. */
+  usage: Usage;
+}
+
+/** What an agent is doing, or how its last turn ended. */
+export type AgentStatus =
+  /** A turn runs. */
+  | "running"
+  /** Its turn waits for an answer. */
+  | "waiting"
+  /** The model had its last word. */
+  | "completed"
+  /** The turn could not go on. */
+  | "failed"
+  /** The turn was stopped. */
+  | "interrupted"
+  /** A ceiling ended the turn. */
+  | "limitReached"
+  /** It was put away, or is gone. */
+  | "closed"
+  /** A status of a newer protocol. */
+  | (string & {});
 
 /** A decision, who made it, and when. */
 export interface Answer {
@@ -352,9 +427,11 @@ export interface Compaction {
   instructions?: string;
   /** Why it was not done, if it was not. */
   message?: string;
+  /** What a provider made of all before in place of a summary, sent back unchanged to who can read it; others are shown what is carried. Empty where the model wrote a summary. */
+  opaque?: OpaqueReasoning[];
   /** Why. */
   reason: CompactionReason;
-  /** The model's summary. */
+  /** The model's summary; empty where the provider did it in its own form. */
   summary: string;
   /** About how many tokens the request had that was too long. */
   tokensBefore?: number;
@@ -589,6 +666,8 @@ export type DeclarationKind =
   | "rules"
   /** An MCP server. */
   | "mcpServer"
+  /** Instructions for a particular task. */
+  | "skill"
   /** That language servers may work on the folder, and run what its build says. */
   | "languageServers"
   /** A kind of a newer protocol. */
@@ -633,6 +712,16 @@ export interface DiffReadResult {
 
 /** Result of calls that have nothing to tell. */
 export type Done = Record<string, never>;
+
+/** What of a client's environment commands see. Keys of providers and Skein's own variables are left out whatever stands here. */
+export interface EnvironmentPolicy {
+  /** Variables whose names match one of these patterns go. */
+  exclude?: string[];
+  /** If not empty, only variables whose names match one of these patterns stay. */
+  includeOnly?: string[];
+  /** What there is to choose from. Default: `"all"`. */
+  inherit?: Inherited;
+}
 
 /** Whose turn it is when a call failed. Closed: a client can decide by it without reading prose. */
 export type ErrorCode =
@@ -839,6 +928,8 @@ export interface FilesChanged {
   changes: BlobId;
   /** How many. */
   count: number;
+  /** Whether they changed between two calls, while a command of the call's went on in the background: it may have been that command, or a person. A rewind takes them for conflicts. */
+  isMeanwhile?: boolean;
   /** The call's item. */
   itemId: ItemId;
   /** The first of them, absolute. */
@@ -879,6 +970,14 @@ export interface GlobRule {
   pattern: string;
 }
 
+/** A grammar of a freeform tool. */
+export interface Grammar {
+  /** The grammar itself. */
+  definition: string;
+  /** `lark` or `regex` (OpenAI, custom tools). */
+  syntax: string;
+}
+
 /** How long a leave lasts. */
 export type GrantScope =
   /** For this call only. */
@@ -891,6 +990,80 @@ export type GrantScope =
   | "always"
   /** A scope of a newer protocol. */
   | (string & {});
+
+/** Parameters of `hook/list`. */
+export interface HookListParams {
+  /** A folder, absolute. */
+  cwd: string;
+}
+
+/** Result of `hook/list`. */
+export interface HookListResult {
+  /** The hooks that hold there, the user's own first. */
+  hooks: HookStatus[];
+  /** What is wrong with the user's own, for a person. */
+  problems?: string[];
+}
+
+/** What came of a run of a hook. */
+export type HookOutcome =
+  /** It said nothing that changes what follows. */
+  | "nothing"
+  /** It allowed what it was asked about. */
+  | "allowed"
+  /** It asked for a person. */
+  | "asked"
+  /** It kept it from happening. */
+  | "blocked"
+  /** It ended the turn. */
+  | "ended"
+  /** It could not be run, took too long, was killed, or failed. */
+  | "failed"
+  /** An outcome of a newer protocol. */
+  | (string & {});
+
+/** A run of a hook. */
+export interface HookRun {
+  /** When it ended. */
+  at: Timestamp;
+  /** What came of it. */
+  outcome: HookOutcome;
+  /** How long it took. */
+  tookMs: number;
+}
+
+/** A hook, and what it cost since the daemon started. */
+export interface HookStatus {
+  /** What the shell runs. */
+  command: string;
+  /** For which event, such as `PreToolUse`. */
+  event: string;
+  /** How often it failed. */
+  failures: number;
+  /** Whether nobody waits for it. */
+  isAsync: boolean;
+  /** Whether it is the user's own, not the folder's. */
+  isOwn: boolean;
+  /** Its last run; absent if it did not run. */
+  last?: HookRun;
+  /** About what of it; empty: about all. */
+  matcher: string;
+  /** How often it ran. */
+  runs: number;
+  /** How long it may take. */
+  timeoutMs: number;
+  /** How long it took in all. */
+  totalMs: number;
+}
+
+/** What of an environment is inherited. */
+export type Inherited =
+  /** Nothing. */
+  | "none"
+  /** What every program needs: `PATH`, `HOME`, `SHELL` and their like. */
+  | "core"
+  /** Everything. */
+  | "all";
 
 /** Parameters of `initialize`. */
 export interface InitializeParams {
@@ -946,6 +1119,16 @@ export type InputPart =
       /** As above. */
       mediaType: string;
     }
+  /** A skill that the text calls for, as the daemon puts it beside; no client sends one. */
+  | {
+      type: "skill";
+      /** Its name. */
+      name: string;
+      /** Its file, absolute. */
+      path: string;
+      /** What it says. */
+      text: string;
+    }
   /** A part of a newer protocol. */
   | UnknownVariant;
 
@@ -959,11 +1142,22 @@ export interface InputQueued {
 export interface InstructionFile {
   /** Whether the rest was left out. */
   isTruncated: boolean;
+  /** What it is. */
+  kind?: InstructionKind;
   /** Absolute. */
   path: string;
   /** Its text, or the beginning of it. */
   text: string;
 }
+
+/** What is told to models of a session from its beginning. */
+export type InstructionKind =
+  /** The text of a file. */
+  | "file"
+  /** A list of the skills that there are in a folder. */
+  | "skills"
+  /** A kind of a newer protocol. */
+  | (string & {});
 
 /** Why a turn was interrupted. */
 export type InterruptReason =
@@ -1028,6 +1222,8 @@ export type ItemBody =
   | { type: "webSearch" } & WebSearch
   /** What was before, in few words; the model is shown this in its place. */
   | { type: "compaction" } & Compaction
+  /** What a session that this one's model started came to. */
+  | { type: "agent" } & AgentReport
   /** A body of a newer protocol. */
   | UnknownVariant;
 
@@ -1323,6 +1519,8 @@ export type McpServerState =
 
 /** An MCP server. */
 export interface McpServerStatus {
+  /** Whether no settings name it: a client gave it to a session, as an editor does. */
+  isOfSession?: boolean;
   /** Whether a turn waits for it, and fails without it. */
   isRequired: boolean;
   /** Its name in the settings. */
@@ -1476,6 +1674,8 @@ export interface ModelRequested {
 
 /** The model's answer is complete, or was cut off for good after the provider told what it took so far. */
 export interface ModelResponded {
+  /** The call that asked by itself while it ran; absent: the turn asked. */
+  askedBy?: ItemId;
   /** The answer to this request. */
   step: number;
   /** In this turn. */
@@ -1566,7 +1766,7 @@ export type NoticeLevel =
   /** A level of a newer protocol. */
   | (string & {});
 
-/** Reasoning in a provider's own form, sent back to the same wire API only. */
+/** Reasoning, or what stands for a conversation, in a provider's own form, sent back to the same wire API only. */
 export interface OpaqueReasoning {
   /** The provider's item, byte for byte in meaning. */
   item: unknown;
@@ -1576,6 +1776,8 @@ export interface OpaqueReasoning {
 
 /** A question and its session. */
 export interface OpenQuestion {
+  /** Where that session comes from, if it is an agent. */
+  agent?: AgentOrigin;
   /** The question. */
   question: Question;
   /** Whose it is. */
@@ -1598,6 +1800,28 @@ export interface OtherToolCall {
   structured?: unknown;
 }
 
+/** Parameters of `output/read`. */
+export interface OutputReadParams {
+  /** What its output is kept as, of the command's item. */
+  blob: BlobId;
+  /** Bytes to read, 1 MiB at most; absent: 256 KiB. */
+  limitBytes?: number;
+  /** Bytes that are left out before; 0, or a `nextOffsetBytes`. Default: `0`. */
+  offsetBytes?: number;
+  /** The session in which the command ran. */
+  sessionId: SessionId;
+}
+
+/** Result of `output/read`. */
+export interface OutputReadResult {
+  /** Where what follows begins; absent at the end. */
+  nextOffsetBytes?: number;
+  /** The part; what is no UTF-8 is replaced. */
+  text: string;
+  /** Bytes that are kept in all. */
+  totalBytes: number;
+}
+
 /** One entry of a profile: this path and everything below it. */
 export interface PathRule {
   /** What is allowed there. */
@@ -1608,6 +1832,8 @@ export interface PathRule {
 
 /** A profile that a person wrote in the settings, resolved to absolute paths; it changes what the session's `SandboxMode` gives. */
 export interface Permissions {
+  /** What of the environment commands see; absent: what the settings say when a turn begins. */
+  environment?: EnvironmentPolicy;
   /** Exceptions by pattern. */
   globs?: GlobRule[];
   /** Whether commands have a `/tmp` of their own, gone when they end. Default: `false`. */
@@ -1940,6 +2166,16 @@ export type QuestionKind =
       /** The server. */
       server: string;
     }
+  /** May the session's model answer an MCP server? It is shown what stands here and nothing else, and has no tools. */
+  | {
+      type: "sampling";
+      /** How long its answer may be, in tokens. */
+      maxTokens: number;
+      /** All that the model would be told, with who says it. */
+      prompt: string;
+      /** The server. */
+      server: string;
+    }
   /** A tool of a client is called. No person is asked: that client answers, with [`Decision::Content`] for what came of it, a text or any other value, or [`Decision::Deny`] for why it failed. */
   | {
       type: "clientTool";
@@ -1955,7 +2191,7 @@ export type QuestionKind =
 
 /** Parameters of `question/list`. */
 export interface QuestionListParams {
-  /** Only those of this session. */
+  /** Only those of this session and the agents below it. */
   sessionId?: SessionId;
 }
 
@@ -2323,6 +2559,8 @@ export interface SessionCreateResult {
 export interface SessionCreated {
   /** By whom. */
   actor: Actor;
+  /** Where it comes from, if the model of another session started it. */
+  agent?: AgentOrigin;
   /** The instruction files of its folder. */
   instructions?: InstructionFile[];
   /** What holds in it. */
@@ -2377,6 +2615,8 @@ export interface SessionListParams {
   onlyActive?: boolean;
   /** Only sessions that were updated before this; to page on. */
   updatedBefore?: Timestamp;
+  /** Agents too, which models started. Default: `false`. */
+  withAgents?: boolean;
   /** Archived ones too. Default: `false`. */
   withArchived?: boolean;
 }
@@ -2520,6 +2760,8 @@ export type SessionStatus =
 
 /** A session in a list. */
 export interface SessionSummary {
+  /** Where it comes from, if the model of another session started it. */
+  agent?: AgentOrigin;
   /** When it was made. */
   createdAt: Timestamp;
   /** Its identity. */
@@ -2596,6 +2838,86 @@ export interface SettingsOverrides {
   values?: SettingOverride[];
 }
 
+/** Instructions for a particular task. */
+export interface Skill {
+  /** Tokens of its text, estimated. */
+  bodyTokens: number;
+  /** What it is for, on one line. */
+  description: string;
+  /** Its name; in an input, `$name` has its text go along. */
+  name: string;
+  /** Its file, absolute. What that names lies beside it. */
+  path: string;
+  /** Where it comes from. */
+  source: SkillSource;
+  /** Whether it is used. */
+  state: SkillState;
+  /** Tokens that its mention costs with each request of a model, estimated; 0 where it is not mentioned. */
+  tokens: number;
+}
+
+/** Parameters of `skill/list`. */
+export interface SkillListParams {
+  /** The folder that a session would work in, absolute. */
+  cwd: string;
+}
+
+/** Result of `skill/list`. */
+export interface SkillListResult {
+  /** What was found and is no skill, and why. */
+  problems: ConfigurationProblem[];
+  /** All that were found, those that can't be used now included; by name. */
+  skills: Skill[];
+}
+
+/** Parameters of `skill/read`. */
+export interface SkillReadParams {
+  /** As of `skill/list`. */
+  cwd: string;
+  /** Its name. Of several with one name, the one that holds. */
+  name: string;
+}
+
+/** Result of `skill/read`. */
+export interface SkillReadResult {
+  /** What it is. */
+  skill: Skill;
+  /** What it says: Markdown, without what stands before it about the skill itself. */
+  text: string;
+}
+
+/** Where a skill comes from. */
+export type SkillSource =
+  /** The person's own, in Skein's folder. */
+  | "user"
+  /** The person's own, in the folder that agents share (`~/.agents`). */
+  | "agents"
+  /** The person's own, in Codex's folder. */
+  | "codex"
+  /** The person's own, in Claude Code's folder. */
+  | "claude"
+  /** The repository's. */
+  | "folder"
+  /** A source of a newer protocol. */
+  | (string & {});
+
+/** Whether a skill is used, and if not, why. */
+export type SkillState =
+  /** Models are told of it. */
+  | "on"
+  /** It goes along where a person names it; models are not told of it, because it says so itself. */
+  | "byName"
+  /** Switched off in the settings. */
+  | "disabled"
+  /** Of a repository, and nobody trusts it. */
+  | "untrusted"
+  /** Of a repository, and it was changed since somebody trusted it. */
+  | "changed"
+  /** Another one of the same name goes before it. */
+  | "shadowed"
+  /** A state of a newer protocol. */
+  | (string & {});
+
 /** What was spent. */
 export interface Spending {
   /** US dollars, of the answers whose price is known. */
@@ -2606,6 +2928,8 @@ export interface Spending {
   toolCalls: number;
   /** Of these, those whose price is not known. */
   unpricedRequests: number;
+  /** Of these, those of which the provider told nothing, because they broke off before it does that, or because it never does: their tokens and cost are in no sum. */
+  untoldRequests?: number;
   /** Tokens. */
   usage: Usage;
 }
@@ -2680,6 +3004,85 @@ export type ToolContent =
     }
   /** A part of a newer protocol. */
   | UnknownVariant;
+
+/** What a tool takes. */
+export type ToolInput =
+  /** One JSON object. */
+  | {
+      type: "json";
+      /** Its JSON Schema (2020-12). */
+      schema: unknown;
+    }
+  /** One text, free in form. A provider that has no such tools gets a function with one string, `input`. */
+  | {
+      type: "freeform";
+      /** A grammar that the provider may enforce. */
+      grammar?: Grammar;
+    };
+
+/** Parameters of `tool/list`. */
+export interface ToolListParams {
+  /** The folder that a session would work in, absolute. */
+  cwd: string;
+  /** A session, whose own folder counts then, and whose tools they are as its model was told of them last. */
+  sessionId?: SessionId;
+}
+
+/** Result of `tool/list`. */
+export interface ToolListResult {
+  /** The tools: those that every session has, in the order that models see, then the others. */
+  tools: ToolStatus[];
+}
+
+/** Where a tool comes from. */
+export type ToolSource =
+  /** Every session has it. */
+  | { type: "own" }
+  /** From an MCP server. */
+  | {
+      type: "mcp";
+      /** Its name. */
+      server: string;
+    }
+  /** From a client of the session. */
+  | { type: "client" }
+  /** The provider has it and runs it. */
+  | { type: "provider" }
+  /** A source of a newer protocol. */
+  | UnknownVariant;
+
+/** Whether models have a tool. */
+export type ToolState =
+  /** They are told of it. */
+  | "on"
+  /** They have to look for it first. */
+  | "deferred"
+  /** They don't. */
+  | "off"
+  /** They don't, but may suggest it to a person. */
+  | "suggested"
+  /** A state of a newer protocol. */
+  | (string & {});
+
+/** A tool, or what would bring some, as a person asks about it. */
+export interface ToolStatus {
+  /** What it is for. */
+  description: string;
+  /** What it takes, where that is known. */
+  input?: ToolInput;
+  /** Whether its calls change nothing, so that they run side by side. */
+  isReadOnly: boolean;
+  /** Its name as models know it; of an MCP server whose tools are not there, the server's. */
+  name: string;
+  /** Why, for a person. */
+  reason?: string;
+  /** Where it comes from. */
+  source: ToolSource;
+  /** Whether models have it. */
+  state: ToolState;
+  /** Tokens that it costs with each request, estimated; of one that is deferred, once it was found. */
+  tokens: number;
+}
 
 /** Parameters of `trust/read`. */
 export interface TrustReadParams {
@@ -2966,7 +3369,7 @@ export type UsageKey =
   /** A session, or one with the agents below it. */
   | {
       type: "session";
-      /** Which. */
+      /** Which; all zeros stands for those that were deleted together. */
       sessionId: SessionId;
       /** What it is called, if it is still there. */
       title?: string;
@@ -3080,6 +3483,8 @@ export interface Methods {
   "session/release": { params: SessionRef; result: Done };
   /** Tells that the window which shows the session has the focus, or has lost it. */
   "session/focus": { params: SessionFocusParams; result: Done };
+  /** Shows trees of agents. */
+  "agent/list": { params: AgentListParams; result: AgentListResult };
   /** Starts a turn; a conflict if one is running. */
   "turn/start": { params: TurnStartParams; result: TurnStartResult };
   /** Says something into the running turn; the model sees it at its next request. */
@@ -3104,6 +3509,8 @@ export interface Methods {
   "rewind/start": { params: RewindParams; result: RewindResult };
   /** Tells what a turn or a session changed in files. */
   "diff/read": { params: DiffReadParams; result: DiffReadResult };
+  /** Reads a part of what a command printed, where its item has not all of it. */
+  "output/read": { params: OutputReadParams; result: OutputReadResult };
   /** Sums up what was spent. */
   "usage/read": { params: UsageReadParams; result: UsageReadResult };
   /** Tells what keys and accounts there are for each provider; never a secret. */
@@ -3144,6 +3551,14 @@ export interface Methods {
   "mcp/prompt": { params: McpPromptParams; result: McpPromptResult };
   /** Lists the language servers of the settings, whether they are found, and how they are. */
   "languageServer/list": { params: LanguageServerListParams; result: LanguageServerListResult };
+  /** Lists the hooks that hold in a folder, and what they cost since the daemon started. */
+  "hook/list": { params: HookListParams; result: HookListResult };
+  /** Lists the skills that a session in a folder has, and those that it could have. */
+  "skill/list": { params: SkillListParams; result: SkillListResult };
+  /** Shows what a skill says. */
+  "skill/read": { params: SkillReadParams; result: SkillReadResult };
+  /** Lists the tools that models have in a folder or a session, and those that they could have. */
+  "tool/list": { params: ToolListParams; result: ToolListResult };
   /** Checks a configuration file and lists all that is wrong in it. */
   "config/check": { params: ConfigCheckParams; result: ConfigCheckResult };
   /** Tells what a folder declares that would be run or obeyed, and what of that is trusted. */

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RequestId, SessionId, TurnId};
+use crate::item::OpaqueReasoning;
 
 /// What a session's model can be shown, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,12 +35,16 @@ pub struct Compaction {
     /// About how many tokens the request had that was too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_before: Option<u64>,
-    /// The model's summary.
+    /// The model's summary; empty where the provider did it in its own form.
     pub summary: String,
     /// What stands beside the summary as it was: what people said, the plan, changed files, checks that fail, and what
     /// was done. Markdown, bounded; what was left out of it is named in it. Absent until the summary is there.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub carried: String,
+    /// What a provider made of all before in place of a summary, sent back unchanged to who can read it; others are
+    /// shown what is carried. Empty where the model wrote a summary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<OpaqueReasoning>,
     /// Why it was not done, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentOrigin;
 use crate::client_tool::ClientToolsRegistered;
 use crate::ids::{ItemId, QuestionId, QueuedId, RequestId, Seq, Timestamp, TurnId};
 use crate::item::Item;
@@ -104,6 +105,9 @@ pub struct SessionCreated {
     /// The instruction files of its folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instructions: Vec<InstructionFile>,
+    /// Where it comes from, if the model of another session started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentOrigin>,
 }
 
 /// Title or settings changed.
@@ -239,6 +243,9 @@ pub struct ModelResponded {
     pub step: u32,
     /// What it took.
     pub usage: Usage,
+    /// The call that asked by itself while it ran; absent: the turn asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<ItemId>,
 }
 
 /// An item began or ended.

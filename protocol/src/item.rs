@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentReport;
 use crate::context::Compaction;
 use crate::ids::{BlobId, ItemId, Timestamp, TurnId};
 use crate::tool::ToolCall;
@@ -83,6 +84,8 @@ pub enum ItemBody {
     WebSearch(WebSearch),
     /// What was before, in few words; the model is shown this in its place.
     Compaction(Compaction),
+    /// What a session that this one's model started came to.
+    Agent(AgentReport),
     /// A body of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -120,8 +123,8 @@ pub struct Reasoning {
     pub opaque: Option<OpaqueReasoning>,
 }
 
-/// Reasoning in a provider's own form, sent back to the same wire API only.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Reasoning, or what stands for a conversation, in a provider's own form, sent back to the same wire API only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpaqueReasoning {
     /// The wire API that can read it, such as `responses`.
@@ -448,6 +451,7 @@ impl ItemBody {
             | Self::Notice(_)
             | Self::WebSearch(_)
             | Self::Compaction(_)
+            | Self::Agent(_)
             | Self::Unknown(_) => None,
         }
     }

@@ -11,6 +11,7 @@
 //! - **snapshot**: a session as of a seq. **attach**: a snapshot, or the events since a seq, and then the rest.
 //! - **question**: anything that waits for a person. **answer**: a decision, who made it, and when.
 //! - **rewind**: turns are taken back: what they changed in files, what was said, or both. The log keeps them.
+//! - **agent**: a session that the model of another session, its **parent**, started to work for it.
 //! - **profile**: what a command may touch. **approval**: when a person is asked.
 //!
 //! # Lifecycle
@@ -37,6 +38,7 @@
 //! needs a new number.
 
 pub mod account;
+pub mod agent;
 pub mod api;
 pub mod catalogue;
 pub mod client_tool;
@@ -47,6 +49,7 @@ pub mod delta;
 pub mod diff;
 pub mod error;
 pub mod event;
+pub mod hook;
 pub mod ids;
 pub mod initialize;
 pub mod item;
@@ -54,11 +57,13 @@ pub mod language_server;
 pub mod mcp;
 pub mod model;
 mod number;
+pub mod output;
 pub mod profile;
 pub mod question;
 pub mod queue;
 pub mod rewind;
 pub mod session;
+pub mod skill;
 pub mod tool;
 pub mod trust;
 pub mod turn;

@@ -75,6 +75,9 @@ pub struct McpServerStatus {
     pub state: McpServerState,
     /// Whether a turn waits for it, and fails without it.
     pub is_required: bool,
+    /// Whether no settings name it: a client gave it to a session, as an editor does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_session: bool,
     /// The revision of the protocol that was agreed on; present while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,

@@ -192,6 +192,38 @@ pub struct Permissions {
     /// Whether commands have a `/tmp` of their own, gone when they end.
     #[serde(default)]
     pub has_own_tmp: bool,
+    /// What of the environment commands see; absent: what the settings say when a turn begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentPolicy>,
+}
+
+/// What of a client's environment commands see. Keys of providers and Skein's own variables are left out whatever stands
+/// here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentPolicy {
+    /// What there is to choose from.
+    #[serde(default)]
+    pub inherit: Inherited,
+    /// If not empty, only variables whose names match one of these patterns stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include_only: Vec<String>,
+    /// Variables whose names match one of these patterns go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// What of an environment is inherited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Inherited {
+    /// Nothing.
+    None,
+    /// What every program needs: `PATH`, `HOME`, `SHELL` and their like.
+    Core,
+    /// Everything.
+    #[default]
+    All,
 }
 
 /// What of the network is open to commands.
@@ -234,6 +266,9 @@ pub struct Profile {
     /// Whether commands have a `/tmp` of their own, gone when they end.
     #[serde(default)]
     pub has_own_tmp: bool,
+    /// Whether it is told that a command wanted to read what is hidden. Then each file that it opens costs a little more.
+    #[serde(default)]
+    pub is_reading_told: bool,
 }
 
 impl Profile {
@@ -255,6 +290,7 @@ impl Profile {
             unix_sockets: Vec::new(),
             limits: ResourceLimits::default(),
             has_own_tmp: false,
+            is_reading_told: false,
         }
     }
 

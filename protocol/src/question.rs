@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentOrigin;
 use crate::ids::{ItemId, QuestionId, RequestId, SessionId, Timestamp, TurnId};
 use crate::item::Refusal;
 use crate::profile::{NetworkProtocol, PathRule};
@@ -112,6 +113,16 @@ pub enum QuestionKind {
         message: String,
         /// JSON Schema of an object with flat fields; answered by [`Decision::Content`].
         schema: serde_json::Value,
+    },
+    /// May the session's model answer an MCP server? It is shown what stands here and nothing else, and has no tools.
+    #[serde(rename_all = "camelCase")]
+    Sampling {
+        /// The server.
+        server: String,
+        /// All that the model would be told, with who says it.
+        prompt: String,
+        /// How long its answer may be, in tokens.
+        max_tokens: u64,
     },
     /// A tool of a client is called. No person is asked: that client answers, with [`Decision::Content`] for what came of
     /// it, a text or any other value, or [`Decision::Deny`] for why it failed.
@@ -236,7 +247,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuestionListParams {
-    /// Only those of this session.
+    /// Only those of this session and the agents below it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
 }
@@ -247,6 +258,9 @@ pub struct QuestionListParams {
 pub struct OpenQuestion {
     /// Whose it is.
     pub session_id: SessionId,
+    /// Where that session comes from, if it is an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentOrigin>,
     /// The question.
     pub question: Question,
 }

@@ -70,6 +70,10 @@ pub struct FilesChanged {
     /// Of these, files that something runs later without a word, such as `Makefile`; absolute, the first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs_later: Vec<PathBuf>,
+    /// Whether they changed between two calls, while a command of the call's went on in the background: it may have been
+    /// that command, or a person. A rewind takes them for conflicts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_meanwhile: bool,
 }
 
 /// What a rewind takes back.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::AgentOrigin;
 use crate::context::ModelContext;
 use crate::ids::{ClientId, QueuedId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use crate::model::{ReasoningEffort, ReasoningSummary, Usage};
@@ -127,6 +128,29 @@ pub struct InstructionFile {
     pub text: String,
     /// Whether the rest was left out.
     pub is_truncated: bool,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "InstructionKind::is_file")]
+    pub kind: InstructionKind,
+}
+
+/// What is told to models of a session from its beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum InstructionKind {
+    /// The text of a file.
+    #[default]
+    File,
+    /// A list of the skills that there are in a folder.
+    Skills,
+    /// A kind of a newer protocol.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl InstructionKind {
+    fn is_file(&self) -> bool {
+        *self == Self::File
+    }
 }
 
 /// What a session is doing.
@@ -183,6 +207,9 @@ pub struct SessionSummary {
     pub usage: Usage,
     /// What holds in it.
     pub settings: SessionSettings,
+    /// Where it comes from, if the model of another session started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentOrigin>,
 }
 
 /// An input that waits its turn.
@@ -376,6 +403,9 @@ pub struct SessionListParams {
     /// Only those that run or wait.
     #[serde(default)]
     pub only_active: bool,
+    /// Agents too, which models started.
+    #[serde(default)]
+    pub with_agents: bool,
     /// At most so many, 100 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

@@ -64,6 +64,8 @@ pub enum DeclarationKind {
     Rules,
     /// An MCP server.
     McpServer,
+    /// Instructions for a particular task.
+    Skill,
     /// That language servers may work on the folder, and run what its build says.
     LanguageServers,
     /// A kind of a newer protocol.

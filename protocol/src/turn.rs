@@ -1,5 +1,7 @@
 //! Turns: from an input to the model's last word; and the calls that start, steer and end them.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,16 @@ pub enum InputPart {
         media_type: String,
         /// The file.
         blob: BlobId,
+    },
+    /// A skill that the text calls for, as the daemon puts it beside; no client sends one.
+    #[serde(rename_all = "camelCase")]
+    Skill {
+        /// Its name.
+        name: String,
+        /// Its file, absolute.
+        path: PathBuf,
+        /// What it says.
+        text: String,
     },
     /// A part of a newer protocol.
     #[serde(untagged)]

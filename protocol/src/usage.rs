@@ -16,6 +16,10 @@ pub struct Spending {
     pub requests: u64,
     /// Of these, those whose price is not known.
     pub unpriced_requests: u64,
+    /// Of these, those of which the provider told nothing, because they broke off before it does that, or because it
+    /// never does: their tokens and cost are in no sum.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub untold_requests: u64,
     /// Calls of tools that were begun.
     pub tool_calls: u64,
     /// Tokens.
@@ -25,10 +29,16 @@ pub struct Spending {
     pub cost: f64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as `serde` has it")]
+fn is_none(number: &u64) -> bool {
+    *number == 0
+}
+
 impl AddAssign for Spending {
     fn add_assign(&mut self, other: Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.unpriced_requests = self.unpriced_requests.saturating_add(other.unpriced_requests);
+        self.untold_requests = self.untold_requests.saturating_add(other.untold_requests);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
         self.usage += other.usage;
         self.cost += other.cost;
@@ -91,7 +101,7 @@ pub enum UsageKey {
     /// A session, or one with the agents below it.
     #[serde(rename_all = "camelCase")]
     Session {
-        /// Which.
+        /// Which; all zeros stands for those that were deleted together.
         session_id: SessionId,
         /// What it is called, if it is still there.
         #[serde(default, skip_serializing_if = "Option::is_none")]

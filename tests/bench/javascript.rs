@@ -54,6 +54,7 @@ async fn calls(executable: &Path, count: usize) -> Result<Vec<std::time::Duratio
         environment: Arc::new([]),
         spools: Arc::new(NoSpools),
         asker: Arc::new(NobodyToAsk),
+        agents: Arc::new(tools::agents::NoAgents),
         caller: Arc::new(NothingToCall),
         judge: Arc::new(NoJudge),
         diagnostics: Arc::new(NoDiagnostics),

@@ -66,6 +66,7 @@ const PARTS: &[(&str, Part)] = &[
     ("scan", rewind::scan),
     ("rewind", rewind::rewind),
     ("tui", self::tui::all),
+    ("tui-memory", self::tui::memory),
 ];
 
 fn main() -> ExitCode {

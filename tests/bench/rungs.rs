@@ -19,12 +19,15 @@ const BATCH: u32 = 20;
 
 const BWRAP: &str = "/usr/bin/bwrap";
 
+/// By its path, so that none looks for it longer than another.
+const TRUE: &str = "/usr/bin/true";
+
 /// Each rung in turns with the bare program.
 pub(crate) fn cost_of_true(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Failure> {
     let rounds = runs.pick(15, 2);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::of)?;
     let mut bare = Took::default();
-    let bare_bwrap = ["--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "true"];
+    let bare_bwrap = ["--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", TRUE];
     let mut bwrap = Path::new(BWRAP).exists().then(Took::default);
     let mut rungs = Vec::new();
     for (rung, name) in [
@@ -38,7 +41,7 @@ pub(crate) fn cost_of_true(executable: &Path, runs: Runs, table: &mut Table) -> 
         }
     }
     for _ in 0..rounds {
-        bare.add(|| plain(&mut Command::new("true")))?;
+        bare.add(|| plain(&mut Command::new(TRUE)))?;
         if let Some(bwrap) = &mut bwrap {
             bwrap.add(|| plain(Command::new(BWRAP).args(bare_bwrap)))?;
         }
@@ -108,7 +111,7 @@ fn plain(command: &mut Command) -> Result<(), Failure> {
 fn confined(runtime: &Runtime, launcher: &Launcher) -> Result<(), Failure> {
     let paths = vec![PathRule { path: std::env::temp_dir(), access: Access::Write }];
     let request = CommandRequest {
-        argv: vec![OsString::from("true")],
+        argv: vec![OsString::from(TRUE)],
         cwd: "/".into(),
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         profile: Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Off),

@@ -1,4 +1,5 @@
-//! The terminal UI, at a terminal: how soon it is there, what a stream costs it, and what it takes while nothing happens.
+//! The terminal UI, at a terminal: how soon it is there, what a stream costs it, what it keeps, and what it takes while
+//! nothing happens.
 
 use std::fs;
 use std::path::Path;
@@ -21,13 +22,12 @@ const LAST: &str = "That is all.";
 /// A screen that is written nothing for so long has done what it had to.
 const STILL: Duration = Duration::from_millis(400);
 
-/// All of it.
+/// All of it but its memory.
 pub(crate) fn all(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Failure> {
     first_frame(executable, runs, table)?;
     long(executable, runs, table)?;
     paragraph(executable, runs, table)?;
     keys_while_streaming(executable, runs, table)?;
-    memory(executable, runs, table)?;
     idle(executable, runs, table)
 }
 
@@ -127,7 +127,7 @@ fn keys_while_streaming(executable: &Path, runs: Runs, table: &mut Table) -> Res
 }
 
 /// Resident memory at the first frame, once code has its colours, and after 100,000 lines in a hundred messages.
-fn memory(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Failure> {
+pub(crate) fn memory(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Failure> {
     const CODE: &str = "```rust\nfn main() {}\n```\n\nThat is code.";
     let [mut start, mut coloured, mut after] = [const { Vec::new() }; 3];
     for _ in 0..runs.pick(3, 1) {

@@ -105,6 +105,27 @@ fn an_editor_of_any_version_is_greeted_with_the_one_that_is_spoken() {
     assert!(env.daemon().is_none(), "to greet an editor takes no daemon");
 }
 
+/// `initialize` as the draft of 2 has it: what version 1 calls `clientInfo` and `clientCapabilities` has other names there.
+#[test]
+fn an_editor_that_offers_the_draft_is_answered_with_what_is_stable_and_served() {
+    let (model, env) = scene([Reply::text("It is done.")]);
+    let mut editor = Peer::start(env.command(["acp"]), SOON).unwrap();
+    let offered = json!({
+        "protocolVersion": 2,
+        "info": {"name": "editor", "version": "1"},
+        "capabilities": {"session": {}},
+    });
+    let greeted = editor.result("initialize", &offered).unwrap();
+    assert_eq!(greeted["protocolVersion"], 1, "{greeted}");
+    assert!(greeted["agentCapabilities"].is_object() && greeted["capabilities"].is_null(), "{greeted}");
+    // Whoever takes that is served as version 1 wants it: the answer to a prompt is the end of its turn.
+    let session = session(&mut editor, &env);
+    assert_eq!(prompt(&mut editor, &session, "go"), json!("end_turn"));
+    assert_eq!(text(&editor, "agent_message_chunk"), "It is done.");
+    model.verify().unwrap();
+    finish(editor);
+}
+
 #[test]
 fn what_is_no_message_is_answered_and_the_next_one_is_heard() {
     let (_model, env) = silent();

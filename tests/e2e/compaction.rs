@@ -16,7 +16,7 @@ use skein_tests::scripted_model::request::Request;
 use skein_tests::{ScriptedModel, TestEnv};
 
 use crate::scene::{SOON, client, good_turn, json_turn, kill_daemon, scene, script, seen, up};
-use crate::wire_apis::{events, serve};
+use crate::wire_apis::{assert_fits, events, serve};
 
 /// A ceiling that any request is above.
 const ALWAYS: [&str; 2] = ["-c", "model_auto_compact_token_limit=1"];
@@ -165,110 +165,110 @@ fn a_hook_may_forbid_it_and_another_one_hears_of_it() {
     assert_eq!(last(&model).user_texts().len(), 2);
 }
 
-/// How an API says something, or calls for a command.
-type Say = fn(&str) -> String;
+/// An answer of the Responses API that is one message.
+fn said(text: &str) -> String {
+    let text = json!({"type": "output_text", "text": text, "annotations": []});
+    let item = json!({"type": "message", "role": "assistant", "content": [text]});
+    let usage = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 15});
+    events(&[
+        ("", json!({"type": "response.created", "response": {}})),
+        ("", json!({"type": "response.output_item.done", "output_index": 0, "item": item})),
+        ("", json!({"type": "response.completed", "response": {"usage": usage}})),
+    ])
+}
 
-/// The same over one API: a command runs, the session grows too long, and goes on.
-fn over(wire_api: &str, path: &str, says: Say, calls: Say) {
-    let bodies = vec![calls("echo BROKEN; exit 3"), says("It fails."), says("The notes."), says("Mended.")];
+/// What the provider itself makes of a conversation.
+fn sealed() -> Value {
+    let said = json!([{"type": "input_text", "text": "The first order."}]);
+    json!([
+        {"type": "message", "role": "user", "status": "completed", "content": said},
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "sealed"},
+    ])
+}
+
+#[test]
+fn a_provider_that_compacts_itself_is_given_back_what_it_made_and_others_what_is_carried() {
+    let usage = json!({"input_tokens": 70, "output_tokens": 9, "total_tokens": 79});
+    let compacted = json!({"id": "r", "object": "response.compaction", "created_at": 1, "output": sealed(),
+        "usage": usage});
+    let elsewhere = events(&[(
+        "",
+        json!({"choices": [{"index": 0, "delta": {"content": "Elsewhere."}, "finish_reason": "stop"}]}),
+    )]) + "data: [DONE]\n\n";
+    let bodies = vec![
+        said("It fails."),
+        compacted.to_string(),
+        said("Mended."),
+        "{}".into(),
+        said("The notes."),
+        said("Again."),
+        elsewhere,
+    ];
     let (address, serving) = serve(bodies);
     let env = TestEnv::with_base_url(&address).unwrap();
-    env.write_settings(&format!(
-        "model = \"m\"\nmodel_provider = \"other\"\n[model_providers.other]\nbase_url = \"{address}{path}\"\n\
-         env_key = \"{KEY_VARIABLE}\"\nwire_api = \"{wire_api}\"\n"
-    ))
-    .unwrap();
+    let provider = |id: &str, wire_api: &str| {
+        format!(
+            "[model_providers.{id}]\nbase_url = \"{address}/v1\"\nenv_key = \"{KEY_VARIABLE}\"\n\
+             wire_api = \"{wire_api}\"\nsupports_compaction = true\nstream_max_retries = 0\n"
+        )
+    };
+    let settings = format!(
+        "model = \"m\"\nmodel_provider = \"one\"\n{}{}",
+        provider("one", "responses"),
+        provider("two", "chat")
+    );
+    env.write_settings(&settings).unwrap();
     good_turn(&env, &["The first order."]);
-    good_turn(&env, &resume(&[ALWAYS[0], ALWAYS[1], "Second order."]));
-    let bodies: Vec<Value> = serving.join().unwrap().into_iter().map(|request| request.body).collect();
-    let after = bodies[3].to_string();
-    for part in [NOTES, "The notes.", "The first order.", "BROKEN", "Second order."] {
-        assert!(after.contains(part), "{part} in {after}");
+    let lines = good_turn(&env, &resume(&[ALWAYS[0], ALWAYS[1], "Second order."]));
+    assert_eq!(lines.last()["usage"]["input_tokens"], 80, "it is paid for");
+    // What is no compaction costs nothing but a notice.
+    let lines = good_turn(&env, &resume(&[ALWAYS[0], ALWAYS[1], "Third order."]));
+    assert_eq!(lines.only("agent_message")["text"], "Again.");
+    assert_eq!(env.run(["rewind", "--last", "--chat"]).unwrap().code(), Some(0));
+    let unlimited = "model_auto_compact_token_limit=1000000";
+    good_turn(&env, &resume(&["-c", unlimited, "-c", "model_provider=\"two\"", "Fourth order."]));
+    let received = serving.join().unwrap();
+    let (asked, others): (Vec<_>, Vec<_>) =
+        received.into_iter().partition(|request| request.target.ends_with("/compact"));
+    let bodies: Vec<&Value> = others.iter().map(|request| &request.body).collect();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].target, "/v1/responses/compact");
+    assert!(asked[0].body["input"].to_string().contains("It fails."), "{}", asked[0].body);
+    assert!(!asked[0].body["input"].to_string().contains("Second order."), "{}", asked[0].body);
+    let input = bodies[1]["input"].as_array().unwrap();
+    assert_eq!(input[..2], sealed().as_array().unwrap()[..], "unchanged");
+    assert_eq!((input.len(), input[2]["content"][0]["text"].as_str()), (3, Some("Second order.")));
+    let input = bodies[2]["input"].as_array().unwrap();
+    assert_eq!(
+        input[..2],
+        sealed().as_array().unwrap()[..],
+        "the model writes the notes of what it was shown"
+    );
+    assert!(bodies[3].to_string().contains("The notes."));
+    assert_fits("compact", &asked);
+    assert_fits("responses", &others[..4]);
+    let elsewhere = bodies[4].to_string();
+    for part in [NOTES, "The first order.", "Fourth order."] {
+        assert!(elsewhere.contains(part), "{part} in {elsewhere}");
     }
-    assert!(!after.contains("It fails."), "{after}");
+    assert!(!elsewhere.contains("sealed"), "{elsewhere}");
+    let shown = env.run(["sessions", "show", "--last"]).unwrap();
+    assert!(seen(&shown).contains("can't read the notes that another provider made"), "{shown:?}");
 }
 
-fn shell(command: &str) -> Value {
-    json!({ "command": command })
-}
-
-#[test]
-fn over_responses() {
-    fn answer(item: &Value) -> String {
-        let usage = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 15});
-        events(&[
-            ("", json!({"type": "response.created", "response": {}})),
-            ("", json!({"type": "response.output_item.done", "output_index": 0, "item": item})),
-            ("", json!({"type": "response.completed", "response": {"usage": usage}})),
-        ])
-    }
-    let says: Say = |text| {
-        let text = json!({"type": "output_text", "text": text, "annotations": []});
-        answer(&json!({"type": "message", "role": "assistant", "content": [text]}))
+#[tokio::test]
+async fn a_session_learns_what_is_known_of_its_model_by_now() {
+    let (_model, env) = scene([Reply::text("One."), Reply::text("Two.")]);
+    let session: SessionId = good_turn(&env, &["The first order."]).session().parse().unwrap();
+    let settings = fs::read_to_string(env.settings_file()).unwrap();
+    let window = async || {
+        let read = client(&env, "reader").await.read(session).await.unwrap();
+        read.summary.settings.model_context.window_tokens
     };
-    let calls: Say = |command| {
-        let arguments = shell(command).to_string();
-        answer(&json!({"type": "function_call", "call_id": "c", "name": "shell", "arguments": arguments}))
-    };
-    over("responses", "/v1", says, calls);
-}
-
-#[test]
-fn over_chat_completions() {
-    fn answer(delta: &Value, finish: &str) -> String {
-        let chunk = |delta: &Value, finish: Value| {
-            let choice = json!({"index": 0, "delta": delta, "finish_reason": finish});
-            ("", json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]}))
-        };
-        let chunks = [chunk(delta, Value::Null), chunk(&json!({}), json!(finish))];
-        events(&chunks) + "data: [DONE]\n\n"
-    }
-    let says: Say = |text| answer(&json!({ "content": text }), "stop");
-    let calls: Say = |command| {
-        let function = json!({"name": "shell", "arguments": shell(command).to_string()});
-        let call = json!({"index": 0, "id": "c", "type": "function", "function": function});
-        answer(&json!({"role": "assistant", "tool_calls": [call]}), "tool_calls")
-    };
-    over("chat", "/v1", says, calls);
-}
-
-#[test]
-fn over_messages() {
-    fn answer(content: &Value, delta: &Value, stop: &str) -> String {
-        let message = json!({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [],
-            "stop_reason": null, "usage": {"input_tokens": 10, "output_tokens": 1}});
-        let start = json!({"type": "content_block_start", "index": 0, "content_block": content});
-        let end =
-            json!({"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 5}});
-        events(&[
-            ("message_start", json!({"type": "message_start", "message": message})),
-            ("content_block_start", start),
-            ("content_block_delta", json!({"type": "content_block_delta", "index": 0, "delta": delta})),
-            ("content_block_stop", json!({"type": "content_block_stop", "index": 0})),
-            ("message_delta", end),
-            ("message_stop", json!({"type": "message_stop"})),
-        ])
-    }
-    let says: Say = |text| {
-        answer(&json!({"type": "text", "text": ""}), &json!({"type": "text_delta", "text": text}), "end_turn")
-    };
-    let calls: Say = |command| {
-        let content = json!({"type": "tool_use", "id": "t", "name": "shell", "input": {}});
-        let delta = json!({"type": "input_json_delta", "partial_json": shell(command).to_string()});
-        answer(&content, &delta, "tool_use")
-    };
-    over("messages", "/v1", says, calls);
-}
-
-#[test]
-fn over_gemini() {
-    fn answer(part: &Value) -> String {
-        let content = json!({"role": "model", "parts": [part]});
-        let usage = json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15});
-        let candidate = json!({"content": content, "finishReason": "STOP", "index": 0});
-        events(&[("", json!({"candidates": [candidate], "usageMetadata": usage}))])
-    }
-    let says: Say = |text| answer(&json!({ "text": text }));
-    let calls: Say = |command| answer(&json!({"functionCall": {"name": "shell", "args": shell(command)}}));
-    over("gemini", "/v1beta", says, calls);
+    assert_eq!(window().await, None);
+    let model = client(&env, "reader").await.read(session).await.unwrap().summary.settings.model;
+    env.write_settings(&format!("{settings}\n[models.\"{model}\"]\ncontext_window = 123456\n")).unwrap();
+    kill_daemon(&env);
+    good_turn(&env, &resume(&["Second order."]));
+    assert_eq!(window().await, Some(123_456));
 }

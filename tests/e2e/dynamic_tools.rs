@@ -249,6 +249,48 @@ async fn what_is_switched_off_is_suggested_to_a_person_and_a_yes_enables_it_for_
     model.verify().unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_tool_of_a_server_that_is_switched_off_is_suggested_and_a_yes_enables_it_alone() {
+    let suggests = |name: &str| Reply::call("tool_suggest", &json!({"name": name, "reason": "To echo"}));
+    let echoes = Reply::call("mcp__fake__echo", &json!({"text": "hi"}));
+    let replies = [suggests("fake/nothing"), suggests("fake/echo"), echoes, Reply::text("Done.")];
+    let (model, env) = scene(replies);
+    let settings = format!(
+        "\n[mcp_servers.fake]\ncommand = {SWITCHED_OFF:?}\ndisabled_tools = [\"echo\", \"nothing\"]\n"
+    );
+    env.append_settings(&settings).unwrap();
+    up(&env);
+    let driver = client(&env, "driver").await;
+    let session = driver.create(&env).await.unwrap();
+    let mut follower = driver.follow(session).await.unwrap();
+    driver.start(session, "go").await.unwrap();
+    for number in 0..2 {
+        let asked = |seen: &Seen| {
+            let question = |event: &Event| match event {
+                Event::QuestionAsked(asked) => Some(asked.question.clone()),
+                _ => None,
+            };
+            seen.events().filter_map(question).nth(number)
+        };
+        follower.until(SOON, |seen| asked(seen).is_some()).await.unwrap();
+        let question = asked(follower.seen()).unwrap();
+        let QuestionKind::UserInput { prompts } = &question.kind else { panic!("{question:?}") };
+        assert!(prompts[0].text.contains("` of the MCP server `fake`"), "{prompts:?}");
+        let answers = [("enable".to_owned(), vec!["Enable".to_owned()])].into();
+        driver.rpc().answer(answer(&question, Decision::Reply { answers })).await.unwrap();
+    }
+    follower.until_turn_ends(SOON).await.unwrap();
+    let requests = model.requests();
+    let output = |number: usize| requests[number].last_output().unwrap();
+    assert!(output(1).contains("has no such tool"), "{}", output(1));
+    assert!(output(2).contains("enabled for this session"), "{}", output(2));
+    assert_eq!(output(3), "said: hi");
+    assert!(!requests[1].tool_names().contains(&"mcp__fake__echo"), "{:?}", requests[1].tool_names());
+    let after = requests[2].tool_names();
+    assert!(after.contains(&"mcp__fake__echo") && after.contains(&"tool_suggest"), "{after:?}");
+    model.verify().unwrap();
+}
+
 #[test]
 fn nothing_is_suggested_where_nothing_is_switched_off() {
     let (model, env) = scene([Reply::text("Done.")]);

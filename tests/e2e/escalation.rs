@@ -169,3 +169,167 @@ async fn a_command_in_the_background_that_was_stopped_at_once_is_asked_about_too
     assert_eq!(env.read_file("inside").unwrap(), "once\nonce\n");
     model.verify().unwrap();
 }
+
+/// A script with a program in it that is stopped, and more that is not.
+fn with_a_program(file: &Path) -> String {
+    format!("echo once >> inside; touch {}; code=$?; echo $code >> codes; exit $code", file.display())
+}
+
+/// What a question says of the command that it asks about.
+fn asked_command(question: &Question) -> (Vec<String>, usize) {
+    let QuestionKind::Command { argv, is_escalated: true, refusals, .. } = &question.kind else {
+        panic!("{question:?}")
+    };
+    (argv.clone(), refusals.len())
+}
+
+#[tokio::test]
+async fn only_the_program_that_was_stopped_leaves_and_the_script_stays_inside() {
+    let folder = outside();
+    let root = folder.path().canonicalize().unwrap();
+    let file = root.join("made");
+    // The shell itself writes beside it, once the program has been let out.
+    let beside = format!("test $code = 0 && echo x > {}; exit $code", root.join("beside").display());
+    let script_text = with_a_program(&file).replace("exit $code", &beside);
+    let (model, env) = scene([script(&script_text), Reply::text("Done.")]);
+    let (asked, seen) = turn(&env, yes(GrantScope::Once)).await;
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let argv = ["touch", file.to_str().unwrap()].map(str::to_owned).to_vec();
+    assert_eq!(asked_command(&asked[0]), (argv, 1));
+    assert!(asked[0].reason.contains("only this program of it leaves"), "{}", asked[0].reason);
+    assert!(file.exists());
+    assert!(!root.join("beside").exists(), "the script itself stayed inside");
+    assert_eq!(env.read_file("inside").unwrap(), "once\nonce\n");
+    assert_eq!(
+        env.read_file("codes").unwrap(),
+        "1\n0\n",
+        "the script goes on with the code of what ran outside"
+    );
+    let (status, command) = commands(&seen).remove(0);
+    assert_eq!((status, command.is_escalated), (ItemStatus::Completed, false));
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    for part in [
+        "In the sandbox it ended with exit code 1",
+        "It ran again in the sandbox, with leave for `touch ",
+        "ran outside the sandbox: a person let it out",
+        "beside",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    model.verify().unwrap();
+}
+
+#[tokio::test]
+async fn a_no_to_a_program_keeps_the_script_from_running_again() {
+    let folder = outside();
+    let file = folder.path().join("made");
+    let (model, env) = scene([script(&with_a_program(&file)), Reply::text("As you wish.")]);
+    let (asked, _) = turn(&env, no()).await;
+    assert_eq!(asked.len(), 1);
+    assert!(!file.exists());
+    assert_eq!(env.read_file("inside").unwrap(), "once\n");
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    assert!(told.contains("It was not run outside the sandbox: a person declined it"), "{told}");
+    model.verify().unwrap();
+}
+
+#[tokio::test]
+async fn each_program_that_was_stopped_is_asked_about() {
+    let folder = outside();
+    let root = folder.path().canonicalize().unwrap();
+    let text = format!("touch {0}/a; mkdir {0}/b; test -e {0}/a && test -e {0}/b", root.display());
+    let (model, env) = scene([script(&text), Reply::text("Done.")]);
+    let (asked, seen) = turn(&env, yes(GrantScope::Once)).await;
+    let programs: Vec<_> = asked.iter().map(|question| asked_command(question).0.remove(0)).collect();
+    assert_eq!(programs, ["touch", "mkdir"]);
+    assert!(root.join("a").exists() && root.join("b").is_dir());
+    assert_eq!(commands(&seen).remove(0).0, ItemStatus::Completed);
+    model.verify().unwrap();
+}
+
+#[tokio::test]
+async fn where_the_shell_itself_was_stopped_the_question_says_why_it_is_about_the_whole() {
+    let folder = outside();
+    let file = folder.path().join("made");
+    let (model, env) = scene([script(&half_outside(&file)), Reply::text("Done.")]);
+    let (asked, _) = turn(&env, no()).await;
+    assert_eq!(asked_command(&asked[0]).0.len(), 3);
+    let expected = "No less than the whole can leave: the shell itself was stopped";
+    assert!(asked[0].reason.contains(expected), "{}", asked[0].reason);
+    model.verify().unwrap();
+}
+
+#[tokio::test]
+async fn a_leave_for_the_session_lets_the_program_out_of_the_next_script_at_once() {
+    for scope in [GrantScope::Session, GrantScope::Always] {
+        let folder = outside();
+        let file = folder.path().canonicalize().unwrap().join("made");
+        let text = with_a_program(&file);
+        let again = format!("rm -f codes; {text}");
+        let (model, env) = scene([script(&text), script(&again), Reply::text("Done.")]);
+        let (asked, _) = turn(&env, yes(scope.clone())).await;
+        assert_eq!(asked.len(), 1, "{scope:?} {asked:?}");
+        assert_eq!(env.read_file("codes").unwrap(), "0\n", "it was not stopped again: {scope:?}");
+        model.verify().unwrap();
+    }
+}
+
+/// Ways for a script to have something else leave in its second run, than what was stopped in the first. Each makes
+/// `evil` outside if it gets through. `$1` is the file that the program was stopped for, `$2` is `evil`.
+const SECOND_RUNS: &[(&str, &str)] = &[
+    ("other arguments", "cp seed $2"),
+    ("more arguments", "cp seed $1; cp seed $1 $2"),
+    ("another name before it", "PATH=.:$PATH; cp seed $1"),
+    ("a file of that name", "exec -a cp ./cp seed $1"),
+    ("a variable that bends it", "LD_PRELOAD=./bend.so cp seed $1"),
+    ("a name for another program", "exec -a cp sh -c 'cp seed $0' $2"),
+    ("a link with that name", "ln -sf /bin/sh linked; exec -a cp ./linked seed $1"),
+];
+
+#[tokio::test]
+async fn a_script_can_t_have_anything_else_leave_in_its_second_run() {
+    for (name, second) in SECOND_RUNS {
+        let folder = outside();
+        let root = folder.path().canonicalize().unwrap();
+        let (file, evil) = (root.join("made"), root.join("evil"));
+        let text =
+            "set -- FILE EVIL\nif test -e ran; then SECOND; exit 0; fi\n: > ran; chmod +x cp\ncp seed $1"
+                .replace("SECOND", second)
+                .replace("FILE", file.to_str().unwrap())
+                .replace("EVIL", evil.to_str().unwrap());
+        let (model, env) = scene([script(&text), Reply::text("Done.")]);
+        let planted = format!("#!/bin/sh\necho x > {}\n", evil.display());
+        // What a shell would do if it was given this file.
+        env.write_file("seed", &format!("echo x > {}\n", evil.display())).unwrap();
+        env.write_file("cp", &planted).unwrap();
+        let (asked, _) = turn(&env, yes(GrantScope::Once)).await;
+        let argv = ["cp", "seed", file.to_str().unwrap()].map(str::to_owned).to_vec();
+        assert_eq!(asked_command(&asked[0]), (argv, 1), "{name}");
+        assert_eq!(asked.len(), 1, "{name}: {asked:?}");
+        assert!(!evil.exists(), "{name}: {:?}", model.requests()[1].last_output());
+        model.verify().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn in_another_folder_the_same_words_are_asked_about_anew() {
+    let folder = outside();
+    let root = folder.path().canonicalize().unwrap();
+    let text = format!(
+        "mkdir -p sub; if test -e ran; then cd sub; fi; touch ran; cp ran {}",
+        root.join("made").display()
+    );
+    let (model, env) = scene([script(&text), Reply::text("Done.")]);
+    let (asked, _) = turn(&env, yes(GrantScope::Once)).await;
+    let cwds: Vec<_> = asked
+        .iter()
+        .map(|question| match &question.kind {
+            QuestionKind::Command { cwd, .. } => cwd.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(cwds, [env.repository(), env.repository().join("sub")]);
+    assert!(asked[1].reason.contains("in another folder"), "{}", asked[1].reason);
+    assert!(root.join("made").exists());
+    model.verify().unwrap();
+}

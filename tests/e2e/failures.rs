@@ -214,6 +214,7 @@ fn one_call_for_ever_is_stopped() {
     assert!(lines.failure().1.contains("shell"), "{:?}", lines.last());
 }
 
+/// Threat S5.
 #[test]
 fn two_hundred_megabytes_of_output_stay_small_heavy() {
     let (model, env) = scene([

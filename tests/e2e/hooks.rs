@@ -4,13 +4,15 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use protocol::api::hook::HooksClient;
+use protocol::hook::{HookListParams, HookOutcome};
 use serde_json::{Value, json};
 use skein_tests::TestEnv;
 use skein_tests::environment::process::Output;
 use skein_tests::scripted_model::reply::Reply;
 
 use crate::scene::{
-    Lines, escalates, good_turn, json_turn, kill_daemon, outside, patches, runs, scene, script, seen,
+    Lines, client, escalates, good_turn, json_turn, kill_daemon, outside, patches, runs, scene, script, seen,
     wait_for_file,
 };
 
@@ -313,6 +315,7 @@ fn what_is_wrong_with_hooks_is_said_when_a_session_is_made() {
     assert!(output.stderr.contains("There is no event `PreToolUs`"), "{}", seen(&output));
 }
 
+/// Threat R17.
 #[test]
 fn hostile_names_reach_a_hook_as_data_only() {
     let name = "$(touch canary).rs; touch canary #`touch canary`";
@@ -431,4 +434,42 @@ fn another_repository_at_the_place_of_a_trusted_one_runs_nothing() {
     clone();
     in_it(&["exec", "two"]);
     assert_eq!(env.read_file("ran").unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_session_that_a_stopping_daemon_had_is_told_to_have_ended() {
+    let (_model, env) = scene([Reply::text("Done.")]);
+    hook(&env, "SessionEnd", "", &prints(&json!({})));
+    let lines = good_turn(&env, &["go"]);
+    assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
+    let told = told(&env);
+    assert_eq!(told["session_id"], lines.session());
+    assert_eq!((&told["hook_event_name"], &told["reason"]), (&"SessionEnd".into(), &"other".into()));
+}
+
+#[test]
+fn a_hook_that_hangs_does_not_keep_a_daemon_from_stopping() {
+    let (_model, env) = scene([Reply::text("Done.")]);
+    hook(&env, "SessionEnd", "", "touch began; sleep 1000");
+    good_turn(&env, &["go"]);
+    let started = Instant::now();
+    assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
+    assert!(exists(&env, "began") && started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(env.processes().iter().all(|process| !process.command.contains("sleep 1000")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hooks_cost_is_told() {
+    let (_model, env) = scene([runs(["touch", "made"]), Reply::text("I can't.")]);
+    hook(&env, "PreToolUse", "Bash", "echo no files here >&2; exit 2");
+    let lines = tokio::task::block_in_place(|| good_turn(&env, &["go"]));
+    assert!(!lines.session().is_empty());
+    let client = client(&env, "me").await;
+    let params = HookListParams { cwd: env.repository() };
+    let listed = client.rpc().list_hooks(params).await.unwrap();
+    let [hook] = &listed.hooks[..] else { panic!("{listed:?}") };
+    assert_eq!((hook.event.as_str(), hook.matcher.as_str(), hook.runs), ("PreToolUse", "Bash", 1));
+    let last = hook.last.as_ref().unwrap();
+    assert_eq!((&last.outcome, last.took_ms), (&HookOutcome::Blocked, hook.total_ms));
+    assert!(hook.is_own && listed.problems.is_empty(), "{listed:?}");
 }

@@ -240,7 +240,7 @@ fn a_person_sees_which_servers_there_are_and_what_lets_them_work() {
     let doctor = || env.run(["doctor"]).unwrap().stdout;
     let before = doctor();
     assert!(before.contains(&format!("fake: {SERVER}")), "{before}");
-    assert!(before.contains("not looked for in this folder"), "{before}");
+    assert!(before.contains("not looked for here"), "{before}");
     let shown = env.run(["config", "trust", "--show"]).unwrap().stdout;
     assert!(shown.contains("work for language servers in Makefile (not trusted)"), "{shown}");
     trust(&env);

@@ -17,13 +17,14 @@ use skein_tests::scripted_model::reply::{Answer, Reply};
 use skein_tests::{ScriptedModel, TestEnv};
 
 use crate::scene::{
-    Lines, SOON, asking_session, client, expect_none_left, good_turn, json_turn, kill_daemon, left, scene,
+    Lines, SOON, asking_session, client, expect_none_left, good_turn, json_turn, kill_daemon, left, outside,
+    scene,
 };
 
 const SERVER: &str = env!("CARGO_BIN_EXE_mcp-server");
 
 /// The model calls a tool of the server `fake`.
-fn calls(tool: &str, arguments: &Value) -> Reply {
+pub(crate) fn calls(tool: &str, arguments: &Value) -> Reply {
     Reply::call(format!("mcp__fake__{tool}"), arguments)
 }
 
@@ -54,7 +55,7 @@ fn started(env: &TestEnv) -> Value {
 }
 
 /// A scene whose server runs.
-fn with_server(
+pub(crate) fn with_server(
     replies: impl IntoIterator<Item = Reply>,
     arguments: &[&str],
     lines: &str,
@@ -66,7 +67,7 @@ fn with_server(
 }
 
 /// What the model was told of its first call.
-fn told(model: &ScriptedModel) -> String {
+pub(crate) fn told(model: &ScriptedModel) -> String {
     model.requests().last().unwrap().last_output().unwrap().to_owned()
 }
 
@@ -556,6 +557,46 @@ async fn prompts_of_a_server_are_listed_and_said() {
         let missing = ask(BTreeMap::new()).await.unwrap_err().to_string();
         assert!(missing.contains("wants to know `issue`"), "{missing}");
     }
+}
+
+#[tokio::test]
+async fn a_prompt_that_a_server_gets_later_is_listed_though_its_tools_are_the_same() {
+    let replies = [calls("grow", &json!({"text": "prompts"})), Reply::text("Done.")];
+    let (_model, env) = with_server(replies, &["--prompts"], "");
+    let client = client(&env, "person").await;
+    let commands = async || {
+        let listed = client.rpc().list_prompts(McpPromptsParams { cwd: env.repository() }).await.unwrap();
+        listed.prompts.into_iter().map(|prompt| prompt.command).collect::<Vec<_>>()
+    };
+    assert_eq!(commands().await, ["fake:fix_it"]);
+    good_turn(&env, &["go"]);
+    let begin = std::time::Instant::now();
+    while commands().await != ["fake:fix_it", "fake:more"] {
+        assert!(begin.elapsed() < SOON, "{:?}", commands().await);
+    }
+    assert_eq!(starts(&env), 1, "it was asked anew, and not started anew");
+}
+
+/// A server that leaves a mark in the workspace and one outside of it before it serves, with this in its table.
+fn marks_left_by_a_server(lines: &str) -> (bool, bool) {
+    let folder = outside();
+    let (model, env) = scene([calls("echo", &json!({"text": "hi"})), Reply::text("Done.")]);
+    let (inside, outside) = (env.repository().join("made"), folder.path().join("made"));
+    let script = format!("touch {inside:?} {outside:?}; exec {SERVER:?}");
+    let table = format!(
+        "\n[mcp_servers.fake]\ncommand = \"/bin/sh\"\nargs = [\"-c\", {script:?}]\nrequired = true\n{lines}\n"
+    );
+    env.append_settings(&table).unwrap();
+    good_turn(&env, &["go"]);
+    assert_eq!(told(&model), "said: hi", "what confines it does not keep it from serving");
+    (inside.exists(), outside.exists())
+}
+
+#[test]
+fn a_server_with_a_sandbox_is_confined_to_it_and_one_without_is_not() {
+    assert_eq!(marks_left_by_a_server(""), (true, true));
+    assert_eq!(marks_left_by_a_server("sandbox = \"workspace-write\""), (true, false));
+    assert_eq!(marks_left_by_a_server("sandbox = \"read-only\""), (false, false));
 }
 
 /// R16.

@@ -319,6 +319,22 @@ fn what_the_server_says_when_it_lets_nobody_in_tells_where_and_for_what() {
 }
 
 #[test]
+fn a_server_that_lets_nobody_in_without_a_word_is_signed_in_with_at_the_known_place() {
+    let place = Place::new([], "");
+    place.protected.set(|mood| mood.is_mute = true);
+    assert_eq!(place.state(), "loginRequired");
+    let listed = place.env.run(["mcp", "list"]).unwrap();
+    assert!(listed.stdout.contains("skein mcp login far") && listed.stdout.contains("token"), "{listed:?}");
+    place.sign_in();
+    assert_eq!(place.state(), "ready");
+    // A token that ends is renewed there, too.
+    place.protected.set(|mood| mood.revoked = 1);
+    assert_eq!(place.env.run(["daemon", "stop"]).unwrap().code(), Some(0));
+    assert_eq!(place.state(), "ready");
+    assert_eq!(place.protected.renewals(), 1);
+}
+
+#[test]
 fn more_leave_is_asked_for_beside_what_was_given() {
     let place = Place::new([], "");
     place.protected.set(|mood| mood.lists_for = Some("write"));

@@ -264,6 +264,8 @@ fn limits_that_a_provider_tells_are_shown() {
     assert_eq!(run(&["exec", "hello"]).code(), Some(0));
     let status = run(&["daemon", "status"]);
     assert!(status.stdout.contains("ollama, requests: 4,990 of 5,000 left"), "{status:?}");
+    let shown = run(&["sessions", "show", "--last"]);
+    assert!(shown.stdout.contains("ollama, requests: 4,990 of 5,000 left"), "{shown:?}");
 }
 
 #[test]

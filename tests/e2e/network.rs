@@ -60,6 +60,7 @@ fn a_command_by_hand_reaches_the_host_that_is_named_and_no_other() {
     assert!(refused.stderr.contains(&format!("--allow-host {elsewhere}")), "{}", refused.stderr);
 }
 
+/// Threat R21.
 #[test]
 fn a_command_by_hand_can_not_go_past_the_proxy() {
     let port = host();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::event::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 use skein_tests::TestEnv;
 use skein_tests::environment::process::{Invocation, Output};
 use skein_tests::scripted_model::reply::Reply;
@@ -38,6 +38,14 @@ fn tree(env: &TestEnv) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
             found.insert(path, (mode, content));
         }
     }
+    found
+}
+
+/// The same without the empty folders that are there while a command runs, so that it can't make them.
+fn own_tree(env: &TestEnv) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+    let mut found = tree(env);
+    let places = [".agents", ".claude", ".codex", ".skein", ".vscode"];
+    found.retain(|path, _| !path.file_name().is_some_and(|name| places.iter().any(|place| name == *place)));
     found
 }
 
@@ -248,4 +256,48 @@ fn what_a_command_had_changed_when_the_daemon_went_is_taken_back() {
     assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
     good_rewind(&env, &[]);
     assert_eq!(tree(&env), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_had_changed_when_the_daemon_died_is_taken_back() {
+    let writes = "rm gone; echo two > file; touch started; until test -e go; do sleep 0.02; done";
+    let (_model, env) = scene([script(writes)]);
+    write(&env, "file", "one\n");
+    write(&env, "gone", "gone\n");
+    let before = tree(&env);
+    up(&env);
+    let me = client(&env, "me").await;
+    let session = me.create(&env).await.unwrap();
+    me.start(session, "go").await.unwrap();
+    tokio::task::block_in_place(|| {
+        wait_for_file(&env, "started");
+        kill_daemon(&env);
+        up(&env);
+        let after = tree(&env);
+        good_rewind(&env, &[]);
+        assert_eq!(tree(&env), before);
+        good_rewind(&env, &["--undo"]);
+        assert_eq!(tree(&env), after);
+    });
+}
+
+#[test]
+fn what_a_command_in_the_background_changed_is_told_and_taken_back() {
+    let writes = "until test -e go; do sleep 0.02; done; echo two > file; touch written; sleep 1000";
+    let leaves = Reply::call("exec_command", &json!({"cmd": writes, "yield_time_ms": 100}));
+    let (_model, env) = scene([leaves, Reply::text("It goes on.")]);
+    write(&env, "file", "one\n");
+    let before = own_tree(&env);
+    good_turn(&env, &["go"]);
+    write(&env, "go", "");
+    wait_for_file(&env, "written");
+    let after = own_tree(&env);
+    let refused = rewind(&env, &[]);
+    assert_eq!(refused.code(), Some(1), "{refused:?}");
+    assert!(refused.stdout.contains("file") && refused.stderr.contains("--conflicts"), "{refused:?}");
+    assert_eq!(own_tree(&env), after, "nothing is done without a choice");
+    good_rewind(&env, &["--conflicts", "theirs"]);
+    assert_eq!(own_tree(&env), before);
+    good_rewind(&env, &["--undo"]);
+    assert_eq!(own_tree(&env), after);
 }

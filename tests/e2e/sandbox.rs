@@ -87,6 +87,7 @@ fn the_network_is_closed_unless_it_is_opened() {
     assert!(open.contains("connected"), "{open}");
 }
 
+/// Threat S1.
 #[test]
 fn the_home_of_skein_is_out_of_reach() {
     let (env, told) = told(
@@ -97,6 +98,7 @@ fn the_home_of_skein_is_out_of_reach() {
     drop(env);
 }
 
+/// Threat S7.
 #[test]
 fn a_command_has_three_descriptors() {
     for arguments in [&["-s", "workspace-write"], &["-s", "danger-full-access"]] {
@@ -108,6 +110,7 @@ fn a_command_has_three_descriptors() {
     }
 }
 
+/// Threat S8.
 #[test]
 fn secrets_of_the_environment_are_not_passed_on() {
     let (model, env) = scene([runs(["env"]), Reply::text("Done.")]);
@@ -133,6 +136,7 @@ fn secrets_of_the_environment_are_not_passed_on() {
     }
 }
 
+/// Threat S4.
 #[test]
 fn nothing_outlives_a_command_that_returns() {
     let text = "setsid sleep 611 & (setsid sh -c 'trap \"\" TERM HUP; sleep 612 & wait' >/dev/null 2>&1 &) ; (sleep 613 <&- >&- 2>&- &); echo returned";
@@ -145,6 +149,7 @@ fn nothing_outlives_a_command_that_returns() {
     }
 }
 
+/// Threat S4.
 #[test]
 fn nothing_outlives_a_command_that_times_out() {
     let call = json!({"command": "setsid sh -c 'trap \"\" TERM; sleep 621' & trap '' TERM; sleep 622", "timeout_ms": 400});
@@ -155,6 +160,7 @@ fn nothing_outlives_a_command_that_times_out() {
     }
 }
 
+/// Threat S4.
 #[test]
 fn nothing_outlives_a_daemon_that_is_killed() {
     for mode in ["workspace-write", "danger-full-access"] {
@@ -172,6 +178,7 @@ fn nothing_outlives_a_daemon_that_is_killed() {
     }
 }
 
+/// Threat S9.
 #[test]
 fn litter_is_not_left_in_the_workspace() {
     let (env, _) = told("true", &[]);
@@ -331,6 +338,7 @@ fn what_a_command_could_touch_is_explained_without_running_any() {
     assert!(danger.stderr.contains("nothing confines this command"), "{}", danger.stderr);
 }
 
+/// Threat S8.
 #[test]
 fn the_environment_of_the_daemon_is_out_of_reach() {
     let text = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -e ^SKEIN_HOME= -e ^PATH= | sort -u; echo end";
@@ -343,4 +351,26 @@ fn the_environment_of_the_daemon_is_out_of_reach() {
         assert!(told.contains("PATH=") && told.contains("end"), "{backend}: {told}");
         assert!(!told.contains("SKEIN_HOME="), "{backend}: {told}");
     }
+}
+
+/// Threat S10. In a sandbox no second one with namespaces can be made, as in a container that forbids them: then commands
+/// run on a weaker rung that holds, or not at all, and never as if there was none.
+#[test]
+fn s10_where_a_rung_is_not_to_be_had_a_command_is_refused_or_confined_all_the_same() {
+    let outside = outside();
+    let canary = outside.path().join("canary");
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let skein = skein_tests::environment::executable::skein_exe().unwrap();
+    let inner = |backend: &str, name: &str| {
+        let (skein, canary) = (skein.display(), canary.display());
+        format!(
+            "{skein} sandbox --backend {backend} -- sh -c 'touch {name} {canary}; echo {name}-ran'; echo $?"
+        )
+    };
+    let text = format!("{}; {}", inner("namespaces", "forced"), inner("auto", "chosen"));
+    let output = env.run(["sandbox", "--", "sh", "-c", &text]).unwrap();
+    assert!(output.stdout.starts_with("125\n"), "it says that it does not run: {output:?}");
+    assert!(!output.stdout.contains("forced-ran") && !env.repository().join("forced").exists(), "{output:?}");
+    assert!(output.stderr.contains("namespaces"), "and names what is missing: {output:?}");
+    assert!(!canary.exists(), "{output:?}");
 }

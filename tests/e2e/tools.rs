@@ -150,6 +150,7 @@ fn too_many_processes_end_the_one_that_was_not_looked_at_for_longest() {
     assert!(outputs[10].contains("There is no process 2"), "{}", outputs[10]);
 }
 
+/// Threat S6.
 #[test]
 fn another_sessions_process_is_out_of_reach() {
     let look = call("write_stdin", &json!({"process_id": 1, "signal": "kill"}));
@@ -217,4 +218,15 @@ fn the_command_line_lists_the_tools() {
     assert!(grep["tokens"].as_u64().unwrap() > 0);
     let text = env.run(["tools"]).unwrap().stdout;
     assert!(text.contains("apply_patch") && text.contains("tokens together"), "{text}");
+    let search = text.lines().find(|line| line.starts_with("web_search ")).unwrap();
+    assert!(search.contains(" off ") && search.contains("\"disabled\" in the settings"), "{search}");
+    env.append_settings("[mcp_servers.docs]\ncommand = \"docs\"\nenabled = false\n").unwrap();
+    let turn = good_turn(&env, &["go"]);
+    for arguments in [&["tools"][..], &["tools", "--session", turn.session()]] {
+        let text = env.run(arguments.iter().copied()).unwrap().stdout;
+        let docs = text.lines().find(|line| line.starts_with("docs ")).unwrap();
+        assert!(docs.contains(" suggested ") && docs.contains("Switched off in the settings"), "{docs}");
+    }
+    let own = env.run(["tools", "--session", turn.session()]).unwrap().stdout;
+    assert!(own.lines().any(|line| line.starts_with("tool_suggest ") && line.contains(" on ")), "{own}");
 }

@@ -22,12 +22,12 @@ const WORDS: &str = r#"{"done":true}"#;
 const SCHEMA: &str = r#"{"type":"object","properties":{"done":{"type":"boolean"}},"required":["done"],
     "additionalProperties":false}"#;
 /// The smallest PNG: one transparent dot.
-const DOT: &str =
+pub(crate) const DOT: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// A request as it came.
 pub(crate) struct Received {
-    target: String,
+    pub(crate) target: String,
     headers: Vec<(String, String)>,
     pub(crate) body: Value,
 }

@@ -73,7 +73,10 @@ impl Client {
             _ if chance <= 80 => self.start(seen),
             _ if chance <= 85 => Request::Archive,
             _ if chance <= 88 => Request::Unarchive,
-            _ if chance <= 95 => self.update(seen),
+            _ if chance <= 93 => self.update(seen),
+            _ if chance <= 96 => {
+                Request::Compact { instructions: self.dice.percent(30).then(|| "Dwell on it.".to_owned()) }
+            }
             _ => self.interrupt(TurnId(self.dice.uuid())),
         }
     }

@@ -283,6 +283,10 @@ impl Log for Mount {
         Box::pin(async move { StoreError::Damaged { session, reason } })
     }
 
+    fn spent_in_tree(&self, _: SessionId) -> Outcome<'_, Vec<(SessionId, Spending)>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn spent_on(&self, _: u64) -> Outcome<'_, Spending> {
         Box::pin(async { Ok(Spending::default()) })
     }

@@ -95,7 +95,8 @@ fn slow() -> Weather {
 
 fn new_session() -> NewSession {
     let settings = Plan::of(&Dice::of(1)).settings;
-    NewSession { id: SESSION, actor: person(1), title: None, settings, instructions: Vec::new() }
+    let instructions = Vec::new();
+    NewSession { id: SESSION, actor: person(1), title: None, settings, instructions, agent: None }
 }
 
 fn person(number: u128) -> Actor {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use protocol::event::{Event, EventRecord, TurnEnded};
 use protocol::ids::{ItemId, QuestionId, RequestId, Seq, SessionId, TurnId};
-use protocol::item::{Item, ItemStatus};
+use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::session::{AfterCrash, SessionSummary};
 use protocol::turn::{InterruptReason, TurnOutcome};
 use session::state::{Phase, SessionState};
@@ -69,6 +69,19 @@ impl Ledger {
     /// A daemon starts on the log as it is.
     pub(crate) fn note_start(&mut self) {
         self.starts.push(self.state.seq);
+    }
+
+    /// How the session was compacted.
+    pub(crate) fn compactions(&self) -> impl Iterator<Item = &'static str> {
+        self.records.iter().filter_map(|record| {
+            let Event::ItemCompleted(completed) = &record.event else { return None };
+            let ItemBody::Compaction(compaction) = &completed.item.body else { return None };
+            Some(match completed.item.status {
+                ItemStatus::Completed if compaction.opaque.is_empty() => "compactions by the model",
+                ItemStatus::Completed => "compactions by the provider",
+                _ => "compactions that failed",
+            })
+        })
     }
 
     fn check(&mut self, record: &EventRecord) -> Result<(), String> {
@@ -227,9 +240,14 @@ impl Ledger {
                 other => Err(format!("after event {start} the turn should go on, and there is {other:?}")),
             };
         }
-        let end = after
-            .iter()
-            .find(|record| !matches!(record.event, Event::ItemCompleted(_) | Event::QuestionWithdrawn(_)));
+        let end = after.iter().find(|record| {
+            // The answer that was cut off counts, though nobody told what it took.
+            let is_beside = matches!(
+                record.event,
+                Event::ItemCompleted(_) | Event::QuestionWithdrawn(_) | Event::ModelResponded(_)
+            );
+            !is_beside
+        });
         match end.map(|record| &record.event) {
             Some(Event::TurnEnded(TurnEnded {
                 outcome: TurnOutcome::Interrupted { reason: InterruptReason::DaemonStopped, .. },

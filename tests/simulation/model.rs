@@ -10,6 +10,7 @@ use futures_util::stream;
 use model::client::{ModelClient, ModelStream};
 use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::tool::{CallInput, ToolCall};
 
@@ -147,9 +148,39 @@ impl SimModel {
 
 impl ModelClient for SimModel {
     fn stream(&self, _: ModelRequest) -> ModelStream {
+        self.universe.count("answers");
+        self.told(self.answer())
+    }
+
+    fn compact(&self, _: ModelRequest) -> Option<ModelStream> {
+        self.dice.percent(50).then(|| self.told(self.compacted()))
+    }
+
+    fn takes_back(&self, _: &OpaqueReasoning) -> bool {
+        true
+    }
+}
+
+impl SimModel {
+    /// What a provider makes of a conversation by itself, or how it fails at it.
+    fn compacted(&self) -> VecDeque<Piece> {
+        let mut pieces = Vec::new();
+        self.pause(&mut pieces);
+        if self.dice.percent(30) {
+            pieces.push(Piece::Say(Err(failure(ProviderFailureKind::Rejected))));
+        } else {
+            let item = serde_json::json!({"type": "compaction"});
+            let opaque = OpaqueReasoning { wire_api: "p".into(), item };
+            let item = OutputItem::Compaction(vec![opaque]);
+            pieces.push(said(ModelEvent::OutputItem { index: 0, item }));
+            pieces.push(completed(StopReason::Finished));
+        }
+        pieces.into()
+    }
+
+    fn told(&self, pieces: VecDeque<Piece>) -> ModelStream {
         let universe = Arc::clone(&self.universe);
-        universe.count("answers");
-        let start = (self.answer(), universe, None);
+        let start = (pieces, universe, None);
         Box::pin(stream::unfold(start, |(mut rest, universe, mut alone)| async move {
             alone.get_or_insert_with(|| universe.alone("answers of the model"));
             loop {

@@ -1,5 +1,6 @@
 //! What a seed has in store: how many clients, which settings, and how each life of the daemon ends.
 
+use protocol::context::ModelContext;
 use protocol::ids::SessionId;
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{AfterCrash, SessionSettings};
@@ -103,6 +104,10 @@ fn settings(dice: &Dice) -> SessionSettings {
         is_ephemeral: false,
         after_crash: if dice.percent(50) { AfterCrash::Continue } else { AfterCrash::Wait },
         question_timeout_ms: dice.percent(25).then(|| dice.between(500..=60_000)),
-        model_context: protocol::context::ModelContext::default(),
+        model_context: ModelContext {
+            window_tokens: dice.percent(20).then(|| dice.between(1500..=6000)),
+            compact_at_tokens: dice.percent(40).then(|| dice.between(20..=1500)),
+            has_images: None,
+        },
     }
 }

@@ -85,12 +85,14 @@ impl Run {
         self.universe.fuse.arm(number);
         self.universe.clock.begin_life();
         let mut tasks = JoinSet::new();
-        let (settled, watched) = watch::channel(None);
+        let (settled, watched) = self.settled();
         let (busy, _all_done) = mpsc::channel(1);
         let sessions = self.sessions(life.weather.clone());
         let living = async {
             self.start(&sessions, watched, busy, &mut tasks).await;
-            settled.closed().await;
+            for client in &settled {
+                client.closed().await;
+            }
         };
         match life.ending {
             Ending::CrashAtEffect { at_ms, .. } | Ending::CrashAt { at_ms } => {
@@ -123,7 +125,7 @@ impl Run {
         self.universe.fuse.arm(None);
         self.universe.clock.begin_life();
         let mut tasks = JoinSet::new();
-        let (settled, watched) = watch::channel(None);
+        let (settled, watched) = self.settled();
         let (busy, mut all_done) = mpsc::channel(1);
         let sessions = self.sessions(Weather::default());
         let handle = self.start(&sessions, watched, busy, &mut tasks).await;
@@ -133,7 +135,9 @@ impl Run {
         self.universe.note(|| "clients  are done".to_owned());
         let Some(last) = self.settle(&sessions, &handle).await else { return };
         self.universe.note(|| format!("session  rests at {last}"));
-        settled.send_replace(Some(last));
+        for client in &settled {
+            client.send_replace(Some(last));
+        }
         if timeout(FOREVER, tasks.join_all()).await.is_err() {
             self.universe.violation(&format!("a client never sees event {last}"));
             return;
@@ -147,11 +151,16 @@ impl Run {
         Sessions::new(self.disk.mount(weather), Arc::clone(&self.tools), Arc::new(world))
     }
 
+    /// How each client is told of the last event: one after the other, since one channel would wake them in any order.
+    fn settled(&self) -> (Vec<watch::Sender<Option<Seq>>>, Vec<watch::Receiver<Option<Seq>>>) {
+        self.clients.iter().map(|_| watch::channel(None)).unzip()
+    }
+
     /// Recovers what there is, lets the clients in, and makes the session if it is not there yet.
     async fn start(
         &self,
         sessions: &Arc<Sessions>,
-        settled: watch::Receiver<Option<Seq>>,
+        settled: Vec<watch::Receiver<Option<Seq>>>,
         busy: mpsc::Sender<()>,
         tasks: &mut JoinSet<()>,
     ) -> SessionHandle {
@@ -159,11 +168,11 @@ impl Run {
             self.universe.violation(&format!("recovery failed: {error:?}"));
         }
         self.universe.note(|| "daemon   is ready".to_owned());
-        for client in &self.clients {
+        for (client, settled) in self.clients.iter().zip(settled) {
             let daemon = Daemon {
                 sessions: Arc::clone(sessions),
                 session: self.plan.session,
-                settled: settled.clone(),
+                settled,
                 busy: busy.clone(),
             };
             tasks.spawn(Arc::clone(client).live(daemon));
@@ -190,6 +199,7 @@ impl Run {
                     title: None,
                     settings: self.plan.settings.clone(),
                     instructions: Vec::new(),
+                    agent: None,
                 };
                 sessions.create(new).await
             }
@@ -281,6 +291,7 @@ impl Run {
             }
         }
         let found = self.disk.look(self.plan.session, |ledger| {
+            ledger.compactions().for_each(|what| self.universe.count(what));
             ledger.check_starts()?;
             ledger.check_calls(|call| self.universe.had_effect(call))
         });

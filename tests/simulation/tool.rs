@@ -164,6 +164,7 @@ fn ended(body: ItemBody, printed: String) -> ItemBody {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

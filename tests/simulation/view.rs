@@ -174,6 +174,8 @@ impl View {
         let Some(Text { text, has_hole }) = self.texts.remove(&item.id) else { return Ok(()) };
         let Some(whole) = text_of(item) else { return Ok(()) };
         let fits = match item.status {
+            // Notes are kept without spaces around them, and not longer than they may be.
+            ItemStatus::Completed if matches!(item.body, ItemBody::Compaction(_)) => true,
             ItemStatus::Completed if !has_hole => whole == text,
             ItemStatus::Completed => whole.starts_with(&text),
             // After a crash only what was durable is left.
@@ -197,6 +199,7 @@ fn text_of(item: &Item) -> Option<&str> {
         | ItemBody::Plan(_)
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use model::client::ModelClient;
 use policy::rules::{OutsideRule, Rule, RulePlace};
 use protocol::error::{ErrorCode, ProtocolError};
@@ -32,8 +33,8 @@ impl World for SimWorld {
         Ok(Arc::clone(&self.model))
     }
 
-    fn profile(&self, _: &SessionSettings) -> Profile {
-        policy::profile::unrestricted()
+    fn profile(&self, _: &SessionSettings) -> BoxFuture<'static, Profile> {
+        Box::pin(std::future::ready(policy::profile::unrestricted()))
     }
 
     fn rules(&self, _: &SessionSettings) -> Rules {
@@ -51,7 +52,7 @@ impl World for SimWorld {
         Ok(())
     }
 
-    fn environment(&self, _: SessionId) -> CommandEnvironment {
+    fn environment(&self, _: SessionId, _: &SessionSettings) -> CommandEnvironment {
         [].into()
     }
 }

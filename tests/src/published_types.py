@@ -2,7 +2,7 @@
 
 usage: published_types.py FOLDER API < requests
 
-FOLDER is where the packages are installed, API one of `responses`, `chat`, `messages` and `gemini`, and the requests are
+FOLDER is where the packages are installed, API one of `responses`, `compact`, `chat`, `messages` and `gemini`, and the requests are
 the bodies, one a line. Prints what does not fit and ends with 1 if anything does not.
 """
 
@@ -92,6 +92,7 @@ CHECKS = {
     "responses": lambda: of_dictionary(
         "openai.types.responses.response_create_params", "ResponseCreateParamsStreaming"
     ),
+    "compact": lambda: of_dictionary("openai.types.responses.response_compact_params", "ResponseCompactParams"),
     "chat": lambda: of_dictionary(
         "openai.types.chat.completion_create_params", "CompletionCreateParamsStreaming"
     ),

@@ -46,7 +46,7 @@ pub fn are_there() -> Result<bool, HarnessError> {
     Ok(std::fs::read_to_string(folder()?.join(MARK)).is_ok_and(|mark| mark == PACKAGES.join("\n")))
 }
 
-/// What is wrong with requests of an API (`responses`, `chat`, `messages` or `gemini`); nothing if all fit.
+/// What is wrong with requests of an API (`responses`, `compact`, `chat`, `messages` or `gemini`); nothing if all fit.
 ///
 /// # Errors
 /// `Command`, `SetUp`.

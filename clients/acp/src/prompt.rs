@@ -60,7 +60,13 @@ pub(crate) fn input(parts: Vec<PromptPart>) -> Result<Vec<InputPart>, RpcError> 
 pub(crate) fn first_text(input: &[InputPart]) -> Option<&str> {
     match input.first() {
         Some(InputPart::Text { text }) => Some(text),
-        Some(InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_)) | None => None,
+        Some(
+            InputPart::Image { .. }
+            | InputPart::StoredImage { .. }
+            | InputPart::Skill { .. }
+            | InputPart::Unknown(_),
+        )
+        | None => None,
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn asked(
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Tool { .. } => Some(permission(session, question, call)),
         QuestionKind::UserInput { prompts } => {
             let message = prompts.iter().map(|prompt| prompt.text.as_str()).collect::<Vec<_>>().join("\n");
@@ -69,6 +70,7 @@ pub(crate) fn decision(kind: &QuestionKind, answer: Result<Value, RpcError>) -> 
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Tool { .. } => {
             let outcome = &answer["outcome"];
             if outcome["outcome"] != "selected" {
@@ -155,6 +157,10 @@ fn details(kind: &QuestionKind, is_known: bool) -> Vec<ToolContent> {
             let of = server.as_ref().map(|server| format!(" of `{}`", shown(server))).unwrap_or_default();
             lines.push(format!("`{}`{of}", shown(tool)));
             more.push(tool::fenced(&escape::shortened(arguments, MAX_TEXT)));
+        }
+        QuestionKind::Sampling { server, prompt, max_tokens } => {
+            lines.push(format!("`{}`, at most {max_tokens} tokens", shown(server)));
+            more.push(tool::fenced(&escape::shortened(prompt, MAX_TEXT)));
         }
         QuestionKind::UserInput { .. }
         | QuestionKind::Elicitation { .. }

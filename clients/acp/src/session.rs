@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use client::{Attached, ClientError, DaemonChange, Said, Update as Seen};
+use client::{Attached, ClientError, Said, Update as Seen};
 use protocol::api::mcp::McpClient;
 use protocol::api::question::QuestionClient;
 use protocol::api::session::SessionClient;
@@ -97,6 +97,8 @@ pub(crate) struct Session {
     first: Option<SessionSnapshot>,
     notices: Vec<String>,
     servers: Vec<SettingOverride>,
+    /// The daemon that knows of them.
+    served_by: String,
     /// What the MCP servers offer to be said.
     offered: Vec<McpPrompt>,
 }
@@ -110,6 +112,7 @@ impl Session {
             id: snapshot.summary.id,
             name: snapshot.summary.id.to_string(),
             editor,
+            served_by: epoch(&attached),
             attached,
             story,
             choices,
@@ -258,6 +261,7 @@ impl Session {
             self.editor.respond(request, Ok(prompts::done())).await;
             return Ok(());
         }
+        self.meet_daemon().await?;
         let params =
             TurnEnqueueParams { session_id: self.id, input, request_id: Some(RequestId::generate()) };
         let taken = self.attached.call(async |rpc| TurnClient::enqueue(rpc, params.clone()).await).await;
@@ -275,6 +279,19 @@ impl Session {
             }
             (None, None) => return Err(RpcError::internal("The daemon took the prompt and named no turn")),
         }
+        Ok(())
+    }
+
+    /// Has the daemon know of the editor's MCP servers before the turn begins, also one that took the place of another
+    /// a moment ago.
+    async fn meet_daemon(&mut self) -> Result<(), RpcError> {
+        if self.servers.is_empty() {
+            return Ok(());
+        }
+        // A call finds the daemon that there is.
+        let params = SessionReadParams { session_id: self.id, skip_turns: 0, limit: Some(0) };
+        self.attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
+        self.bring_servers().await;
         Ok(())
     }
 
@@ -399,19 +416,19 @@ impl Session {
             Seen::Lost => {
                 self.notice(&NoticeLevel::Warning, "The daemon was lost; looking for it").await;
             }
-            Seen::Back(change) => {
+            Seen::Back(_) => {
                 self.note_connection();
-                self.bring_servers(&change).await;
+                self.bring_servers().await;
             }
         }
     }
 
     /// Another daemon knows nothing of the editor's MCP servers.
-    async fn bring_servers(&mut self, change: &DaemonChange) {
-        match change {
-            DaemonChange::Restarted | DaemonChange::Upgraded { .. } if !self.servers.is_empty() => {}
-            DaemonChange::Same | DaemonChange::Restarted | DaemonChange::Upgraded { .. } => return,
+    async fn bring_servers(&mut self) {
+        if self.servers.is_empty() || self.served_by == epoch(&self.attached) {
+            return;
         }
+        self.served_by = epoch(&self.attached);
         let overrides = SettingsOverrides { values: self.servers.clone(), ..SettingsOverrides::default() };
         if let Err(error) = self.update(None, overrides).await {
             let text = format!("The MCP servers of the editor are not used: {}", error.message);
@@ -453,7 +470,10 @@ impl Session {
                 self.notice(&NoticeLevel::Warning, &text).await;
             }
             Event::ModelResponded(responded) => {
-                if let Some(size) = self.settings.model_context.window_tokens {
+                // What a call asked by itself stands in no window of the session.
+                if let Some(size) = self.settings.model_context.window_tokens
+                    && responded.asked_by.is_none()
+                {
                     let cost = self.cost.map(|amount| Cost { amount, currency: "USD" });
                     let used = responded.usage.total_tokens();
                     self.tell(Some(Update::Usage { used, size, cost })).await;
@@ -599,6 +619,11 @@ impl Session {
     fn note_connection(&mut self) {
         self.story.is_own(self.attached.connection().welcome().client_id);
     }
+}
+
+/// Tells the daemon from those before and after it.
+fn epoch(attached: &Attached) -> String {
+    attached.connection().welcome().epoch.to_string()
 }
 
 fn is_late(error: &ClientError) -> bool {

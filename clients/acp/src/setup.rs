@@ -26,7 +26,7 @@ use crate::rpc::RpcError;
 use crate::schema::request::{Authenticate, ListSessions, McpServer, NewSession, OldSession, OneSession};
 use crate::servers::Servers;
 use crate::session::{Parts, Session};
-use crate::story::{NoticeForm, Story};
+use crate::story::{CompactionForm, NoticeForm, Story};
 use crate::time::iso;
 
 /// The way to sign in that the agent itself knows.
@@ -228,8 +228,10 @@ async fn open(
     };
     let settings = &snapshot.summary.settings;
     let has_notices = editor.capabilities().is_some_and(|capabilities| capabilities.has_notices);
-    let form = if has_notices { NoticeForm::Notice } else { NoticeForm::Thought };
-    let mut story = Story::new(settings.cwd.clone(), form);
+    let notices = if has_notices { NoticeForm::Notice } else { NoticeForm::Thought };
+    let has_compactions = editor.capabilities().is_some_and(|capabilities| capabilities.has_compactions);
+    let compactions = if has_compactions { CompactionForm::Compaction } else { CompactionForm::Notice };
+    let mut story = Story::new(settings.cwd.clone(), notices, compactions);
     if replay == Replay::All {
         let name = id.to_string();
         for turn in earlier(&mut attached, &snapshot).await?.iter().chain(&snapshot.turns) {

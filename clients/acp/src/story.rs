@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use protocol::context::Compaction;
 use protocol::delta::Delta;
 use protocol::ids::{ClientId, ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, NoticeLevel, Plan, PlanStepStatus, UserMessage};
@@ -12,7 +13,7 @@ use view::{escape, words};
 
 use crate::schema::content::Block;
 use crate::schema::update::{
-    Chunk, PlanEntry, Priority, Severity, StepStatus, ToolCall, ToolContent, Update,
+    Chunk, CompactionStatus, PlanEntry, Priority, Severity, StepStatus, ToolCall, ToolContent, Update,
 };
 use crate::tool;
 
@@ -37,11 +38,21 @@ pub(crate) enum NoticeForm {
     Thought,
 }
 
+/// How it is told that a session is compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompactionForm {
+    /// As what it is.
+    Compaction,
+    /// As a notice, once it is over.
+    Notice,
+}
+
 /// What was told so far of the turns that run.
 #[derive(Debug)]
 pub(crate) struct Story {
     cwd: PathBuf,
     notices: NoticeForm,
+    compactions: CompactionForm,
     /// Connections of ours.
     own: Vec<ClientId>,
     told: HashMap<ItemId, Told>,
@@ -72,8 +83,8 @@ enum Speaker {
 }
 
 impl Story {
-    pub(crate) fn new(cwd: PathBuf, notices: NoticeForm) -> Self {
-        Self { cwd, notices, own: Vec::new(), told: HashMap::new(), printing: BTreeSet::new() }
+    pub(crate) fn new(cwd: PathBuf, notices: NoticeForm, compactions: CompactionForm) -> Self {
+        Self { cwd, notices, compactions, own: Vec::new(), told: HashMap::new(), printing: BTreeSet::new() }
     }
 
     /// What comes over this connection is said by the editor's own person.
@@ -125,6 +136,13 @@ impl Story {
             ItemBody::Notice(notice) if self.is_new(item) => {
                 vec![self.notice(&notice.level, &notice.text)]
             }
+            ItemBody::Agent(report) if self.is_new(item) => {
+                vec![self.notice(&NoticeLevel::Information, &words::agent(report))]
+            }
+            ItemBody::Compaction(body) if self.compactions == CompactionForm::Compaction => {
+                self.is_new(item);
+                vec![compaction(item, body)]
+            }
             ItemBody::Compaction(compaction)
                 if item.status != ItemStatus::InProgress && self.is_new(item) =>
             {
@@ -135,6 +153,7 @@ impl Story {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => Vec::new(),
         }
     }
@@ -240,6 +259,7 @@ impl Story {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => String::new(),
         };
         self.printing.remove(&item.id);
@@ -265,6 +285,7 @@ impl Story {
                 Block::Image { data: data.clone(), mime_type: media_type.clone() }
             }
             InputPart::StoredImage { media_type, .. } => Block::text(format!("(an image, {media_type})")),
+            InputPart::Skill { name, .. } => Block::text(format!("(the skill `{name}`)")),
             InputPart::Unknown(_) => Block::text("(something that this version does not know)"),
         };
         message.content.iter().map(block).map(chunk).collect()
@@ -314,16 +335,35 @@ fn keep_tail(text: &mut String) {
     }
 }
 
+/// How far a compaction is, with the notes that came of it.
+fn compaction(item: &Item, body: &Compaction) -> Update {
+    let (status, error) = match &item.status {
+        ItemStatus::InProgress => (CompactionStatus::InProgress, None),
+        ItemStatus::Completed => (CompactionStatus::Completed, None),
+        ItemStatus::Interrupted => (CompactionStatus::Cancelled, None),
+        ItemStatus::Declined | ItemStatus::Failed | ItemStatus::Discarded | ItemStatus::Unknown(_) => (
+            CompactionStatus::Failed,
+            Some(escape::prose(&words::compaction(body, &item.status)).into_owned()),
+        ),
+    };
+    let is_done = status == CompactionStatus::Completed && !body.summary.is_empty();
+    let summary =
+        is_done.then(|| Block::text(escape::prose(&body.summary).into_owned())).into_iter().collect();
+    Update::Compaction { compaction_id: item.id.to_string(), status, summary, error }
+}
+
 #[cfg(test)]
 mod tests {
+    use protocol::context::CompactionReason;
     use protocol::ids::Timestamp;
     use protocol::item::{AgentMessage, Notice};
     use protocol::turn::Actor;
+    use serde_json::json;
 
     use super::*;
 
     fn story() -> Story {
-        Story::new("/repo".into(), NoticeForm::Thought)
+        Story::new("/repo".into(), NoticeForm::Thought, CompactionForm::Notice)
     }
 
     fn item(id: ItemId, status: ItemStatus, body: ItemBody) -> Item {
@@ -395,11 +435,38 @@ mod tests {
     }
 
     #[test]
+    fn a_compaction_is_one_where_that_is_known() {
+        let id = ItemId::generate();
+        let body = Compaction {
+            reason: CompactionReason::Full,
+            instructions: None,
+            tokens_before: None,
+            summary: "The notes.".to_owned(),
+            carried: String::new(),
+            opaque: Vec::new(),
+            message: None,
+        };
+        let compacted = |status| item(id, status, ItemBody::Compaction(body.clone()));
+        let mut story = Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Compaction);
+        let told: Vec<_> = [ItemStatus::InProgress, ItemStatus::Completed]
+            .into_iter()
+            .flat_map(|status| story.item(&compacted(status), Echo::Others))
+            .map(|update| serde_json::to_value(update).unwrap())
+            .collect();
+        let begun =
+            json!({"sessionUpdate": "compaction_update", "compactionId": id, "status": "in_progress"});
+        let summary = json!([{"type": "text", "text": "The notes."}]);
+        let done = json!({"sessionUpdate": "compaction_update", "compactionId": id, "status": "completed",
+            "summary": summary});
+        assert_eq!(told, [begun, done]);
+    }
+
+    #[test]
     fn notices_are_thoughts_where_notices_are_not_known() {
         let notice = || Notice { level: NoticeLevel::Warning, text: "Weak\nVery.".to_owned(), context: None };
         let item = item(ItemId::generate(), ItemStatus::Completed, ItemBody::Notice(notice()));
         assert!(matches!(story().item(&item, Echo::Others).as_slice(), [Update::AgentThoughtChunk(_)]));
-        let mut story = Story::new("/repo".into(), NoticeForm::Notice);
+        let mut story = Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Notice);
         let expected = Update::Notice {
             severity: Severity::Warning,
             title: "Weak".to_owned(),

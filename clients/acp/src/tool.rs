@@ -31,6 +31,7 @@ pub(crate) fn call(item: &Item, cwd: &Path) -> Option<ToolCall> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => return None,
     };
     call.tool_call_id = item.id.to_string();

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::account::WhoamiArgs;
 use crate::acp::AcpArgs;
+use crate::agents::AgentsArgs;
 use crate::apply::ApplyArgs;
 use crate::attach::{AttachArgs, LogsArgs};
 use crate::completions::CompletionsArgs;
@@ -26,12 +27,13 @@ use crate::sandbox::SandboxArgs;
 use crate::screen::ScreenArgs;
 use crate::send::SendArgs;
 use crate::sessions::SessionsCommand;
+use crate::skills::SkillsCommand;
 use crate::tools::ToolsArgs;
 use crate::usage::UsageArgs;
 
 const HELP_AFTER: &str = "\
-Without a command, `skein` and `skein \"PROMPT\"` open the terminal UI on a new session in this folder, and
-`skein -c` on the last one.
+Without a command, `skein` and `skein \"PROMPT\"` open the terminal UI on a new session in this folder,
+and `skein -c` on the last one.
 
 Begin with:
   skein demo                          see it work, with neither key nor network
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Attach(AttachArgs),
     /// Show the sessions that run or wait now
     Ps(PsArgs),
+    /// Show the agents that models started, as a tree
+    Agents(AgentsArgs),
     /// Print what happened in a session
     Logs(LogsArgs),
     /// Say something to a session: into the running turn, or as the next one; change what waits
@@ -93,6 +97,9 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// List the agent's tools, and what each costs
     Tools(ToolsArgs),
+    /// List skills, show what one says, switch them on and off
+    #[command(subcommand)]
+    Skills(SkillsCommand),
     /// Add, list, try and remove MCP servers
     #[command(subcommand)]
     Mcp(McpCommand),

@@ -188,7 +188,7 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
 }
 
 /// A limit of a provider, for a person.
-fn rate_limit(limit: &RateLimit) -> String {
+pub(crate) fn rate_limit(limit: &RateLimit) -> String {
     let amount = match (limit.remaining, limit.limit, limit.used_percent) {
         (Some(left), Some(all), _) => format!("{} of {} left", words::thousands(left), words::thousands(all)),
         (Some(left), None, _) => format!("{} left", words::thousands(left)),

@@ -9,10 +9,12 @@ use client::{ClientError, Connection, Folders, is_same_build, own_build};
 use protocol::api::daemon::DaemonClient;
 use protocol::api::language_server::LanguageServersClient;
 use protocol::api::model::ModelClient;
+use protocol::api::skill::SkillsClient;
 use protocol::catalogue::{ModelListParams, ProviderState};
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 use protocol::language_server::{LanguageServerListParams, LanguageServerState};
 use protocol::profile::{SandboxReport, SandboxRung};
+use protocol::skill::{Skill, SkillListParams, SkillState};
 use view::escape;
 
 use crate::config;
@@ -20,6 +22,7 @@ use crate::connect::connect;
 use crate::error::{CliError, problem_text};
 use crate::models::chosen;
 use crate::output::Output;
+use crate::skills;
 use crate::style::Style;
 use crate::table::json;
 
@@ -96,6 +99,7 @@ pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError
     settings(&mut findings, &connection).await?;
     model(&mut findings, &connection).await?;
     language_servers(&mut findings, &connection).await?;
+    skills_found(&mut findings, &connection).await?;
     match &status.sandbox {
         Some(report) => sandbox(&mut findings, report)?,
         None => findings.add(
@@ -250,9 +254,33 @@ async fn model(findings: &mut Findings, connection: &Connection) -> Result<(), C
     Ok(())
 }
 
+/// Instructions for particular tasks, and what is wrong with them.
+async fn skills_found(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
+    const SUBJECT: &str = "skills";
+    let cwd = std::env::current_dir()
+        .map_err(|source| CliError::System { what: "Can't find the current folder", source })?;
+    // Settings that can't be read were complained of, and an older daemon has none.
+    let Ok(found) = connection.rpc().list_skills(SkillListParams { cwd }).await else { return Ok(()) };
+    for problem in &found.problems {
+        findings.add(Level::Warning, SUBJECT, &skills::told(problem), None)?;
+    }
+    if found.skills.is_empty() {
+        return Ok(());
+    }
+    let usable = found.skills.iter().filter(|skill| skill.state.is_usable()).count();
+    let is_to_trust = |skill: &&Skill| matches!(skill.state, SkillState::Untrusted | SkillState::Changed);
+    let untrusted = found.skills.iter().filter(is_to_trust).count();
+    let text = format!("{usable} of {} are used", found.skills.len());
+    if untrusted == 0 {
+        return findings.add(Level::Ok, SUBJECT, &text, None);
+    }
+    let text = format!("{text}; {untrusted} of this folder are not trusted");
+    findings.add(Level::Ok, SUBJECT, &text, Some("`skein config trust` shows them and asks"))
+}
+
 /// What finds errors after an edit. Nobody needs all of them, so those that are not there are not told.
 async fn language_servers(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
-    const SUBJECT: &str = "errors";
+    const SUBJECT: &str = "language";
     let cwd = std::env::current_dir()
         .map_err(|source| CliError::System { what: "Can't find the current folder", source })?;
     let found = match connection.rpc().list_language_servers(LanguageServerListParams { cwd }).await {
@@ -264,7 +292,7 @@ async fn language_servers(findings: &mut Findings, connection: &Connection) -> R
         return findings.add(
             Level::Ok,
             SUBJECT,
-            "not looked for after an edit (`diagnostics = \"off\"`)",
+            "errors after an edit are not looked for (`diagnostics = \"off\"`)",
             None,
         );
     }
@@ -293,14 +321,14 @@ async fn language_servers(findings: &mut Findings, connection: &Connection) -> R
         (false, _) => findings.add(
             Level::Ok,
             SUBJECT,
-            "no language server is found, so they are not looked for after an edit",
+            "no server is found, so errors after an edit are not looked for",
             None,
         ),
         (true, true) => Ok(()),
         (true, false) => findings.add(
             Level::Ok,
             SUBJECT,
-            "not looked for in this folder, where language servers are not trusted to work",
+            "errors after an edit are not looked for here, where language servers are not trusted to work",
             Some("`skein config trust` shows what they may do, and trusts it"),
         ),
     }

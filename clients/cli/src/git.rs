@@ -1,6 +1,8 @@
 //! Runs the user's git for a command that the user typed, as a command of a repository that may be hostile: without its
-//! hooks, its pager, its external diffs, or what stands in the environment of this process for another repository.
+//! hooks, its pager, its external diffs, its own filters, or what stands in the environment of this process for another
+//! repository.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -48,16 +50,20 @@ impl Git {
         &self,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<String, CliError> {
-        let mut command = Command::new(&self.program);
-        command.arg("--no-pager").arg("-C").arg(&self.folder);
-        for setting in CONFIGURATION {
-            command.arg("-c").arg(setting);
+        let mut command = self.command();
+        let keys = self.filters().into_iter().flat_map(|filter| {
+            let key = |end: &str| format!("filter.{filter}.{end}");
+            [(key("clean"), ""), (key("smudge"), ""), (key("process"), ""), (key("required"), "false")]
+        });
+        // As variables, because a name may hold what ends a key on the command line.
+        let mut count = 0;
+        for (key, value) in keys {
+            command.env(format!("GIT_CONFIG_KEY_{count}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{count}"), value);
+            count += 1;
         }
-        for name in REMOVED {
-            command.env_remove(name);
-        }
-        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
-        command.args(arguments).stdin(Stdio::null());
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+        command.args(arguments);
         let ended =
             command.output().map_err(|source| CliError::System { what: "Can't start git", source })?;
         if ended.status.success() {
@@ -67,6 +73,37 @@ impl Git {
         let line = said.lines().rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
         let message = format!("git failed: {}", line.trim_start_matches("fatal: "));
         Err(CliError::Failed { message, hint: None })
+    }
+
+    /// The names of the filters that the repository itself names programs for; those of the user's own settings may run.
+    fn filters(&self) -> BTreeSet<String> {
+        let mut command = self.command();
+        command.args(["config", "--null", "--show-scope", "--name-only", "--get-regexp", r"^filter\."]);
+        let Ok(ended) = command.output() else { return BTreeSet::new() };
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let mut parts = text.split('\0');
+        let mut found = BTreeSet::new();
+        while let (Some(scope), Some(key)) = (parts.next(), parts.next()) {
+            let name = key.split_once('.').and_then(|(_, rest)| rest.rsplit_once('.'));
+            let is_own = matches!(scope, "local" | "worktree");
+            found.extend(name.filter(|_| is_own).map(|(name, _)| name.to_owned()));
+        }
+        found
+    }
+
+    /// Git without what a repository could have it run, but for filters.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--no-pager").arg("-C").arg(&self.folder);
+        for setting in CONFIGURATION {
+            command.arg("-c").arg(setting);
+        }
+        for name in REMOVED {
+            command.env_remove(name);
+        }
+        command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
+        command.stdin(Stdio::null());
+        command
     }
 
     /// The commit that a name means.

@@ -3,6 +3,7 @@
 
 mod account;
 mod acp;
+mod agents;
 mod apply;
 mod args;
 mod attach;
@@ -39,6 +40,7 @@ mod screen;
 mod select;
 mod send;
 mod sessions;
+mod skills;
 mod span;
 mod style;
 mod table;
@@ -60,7 +62,7 @@ use crate::daemon::DaemonCommand;
 use crate::error::{CliError, EXIT_USAGE};
 pub use crate::local::{
     Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
-    SandboxRun, Sandboxed, ToolListing,
+    SandboxRun, Sandboxed,
 };
 use crate::output::Output;
 pub use client::ALREADY_RUNNING;
@@ -98,6 +100,7 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         },
         Command::Attach(args) => code(block_on(attach::attach(args, output)), output),
         Command::Ps(args) => code(block_on(ps::ps(args, output)), output),
+        Command::Agents(args) => code(block_on(agents::run(args, output)), output),
         Command::Logs(args) => code(block_on(attach::logs(args, output)), output),
         Command::Send(args) => code(block_on(send::send(args, output)), output),
         Command::Stop(args) => code(block_on(ps::stop(args, output)), output),
@@ -110,7 +113,8 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Sandbox(args) => exit(sandbox::run(args, local, output), output),
         Command::Policy(command) => exit(policy::run(command, local, output), output),
         Command::Apply(args) => code(apply::run(args, local, output), output),
-        Command::Tools(args) => code(tools::run(&args, local, output), output),
+        Command::Tools(args) => code(block_on(tools::run(args, output)), output),
+        Command::Skills(command) => code(block_on(skills::run(command, output)), output),
         Command::Mcp(command) => exit(block_on(mcp::run(command, output)), output),
         Command::Models(command) => exit(block_on(models::run(command, output)), output),
         Command::McpServer(args) => bridge(mcp_server::run(args, output), output),

@@ -8,7 +8,6 @@ use protocol::item::{CommandExit, Refusal};
 use protocol::profile::{
     NetworkAccess, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode, SandboxReport, SandboxRung,
 };
-use protocol::tool::ToolSpecification;
 
 /// Implemented by the executable, over the daemon's crates.
 pub trait Local {
@@ -29,12 +28,6 @@ pub trait Local {
     /// # Errors
     /// When it does not apply; nothing is written then.
     fn apply(&self, folder: PathBuf, patch: String) -> Result<String, LocalError>;
-
-    /// The tools that every session has.
-    ///
-    /// # Errors
-    /// When this executable can't tell where it is.
-    fn tools(&self) -> Result<Vec<ToolListing>, LocalError>;
 
     /// What the policy says of a command.
     ///
@@ -91,17 +84,6 @@ pub enum DaemonMode {
     Foreground,
     /// Started by a client that will not stay.
     Detached,
-}
-
-/// A tool that every session has.
-#[derive(Clone, Debug)]
-pub struct ToolListing {
-    /// What the model is told.
-    pub specification: ToolSpecification,
-    /// Whether its calls change nothing.
-    pub is_read_only: bool,
-    /// What the specification costs with each request; an estimate.
-    pub tokens: usize,
 }
 
 /// A command for the sandbox.

@@ -105,12 +105,12 @@ pub(crate) async fn run(command: McpCommand, output: Output) -> Result<u8, CliEr
         McpCommand::Logout(args) => mcp_login::logout(args, output).await,
         McpCommand::Add(args) => {
             let name = args.name.clone();
-            let file = change(|servers| add(servers, args))?;
+            let file = change(SERVERS, |servers| add(servers, args))?;
             output.note(format_args!("`{name}` is in {}; `skein mcp get {name}` tries it", file.display()));
             Ok(())
         }
         McpCommand::Remove(args) => {
-            let file = change(|servers| match servers.remove(&args.name) {
+            let file = change(SERVERS, |servers| match servers.remove(&args.name) {
                 Some(_) => Ok(()),
                 None => Err(CliError::usage(
                     format!("There is no MCP server `{}` in the settings", args.name),
@@ -149,13 +149,7 @@ fn show(servers: &[McpServerStatus], output: Output) -> Result<(), CliError> {
     }
     let row = |server: &McpServerStatus| {
         let count = server.tools.len().to_string();
-        vec![
-            server.name.clone(),
-            word(&server.state),
-            count,
-            server.tokens.to_string(),
-            server.target.clone(),
-        ]
+        vec![server.name.clone(), word(&server.state), count, server.tokens.to_string(), what(server)]
     };
     let rows: Vec<_> = servers.iter().map(row).collect();
     let mut text = table::table(&["NAME", "STATE", "TOOLS", "TOKENS", "WHAT IT IS"], &rows, output);
@@ -186,7 +180,7 @@ fn show(servers: &[McpServerStatus], output: Output) -> Result<(), CliError> {
 
 fn show_one(server: &McpServerStatus, output: Output) -> Result<(), CliError> {
     let mut rows = vec![("name", server.name.clone()), ("state", word(&server.state))];
-    rows.push(("what it is", server.target.clone()));
+    rows.push(("what it is", what(server)));
     if let McpServerState::Failed { message } = &server.state {
         rows.push(("error", message.clone()));
     }
@@ -219,8 +213,16 @@ fn show_one(server: &McpServerStatus, output: Output) -> Result<(), CliError> {
     output.write(&text).map_err(CliError::Output)
 }
 
+/// What a server is, and whose, if the settings do not name it.
+fn what(server: &McpServerStatus) -> String {
+    match server.is_of_session {
+        true => format!("{} (of a session)", server.target),
+        false => server.target.clone(),
+    }
+}
+
 fn how_to_sign_in(server: &str) -> String {
-    format!("sign in with `skein mcp login {server}`")
+    format!("sign in with `skein mcp login {server}`, or give it a token (`bearer_token_env_var`)")
 }
 
 fn word(state: &McpServerState) -> String {
@@ -236,9 +238,12 @@ fn word(state: &McpServerState) -> String {
     .to_owned()
 }
 
-/// Changes the table of servers in `config.toml`, and gives the file. It is written beside and takes the old one's
+/// Changes a table of `config.toml`, and gives the file. It is written beside and takes the old one's
 /// place, so that nobody ever reads half of it.
-fn change(edit: impl FnOnce(&mut Table) -> Result<(), CliError>) -> Result<PathBuf, CliError> {
+pub(crate) fn change(
+    name: &str,
+    edit: impl FnOnce(&mut Table) -> Result<(), CliError>,
+) -> Result<PathBuf, CliError> {
     let file = Folders::resolve().map_err(ClientError::from)?.config_file();
     let failed = |action: &'static str| {
         let path = file.clone();
@@ -255,12 +260,12 @@ fn change(edit: impl FnOnce(&mut Table) -> Result<(), CliError>) -> Result<PathB
     })?;
     let mut empty = Table::new();
     empty.set_implicit(true);
-    let servers = document.entry(SERVERS).or_insert(Item::Table(empty));
-    let servers = servers.as_table_mut().ok_or_else(|| {
-        let message = format!("`{SERVERS}` in `{}` is no table of its own", file.display());
-        CliError::usage(message, format!("Write it as `[{SERVERS}.NAME]`"))
+    let table = document.entry(name).or_insert(Item::Table(empty));
+    let table = table.as_table_mut().ok_or_else(|| {
+        let message = format!("`{name}` in `{}` is no table of its own", file.display());
+        CliError::usage(message, format!("Write it as `[{name}]` or `[{name}.NAME]`"))
     })?;
-    edit(servers)?;
+    edit(table)?;
     write(&file, &document.to_string()).map_err(failed("write"))?;
     Ok(file)
 }

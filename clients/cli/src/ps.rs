@@ -1,10 +1,12 @@
 //! `skein ps` and `stop`: what runs now, and its end.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use protocol::api::session::SessionClient;
 use protocol::api::turn::TurnClient;
 use protocol::ids::RequestId;
-use protocol::session::SessionListParams;
+use protocol::session::{SessionListParams, SessionSummary};
 use protocol::turn::{InterruptReason, TurnInterruptParams};
 
 use crate::connect::connect;
@@ -32,8 +34,9 @@ pub(crate) struct StopArgs {
 /// Shows what runs. A daemon is started for it if need be: a turn that waits for an answer outlives its daemon.
 pub(crate) async fn ps(args: PsArgs, output: Output) -> Result<(), CliError> {
     let mut connection = connect("skein ps", output).await?;
-    let params = SessionListParams { only_active: true, ..SessionListParams::default() };
+    let params = SessionListParams { only_active: true, with_agents: true, ..SessionListParams::default() };
     let sessions = connection.call(async |rpc| rpc.list(params.clone()).await).await?.sessions;
+    let sessions = under_parents(sessions);
     if args.json {
         return json(&sessions, output);
     }
@@ -42,6 +45,25 @@ pub(crate) async fn ps(args: PsArgs, output: Output) -> Result<(), CliError> {
         return Ok(());
     }
     print(&sessions, output)
+}
+
+/// Each agent after the session that started it, where that is among them.
+fn under_parents(mut sessions: Vec<SessionSummary>) -> Vec<SessionSummary> {
+    let ids: BTreeSet<_> = sessions.iter().map(|session| session.id).collect();
+    let parent = |session: &SessionSummary| {
+        session.agent.as_ref().map(|agent| agent.parent).filter(|parent| ids.contains(parent))
+    };
+    let mut ordered: Vec<SessionSummary> = Vec::with_capacity(sessions.len());
+    let mut open: Vec<SessionSummary> =
+        sessions.extract_if(.., |session| parent(session).is_none()).collect();
+    open.reverse();
+    while let Some(next) = open.pop() {
+        let at = open.len();
+        open.extend(sessions.extract_if(.., |session| parent(session) == Some(next.id)));
+        open[at..].reverse();
+        ordered.push(next);
+    }
+    ordered
 }
 
 /// Stops the running turn.

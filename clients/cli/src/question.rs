@@ -40,6 +40,9 @@ pub(crate) fn headline(kind: &QuestionKind) -> String {
         QuestionKind::Elicitation { server, .. } => {
             format!("The MCP server `{}` asks you something", escape::short_line(server, 80))
         }
+        QuestionKind::Sampling { server, .. } => {
+            format!("The MCP server `{}` wants the model to answer", escape::short_line(server, 80))
+        }
         QuestionKind::FileChange { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
@@ -85,6 +88,10 @@ pub(crate) fn details(kind: &QuestionKind) -> Vec<String> {
             let fields = schema.get("properties").and_then(serde_json::Value::as_object);
             let names = fields.into_iter().flat_map(serde_json::Map::keys);
             lines.extend(names.map(|name| format!("field {}", escape::short_line(name, 80))));
+        }
+        QuestionKind::Sampling { prompt, max_tokens, .. } => {
+            lines.extend(folded(prompt, PATCH_LINES));
+            lines.push(format!("the answer has at most {max_tokens} tokens"));
         }
         QuestionKind::ClientTool { client, tool, .. } => {
             let (tool, name) = (escape::short_line(tool, 80), escape::short_line(&client.name, 80));

@@ -189,7 +189,7 @@ fn print(questions: &[OpenQuestion], output: Output) -> Result<(), CliError> {
     }
     let style = output.out;
     let mut text = String::new();
-    for OpenQuestion { session_id, question } in questions {
+    for OpenQuestion { session_id, question, .. } in questions {
         let since = words::span(now().since(question.asked_at));
         text.push_str(&format!(
             "{} {}\n",
@@ -222,7 +222,7 @@ mod tests {
             kind: QuestionKind::FileChange { patch: String::new() },
             reason: String::new(),
         };
-        OpenQuestion { session_id: SessionId::generate(), question }
+        OpenQuestion { session_id: SessionId::generate(), agent: None, question }
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(crate) fn blanks(kind: &QuestionKind) -> Vec<Blank> {
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::Tool { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => Vec::new(),
     }
@@ -127,6 +128,7 @@ pub(crate) fn decision(kind: &QuestionKind, filled: Vec<(String, Value)>) -> Dec
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::Tool { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => {
             let texts = |value: Value| match value {

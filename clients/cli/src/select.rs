@@ -27,8 +27,12 @@ pub(crate) async fn by_text(connection: &mut Connection, text: &str) -> Result<S
             "`skein sessions list` shows them",
         ));
     }
-    let params =
-        SessionListParams { with_archived: true, limit: Some(MOST_SESSIONS), ..SessionListParams::default() };
+    let params = SessionListParams {
+        with_archived: true,
+        with_agents: true,
+        limit: Some(MOST_SESSIONS),
+        ..SessionListParams::default()
+    };
     let sessions = connection.call(async |rpc| rpc.list(params.clone()).await).await?.sessions;
     let beginning = text.to_ascii_lowercase();
     let mut found =

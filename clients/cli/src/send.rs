@@ -209,6 +209,7 @@ pub(crate) fn shown(input: &[InputPart]) -> String {
     let words = input.iter().map(|part| match part {
         InputPart::Text { text } => text.trim(),
         InputPart::Image { .. } | InputPart::StoredImage { .. } => "[image]",
+        InputPart::Skill { .. } => "[skill]",
         InputPart::Unknown(_) => "[…]",
     });
     let text = words.collect::<Vec<_>>().join(" ");

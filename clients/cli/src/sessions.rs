@@ -4,7 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use client::Connection;
+use protocol::api::daemon::DaemonClient;
 use protocol::api::session::SessionClient;
+use protocol::daemon::DaemonStatusParams;
 use protocol::ids::{RequestId, SessionId, Timestamp, TurnId};
 use protocol::session::{
     SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary,
@@ -12,8 +14,10 @@ use protocol::session::{
 };
 use view::{escape, words};
 
+use crate::agents::indent;
 use crate::attach::print_snapshot;
 use crate::connect::connect;
+use crate::daemon::rate_limit;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
@@ -135,7 +139,12 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             if args.json {
                 return json(&snapshot, output);
             }
-            output.write(&pairs(&rows(&snapshot.summary), output)).map_err(CliError::Output)?;
+            let mut rows = rows(&snapshot.summary);
+            let status = connection.call(async |rpc| rpc.status(DaemonStatusParams::default()).await).await?;
+            let provider = &snapshot.summary.settings.provider;
+            let of_provider = status.rate_limits.iter().filter(|limit| limit.provider == *provider);
+            rows.extend(of_provider.map(|limit| ("limit", rate_limit(limit))));
+            output.write(&pairs(&rows, output)).map_err(CliError::Output)?;
             print_snapshot(&snapshot, output.merged())
         }
         SessionsCommand::Rename(args) => {
@@ -250,7 +259,8 @@ fn title(session: &SessionSummary) -> String {
     let first = title.lines().next().unwrap_or_default();
     let cut: String = first.chars().take(TITLE_LETTERS).collect();
     let more = if cut.len() < title.len() { "…" } else { "" };
-    format!("{}{more}", escape::line(&cut))
+    let depth = session.agent.as_ref().map_or(0, |agent| agent.depth);
+    format!("{}{}{more}", indent(depth), escape::line(&cut))
 }
 
 /// One word for what a session is doing.

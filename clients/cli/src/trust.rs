@@ -27,8 +27,9 @@ Examples:
   skein config trust --yes           trust all that it declares now
   skein config trust --revoke        trust nothing of it any more
 
-A folder can declare hooks (`.skein/hooks.json`, `.claude/settings.json`, `.codex/hooks.json`) and rules
-(`.skein/rules/*.rules`). Trust is of exactly what is shown: what is changed later is not used until you trust it
+A folder can declare hooks (`.skein/hooks.json`, `.claude/settings.json`, `.codex/hooks.json`), rules
+(`.skein/rules/*.rules`), MCP servers (`.mcp.json`) and skills (`.skein/skills`, `.agents/skills`, `.claude/skills`,
+`.codex/skills`). Trust is of exactly what is shown: what is changed later is not used until you trust it
 again, nor is another repository at the same place, nor one inside of it.";
 
 /// Which folder, and what to do.
@@ -139,6 +140,7 @@ fn declaration(one: &Declaration, style: Style) -> String {
         DeclarationKind::Hook => format!("a hook for {name}"),
         DeclarationKind::Rules => "rules".to_owned(),
         DeclarationKind::McpServer => format!("the MCP server {name}"),
+        DeclarationKind::Skill => format!("the skill {name}"),
         DeclarationKind::LanguageServers => "work for language servers".to_owned(),
         DeclarationKind::Unknown(word) => format!("{} {name}", escape::line(word)),
     };

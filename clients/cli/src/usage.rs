@@ -82,12 +82,19 @@ fn print(found: &UsageReadResult, by: By, output: Output) -> Result<(), CliError
             found.total.unpriced_requests
         )));
     }
+    if found.total.untold_requests > 0 {
+        output.note(output.err.dim(format!(
+            "of {} requests the provider did not tell what they took, as of answers that broke off: they are in no sum",
+            found.total.untold_requests
+        )));
+    }
     Ok(())
 }
 
 fn name(key: &UsageKey) -> String {
     match key {
         UsageKey::Day { date } => escape::line(date).into_owned(),
+        UsageKey::Session { session_id, .. } if session_id.0.is_nil() => "(deleted sessions)".to_owned(),
         UsageKey::Session { session_id, title: None } => session_id.to_string(),
         UsageKey::Session { session_id, title: Some(title) } => {
             format!("{session_id} {}", escape::short_line(title, 40))

@@ -22,6 +22,7 @@ pub(crate) fn form(kind: &QuestionKind, reason: &str) -> Option<ElicitRequestPar
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Tool { .. } => {
             let mut choices = vec![ONCE, SESSION];
             if words::offers_always(kind) {
@@ -54,6 +55,7 @@ pub(crate) fn decision(kind: &QuestionKind, answer: &ElicitResult) -> Option<Dec
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Tool { .. } => {
             let scope = match content.get(DECISION).and_then(Value::as_str) {
                 Some(ONCE) => GrantScope::Once,

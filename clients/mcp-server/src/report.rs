@@ -189,6 +189,7 @@ fn turn_report(turn: &Turn) -> TurnReport {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => {}
         }
     }
@@ -229,6 +230,7 @@ fn question_report(question: &Question) -> QuestionReport {
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::Tool { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Unknown(_) => "Answer with `decision`: allow or deny".to_owned(),
     };
     QuestionReport {
@@ -271,6 +273,9 @@ pub(crate) fn asked(kind: &QuestionKind) -> String {
             format!("{of}`{}` with {}", shown(tool), shown(arguments))
         }
         QuestionKind::Elicitation { server, message, .. } => format!("{}: {}", shown(server), shown(message)),
+        QuestionKind::Sampling { server, prompt, .. } => {
+            format!("{}\n{}", shown(server), escape::prose(&escape::shortened(prompt, MAX_ASKED)))
+        }
         QuestionKind::ClientTool { client, tool, .. } => {
             format!("`{}` of {}", shown(tool), shown(&client.name))
         }

@@ -118,6 +118,7 @@ fn log(turn: &Turn, text: &mut String) {
                 let said = message.content.iter().map(|part| match part {
                     InputPart::Text { text } => text.as_str(),
                     InputPart::Image { .. } | InputPart::StoredImage { .. } => "(an image)",
+                    InputPart::Skill { .. } => "(a skill)",
                     InputPart::Unknown(_) => "(something that is not known here)",
                 });
                 format!("## {}\n\n{}", message.actor.name, said.collect::<Vec<_>>().join("\n"))
@@ -143,6 +144,7 @@ fn log(turn: &Turn, text: &mut String) {
             ItemBody::Compaction(compaction) => {
                 format!("({})", words::compaction(compaction, &item.status))
             }
+            ItemBody::Agent(report) => format!("({})", words::agent(report)),
             ItemBody::Reasoning(_) | ItemBody::Plan(_) | ItemBody::Unknown(_) => continue,
         };
         text.push_str(piece.trim_end());

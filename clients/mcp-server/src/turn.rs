@@ -320,6 +320,7 @@ impl Follower {
             ItemBody::Compaction(compaction) => {
                 escape::short_line(&words::compaction(compaction, &item.status), 300)
             }
+            ItemBody::Agent(report) => escape::short_line(&words::agent(report), 300),
             ItemBody::FileChange(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::UserMessage(_)

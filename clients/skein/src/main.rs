@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use cli::{
     Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
-    SandboxRun, Sandboxed, ToolListing,
+    SandboxRun, Sandboxed,
 };
 use protocol::profile::{Profile, SandboxReport};
 use protocol::session::{Environment, SettingsOverrides};
@@ -57,16 +57,6 @@ impl Local for Here {
             Ok(ready) => Ok(Box::new(Ready(ready))),
             Err(error) => Err(failure(&error, error.hint(), NOT_RUN)),
         }
-    }
-
-    fn tools(&self) -> Result<Vec<ToolListing>, LocalError> {
-        let listed = local::tools(executable()?);
-        let list = |tool: local::Listing| ToolListing {
-            specification: tool.specification,
-            is_read_only: tool.is_read_only,
-            tokens: tool.tokens,
-        };
-        Ok(listed.into_iter().map(list).collect())
     }
 
     fn apply(&self, folder: PathBuf, patch: String) -> Result<String, LocalError> {

@@ -5,8 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
 use client::ClientError;
+use protocol::daemon::RateLimit;
+use protocol::hook::HookListResult;
 use protocol::ids::{ClientId, Seq, SessionId, Timestamp};
 use protocol::mcp::McpPrompt;
+use protocol::skill::Skill;
 use ratatui::text::Line;
 use view::{Activity, Block, View, escape};
 
@@ -54,6 +57,8 @@ pub(crate) struct App {
     pub(crate) asides: Vec<Aside>,
     /// What is finished and not in the scrollback yet: its code waits for its colours.
     pub(crate) held: VecDeque<Block>,
+    /// The last row of what is finished, if what is under way goes on in it.
+    pub(crate) open_row: Option<Line<'static>>,
     pub(crate) syntaxes: Syntaxes,
     /// What is to be done beside the calls.
     pub(crate) chores: Vec<Chore>,
@@ -80,6 +85,8 @@ pub(crate) struct App {
     pub(crate) last_folded: Option<Block>,
     /// Prompts of MCP servers, as far as they are known.
     pub(crate) prompts: Vec<McpPrompt>,
+    /// Skills of the folder and of the person, as far as they are known.
+    pub(crate) skills: Vec<Skill>,
     /// The session that is shown beside this one.
     pub(crate) beside: Option<Beside>,
     /// How far other sessions were seen.
@@ -131,6 +138,11 @@ pub(crate) enum Aside {
     PlanKept(PathBuf),
     /// All of what was folded before.
     Unfolded(Box<Block>),
+    /// What a report of a bug has in it.
+    Report(String),
+    Hooks(Box<HookListResult>),
+    /// What the session's provider still lets be asked of it, as of a time.
+    Limits(Vec<RateLimit>, Timestamp),
 }
 
 /// What the owner is to do now.
@@ -146,6 +158,8 @@ pub(crate) enum Effect {
     Visit(Box<Visit>),
     /// Lets the person write on in their editor.
     Edit,
+    /// Opens a file in their editor.
+    Open(PathBuf),
     /// Stops this process as the shell does.
     Suspend,
     /// Draws everything anew.
@@ -196,6 +210,7 @@ impl App {
             notice: None,
             asides: Vec::new(),
             held: VecDeque::new(),
+            open_row: None,
             syntaxes,
             chores: Vec::new(),
             own: None,
@@ -210,6 +225,7 @@ impl App {
             detail: Detail::Folded,
             last_folded: None,
             prompts: Vec::new(),
+            skills: Vec::new(),
             beside: None,
             seen: HashMap::new(),
             vim,
@@ -264,8 +280,10 @@ impl App {
         }
         let picker = self.picker.as_mut()?;
         picker.refresh_at.take_if(|at| *at <= now)?;
-        let listing = picker.listing()?;
-        Some(self.list(listing))
+        match picker.listing() {
+            Some(listing) => Some(self.list(listing)),
+            None => Some(Effect::Call(Call::Agents)),
+        }
     }
 
     /// Asks for sessions.
@@ -392,10 +410,15 @@ impl App {
                 let (theme, syntaxes) = (&self.theme, &self.syntaxes);
                 Pen { theme, width, detail: Detail::Full, syntaxes, cwd: &cwd }.block(&block)
             }
+            Aside::Limits(limits, now) => help::limits(&limits, now, width, &self.theme),
+            Aside::Hooks(listed) => help::hooks(&listed, width, &self.theme),
+            Aside::Report(text) => help::report(&text, width, &self.theme),
             Aside::Status => help::status(self.view.status(), self.own, width, &self.theme),
         }
     }
 }
 
+#[cfg(test)]
+mod lookups;
 #[cfg(test)]
 mod tests;

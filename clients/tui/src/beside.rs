@@ -8,7 +8,7 @@ use protocol::delta::FeedEntry;
 use protocol::ids::SessionId;
 use ratatui::layout::Size;
 use ratatui::text::{Line, Span};
-use view::{Activity, Link, View};
+use view::{Activity, Block, Link, View};
 
 use crate::blocks::{Detail, Pen};
 use crate::fullscreen::{Fullscreen, Piece};
@@ -119,9 +119,13 @@ impl Beside {
             Piece::Block(block) => Pen { detail, ..pen }.block(block),
             Piece::Aside(_) => Vec::new(),
         });
-        let live = self.view.live().flat_map(|block| pen.block(block)).collect();
+        let is_open = self.view.live().next().is_some_and(Block::goes_on);
+        let last_row = if is_open { self.full.take_last_row() } else { None };
+        let mut row = last_row.clone();
+        let live = self.view.live().flat_map(|block| pen.block_after(row.take(), block)).collect();
         let mut lines = vec![headline];
         lines.extend(self.full.window(live, usize::from(size.height).saturating_sub(1)));
+        self.full.put_back(last_row);
         lines
     }
 }

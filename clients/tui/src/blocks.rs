@@ -11,7 +11,7 @@ use protocol::question::{Answer, Decision};
 use protocol::turn::{InputPart, TurnOutcome};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use view::{Block, BlockBody, Message, MessageEnd, escape, fold, words};
+use view::{Block, BlockBody, Joint, Message, MessageEnd, escape, fold, words};
 
 use crate::diff::{self, DiffLine};
 use crate::highlight::Syntaxes;
@@ -86,7 +86,7 @@ impl Pen<'_> {
                 self.text("·", theme.dim, theme.dim, &format!("{turns} not shown"))
             }
             BlockBody::Item(item) => self.item(item, block.answer.as_ref()),
-            BlockBody::Message(message) => return self.message(message),
+            BlockBody::Message(message) => return self.message(message, None),
             BlockBody::Retried(retried) => {
                 self.text("!", theme.warning, theme.warning, &words::retry(retried))
             }
@@ -135,6 +135,16 @@ impl Pen<'_> {
         lines
     }
 
+    /// The same below a row that was held back, which is taken in where the block goes on in it.
+    pub(crate) fn block_after(&self, row: Option<Line<'static>>, block: &Block) -> Vec<Line<'static>> {
+        match (row, &block.body) {
+            (Some(row), BlockBody::Message(message)) if message.joint == Joint::Word => {
+                self.message(message, Some(row))
+            }
+            (row, _) => row.into_iter().chain(self.block(block)).collect(),
+        }
+    }
+
     /// Lines of text behind a mark; harmless.
     pub(crate) fn text(
         &self,
@@ -173,21 +183,27 @@ impl Pen<'_> {
         lines
     }
 
-    fn message(&self, message: &Message) -> Vec<Line<'static>> {
+    fn message(&self, message: &Message, row: Option<Line<'static>>) -> Vec<Line<'static>> {
         let text = match &message.fence {
             Some(fence) => &format!("{fence}\n{}", message.text),
             None => &message.text,
         };
         let is_first = message.from_bytes == 0;
-        let rendered = markdown::lines(text, self.width.saturating_sub(2), self.theme, self.syntaxes);
+        // The row begins with its mark.
+        let mut row = row.map(|row| row.spans).unwrap_or_default().into_iter();
+        let mut mark = match row.next() {
+            Some(mark) => mark,
+            None if is_first => Span::styled("• ", self.theme.accent),
+            None => Span::raw("  "),
+        };
+        let width = self.width.saturating_sub(2);
+        let rendered = markdown::lines_after(row.collect(), text, width, self.theme, self.syntaxes);
         let mut lines = Vec::with_capacity(rendered.len() + 1);
-        if !rendered.is_empty() && message.fence.is_none() {
+        if !rendered.is_empty() && message.joint == Joint::Apart {
             lines.push(Line::default());
         }
-        for (at, mut line) in rendered.into_iter().enumerate() {
-            let mark =
-                if is_first && at == 0 { Span::styled("• ", self.theme.accent) } else { Span::raw("  ") };
-            line.spans.insert(0, mark);
+        for mut line in rendered {
+            line.spans.insert(0, std::mem::replace(&mut mark, Span::raw("  ")));
             lines.push(line);
         }
         if message.end == MessageEnd::BrokenOff && !(is_first && message.text.is_empty()) {
@@ -231,6 +247,7 @@ impl Pen<'_> {
                 }
                 lines
             }
+            ItemBody::Agent(report) => self.text("·", theme.dim, theme.dim, &words::agent(report)),
             ItemBody::Unknown(_) => {
                 self.text("·", theme.dim, theme.dim, "something that this client does not know how to show")
             }
@@ -244,6 +261,7 @@ impl Pen<'_> {
             match part {
                 InputPart::Text { text: part } => text.push_str(part),
                 InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
+                InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
                 InputPart::Unknown(_) => text.push_str("[…]"),
             }
             text.push('\n');
@@ -304,7 +322,8 @@ impl Pen<'_> {
                     let head = output.head.trim_end().lines().take(self.most(OUTPUT_HEAD));
                     lines.extend(head.flat_map(|line| self.output(line, theme.dim)));
                     let bytes = words::thousands(output.total_bytes);
-                    lines.extend(self.output(&format!("… of {bytes} bytes …"), theme.dim));
+                    let hint = if output.blob.is_some() { " · /output shows all" } else { "" };
+                    lines.extend(self.output(&format!("… of {bytes} bytes …{hint}"), theme.dim));
                     let tail = fold::tail(&output.tail, self.most(OUTPUT_TAIL));
                     lines.extend(tail.iter().flat_map(|line| self.output(line, theme.dim)));
                 } else {
@@ -458,9 +477,11 @@ pub(crate) fn can_fold(block: &Block) -> bool {
             | ItemBody::ToolCall(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_) => true,
-            ItemBody::AgentMessage(_) | ItemBody::Plan(_) | ItemBody::Notice(_) | ItemBody::Unknown(_) => {
-                false
-            }
+            ItemBody::AgentMessage(_)
+            | ItemBody::Plan(_)
+            | ItemBody::Notice(_)
+            | ItemBody::Agent(_)
+            | ItemBody::Unknown(_) => false,
         },
         BlockBody::Earlier { .. }
         | BlockBody::Message(_)

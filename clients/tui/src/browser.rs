@@ -243,6 +243,7 @@ impl Preview {
                 | ItemBody::Notice(_)
                 | ItemBody::WebSearch(_)
                 | ItemBody::Compaction(_)
+                | ItemBody::Agent(_)
                 | ItemBody::Unknown(_) => {}
             }
         }

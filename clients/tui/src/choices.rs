@@ -2,13 +2,22 @@
 
 use std::collections::HashMap;
 
+use protocol::agent::AgentNode;
 use protocol::catalogue::{ModelFacts, ModelListResult, ProviderState};
 use protocol::ids::{Seq, SessionId, Timestamp};
+use protocol::item::{Item, ItemBody};
 use protocol::profile::{ApprovalPolicy, SandboxMode};
-use protocol::session::{SessionSettings, SessionStatus, SessionSummary};
-use view::words;
+use protocol::session::{SessionSettings, SessionSnapshot, SessionStatus, SessionSummary};
+use protocol::skill::{Skill, SkillSource, SkillState};
+use view::{effort_text, escape, words};
 
 use crate::list::Row;
+use crate::picker::{Pick, Picked};
+
+/// Agents below agents are not shown further to the right than so often.
+const DEEPEST: usize = 8;
+/// Letters of a command in a list.
+const TITLE_LETTERS: usize = 120;
 
 pub(crate) const PERMISSIONS: [(&str, &str, SandboxMode, ApprovalPolicy); 4] = [
     ("look", "reads, and asks before everything else", SandboxMode::ReadOnly, ApprovalPolicy::Untrusted),
@@ -112,6 +121,74 @@ pub(crate) fn model_rows(
     }
     usable.sort_by_key(|(is_other, _)| *is_other);
     usable.into_iter().map(|(_, row)| row).chain(others).collect()
+}
+
+/// A skill; one that can't be used can't be chosen.
+pub(crate) fn skill_row(skill: &Skill) -> Pick {
+    let source = match &skill.source {
+        SkillSource::User => "your own",
+        SkillSource::Agents => "your own, of ~/.agents",
+        SkillSource::Codex => "your own, of Codex",
+        SkillSource::Claude => "your own, of Claude Code",
+        SkillSource::Folder => "this folder's",
+        SkillSource::Unknown(source) => source,
+    };
+    let state = match &skill.state {
+        SkillState::On => "",
+        SkillState::ByName => "only by name · ",
+        SkillState::Disabled => "switched off · ",
+        SkillState::Untrusted => "not trusted: /trust · ",
+        SkillState::Changed => "changed since it was trusted: /trust · ",
+        SkillState::Shadowed => "another one of this name goes before it · ",
+        SkillState::Unknown(state) => &format!("{state} · "),
+    };
+    let tokens = words::thousands(skill.body_tokens);
+    let row = Row::new(
+        format!("${}", skill.name),
+        format!("{state}{} · {source} · {tokens} tokens", skill.description),
+    );
+    (row, skill.state.is_usable().then(|| Picked::Skill(skill.name.clone())))
+}
+
+/// A session of a tree of agents; `own` is the one that is shown.
+pub(crate) fn agent_row(node: &AgentNode, own: Option<SessionId>) -> Pick {
+    let summary = &node.summary;
+    let (depth, name) = match &summary.agent {
+        Some(agent) => (usize::try_from(agent.depth).unwrap_or(usize::MAX), agent.name.clone()),
+        None => (0, summary.title.clone().unwrap_or_else(|| "the session itself".to_owned())),
+    };
+    let branch = if depth > 0 { "└ " } else { "" };
+    let label = format!("{}{branch}{}", "  ".repeat(depth.saturating_sub(1).min(DEEPEST)), name);
+    let here = if Some(summary.id) == own { "here · " } else { "" };
+    let effort = summary.settings.reasoning_effort.as_ref().map_or("default", effort_text);
+    let mut detail = format!(
+        "{here}{} · {} · {effort} · {} tokens · ${:.2}",
+        words::agent_status(&node.status),
+        summary.settings.model,
+        words::thousands(summary.usage.total_tokens()),
+        node.cost,
+    );
+    if let Some(message) = &node.message {
+        detail.push_str(&format!(" · {message}"));
+    }
+    (Row::new(label, detail), Some(Picked::Session(summary.id)))
+}
+
+/// The commands that printed more than their items have, the newest first.
+pub(crate) fn output_rows(snapshot: &SessionSnapshot) -> Vec<Pick> {
+    let items = snapshot.turns.iter().flat_map(|turn| &turn.items);
+    let row = |item: &Item| {
+        let ItemBody::Command(command) = &item.body else { return None };
+        let outcome = command.outcome.as_ref()?;
+        let blob = outcome.output.blob.clone()?;
+        let title = escape::short_line(command.command.trim(), TITLE_LETTERS);
+        let exit = words::exit(&outcome.exit).map(|exit| format!(" · {exit}")).unwrap_or_default();
+        let row = Row::new(&*title, format!("{} bytes{exit}", words::thousands(outcome.output.total_bytes)));
+        Some((row, Some(Picked::Output(blob, title))))
+    };
+    let mut rows: Vec<Pick> = items.filter_map(row).collect();
+    rows.reverse();
+    rows
 }
 
 fn facts(facts: &ModelFacts) -> String {

@@ -29,7 +29,7 @@ const fn entry(name: &'static str, argument: &'static str, meaning: &'static str
 }
 
 /// The built-in commands.
-pub(crate) static COMMANDS: [Entry; 42] = [
+pub(crate) static COMMANDS: [Entry; 49] = [
     entry("help", "", "the commands and the keys"),
     entry("keys", "", "every key, and its name in the settings"),
     entry("status", "", "the session, its settings, and who is there"),
@@ -59,16 +59,22 @@ pub(crate) static COMMANDS: [Entry; 42] = [
         "[BRANCH]",
         "has a session that may only read review what is not committed, or all since a branch",
     ),
+    entry("agents", "", "this session's agents, what each does and costs; Enter goes there"),
+    entry("jobs", "", "commands that run in the background, and what else runs now"),
     entry("ps", "", "what runs now, in every session"),
+    entry("skills", "", "the skills of this folder and your own; `$` mentions one"),
+    entry("memory", "", "the instruction files that hold here; the one that you choose is opened"),
     entry("init", "", "has an AGENTS.md written, or mended"),
     entry("queue", "", "what waits for its turn; what you choose comes back to be changed"),
     entry("mention", "", "a file, by a few letters of its path; `@` does the same"),
     entry("history", "", "what was sent before"),
     entry("transcript", "", "the whole session, nothing folded"),
+    entry("output", "", "all of what a command printed, where only the beginning and the end are shown"),
     entry("copy", "", "the last answer into the clipboard"),
     entry("export", "[FILE]", "the session as markdown"),
     entry("tools", "", "the agent's tools, and what each costs"),
     entry("mcp", "", "the MCP servers, how they are, and their tools"),
+    entry("hooks", "", "the hooks that hold here, and what each costs"),
     entry("trust", "", "what this folder declares that would be run, and your leave for it"),
     entry("theme", "[NAME]", "other colours, until you leave"),
     entry("statusline", "[FIELDS]", "what the line at the bottom holds, until you leave"),
@@ -78,6 +84,7 @@ pub(crate) static COMMANDS: [Entry; 42] = [
     entry("login", "[PROVIDER]", "signs in, or stores a key"),
     entry("logout", "[PROVIDER]", "forgets a key or an account"),
     entry("doctor", "", "what this machine can do, and what to mend"),
+    entry("feedback", "[FILE]", "shows and keeps what a report of a bug needs; sends nothing"),
     entry("quit", "", "leaves; a turn that runs goes on"),
     entry("exit", "", "the same"),
 ];
@@ -98,6 +105,7 @@ pub(crate) enum Command {
     Mode(String),
     Plan,
     Diff,
+    Hooks,
     Rewind,
     Fork,
     /// What the few words should dwell on, if that is said.
@@ -114,6 +122,8 @@ pub(crate) enum Command {
     Copy,
     /// Into this file, if one is named.
     Export(Option<String>),
+    /// Into this file, if one is named.
+    Feedback(Option<String>),
     Theme(ThemeName),
     /// Lets the line at the bottom hold these; what it may hold is shown if there are none.
     StatusLine(Vec<Field>),
@@ -154,6 +164,18 @@ pub(crate) enum Choice {
     Beside,
     Theme,
     History,
+    /// What waits for its turn.
+    Queued,
+    /// How to go back.
+    Way,
+    /// Where a lesson is added.
+    Lesson,
+    /// The files of instructions.
+    Instructions,
+    Skill,
+    Agent,
+    /// A command of which all is shown that it printed.
+    Output,
 }
 
 /// The levels of effort that models know; a provider may know others.
@@ -201,7 +223,7 @@ pub(crate) fn parse(text: &str, custom: &[CustomCommand]) -> Option<Command> {
         return Some(Command::Wrong(format!("/{name} takes nothing more")));
     }
     let one_word = rest.is_none_or(|rest| !rest.contains(char::is_whitespace));
-    if !one_word && !matches!(name, "rename" | "export" | "statusline" | "compact") {
+    if !one_word && !matches!(name, "rename" | "export" | "feedback" | "statusline" | "compact") {
         return Some(Command::Wrong(format!("/{name} takes one word at most")));
     }
     Some(of_entry(name, rest))
@@ -228,6 +250,12 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("vim", _) => Command::Vim,
         ("editor", _) => Command::Editor,
         ("export", file) => Command::Export(file.map(str::to_owned)),
+        ("feedback", file) => Command::Feedback(file.map(str::to_owned)),
+        ("hooks", _) => Command::Hooks,
+        ("output", _) => Command::Choose(Choice::Output),
+        ("skills", _) => Command::Choose(Choice::Skill),
+        ("agents", _) => Command::Choose(Choice::Agent),
+        ("memory", _) => Command::Choose(Choice::Instructions),
         ("permissions", _) => Command::Choose(Choice::Permissions),
         ("resume", _) => Command::Choose(Choice::Session),
         ("history", _) => Command::Choose(Choice::History),
@@ -272,7 +300,7 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("notify", Some(_)) => Command::Wrong("/notify needs one of: on, off".to_owned()),
         ("trust", _) => visit(&["config", "trust"], None),
         ("mcp", _) => visit(&["mcp", "list"], None),
-        ("ps", _) => visit(&["ps"], None),
+        ("ps" | "jobs", _) => visit(&["ps"], None),
         ("review", None) => visit(&["review"], None),
         ("review", Some(base)) => visit(&["review", &format!("--base={base}")], None),
         ("tools" | "doctor" | "login" | "logout", rest) => visit(&[name], rest),

@@ -1,6 +1,7 @@
-//! What completes the word that is being written: a command after `/`, a file after `@`. Knows nothing of keys.
+//! What completes the word that is being written: a command after `/`, a file after `@`, a skill after `$`. Knows nothing of keys.
 
 use protocol::mcp::McpPrompt;
+use protocol::skill::Skill;
 
 use crate::command::{self, Entry};
 use crate::composer::Composer;
@@ -22,6 +23,8 @@ pub(crate) struct Completion {
 pub(crate) enum Kind {
     /// These commands.
     Commands(Vec<Entry>),
+    /// Skills of these names.
+    Skills(Vec<String>),
     /// Files, as the answer to a question.
     Files { number: u64, is_complete: bool },
 }
@@ -31,6 +34,7 @@ pub(crate) enum Kind {
 pub(crate) enum Wanted<'a> {
     Nothing,
     Commands(&'a str),
+    Skills(&'a str),
     Files(&'a str),
 }
 
@@ -42,7 +46,13 @@ pub(crate) fn wanted(composer: &Composer) -> (usize, Wanted<'_>) {
             Wanted::Commands(name)
         }
         (_, Some(path)) => Wanted::Files(path),
-        _ => Wanted::Nothing,
+        (_, None) => match word.strip_prefix('$') {
+            // What is run by hand has variables.
+            Some(name) if !composer.text().starts_with('!') && name.chars().all(is_of_name) => {
+                Wanted::Skills(name)
+            }
+            Some(_) | None => Wanted::Nothing,
+        },
     };
     (from, wanted)
 }
@@ -62,6 +72,26 @@ pub(crate) fn commands(
         |entry: &Entry| Row::new(format!("/{} {}", entry.name, entry.argument).trim_end(), &*entry.meaning);
     let list = List::new(entries.iter().map(row).collect());
     (!entries.is_empty()).then_some(Completion { from, list, kind: Kind::Commands(entries) })
+}
+
+/// The skills that begin so, then those that hold the letters; absent if there is none.
+pub(crate) fn skills(from: usize, name: &str, known: &[Skill]) -> Option<Completion> {
+    let mut fitting: Vec<&Skill> =
+        known.iter().filter(|skill| skill.state.is_usable() && skill.name.contains(name)).collect();
+    fitting.sort_by_key(|skill| !skill.name.starts_with(name));
+    let row = |skill: &&Skill| Row::new(format!("${}", skill.name), &*skill.description);
+    let list = List::new(fitting.iter().map(row).collect());
+    let names: Vec<String> = fitting.into_iter().map(|skill| skill.name.clone()).collect();
+    (!names.is_empty()).then_some(Completion { from, list, kind: Kind::Skills(names) })
+}
+
+/// The text of a skill in an input.
+pub(crate) fn skill_mention(name: &str) -> String {
+    format!("${name} ")
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '-' | '_' | ':')
 }
 
 /// The text of a path in an input: one with blanks is quoted.
@@ -84,7 +114,20 @@ mod tests {
         assert_eq!(wanted(&of("/mo")), (0, Wanted::Commands("mo")));
         assert_eq!(wanted(&of("/")), (0, Wanted::Commands("")));
         assert_eq!(wanted(&of("see @src/m")), (4, Wanted::Files("src/m")));
-        for text in ["", "mo", "see /mo", "/usr/bin", "a@b", "@a b", "/model x"] {
+        assert_eq!(wanted(&of("use $rev")), (4, Wanted::Skills("rev")));
+        for text in [
+            "",
+            "mo",
+            "see /mo",
+            "/usr/bin",
+            "a@b",
+            "@a b",
+            "/model x",
+            "$a b",
+            "a$b",
+            "! echo $HOME",
+            "$(x)",
+        ] {
             assert_eq!(wanted(&of(text)).1, Wanted::Nothing, "{text}");
         }
     }

@@ -339,6 +339,13 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
                 put("  ", &[Span::styled(escape::line(line).into_owned(), theme.text)], Break::Words);
             }
         }
+        QuestionKind::Sampling { server, prompt, max_tokens } => {
+            put("", &field("the server ", server), Break::Letters);
+            for line in prompt.trim_end_matches('\n').split('\n') {
+                put("  ", &[Span::styled(escape::line(line).into_owned(), theme.text)], Break::Words);
+            }
+            put("", &field("answer: ", &format!("at most {max_tokens} tokens")), Break::Words);
+        }
         // The view leaves it out: no person is asked.
         QuestionKind::ClientTool { .. } => {}
         // What it asks is in the form below.

@@ -31,6 +31,7 @@ fn push_turn(text: &mut String, turn: &Turn) {
                     match part {
                         InputPart::Text { text: part } => text.push_str(part),
                         InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
+                        InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
                         InputPart::Unknown(_) => text.push_str("[…]"),
                     }
                     text.push('\n');
@@ -40,6 +41,7 @@ fn push_turn(text: &mut String, turn: &Turn) {
                 text.push_str(&format!("\n## Agent\n\n{}\n", message.text.trim_end()));
             }
             ItemBody::WebSearch(search) => text.push_str(&format!("\n{}\n", words::web_search(search))),
+            ItemBody::Agent(report) => text.push_str(&format!("\n{}\n", words::agent(report))),
             ItemBody::Reasoning(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::Unknown(_) => {
             }
             ItemBody::Command(command) => push_command(text, command),

@@ -77,6 +77,7 @@ impl Form {
             | QuestionKind::Network { .. }
             | QuestionKind::Permissions { .. }
             | QuestionKind::Tool { .. }
+            | QuestionKind::Sampling { .. }
             | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => return None,
         };

@@ -5,7 +5,7 @@ use protocol::ids::Timestamp;
 use protocol::turn::InputPart;
 use ratatui::layout::{Position, Size};
 use ratatui::text::{Line, Span};
-use view::escape;
+use view::{Block, escape};
 
 use crate::app::{App, Tone};
 use crate::blocks::{Detail, Pen, can_fold, has_code};
@@ -19,8 +19,15 @@ use crate::wrap::{Break, fit, width_of, wrap};
 /// Most rows of the composer, of what is under way, and of the queue.
 const COMPOSER_ROWS: usize = 8;
 const LIVE_ROWS: usize = 14;
+/// Most blocks of what is finished that are shown as under way: until the next frame, and until their colours come.
+const NEXT_BLOCKS: usize = 4;
+const UNCOLOURED_BLOCKS: usize = 32;
 const QUEUE_ROWS: usize = 3;
 const NOTICE_ROWS: usize = 3;
+/// Lines and blocks that are finished in one frame, about; more of them come with the next, so that no burst is held
+/// as lines.
+const FINISHED_LINES: usize = 800;
+const FINISHED_BLOCKS: usize = 256;
 /// Most rows of what completes a word.
 const COMPLETION_ROWS: usize = 8;
 
@@ -32,6 +39,8 @@ pub(crate) struct Frame {
     pub(crate) viewport: Vec<Line<'static>>,
     /// Within the viewport.
     pub(crate) cursor: Position,
+    /// Whether more is finished already, which the next frame has.
+    pub(crate) has_more: bool,
 }
 
 impl App {
@@ -46,11 +55,22 @@ impl App {
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
         // What has gone into the scrollback can't change its colours any more.
         let is_coming = self.syntaxes.is_coming();
-        while let Some(block) = self.held.pop_front_if(|block| !(is_coming && has_code(block))) {
+        let is_ready = |block: &Block| !(is_coming && has_code(block));
+        let mut blocks = 0;
+        while finished.len() < FINISHED_LINES
+            && blocks < FINISHED_BLOCKS
+            && let Some(block) = self.held.pop_front_if(|block| is_ready(block))
+        {
+            blocks += 1;
             match &mut full {
                 Some(full) => full.push(Piece::Block(Box::new(block))),
                 None => {
-                    let lines = pen.block(&block);
+                    let mut lines = pen.block_after(self.open_row.take(), &block);
+                    // Its last row is not finished if what follows goes on in it.
+                    let next = self.held.front().or_else(|| self.view.live().next());
+                    if next.is_some_and(Block::goes_on) {
+                        self.open_row = lines.pop();
+                    }
                     if detail == Detail::Folded
                         && can_fold(&block)
                         && lines.len() < (Pen { detail: Detail::Full, ..pen }).block(&block).len()
@@ -61,7 +81,13 @@ impl App {
                 }
             }
         }
-        for aside in std::mem::take(&mut self.asides) {
+        let has_more = self.held.front().is_some_and(is_ready);
+        // What comes next does not go on in it any more: it was taken back.
+        let next = self.held.front().or_else(|| self.view.live().next());
+        if !next.is_some_and(Block::goes_on) {
+            finished.extend(self.open_row.take());
+        }
+        for aside in self.asides.drain(..).collect::<Vec<_>>() {
             match &mut full {
                 Some(full) => full.push(Piece::Aside(aside)),
                 None => finished.extend(self.aside(aside, width)),
@@ -99,11 +125,25 @@ impl App {
         let room = rows.saturating_sub(below.len() + middle.len() + 1);
         let mut live = Vec::new();
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
-        for block in self.held.iter().chain(self.view.live()) {
-            live.extend(pen.block(block));
+        // Of what is finished the next frames have the most; the end is what matters.
+        let most = if has_more { NEXT_BLOCKS } else { UNCOLOURED_BLOCKS };
+        let left_out = self.held.len().saturating_sub(most);
+        let under_way = || self.held.iter().skip(left_out).chain(self.view.live());
+        let mut row = match &mut full {
+            Some(full) if under_way().next().is_some_and(Block::goes_on) => full.take_last_row(),
+            Some(_) => None,
+            None => self.open_row.clone().filter(|_| left_out == 0),
+        };
+        let last_row = row.clone();
+        for block in under_way() {
+            live.extend(pen.block_after(row.take(), block));
         }
         let mut viewport = match &mut full {
-            Some(full) => full.window(live, room),
+            Some(full) => {
+                let rows = full.window(live, room);
+                full.put_back(last_row);
+                rows
+            }
             None => {
                 let most = match detail {
                     Detail::Folded => LIVE_ROWS,
@@ -124,7 +164,27 @@ impl App {
             full.mark(&mut viewport);
         }
         self.full = full;
-        Frame { finished, viewport, cursor: Position::new(column.min(width - 1), y) }
+        Frame { finished, viewport, cursor: Position::new(column.min(width - 1), y), has_more }
+    }
+
+    /// All that is not in the scrollback yet, as it is.
+    pub(crate) fn last_lines(&mut self, size: Size, now: Timestamp) -> Vec<Line<'static>> {
+        let mut lines = Vec::new();
+        loop {
+            let frame = self.frame(size, now);
+            lines.extend(frame.finished);
+            if !frame.has_more {
+                break;
+            }
+        }
+        let cwd = self.cwd();
+        let (width, detail) = (size.width.max(1), Detail::Folded);
+        let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
+        let mut row = self.open_row.take();
+        for block in self.view.live() {
+            lines.extend(pen.block_after(row.take(), block));
+        }
+        lines
     }
 
     /// The composer's rows, and the cursor's row and column in them.
@@ -184,7 +244,10 @@ impl App {
             .map(|queued| {
                 let text = queued.input.iter().find_map(|part| match part {
                     InputPart::Text { text } => Some(escape::short_line(text, 200)),
-                    InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+                    InputPart::Image { .. }
+                    | InputPart::StoredImage { .. }
+                    | InputPart::Skill { .. }
+                    | InputPart::Unknown(_) => None,
                 });
                 let text = format!("  queued: {}", text.unwrap_or_else(|| "[image]".to_owned()));
                 Line::styled(fit(&text, usize::from(width)), self.theme.dim)
@@ -217,12 +280,14 @@ fn completion_lines(completion: &Completion, width: u16, most: usize, theme: &Th
     if completion.list.is_empty() {
         let text = match completion.kind {
             Kind::Files { is_complete: false, .. } => "  looking for files",
-            Kind::Files { is_complete: true, .. } | Kind::Commands(_) => "  nothing fits",
+            Kind::Files { is_complete: true, .. } | Kind::Commands(_) | Kind::Skills(_) => "  nothing fits",
         };
         return vec![Line::from(Span::styled(fit(text, usize::from(width)), theme.dim))];
     }
     completion.list.lines(width, most, theme)
 }
 
+#[cfg(test)]
+mod scrollback;
 #[cfg(test)]
 pub(crate) mod tests;

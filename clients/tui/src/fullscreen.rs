@@ -15,6 +15,8 @@ use crate::wrap::width_of;
 
 /// Lines that are kept; what is beyond them is dropped piece by piece.
 const MOST_LINES: usize = 20_000;
+/// Lines of a paragraph from which on it is not broken anew when it goes on.
+const MOST_JOINED: usize = 2000;
 /// Lines of a turn of the wheel.
 const WHEEL: isize = 3;
 
@@ -74,7 +76,36 @@ struct Selection {
 impl Fullscreen {
     /// Adds what was said.
     pub(crate) fn push(&mut self, piece: Piece) {
+        let piece = match piece {
+            Piece::Block(block) if block.goes_on() => match self.absorb(block) {
+                Some(block) => Piece::Block(block),
+                None => return,
+            },
+            piece @ (Piece::Block(_) | Piece::Aside(_)) => piece,
+        };
         self.pieces.push_back(Kept { piece, lines: 0, is_turned: false, is_stale: false });
+    }
+
+    /// What goes on in the last row becomes one with what it goes on from.
+    fn absorb(&mut self, block: Box<Block>) -> Option<Box<Block>> {
+        let Some(Kept { piece: Piece::Block(last), lines, is_stale, .. }) = self.pieces.back_mut() else {
+            return Some(block);
+        };
+        if *lines > MOST_JOINED {
+            return Some(block);
+        }
+        let left = last.absorb(*block).map(Box::new);
+        *is_stale |= left.is_none();
+        left
+    }
+
+    /// The last row, if there is one; it is put back after what goes on in it was shown.
+    pub(crate) fn take_last_row(&mut self) -> Option<Line<'static>> {
+        self.lines.pop_back()
+    }
+
+    pub(crate) fn put_back(&mut self, row: Option<Line<'static>>) {
+        self.lines.extend(row);
     }
 
     /// Makes the lines that are missing; all of them for another width.

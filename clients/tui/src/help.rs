@@ -1,6 +1,8 @@
-//! What `/help`, `/keys` and `/status` show, and tips. Knows nothing of when.
+//! What `/help`, `/keys`, `/status`, `/hooks` and `/feedback` show, and tips. Knows nothing of when.
 
-use protocol::ids::ClientId;
+use protocol::daemon::RateLimit;
+use protocol::hook::{HookListResult, HookOutcome};
+use protocol::ids::{ClientId, Timestamp};
 use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
@@ -11,8 +13,10 @@ use crate::status_line::Field;
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
+/// Letters of a hook's command.
+const HOOK_LETTERS: usize = 120;
 /// The keys that matter most, with what they do.
-const KEYS: [(&str, &str); 19] = [
+const KEYS: [(&str, &str); 20] = [
     ("Enter", "sends; while a turn runs, says it into the turn"),
     ("Tab", "while a turn runs, puts it into the queue; Up takes it out again"),
     ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
@@ -29,6 +33,7 @@ const KEYS: [(&str, &str); 19] = [
     ("!! COMMAND", "the same with the terminal as its own, and the agent is not told"),
     ("# LINE", "adds a line to the project's instructions, or to your own"),
     ("@", "mentions a file, by a few letters of its path"),
+    ("$", "mentions a skill, by the letters of its name"),
     ("Ctrl+V", "the image in the clipboard goes along"),
     ("Ctrl+T", "the whole session, nothing folded"),
     ("Ctrl+X", "all of what is folded, where it stands; with `--fullscreen` also a click on it"),
@@ -93,6 +98,62 @@ pub(crate) fn visit(title: &str, width: u16, theme: &Theme) -> Vec<Line<'static>
     lines
 }
 
+/// The hooks that hold, and what each cost since the daemon started.
+pub(crate) fn hooks(listed: &HookListResult, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    if listed.hooks.is_empty() {
+        lines.extend(row("hooks", "there is none here", width, theme));
+    }
+    for hook in &listed.hooks {
+        let name = format!("{} {}", hook.event, hook.matcher);
+        let owner = if hook.is_own { "your own" } else { "this folder's" };
+        let cost = match (&hook.last, hook.runs) {
+            (Some(last), 1..) => format!(
+                "{} runs, {} failed, {} in all, {} each; the last one took {} and {}",
+                words::thousands(hook.runs),
+                words::thousands(hook.failures),
+                words::span(hook.total_ms),
+                words::span(hook.total_ms / hook.runs),
+                words::span(last.took_ms),
+                came_to(&last.outcome),
+            ),
+            (Some(_) | None, _) => "did not run since the daemon started".to_owned(),
+        };
+        let waits = if hook.is_async { " · nobody waits for it" } else { "" };
+        let command = escape::short_line(&hook.command, HOOK_LETTERS);
+        let text = format!("{command} · {owner}{waits} · {cost}");
+        lines.extend(row(escape::line(name.trim_end()).as_ref(), &escape::line(&text), width, theme));
+    }
+    for problem in &listed.problems {
+        lines.extend(row("wrong", &escape::line(problem), width, theme));
+    }
+    lines
+}
+
+/// What a run of a hook came to, as the end of a sentence.
+fn came_to(outcome: &HookOutcome) -> &str {
+    match outcome {
+        HookOutcome::Nothing => "changed nothing",
+        HookOutcome::Allowed => "allowed it",
+        HookOutcome::Asked => "asked for a person",
+        HookOutcome::Blocked => "blocked it",
+        HookOutcome::Ended => "ended the turn",
+        HookOutcome::Failed => "failed",
+        HookOutcome::Unknown(outcome) => outcome,
+    }
+}
+
+/// What a report of a bug has in it, letter by letter.
+pub(crate) fn report(text: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    for line in text.lines() {
+        let spans = [Span::styled(escape::line(line).into_owned(), theme.text)];
+        let bar = [Span::styled("│ ", theme.dim)];
+        lines.extend(wrap(&spans, width, &bar, &bar, Break::Words));
+    }
+    lines
+}
+
 /// All that is known of a session.
 pub(crate) fn status(
     status: &Status,
@@ -129,6 +190,12 @@ pub(crate) fn status(
         put("here", &format!("{}{}", attachment.actor.name, if is_us { " (you)" } else { "" }));
     }
     lines
+}
+
+/// What a provider still lets be asked of it.
+pub(crate) fn limits(limits: &[RateLimit], now: Timestamp, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let said = |limit: &RateLimit| row("limit", &escape::line(&words::rate_limit(limit, now)), width, theme);
+    limits.iter().flat_map(said).collect()
 }
 
 /// What a session is doing, in a word or two.

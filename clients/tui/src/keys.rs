@@ -17,7 +17,7 @@ use crate::keymap::Action;
 use crate::lesson;
 use crate::link::Call;
 use crate::list::List;
-use crate::pager::Turned;
+use crate::pager::{Pager, Turned};
 use crate::picker::{Picked, Picker};
 use crate::prompts;
 use crate::run::{Mode, SessionChoice};
@@ -38,6 +38,7 @@ impl App {
                     None
                 }
                 Turned::Older(skip) => Some(Effect::Call(Call::Page(skip))),
+                Turned::More(blob, from) => Some(Effect::Call(Call::Output(blob, from))),
             };
         }
         if self.scroll_by(key) {
@@ -124,7 +125,7 @@ impl App {
     }
 
     pub(crate) fn open_pager(&mut self) -> Effect {
-        self.pager = Some(crate::pager::Pager::new());
+        self.pager = Some(Pager::new());
         Effect::Call(Call::Page(0))
     }
 
@@ -160,6 +161,9 @@ impl App {
             | Picked::Theme(_)
             | Picked::Text(_)
             | Picked::Lesson(..)
+            | Picked::Skill(_)
+            | Picked::Open(_)
+            | Picked::Output(..)
             | Picked::Beside(_)
             | Picked::Session(_) => {}
         }
@@ -197,6 +201,15 @@ impl App {
             Picked::Text(text) => {
                 self.composer.set_text(&text);
                 None
+            }
+            Picked::Skill(name) => {
+                self.composer.insert(&completion::skill_mention(&name));
+                None
+            }
+            Picked::Open(file) => Some(Effect::Open(file)),
+            Picked::Output(blob, title) => {
+                self.pager = Some(Pager::of_output(blob.clone(), title));
+                Some(Effect::Call(Call::Output(blob, 0)))
             }
             Picked::Lesson(Some(file), line) => {
                 self.chores.push(Chore::Learn(file, line));
@@ -238,6 +251,15 @@ impl App {
                     self.chores.push(Chore::Call(Call::Prompts(cwd)));
                 }
             }
+            Wanted::Skills(name) => {
+                let is_opened = name.is_empty() && self.completion.is_none();
+                self.complete_skill();
+                if is_opened {
+                    // There may be others by now.
+                    let cwd = self.cwd();
+                    self.chores.push(Chore::Call(Call::Skills(cwd)));
+                }
+            }
             Wanted::Files(path) => {
                 self.files_asked += 1;
                 self.chores.push(Chore::Find { number: self.files_asked, text: path.to_owned() });
@@ -250,6 +272,16 @@ impl App {
                     self.completion = Some(Completion { from, list: List::default(), kind });
                 }
             }
+        }
+    }
+
+    /// Shows the skills that are known and fit the word at the cursor, if it asks for one.
+    pub(crate) fn complete_skill(&mut self) {
+        let (from, wanted) = completion::wanted(&self.composer);
+        if let Wanted::Skills(name) = wanted
+            && self.closed_completion != Some(from)
+        {
+            self.completion = completion::skills(from, name, &self.skills);
         }
     }
 
@@ -284,7 +316,10 @@ impl App {
                     (Kind::Files { .. }, Some(_)) => {
                         (completion::mention(&completion.list.chosen_row()?.label), false)
                     }
-                    (Kind::Commands(_) | Kind::Files { .. }, None) => return None,
+                    (Kind::Skills(names), Some(chosen)) => {
+                        (completion::skill_mention(names.get(chosen)?), false)
+                    }
+                    (Kind::Commands(_) | Kind::Skills(_) | Kind::Files { .. }, None) => return None,
                 };
                 self.composer.replace_from(from, &text);
                 self.completion = None;
@@ -465,9 +500,14 @@ impl App {
 pub(crate) fn words_of(input: &[InputPart]) -> Option<String> {
     let parts: Option<Vec<&str>> = input
         .iter()
+        // The daemon puts it beside the text that calls for it, and does so again.
+        .filter(|part| !matches!(part, InputPart::Skill { .. }))
         .map(|part| match part {
             InputPart::Text { text } => Some(text.as_str()),
-            InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+            InputPart::Image { .. }
+            | InputPart::StoredImage { .. }
+            | InputPart::Skill { .. }
+            | InputPart::Unknown(_) => None,
         })
         .collect();
     parts.map(|parts| parts.join("\n"))

@@ -30,6 +30,22 @@ pub(crate) fn file_of_person(settings: &Path) -> PathBuf {
     settings.join(NAMES[0])
 }
 
+/// The files of instructions that hold in a folder, the person's own first and then from the project's root down, with
+/// their sizes; those without one are not there, and could be.
+pub(crate) fn files(folder: &Path, settings: Option<&Path>) -> Vec<(PathBuf, Option<u64>)> {
+    let size = |file: &PathBuf| fs::metadata(file).ok().filter(fs::Metadata::is_file).map(|file| file.len());
+    let own = settings.map(file_of_person);
+    let root = root(folder);
+    let mut folders: Vec<&Path> = folder.ancestors().take_while(|above| above.starts_with(root)).collect();
+    folders.reverse();
+    let below = folders
+        .iter()
+        .skip(1)
+        .filter_map(|folder| NAMES.iter().map(|name| folder.join(name)).find(|file| size(file).is_some()));
+    let files = own.into_iter().chain(Some(file_of_project(folder))).chain(below);
+    files.map(|file| (size(&file), file)).map(|(size, file)| (file, size)).collect()
+}
+
 /// Adds a line at the end of a file; one of a project is not followed out of it.
 ///
 /// # Errors
@@ -107,6 +123,22 @@ mod tests {
         let own = file_of_person(&root.join("config"));
         add(&own, "mine").unwrap();
         assert_eq!(fs::read_to_string(own).unwrap(), "- mine\n");
+    }
+
+    #[test]
+    fn the_files_that_hold_in_a_folder_are_found_from_the_root_down() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs::create_dir_all(root.join("a/.git")).unwrap();
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        fs::write(root.join("a/b/CLAUDE.md"), "Be brief.").unwrap();
+        let found = files(&root.join("a/b/c"), Some(&root.join("config")));
+        let wanted = [
+            (root.join("config/AGENTS.md"), None),
+            (root.join("a/AGENTS.md"), None),
+            (root.join("a/b/CLAUDE.md"), Some(9)),
+        ];
+        assert_eq!(found, wanted);
     }
 
     #[cfg(unix)]

@@ -10,7 +10,7 @@
 //! session. What a person keeps in files are commands (`custom`) and modes (`modes`, with `planning`); prompts of MCP
 //! servers are commands too (`prompts`). What the command line does anyway is left to it: it has the terminal for a while
 //! (`visit`). What comes to the text that is written by other ways than keys is in `arrivals`; `browser` is the list of
-//! sessions.
+//! sessions; `feedback` puts together what a report of a bug needs.
 
 #[cfg(test)]
 mod anything;
@@ -34,6 +34,7 @@ mod draft;
 mod editor;
 mod error;
 mod export;
+mod feedback;
 mod files;
 mod form;
 mod frame;
@@ -55,6 +56,8 @@ mod memory;
 mod modes;
 mod news;
 mod obey;
+#[cfg(test)]
+mod overlays;
 mod pager;
 mod pane;
 mod picker;

@@ -5,17 +5,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use client::{Attached, ClientError, Update};
+use protocol::agent::{AgentListParams, AgentNode};
+use protocol::api::agent::AgentClient;
+use protocol::api::daemon::DaemonClient;
+use protocol::api::hook::HooksClient;
 use protocol::api::mcp::McpClient;
 use protocol::api::model::ModelClient;
+use protocol::api::output::OutputClient;
 use protocol::api::question::QuestionClient;
 use protocol::api::queue::QueueClient;
 use protocol::api::rewind::RewindClient;
 use protocol::api::session::SessionClient;
+use protocol::api::skill::SkillsClient;
 use protocol::api::turn::TurnClient;
 use protocol::catalogue::{ModelListParams, ModelListResult};
 use protocol::context::SessionCompactParams;
-use protocol::ids::{ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
+use protocol::daemon::{DaemonStatusParams, RateLimit};
+use protocol::hook::{HookListParams, HookListResult};
+use protocol::ids::{BlobId, ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
 use protocol::mcp::{McpPrompt, McpPromptParams, McpPromptsParams};
+use protocol::output::{OutputReadParams, OutputReadResult};
 use protocol::question::{Decision, QuestionAnswerParams};
 use protocol::queue::QueueCancelParams;
 use protocol::rewind::{RewindParams, RewindResult};
@@ -23,6 +32,7 @@ use protocol::session::{
     SessionFocusParams, SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot,
     SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
+use protocol::skill::{Skill, SkillListParams};
 use protocol::turn::{
     InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams, TurnSteerParams,
 };
@@ -33,6 +43,7 @@ use tracing::debug;
 
 use crate::browser::{Archived, Tending};
 use crate::export;
+use crate::feedback::{self, Surroundings};
 use crate::image::Said;
 use crate::rewinding::Place;
 
@@ -41,6 +52,8 @@ const MAX_LIST: u32 = 500;
 const PAGE_TURNS: u32 = 20;
 /// Turns that can be gone back to.
 const REWIND_TURNS: u32 = 50;
+/// Turns that a report tells of.
+const REPORT_TURNS: u32 = 5;
 
 /// What the screen asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +104,20 @@ pub(crate) enum Call {
     Page(u32),
     /// Writes the session into a file that is not there yet, as markdown.
     Export(PathBuf),
+    /// Lists the skills of a folder.
+    Skills(PathBuf),
+    /// Lists the session's agents.
+    Agents,
+    /// Lists the hooks of a folder, with what they cost.
+    Hooks(PathBuf),
+    /// Asks what providers still let be asked of them.
+    Limits,
+    /// Reads what a command printed, from a byte on.
+    Output(BlobId, u64),
+    /// Puts together what a report of a bug needs, for this file.
+    Report(PathBuf),
+    /// Writes a text into a file that is not there yet.
+    Write(PathBuf, String),
 }
 
 /// What came of a call.
@@ -108,6 +135,12 @@ pub(crate) enum Reply {
     Sessions(Vec<SessionSummary>),
     Peeked(Box<SessionSnapshot>),
     Page(Box<SessionSnapshot>),
+    Skills(Vec<Skill>),
+    Agents(Vec<AgentNode>),
+    Hooks(Box<HookListResult>),
+    Limits(Vec<RateLimit>),
+    Output(Box<OutputReadResult>),
+    Report(String),
 }
 
 /// Why a call came to nothing.
@@ -306,6 +339,41 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             return Ok(Reply::Page(Box::new(page(attached, session_id, *skip_turns).await?)));
         }
         Call::Export(file) => return export(attached, session_id, file).await,
+        Call::Skills(cwd) => {
+            let params = SkillListParams { cwd: cwd.clone() };
+            let listed = attached.call(async |rpc| rpc.list_skills(params.clone()).await).await?;
+            return Ok(Reply::Skills(listed.skills));
+        }
+        Call::Agents => {
+            let params = AgentListParams { session_id: Some(session_id) };
+            let listed = attached.call(async |rpc| AgentClient::list(rpc, params.clone()).await).await?;
+            return Ok(Reply::Agents(listed.agents));
+        }
+        Call::Hooks(cwd) => {
+            let params = HookListParams { cwd: cwd.clone() };
+            let listed = attached.call(async |rpc| rpc.list_hooks(params.clone()).await).await?;
+            return Ok(Reply::Hooks(Box::new(listed)));
+        }
+        Call::Limits => {
+            let params = DaemonStatusParams::default();
+            let status = attached.call(async |rpc| rpc.status(params.clone()).await).await?;
+            return Ok(Reply::Limits(status.rate_limits));
+        }
+        Call::Output(blob, offset_bytes) => {
+            let (blob, offset_bytes) = (blob.clone(), *offset_bytes);
+            let params = OutputReadParams { session_id, blob, offset_bytes, limit_bytes: None };
+            let read = attached.call(async |rpc| rpc.read_output(params.clone()).await).await?;
+            return Ok(Reply::Output(Box::new(read)));
+        }
+        Call::Report(_) => {
+            let status = DaemonStatusParams { with_sandbox: true, with_storage: false };
+            let status = attached.call(async |rpc| rpc.status(status.clone()).await).await?;
+            let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(REPORT_TURNS) };
+            let read = attached.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
+            let around = Surroundings::of(|name| std::env::var(name).ok());
+            return Ok(Reply::Report(feedback::bundle(&around, &status, &read)));
+        }
+        Call::Write(file, text) => return write_new(file, text).await,
     }
     Ok(Reply::Done)
 }
@@ -334,6 +402,10 @@ async fn export(attached: &mut Attached, session_id: SessionId, file: &Path) -> 
     }
     pages.reverse();
     let text = export::markdown(&pages);
+    write_new(file, &text).await
+}
+
+async fn write_new(file: &Path, text: &str) -> Result<Reply, CallError> {
     let written = async {
         let mut open = OpenOptions::new().write(true).create_new(true).open(file).await?;
         open.write_all(text.as_bytes()).await?;

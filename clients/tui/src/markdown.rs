@@ -14,13 +14,41 @@ use crate::wrap::{Break, width_of, wrap};
 
 /// Renders markdown; the text is made harmless first.
 pub(crate) fn lines(text: &str, width: u16, theme: &Theme, syntaxes: &Syntaxes) -> Vec<Line<'static>> {
+    lines_after(Vec::new(), text, width, theme, syntaxes)
+}
+
+/// Renders markdown that goes on with the next word in a row that was rendered before.
+pub(crate) fn lines_after(
+    row: Vec<Span<'static>>,
+    text: &str,
+    width: u16,
+    theme: &Theme,
+    syntaxes: &Syntaxes,
+) -> Vec<Line<'static>> {
     let text = escape::prose(text);
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let mut writer = Writer::new(width, theme, syntaxes);
+    let mut writer = Writer { row, ..Writer::new(width, theme, syntaxes) };
     for event in TextMergeStream::new(Parser::new_ext(&text, options)) {
+        if !writer.row.is_empty() {
+            let is_paragraph = matches!(event, Event::Start(Tag::Paragraph));
+            writer.take_up_row(if is_paragraph { Follows::Word } else { Follows::Block });
+            if is_paragraph {
+                continue;
+            }
+        }
         writer.event(event);
     }
+    if !writer.row.is_empty() {
+        writer.take_up_row(Follows::Block);
+    }
     writer.lines
+}
+
+/// What comes after a row that was rendered before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Word,
+    Block,
 }
 
 /// A list that is open.
@@ -34,6 +62,8 @@ struct Writer<'a> {
     theme: &'a Theme,
     syntaxes: &'a Syntaxes,
     lines: Vec<Line<'static>>,
+    /// The row before, in which the text goes on.
+    row: Vec<Span<'static>>,
     /// The line of text that is being put together.
     spans: Vec<Span<'static>>,
     styles: Vec<Style>,
@@ -58,6 +88,7 @@ impl<'a> Writer<'a> {
             theme,
             syntaxes,
             lines: Vec::new(),
+            row: Vec::new(),
             spans: Vec::new(),
             styles: vec![theme.text],
             indents: Vec::new(),
@@ -68,6 +99,14 @@ impl<'a> Writer<'a> {
             is_code: false,
             code: None,
             is_apart: false,
+        }
+    }
+
+    fn take_up_row(&mut self, follows: Follows) {
+        self.spans = std::mem::take(&mut self.row);
+        match follows {
+            Follows::Word => self.spans.push(Span::styled(" ", self.theme.text)),
+            Follows::Block => self.flush(Break::Words),
         }
     }
 

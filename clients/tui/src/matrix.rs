@@ -22,9 +22,9 @@ use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::theme::{Theme, ThemeName};
 
-const NOW: Timestamp = Timestamp(12_000);
-const WIDTHS: [u16; 4] = [60, 80, 120, 200];
-const THEMES: [ThemeName; 3] = [ThemeName::Dark, ThemeName::Light, ThemeName::None];
+pub(crate) const NOW: Timestamp = Timestamp(12_000);
+pub(crate) const WIDTHS: [u16; 4] = [60, 80, 120, 200];
+pub(crate) const THEMES: [ThemeName; 3] = [ThemeName::Dark, ThemeName::Light, ThemeName::None];
 /// More rows than a session with one of everything takes.
 const ROWS: u16 = 140;
 
@@ -151,7 +151,7 @@ fn draw(app: &mut App, width: u16, rows: u16) -> vt100::Parser {
     terminal
 }
 
-fn rows(screen: &vt100::Screen) -> Vec<String> {
+pub(crate) fn rows(screen: &vt100::Screen) -> Vec<String> {
     let (_, columns) = screen.size();
     let rows: Vec<String> = screen.rows(0, columns.get()).map(|row| row.trim_end().to_owned()).collect();
     let last = rows.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1);
@@ -185,7 +185,7 @@ fn look(cell: &vt100::Cell) -> String {
 }
 
 /// The rows of a screen, each with how its pieces look.
-fn styled(screen: &vt100::Screen) -> String {
+pub(crate) fn styled(screen: &vt100::Screen) -> String {
     let (_, columns) = screen.size();
     let mut text = String::new();
     for (row, plain) in (0..).zip(rows(screen)) {

@@ -10,7 +10,9 @@ use protocol::question::Answer;
 use protocol::turn::TurnOutcome;
 use view::{Link, words};
 
-use crate::app::{App, Effect, Tone};
+use crate::app::{App, Aside, Effect, Tone};
+use crate::choices::skill_row;
+use crate::command::Choice;
 use crate::dialog::Dialog;
 use crate::link::{Call, CallError, News, Reply};
 use crate::picker::Picker;
@@ -74,7 +76,8 @@ impl App {
             }
             (_, Reply::Prompts(prompts)) => {
                 self.prompts = prompts;
-                if self.completion.is_some() {
+                // They may fit where nothing did.
+                if self.composer.text().starts_with('/') {
                     self.complete();
                 }
             }
@@ -103,6 +106,46 @@ impl App {
             (Call::Tend(..), Reply::Done) => {
                 let listing = self.picker.as_ref().and_then(Picker::listing)?;
                 return Some(self.list(listing));
+            }
+            (_, Reply::Skills(skills)) => {
+                if let Some(picker) = &mut self.picker {
+                    picker.fill(Choice::Skill, skills.iter().map(skill_row).collect());
+                }
+                self.skills = skills;
+                if self.picker.is_none() {
+                    self.complete_skill();
+                }
+            }
+            (_, Reply::Agents(agents)) => {
+                let own = self.view.status().session;
+                if let Some(picker) = &mut self.picker {
+                    picker.set_agents(&agents, own, now);
+                }
+            }
+            (_, Reply::Limits(mut limits)) => {
+                let settings = self.view.status().settings.as_ref();
+                let provider = settings.map(|settings| settings.provider.as_str()).unwrap_or_default();
+                limits.retain(|limit| limit.provider == provider);
+                if !limits.is_empty() {
+                    self.asides.push(Aside::Limits(limits, now));
+                }
+            }
+            (_, Reply::Hooks(listed)) => self.asides.push(Aside::Hooks(listed)),
+            (Call::Output(blob, _), Reply::Output(read)) => {
+                if let Some(pager) = &mut self.pager {
+                    pager.add_output(&blob, &read);
+                }
+            }
+            (_, Reply::Output(_)) => {}
+            (Call::Report(file), Reply::Report(text)) => {
+                // It is seen before it is kept.
+                self.asides.push(Aside::Report(text.clone()));
+                return Some(Effect::Call(Call::Write(file, text)));
+            }
+            (_, Reply::Report(_)) => {}
+            (Call::Write(file, _), Reply::Done) => {
+                let text = format!("written to {}, as it stands above; nothing was sent", file.display());
+                self.notify(Tone::Calm, text, now);
             }
             (_, Reply::Page(page)) => {
                 if let Some(pager) = &mut self.pager {
@@ -133,6 +176,12 @@ impl App {
                 | Call::Rewind(..)
                 | Call::Sessions(..)
                 | Call::Peek(_)
+                | Call::Skills(_)
+                | Call::Agents
+                | Call::Hooks(_)
+                | Call::Limits
+                | Call::Output(..)
+                | Call::Report(_)
                 | Call::Page(_),
                 Reply::Done,
             ) => {}
@@ -238,7 +287,7 @@ impl App {
     }
 
     fn refused(&mut self, call: Call, error: &CallError, now: Timestamp) {
-        let is_minor = matches!(call, Call::Prompts(_) | Call::Peek(_));
+        let is_minor = matches!(call, Call::Prompts(_) | Call::Peek(_) | Call::Skills(_) | Call::Limits);
         self.undo(call);
         if is_minor {
             return;
@@ -272,13 +321,13 @@ impl App {
                     self.composer.clear();
                 }
             }
-            Call::Page(_) => {
+            Call::Page(_) | Call::Output(..) => {
                 if let Some(pager) = &mut self.pager {
                     pager.fail();
                 }
             }
             Call::Change(_) => self.wanted_mode = None,
-            Call::Models | Call::Turns => {
+            Call::Models | Call::Turns | Call::Skills(_) | Call::Agents => {
                 if let Some(picker) = &mut self.picker {
                     picker.fail();
                 }
@@ -299,6 +348,10 @@ impl App {
             | Call::Archive
             | Call::Focus(_)
             | Call::Sessions(..)
+            | Call::Hooks(_)
+            | Call::Limits
+            | Call::Report(_)
+            | Call::Write(..)
             | Call::Export(_) => {}
         }
     }
@@ -317,6 +370,7 @@ fn message_of(item: &Item) -> Option<&str> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     }
 }

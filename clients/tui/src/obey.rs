@@ -23,7 +23,10 @@ impl App {
         match command {
             Command::Help => self.asides.push(Aside::Help),
             Command::Keys => self.asides.push(Aside::Keys),
-            Command::Status => self.asides.push(Aside::Status),
+            Command::Status => {
+                self.asides.push(Aside::Status);
+                return Some(Effect::Call(Call::Limits));
+            }
             Command::Quit => return Some(Effect::Leave),
             Command::Change(overrides) => return Some(Effect::Call(Call::Change(overrides))),
             Command::Usage | Command::Diff => return self.visit_session(&command),
@@ -57,6 +60,23 @@ impl App {
                 self.choose(Choice::Model, now);
                 return Some(Effect::Call(Call::Models));
             }
+            Command::Hooks => return Some(Effect::Call(Call::Hooks(self.cwd()))),
+            Command::Choose(Choice::Output) => {
+                self.choose(Choice::Output, now);
+                return Some(Effect::Call(Call::Turns));
+            }
+            Command::Choose(Choice::Skill) => {
+                self.choose(Choice::Skill, now);
+                return Some(Effect::Call(Call::Skills(self.cwd())));
+            }
+            Command::Choose(Choice::Agent) => {
+                self.choose(Choice::Agent, now);
+                return Some(Effect::Call(Call::Agents));
+            }
+            Command::Choose(Choice::Instructions) => {
+                let settings = self.settings.folder.as_deref();
+                self.picker = Some(Picker::of_instructions(&self.cwd(), settings, now));
+            }
             Command::Choose(choice) => self.choose(choice, now),
             Command::New => {
                 let params = SessionCreateParams { cwd: self.cwd(), ..SessionCreateParams::default() };
@@ -75,7 +95,12 @@ impl App {
                 }
                 None => self.notify(Tone::Bad, "There is no answer to copy yet", now),
             },
-            Command::Export(file) => return Some(Effect::Call(Call::Export(self.export_file(file)))),
+            Command::Export(file) => {
+                return Some(Effect::Call(Call::Export(self.file_of(file, "skein"))));
+            }
+            Command::Feedback(file) => {
+                return Some(Effect::Call(Call::Report(self.file_of(file, "skein-report"))));
+            }
             Command::Theme(theme) => self.set_theme(theme),
             Command::StatusLine(fields) if fields.is_empty() => self.asides.push(Aside::Fields),
             Command::StatusLine(fields) => self.settings.status_line = fields,
@@ -193,11 +218,11 @@ impl App {
         }
     }
 
-    /// Where the session is written to: a file of its folder, if no other is named.
-    fn export_file(&self, named: Option<String>) -> PathBuf {
+    /// Where something is written to: a file of the session's folder that begins so, if no other is named.
+    fn file_of(&self, named: Option<String>, beginning: &str) -> PathBuf {
         let name = named.map(PathBuf::from).unwrap_or_else(|| {
             let id = self.view.status().session.map(|session| session.to_string()).unwrap_or_default();
-            PathBuf::from(format!("skein-{id}.md"))
+            PathBuf::from(format!("{beginning}-{id}.md"))
         });
         self.cwd().join(name)
     }

@@ -1,16 +1,22 @@
-//! The whole session, nothing folded, on all of the screen. Turns are read page by page from the end, as far as a
-//! person scrolls. Knows nothing of how a page is fetched.
+//! The whole session, nothing folded, on all of the screen; or all that a command printed. Turns are read page by page
+//! from the end, output part by part from the beginning, as far as a person scrolls. Knows nothing of how a page is
+//! fetched.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::ids::BlobId;
+use protocol::output::OutputReadResult;
 use protocol::session::SessionSnapshot;
 use ratatui::layout::Size;
 use ratatui::text::{Line, Span};
-use view::{Block, BlockBody, View};
+use view::{Block, BlockBody, View, escape, words};
 
 use crate::blocks::{Detail, Pen};
 use crate::highlight::Syntaxes;
 use crate::theme::Theme;
-use crate::wrap::fit;
+use crate::wrap::{Break, fit, wrap};
+
+/// Bytes of an output that are shown; who wants more has the file.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// What is shown of a session.
 #[derive(Debug, Default)]
@@ -25,9 +31,23 @@ pub(crate) struct Pager {
     /// Rows that are shown of the lines.
     rows: usize,
     is_loading: bool,
+    /// What is shown instead of the session.
+    output: Option<Output>,
     /// What is looked for, and whether it is still being written.
     search: String,
     is_searching: bool,
+}
+
+/// What a command printed, as far as it is there.
+#[derive(Debug)]
+struct Output {
+    blob: BlobId,
+    /// The command.
+    title: String,
+    text: String,
+    /// Where what follows begins.
+    next: Option<u64>,
+    total_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -45,12 +65,33 @@ pub(crate) enum Turned {
     Close,
     /// The page before is wanted: so many turns from the end left out.
     Older(u32),
+    /// The part of an output from there on is wanted.
+    More(BlobId, u64),
 }
 
 impl Pager {
     /// Waits for the first page.
     pub(crate) fn new() -> Self {
         Self { is_loading: true, ..Self::default() }
+    }
+
+    /// Waits for the beginning of what a command printed.
+    pub(crate) fn of_output(blob: BlobId, title: String) -> Self {
+        let output = Output { blob, title, text: String::new(), next: None, total_bytes: 0 };
+        Self { is_loading: true, output: Some(output), top: Some(0), ..Self::default() }
+    }
+
+    /// A part of an output came.
+    pub(crate) fn add_output(&mut self, blob: &BlobId, read: &OutputReadResult) {
+        let last_top = self.last_top();
+        let Some(output) = self.output.as_mut().filter(|output| output.blob == *blob) else { return };
+        output.text.push_str(&read.text);
+        output.total_bytes = read.total_bytes;
+        output.next = read.next_offset_bytes.filter(|_| output.text.len() < MOST_BYTES);
+        self.is_loading = false;
+        // What is on the screen stays there.
+        self.top = Some(self.top.unwrap_or(last_top));
+        self.width = 0;
     }
 
     /// A page came.
@@ -60,8 +101,15 @@ impl Pager {
         let cwd = snapshot.summary.settings.cwd.clone();
         let mut view = View::new();
         view.snapshot(snapshot);
-        let mut blocks = view.take_finished();
-        blocks.extend(view.live().cloned());
+        let mut blocks: Vec<Block> = Vec::new();
+        for block in view.take_finished().into_iter().chain(view.live().cloned()) {
+            // Nothing comes in pieces here.
+            let rest = match blocks.last_mut() {
+                Some(last) => last.absorb(block),
+                None => Some(block),
+            };
+            blocks.extend(rest);
+        }
         blocks.retain(|block| !matches!(block.body, BlockBody::Earlier { .. }));
         let is_first = self.pages.is_empty();
         let before = self.lines.len();
@@ -121,7 +169,25 @@ impl Pager {
             KeyCode::Char('n') => self.find(),
             _ => {}
         }
-        if self.top == Some(0) { self.older() } else { Turned::Nothing }
+        if self.output.is_some() {
+            self.more()
+        } else if self.top == Some(0) {
+            self.older()
+        } else {
+            Turned::Nothing
+        }
+    }
+
+    /// What follows of an output is wanted once its end is on the screen.
+    fn more(&mut self) -> Turned {
+        let is_at_end = self.top.is_none_or(|top| top >= self.last_top());
+        let Some(output) = self.output.as_ref().filter(|_| is_at_end && !self.is_loading) else {
+            return Turned::Nothing;
+        };
+        let Some(next) = output.next else { return Turned::Nothing };
+        let turned = Turned::More(output.blob.clone(), next);
+        self.is_loading = true;
+        turned
     }
 
     fn last_top(&self) -> usize {
@@ -152,13 +218,18 @@ impl Pager {
         self.rows = usize::from(size.height).saturating_sub(1);
         if self.width != size.width.max(1) {
             let before = self.lines.len();
-            let is_prepended = self.width == 0 && before > 0;
+            let is_prepended = self.width == 0 && before > 0 && self.output.is_none();
             self.width = size.width.max(1);
             self.lines.clear();
             for page in &self.pages {
                 let (width, detail) = (self.width, Detail::Full);
                 let pen = Pen { theme, width, detail, syntaxes, cwd: &page.cwd };
                 self.lines.extend(page.blocks.iter().flat_map(|block| pen.block(block)));
+            }
+            for line in self.output.iter().flat_map(|output| output.text.lines()) {
+                let line = line.rsplit('\r').next().unwrap_or_default();
+                let spans = [Span::styled(escape::prose(line).into_owned(), theme.text)];
+                self.lines.extend(wrap(&spans, self.width, &[], &[], Break::Letters));
             }
             if is_prepended {
                 self.top = self.top.map(|top| top + self.lines.len().saturating_sub(before));
@@ -191,7 +262,8 @@ impl Pager {
             let last = (top + self.rows).min(self.lines.len());
             let before =
                 if earlier > 0 { format!(" · {earlier} earlier turns above") } else { String::new() };
-            format!("lines {} to {last} of {}{before} · / finds · q leaves", top + 1, self.lines.len())
+            let what = self.output.as_ref().map(Output::headline).unwrap_or_default();
+            format!("{what}lines {} to {last} of {}{before} · / finds · q leaves", top + 1, self.lines.len())
         };
         Line::from(Span::styled(fit(&format!("  {text}"), width), theme.dim))
     }
@@ -199,6 +271,20 @@ impl Pager {
     /// Whether the code of a page waits for its colours.
     pub(crate) fn has_code(&self) -> bool {
         self.pages.iter().flat_map(|page| &page.blocks).any(crate::blocks::has_code)
+    }
+}
+
+impl Output {
+    fn headline(&self) -> String {
+        let title = escape::short_line(&self.title, 40);
+        let total = words::thousands(self.total_bytes);
+        match self.next {
+            Some(_) => format!("$ {title} · more below · {total} bytes · "),
+            None if (self.text.len() as u64) < self.total_bytes => {
+                format!("$ {title} · the beginning of {total} bytes · ")
+            }
+            None => format!("$ {title} · {total} bytes · "),
+        }
     }
 }
 
@@ -240,6 +326,31 @@ mod tests {
         press(&mut pager, 'g');
         assert_eq!(shown(&mut pager)[1], "› make it work");
         assert_eq!(press(&mut pager, 'g'), Turned::Nothing, "there is nothing before");
+    }
+
+    #[test]
+    fn an_output_is_read_on_where_its_end_is_seen() {
+        let blob = BlobId("sha256:1".to_owned());
+        let mut pager = Pager::of_output(blob.clone(), "make all".to_owned());
+        shown(&mut pager);
+        let part = |text: &str, next| OutputReadResult {
+            text: text.to_owned(),
+            next_offset_bytes: next,
+            total_bytes: 32,
+        };
+        let other = BlobId("sha256:2".to_owned());
+        pager.add_output(&other, &part("not this", None));
+        pager.add_output(&blob, &part("1\n2\n3\n4\n5\n\u{1b}[2J6\n", Some(16)));
+        assert_eq!(shown(&mut pager)[..2], ["1", "2"]);
+        assert!(shown(&mut pager)[4].contains("$ make all · more below · 32 bytes · lines 1 to 4 of 6"));
+        assert_eq!(press(&mut pager, 'j'), Turned::Nothing);
+        assert_eq!(press(&mut pager, 'G'), Turned::More(blob.clone(), 16));
+        assert_eq!(press(&mut pager, 'G'), Turned::Nothing, "it is under way");
+        pager.add_output(&blob, &part("7\n8\n", None));
+        assert_eq!(shown(&mut pager)[..4], ["3", "4", "5", "\\e[2J6"], "what is seen stays");
+        press(&mut pager, 'G');
+        assert_eq!(shown(&mut pager)[3], "8");
+        assert_eq!(press(&mut pager, 'G'), Turned::Nothing, "there is no more");
     }
 
     #[test]

@@ -6,17 +6,21 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::agent::AgentNode;
 use protocol::catalogue::ModelListResult;
-use protocol::ids::{QueuedId, Seq, SessionId, Timestamp, TurnId};
+use protocol::ids::{BlobId, QueuedId, Seq, SessionId, Timestamp, TurnId};
+use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::rewind::RewindResult;
 use protocol::session::{
     SessionSettings, SessionSnapshot, SessionSummary, SettingOverride, SettingsOverrides,
 };
 use ratatui::text::{Line, Span};
-use view::escape;
+use view::{escape, words};
 
 use crate::browser::{self, Browser, Listing, Purpose, Tending};
-use crate::choices::{PERMISSIONS, approval_meaning, model_rows, sandbox_meaning, session_row};
+use crate::choices::{
+    PERMISSIONS, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning, session_row,
+};
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
 use crate::lesson;
 use crate::list::{List, Row};
@@ -40,7 +44,14 @@ pub(crate) struct Picker {
     keys: &'static str,
     list: List,
     filter: String,
-    picks: Picks,
+    /// What choosing each row means; absent where it means nothing.
+    picks: Vec<Option<Picked>>,
+    /// What is chosen, where its rows come from elsewhere or more hangs on it.
+    choice: Choice,
+    /// Sessions have more to them than a row.
+    browser: Option<Browser>,
+    /// What was written before it came, and is not lost if nothing is chosen.
+    written: Option<String>,
     /// Whether the rows are still on their way.
     is_loading: bool,
     /// When what it shows is asked for again, if it is.
@@ -49,35 +60,11 @@ pub(crate) struct Picker {
     listens_at: Timestamp,
 }
 
-/// What the rows stand for.
-#[derive(Debug)]
-enum Picks {
-    Settings(Vec<SettingsOverrides>),
-    /// With their providers; absent where nothing can be chosen.
-    Models(Vec<Option<(String, String)>>),
-    /// None, and then the modes in their order.
-    Modes,
-    Plans,
-    /// What each one says.
-    Queue(Vec<(QueuedId, String)>),
-    Places(Vec<Place>),
-    /// The last turn of each; absent: all of them.
-    Forks(Vec<Option<TurnId>>),
-    Ways(Vec<Way>),
-    Themes,
-    /// The newest first.
-    History(Vec<String>),
-    /// A line, what was written, and the files that it may go to; then: it is said.
-    Lesson {
-        line: String,
-        text: String,
-        files: Vec<PathBuf>,
-    },
-    Sessions(Browser),
-}
+/// A row, and what choosing it means.
+pub(crate) type Pick = (Row, Option<Picked>);
 
 /// What a key means to it.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Picked {
     Nothing,
     Close,
@@ -98,6 +85,12 @@ pub(crate) enum Picked {
     Lesson(Option<PathBuf>, String),
     Session(SessionId),
     Beside(SessionId),
+    /// A skill goes along with what is written.
+    Skill(String),
+    /// The person's editor opens a file.
+    Open(PathBuf),
+    /// All of what this command printed is shown.
+    Output(BlobId, String),
 }
 
 /// What becomes of a plan.
@@ -121,117 +114,117 @@ const PLANS: [(PlanChoice, &str, &str); 4] = [
 impl Picker {
     /// For a choice; `history` is what was sent, the oldest first.
     pub(crate) fn of(choice: Choice, history: &[String], modes: &[SessionMode], now: Timestamp) -> Self {
-        let keys = "↑ ↓ moves · Enter chooses · Esc closes";
-        let new = |title, rows, picks| Self {
-            title: Cow::Borrowed(title),
-            keys,
-            list: List::new(rows),
-            filter: String::new(),
-            picks,
-            is_loading: false,
-            refresh_at: None,
-            listens_at: now,
-        };
+        let new = |title, picks| Self::new(choice, title, picks, now);
+        let change = |change: SettingsOverrides| Some(Picked::Change(Box::new(change)));
+        let none = SettingsOverrides::default;
         match choice {
-            Choice::Model => {
-                Self { is_loading: true, ..new("Models", Vec::new(), Picks::Models(Vec::new())) }
-            }
-            Choice::Turn => {
-                let picks = Picks::Places(Vec::new());
-                Self { is_loading: true, ..new("Back to before", Vec::new(), picks) }
-            }
-            Choice::Fork => {
-                let picks = Picks::Forks(Vec::new());
-                Self {
-                    is_loading: true,
-                    ..new("A new session, which begins as this one was", Vec::new(), picks)
-                }
-            }
+            Choice::Model => new("Models", Vec::new()).loading(),
+            Choice::Turn => new("Back to before", Vec::new()).loading(),
+            Choice::Fork => new("A new session, which begins as this one was", Vec::new()).loading(),
+            Choice::Skill => new("Skills", Vec::new()).loading(),
+            Choice::Agent => new("Agents", Vec::new()).loading(),
+            Choice::Output => new("What commands printed and is not shown whole", Vec::new()).loading(),
+            Choice::Queued => new("What waits for its turn", Vec::new()),
+            Choice::Way => new("Back", Vec::new()),
+            Choice::Lesson => new("Where is this added?", Vec::new()),
+            Choice::Instructions => new("What the agent is told of this folder; Enter opens it", Vec::new()),
             Choice::Mode => {
-                let none = Row::new("none", "as the session is otherwise");
-                let row = |mode: &SessionMode| Row::new(mode.name.clone(), mode.meaning.clone());
-                let rows = std::iter::once(none).chain(modes.iter().map(row)).collect();
-                new("Modes", rows, Picks::Modes)
+                let first = (Row::new("none", "as the session is otherwise"), Some(Picked::Mode(None)));
+                let row = |(at, mode): (usize, &SessionMode)| {
+                    (Row::new(mode.name.clone(), mode.meaning.clone()), Some(Picked::Mode(Some(at))))
+                };
+                new("Modes", std::iter::once(first).chain(modes.iter().enumerate().map(row)).collect())
             }
             Choice::Plan => {
-                let rows = PLANS.map(|(_, name, meaning)| Row::new(name, meaning)).to_vec();
+                let pick = |(choice, name, meaning)| (Row::new(name, meaning), Some(Picked::Plan(choice)));
                 let listens_at = Timestamp(now.0 + SEEN_MS);
-                Self { listens_at, ..new("The plan is ready", rows, Picks::Plans) }
+                Self { listens_at, ..new("The plan is ready", PLANS.map(pick).to_vec()) }
             }
             Choice::Effort => {
-                let rows = EFFORTS.map(|level| Row::new(level, "")).to_vec();
-                new("How hard the model thinks", rows, Picks::Settings(EFFORTS.map(effort).to_vec()))
+                let pick = |level| (Row::new(level, ""), change(effort(level)));
+                new("How hard the model thinks", EFFORTS.map(pick).to_vec())
             }
             Choice::Permissions => {
-                let rows = PERMISSIONS.map(|(name, meaning, ..)| Row::new(name, meaning)).to_vec();
-                let settings = PERMISSIONS.map(|(_, _, sandbox, approval)| SettingsOverrides {
-                    sandbox: Some(sandbox),
-                    approval: Some(approval),
-                    ..SettingsOverrides::default()
-                });
-                new("What the agent may do", rows, Picks::Settings(settings.to_vec()))
+                let pick = |(name, meaning, sandbox, approval)| {
+                    let (sandbox, approval) = (Some(sandbox), Some(approval));
+                    (Row::new(name, meaning), change(SettingsOverrides { sandbox, approval, ..none() }))
+                };
+                new("What the agent may do", PERMISSIONS.map(pick).to_vec())
             }
             Choice::Sandbox => {
-                let rows = SANDBOXES.map(|mode| Row::new(mode.as_str(), sandbox_meaning(mode))).to_vec();
-                let settings = SANDBOXES
-                    .map(|mode| SettingsOverrides { sandbox: Some(mode), ..SettingsOverrides::default() });
-                new("What commands may touch", rows, Picks::Settings(settings.to_vec()))
+                let pick = |mode: SandboxMode| {
+                    let row = Row::new(mode.as_str(), sandbox_meaning(mode));
+                    (row, change(SettingsOverrides { sandbox: Some(mode), ..none() }))
+                };
+                new("What commands may touch", SANDBOXES.map(pick).to_vec())
             }
             Choice::Approvals => {
-                let rows =
-                    APPROVALS.map(|policy| Row::new(policy.as_str(), approval_meaning(policy))).to_vec();
-                let settings = APPROVALS.map(|policy| SettingsOverrides {
-                    approval: Some(policy),
-                    ..SettingsOverrides::default()
-                });
-                new("When you are asked", rows, Picks::Settings(settings.to_vec()))
+                let pick = |policy: ApprovalPolicy| {
+                    let row = Row::new(policy.as_str(), approval_meaning(policy));
+                    (row, change(SettingsOverrides { approval: Some(policy), ..none() }))
+                };
+                new("When you are asked", APPROVALS.map(pick).to_vec())
             }
             Choice::Theme => {
-                let rows = ThemeName::ALL.map(|theme| Row::new(theme.as_str(), "")).to_vec();
-                new("Colours, until you leave", rows, Picks::Themes)
+                let pick = |theme: ThemeName| (Row::new(theme.as_str(), ""), Some(Picked::Theme(theme)));
+                new("Colours, until you leave", ThemeName::ALL.map(pick).to_vec())
             }
             Choice::History => {
-                let texts: Vec<String> = history.iter().rev().cloned().collect();
-                let rows =
-                    texts.iter().map(|text| Row::new(escape::short_line(text.trim(), 150), "")).collect();
-                new("What was sent before", rows, Picks::History(texts))
+                let pick = |text: &String| {
+                    let row = Row::new(escape::short_line(text.trim(), 150), "");
+                    (row, Some(Picked::Text(text.clone())))
+                };
+                new("What was sent before", history.iter().rev().map(pick).collect())
             }
             Choice::Session | Choice::Beside => {
                 let purpose = if choice == Choice::Beside { Purpose::ShowBeside } else { Purpose::GoThere };
-                let picks = Picks::Sessions(Browser::new(purpose));
-                let keys = browser::KEYS;
+                let browser = Some(Browser::new(purpose));
                 let refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
-                Self { keys, refresh_at, is_loading: true, ..new("Sessions", Vec::new(), picks) }
+                Self { keys: browser::KEYS, refresh_at, browser, ..new("Sessions", Vec::new()).loading() }
             }
         }
     }
 
+    fn new(
+        choice: Choice,
+        title: impl Into<Cow<'static, str>>,
+        picks: Vec<Pick>,
+        listens_at: Timestamp,
+    ) -> Self {
+        let (rows, picks) = picks.into_iter().unzip();
+        Self {
+            title: title.into(),
+            keys: "↑ ↓ moves · Enter chooses · Esc closes",
+            list: List::new(rows),
+            filter: String::new(),
+            picks,
+            choice,
+            browser: None,
+            written: None,
+            is_loading: false,
+            refresh_at: None,
+            listens_at,
+        }
+    }
+
+    fn loading(self) -> Self {
+        Self { is_loading: true, ..self }
+    }
+
     /// For what waits for its turn, the next one first.
     pub(crate) fn of_queue(queued: Vec<(QueuedId, String)>, now: Timestamp) -> Self {
-        let rows =
-            queued.iter().map(|(_, text)| Row::new(escape::short_line(text.trim(), 150), "")).collect();
-        let picker = Self::of(Choice::Turn, &[], &[], now);
-        Self {
-            title: Cow::Borrowed("What waits for its turn"),
-            list: List::new(rows),
-            picks: Picks::Queue(queued),
-            is_loading: false,
-            ..picker
-        }
+        let pick = |(id, text): (QueuedId, String)| {
+            (Row::new(escape::short_line(text.trim(), 150), ""), Some(Picked::Queued(id, text)))
+        };
+        let picks = queued.into_iter().map(pick).collect();
+        Self::new(Choice::Queued, "What waits for its turn", picks, now)
     }
 
     /// The ways back to a place.
     pub(crate) fn of_ways(place: &Place, result: &RewindResult, now: Timestamp) -> Self {
         let (headline, ways) = rewinding::ways(place, result);
-        let (rows, ways): (Vec<Row>, Vec<Way>) = ways.into_iter().unzip();
-        let picker = Self::of(Choice::Turn, &[], &[], now);
-        Self {
-            title: Cow::Owned(headline),
-            list: List::new(rows),
-            picks: Picks::Ways(ways),
-            is_loading: false,
-            ..picker
-        }
+        let picks = ways.into_iter().map(|(row, way)| (row, Some(Picked::Way(way)))).collect();
+        Self::new(Choice::Way, headline, picks, now)
     }
 
     /// For the file that a line goes to.
@@ -244,59 +237,44 @@ impl Picker {
     ) -> Self {
         let project = ("this project's instructions", lesson::file_of_project(cwd));
         let own = settings.map(|folder| ("your own, for every project", lesson::file_of_person(folder)));
-        let named: Vec<_> = std::iter::once(project).chain(own).collect();
-        let mut rows: Vec<Row> =
-            named.iter().map(|(name, file)| Row::new(*name, file.to_string_lossy())).collect();
-        rows.push(Row::new("none: say it to the agent", ""));
-        let files = named.into_iter().map(|(_, file)| file).collect();
-        Self {
-            title: Cow::Owned(format!("Where is this added? {}", escape::short_line(line, 200))),
-            list: List::new(rows),
-            picks: Picks::Lesson { line: line.to_owned(), text: text.to_owned(), files },
-            is_loading: false,
-            ..Self::of(Choice::Turn, &[], &[], now)
-        }
+        let pick = |(name, file): (&str, PathBuf)| {
+            (Row::new(name, file.to_string_lossy()), Some(Picked::Lesson(Some(file), line.to_owned())))
+        };
+        let mut picks: Vec<Pick> = std::iter::once(project).chain(own).map(pick).collect();
+        let none = Some(Picked::Lesson(None, text.to_owned()));
+        picks.push((Row::new("none: say it to the agent", ""), none));
+        let title = format!("Where is this added? {}", escape::short_line(line, 200));
+        Self { written: Some(text.to_owned()), ..Self::new(Choice::Lesson, title, picks, now) }
+    }
+
+    /// The files of instructions that hold in a folder, and those that could.
+    pub(crate) fn of_instructions(cwd: &Path, settings: Option<&Path>, now: Timestamp) -> Self {
+        let pick = |(file, size): (PathBuf, Option<u64>)| {
+            let detail = match size {
+                Some(bytes) => format!("{} bytes", words::thousands(bytes)),
+                None => "is not there yet".to_owned(),
+            };
+            (Row::new(file.to_string_lossy(), detail), Some(Picked::Open(file)))
+        };
+        let picks = lesson::files(cwd, settings).into_iter().map(pick).collect();
+        let title =
+            "What the agent is told of this folder when a session begins; Enter opens it in your editor";
+        Self::new(Choice::Instructions, title, picks, now)
     }
 
     /// What was written before it came, and is not lost if nothing is chosen.
     pub(crate) fn written(&self) -> Option<&str> {
-        match &self.picks {
-            Picks::Lesson { text, .. } => Some(text),
-            Picks::Settings(_)
-            | Picks::Models(_)
-            | Picks::Modes
-            | Picks::Plans
-            | Picks::Queue(_)
-            | Picks::Places(_)
-            | Picks::Forks(_)
-            | Picks::Ways(_)
-            | Picks::Themes
-            | Picks::History(_)
-            | Picks::Sessions(_) => None,
-        }
+        self.written.as_deref()
     }
 
     /// Which sessions it lists, if it does.
     pub(crate) fn listing(&self) -> Option<Listing> {
-        match &self.picks {
-            Picks::Sessions(browser) => Some(browser.listing),
-            Picks::Settings(_)
-            | Picks::Models(_)
-            | Picks::Modes
-            | Picks::Plans
-            | Picks::Queue(_)
-            | Picks::Places(_)
-            | Picks::Forks(_)
-            | Picks::Ways(_)
-            | Picks::Themes
-            | Picks::Lesson { .. }
-            | Picks::History(_) => None,
-        }
+        self.browser.as_ref().map(|browser| browser.listing)
     }
 
     /// Whether it asks what becomes of a plan.
     pub(crate) fn is_of_plan(&self) -> bool {
-        matches!(self.picks, Picks::Plans)
+        self.choice == Choice::Plan
     }
 
     /// Whether keys are meant for it.
@@ -314,43 +292,38 @@ impl Picker {
         self.is_loading = false;
     }
 
-    /// Turns came.
-    pub(crate) fn set_places(&mut self, snapshot: &SessionSnapshot, now: Timestamp) {
-        let rows = match &mut self.picks {
-            Picks::Places(places) => {
-                let (rows, found): (Vec<_>, _) = rewinding::places(snapshot, now).into_iter().unzip();
-                *places = found;
-                rows
-            }
-            Picks::Forks(turns) => {
-                let (rows, found): (Vec<_>, _) = rewinding::forks(snapshot, now).into_iter().unzip();
-                *turns = found;
-                rows
-            }
-            Picks::Settings(_)
-            | Picks::Models(_)
-            | Picks::Modes
-            | Picks::Plans
-            | Picks::Queue(_)
-            | Picks::Ways(_)
-            | Picks::Themes
-            | Picks::History(_)
-            | Picks::Lesson { .. }
-            | Picks::Sessions(_) => return,
-        };
+    /// The rows of a choice came; they are for another list if that is not the one.
+    pub(crate) fn fill(&mut self, choice: Choice, picks: Vec<Pick>) {
+        if self.choice != choice {
+            return;
+        }
+        let rows;
+        (rows, self.picks) = picks.into_iter().unzip();
         self.list = List::new(rows);
         self.list.filter(&self.filter);
         self.is_loading = false;
     }
 
+    /// Turns came.
+    pub(crate) fn set_places(&mut self, snapshot: &SessionSnapshot, now: Timestamp) {
+        let places = rewinding::places(snapshot, now).into_iter();
+        self.fill(Choice::Turn, places.map(|(row, place)| (row, Some(Picked::Place(place)))).collect());
+        let forks = rewinding::forks(snapshot, now).into_iter();
+        self.fill(Choice::Output, output_rows(snapshot));
+        self.fill(Choice::Fork, forks.map(|(row, turn)| (row, Some(Picked::Fork(turn)))).collect());
+    }
+
     /// Models came; `settings` are those of the session that is shown.
     pub(crate) fn set_models(&mut self, listed: ModelListResult, settings: Option<&SessionSettings>) {
-        let Picks::Models(models) = &mut self.picks else { return };
-        let (rows, found) = model_rows(listed, settings).into_iter().unzip();
-        *models = found;
-        self.list = List::new(rows);
-        self.list.filter(&self.filter);
-        self.is_loading = false;
+        let pick = |(row, model): (Row, Option<(String, String)>)| {
+            let change = model.map(|(provider, model)| {
+                let values = vec![SettingOverride::text("model_provider", &provider)];
+                let change = SettingsOverrides { values, model: Some(model), ..SettingsOverrides::default() };
+                Picked::Change(Box::new(change))
+            });
+            (row, change)
+        };
+        self.fill(Choice::Model, model_rows(listed, settings).into_iter().map(pick).collect());
     }
 
     /// Sessions came; `own` is the one that is shown already, and `seen` is how far others were seen.
@@ -361,27 +334,47 @@ impl Picker {
         seen: &HashMap<SessionId, Seq>,
         now: Timestamp,
     ) {
-        let Picks::Sessions(browser) = &mut self.picks else { return };
+        let Some(browser) = &mut self.browser else { return };
         let chosen = self.list.chosen().and_then(|at| browser.id(at));
-        self.is_loading = false;
-        self.list = List::new(listed.iter().map(|session| session_row(session, own, seen, now)).collect());
-        self.list.filter(&self.filter);
-        if let Some(at) = listed.iter().position(|session| Some(session.id) == chosen) {
+        let purpose = browser.purpose();
+        let pick = |session: &SessionSummary| {
+            let picked = match purpose {
+                Purpose::GoThere => Picked::Session(session.id),
+                Purpose::ShowBeside => Picked::Beside(session.id),
+            };
+            (session_row(session, own, seen, now), Some(picked))
+        };
+        let picks = listed.iter().map(pick).collect();
+        let at = listed.iter().position(|session| Some(session.id) == chosen);
+        browser.set(listed);
+        self.fill(self.choice, picks);
+        if let Some(at) = at {
             self.list.choose(at);
         }
-        browser.set(listed);
+        self.refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
+    }
+
+    /// Agents came; `own` is the session that is shown. They are asked for again in a while, as long as they are shown.
+    pub(crate) fn set_agents(&mut self, agents: &[AgentNode], own: Option<SessionId>, now: Timestamp) {
+        if self.choice != Choice::Agent {
+            return;
+        }
+        let chosen = self.list.chosen().filter(|_| !self.is_loading);
+        self.fill(Choice::Agent, agents.iter().map(|node| agent_row(node, own)).collect());
+        if let Some(at) = chosen {
+            self.list.choose(at);
+        }
         self.refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
     }
 
     /// The session of which more is to be read, to be shown below the list.
     pub(crate) fn peek(&mut self) -> Option<SessionId> {
-        let Picks::Sessions(browser) = &mut self.picks else { return None };
-        browser.peek(self.list.chosen()?)
+        self.browser.as_mut()?.peek(self.list.chosen()?)
     }
 
     /// More of a session was read, or could not be.
     pub(crate) fn set_preview(&mut self, session: SessionId, read: Option<&SessionSnapshot>) {
-        if let Picks::Sessions(browser) = &mut self.picks {
+        if let Some(browser) = &mut self.browser {
             browser.set_preview(session, read);
         }
     }
@@ -394,7 +387,7 @@ impl Picker {
     /// A key; all are meant for it.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Picked {
         let has_control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if let Picks::Sessions(browser) = &mut self.picks
+        if let Some(browser) = &mut self.browser
             && let Some(picked) = browser.key(key, self.list.chosen())
         {
             return picked;
@@ -427,45 +420,17 @@ impl Picker {
     }
 
     fn chosen(&self) -> Picked {
-        let Some(at) = self.list.chosen() else { return Picked::Nothing };
-        let picked = match &self.picks {
-            Picks::Settings(settings) => {
-                settings.get(at).map(|change| Picked::Change(Box::new(change.clone())))
-            }
-            Picks::Models(models) => models.get(at).cloned().flatten().map(|(provider, model)| {
-                let values = vec![SettingOverride::text("model_provider", &provider)];
-                let change = SettingsOverrides { values, model: Some(model), ..SettingsOverrides::default() };
-                Picked::Change(Box::new(change))
-            }),
-            Picks::Modes => Some(Picked::Mode(at.checked_sub(1))),
-            Picks::Plans => PLANS.get(at).map(|(choice, ..)| Picked::Plan(*choice)),
-            Picks::Queue(queued) => queued.get(at).map(|(id, text)| Picked::Queued(*id, text.clone())),
-            Picks::Places(places) => places.get(at).cloned().map(Picked::Place),
-            Picks::Forks(turns) => turns.get(at).copied().map(Picked::Fork),
-            Picks::Ways(ways) => ways.get(at).cloned().map(Picked::Way),
-            Picks::Themes => ThemeName::ALL.get(at).map(|theme| Picked::Theme(*theme)),
-            Picks::Lesson { line, text, files } => Some(match files.get(at) {
-                Some(file) => Picked::Lesson(Some(file.clone()), line.clone()),
-                None => Picked::Lesson(None, text.clone()),
-            }),
-            Picks::History(texts) => texts.get(at).map(|text| Picked::Text(text.clone())),
-            Picks::Sessions(browser) => browser.id(at).map(|session| match browser.purpose() {
-                Purpose::GoThere => Picked::Session(session),
-                Purpose::ShowBeside => Picked::Beside(session),
-            }),
-        };
-        picked.unwrap_or(Picked::Nothing)
+        let picked = self.list.chosen().and_then(|at| self.picks.get(at));
+        picked.cloned().flatten().unwrap_or(Picked::Nothing)
     }
 
     /// The list in at most so many lines; the line to look for something is the last but one.
     pub(crate) fn lines(&self, width: u16, most: usize, theme: &Theme) -> Vec<Line<'static>> {
         let room = usize::from(width);
         let scope = self.listing().map_or("", Listing::as_str);
-        let below = match (&self.picks, self.list.chosen()) {
-            (Picks::Sessions(browser), Some(at)) => {
-                browser.lines(at, width, most.saturating_sub(4) / 2, theme)
-            }
-            _ => Vec::new(),
+        let below = match (&self.browser, self.list.chosen()) {
+            (Some(browser), Some(at)) => browser.lines(at, width, most.saturating_sub(4) / 2, theme),
+            (Some(_), None) | (None, _) => Vec::new(),
         };
         let mut lines = Vec::new();
         if most > 4 {
@@ -473,15 +438,19 @@ impl Picker {
             lines.push(Line::from(Span::styled(title, theme.accent.patch(theme.strong))));
         }
         if self.list.is_empty() {
-            let text = if self.is_loading { "  reading" } else { "  nothing fits" };
+            let text = match (self.is_loading, self.picks.is_empty()) {
+                (true, _) => "  reading",
+                (false, true) => "  there is none",
+                (false, false) => "  nothing fits",
+            };
             lines.push(Line::from(Span::styled(fit(text, room), theme.dim)));
         } else {
             lines.extend(self.list.lines(width, most.saturating_sub(3 + below.len()).max(1), theme));
         }
         lines.extend(below);
-        let (mark, written) = match &self.picks {
-            Picks::Sessions(Browser { renaming: Some((_, title)), .. }) => ("title: ", title),
-            _ => ("/ ", &self.filter),
+        let (mark, written) = match &self.browser {
+            Some(Browser { renaming: Some((_, title)), .. }) => ("title: ", title),
+            Some(_) | None => ("/ ", &self.filter),
         };
         let written = escape::line(written).into_owned();
         lines.push(Line::from(vec![Span::styled(mark, theme.accent), Span::styled(written, theme.text)]));
@@ -495,7 +464,6 @@ impl Picker {
 #[cfg(test)]
 mod tests {
     use protocol::catalogue::{Model, ModelChoice, ModelFacts, ProviderModels, ProviderState};
-    use protocol::profile::SandboxMode;
 
     use super::*;
     use crate::browser::Scope;

@@ -178,11 +178,15 @@ fn said(turn: &Turn) -> String {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     });
     let parts = message.into_iter().flat_map(|message| &message.content).filter_map(|part| match part {
         InputPart::Text { text } => Some(text.as_str()),
-        InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+        InputPart::Image { .. }
+        | InputPart::StoredImage { .. }
+        | InputPart::Skill { .. }
+        | InputPart::Unknown(_) => None,
     });
     parts.collect::<Vec<_>>().join("\n")
 }

@@ -1,5 +1,5 @@
 //! A session on the screen, as long as it is shown: its state, and what works for it beside. Knows nothing of the
-//! terminal.
+//! terminal but how long a new size of it may take.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::image::Image;
 use crate::link::{Call, News, follow};
 use crate::run::{Mode, SessionChoice};
 use crate::status_script::StatusScript;
+use crate::terminal::Terminal;
 
 /// News of the session beside that may wait for the screen; then its feed waits.
 const WAITING_NEWS: usize = 64;
@@ -50,10 +51,22 @@ pub(crate) struct Scene {
     /// The clipboard sequence, the bell, and what else is written beside frames.
     pub(crate) beside: String,
     pub(crate) is_resized: bool,
+    /// Nothing is drawn before: the terminal may have yet another size.
+    pub(crate) settles_at: Option<Instant>,
     pub(crate) is_changed: bool,
     /// Whether a key or the like changed it, which is shown at once.
     pub(crate) is_pressed: bool,
+    /// Whether more is to be shown than the last frame had room for; what comes waits until it is.
+    pub(crate) is_behind: bool,
     pub(crate) drawn: Option<Instant>,
+}
+
+impl Scene {
+    /// The terminal has another size, which it may change again before it tells.
+    pub(crate) fn resized(&mut self) {
+        self.is_resized = true;
+        self.settles_at = Terminal::settling().map(|span| Instant::now() + span);
+    }
 }
 
 /// A session that is followed and not written into; dropping this lets it go.
@@ -132,13 +145,10 @@ impl Scene {
         if app.syntaxes.is_coming() {
             app.syntaxes = Syntaxes::Off;
         }
-        let mut lines = app.frame(size, self.clock.now()).finished;
+        let mut lines = app.last_lines(size, self.clock.now());
         let cwd = app.cwd();
         let (width, detail) = (size.width.max(1), Detail::Folded);
         let pen = Pen { theme: &app.theme, width, detail, syntaxes: &app.syntaxes, cwd: &cwd };
-        for block in app.view.live() {
-            lines.extend(pen.block(block));
-        }
         let style = app.theme.dim;
         lines.push(Line::default());
         if app.is_busy() {

@@ -90,7 +90,11 @@ impl<W: Write> Screen<W> {
         let links = Links::of(viewport, self.hyperlinks);
         let mut bytes = Vec::new();
         if self.is_stale || !finished.is_empty() || next.area != self.shown.area {
-            queue!(bytes, MoveTo(0, self.top), Clear(ClearType::FromCursorDown))?;
+            // Not from the first cell on: tmux takes that for a screen that is to be kept, and puts it into its history.
+            queue!(bytes, MoveTo(0, self.top), Clear(ClearType::UntilNewLine))?;
+            if self.top + 1 < self.size.height {
+                queue!(bytes, MoveTo(0, self.top + 1), Clear(ClearType::FromCursorDown))?;
+            }
             self.write_above(&mut bytes, finished, next.area.height)?;
             put(&mut bytes, self.top, &Buffer::empty(next.area).diff(&next), |x, y| links.at(y.into(), x))?;
         } else {

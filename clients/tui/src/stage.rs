@@ -184,15 +184,22 @@ impl Stage {
             beside_link: None,
             beside: String::new(),
             is_resized: false,
+            settles_at: None,
             is_changed: true,
             is_pressed: false,
+            is_behind: false,
             drawn: None,
         };
         self.show_beside(&mut scene, self.beside);
         let mut has_history = false;
         let parting = loop {
             let frame_at = scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
-            if scene.is_changed && (scene.is_pressed || frame_at <= Instant::now()) {
+            scene.settles_at.take_if(|at| *at <= Instant::now());
+            if scene.settles_at.is_some() {
+                // The next frame waits.
+            } else if scene.is_behind
+                || (scene.is_changed && (scene.is_pressed || frame_at <= Instant::now()))
+            {
                 self.draw(&mut scene)?;
                 if !has_history && self.settings.has_history {
                     // After the first frame, which does not need it.
@@ -207,7 +214,11 @@ impl Stage {
                     }
                 }
             }
-            let wake = if scene.is_changed {
+            let wake = if scene.settles_at.is_some() {
+                scene.settles_at
+            } else if scene.is_behind {
+                Some(Instant::now())
+            } else if scene.is_changed {
                 Some(scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME))
             } else {
                 scene.app.wakes_at(clock.now()).map(|at| clock.instant(at))
@@ -216,7 +227,9 @@ impl Stage {
                 biased;
                 event = self.terminal.next() => match event {
                     Some(Ok(event)) => {
-                        scene.is_resized |= matches!(event, Event::Resize(..));
+                        if matches!(event, Event::Resize(..)) {
+                            scene.resized();
+                        }
                         scene.is_changed = true;
                         scene.is_pressed |= matches!(event, Event::Key(_) | Event::Paste(_));
                         input(&mut scene.app, event, clock.now())
@@ -229,7 +242,7 @@ impl Stage {
                     is_linked = false;
                     None
                 }
-                Some(news) = scene.news.recv() => {
+                Some(news) = scene.news.recv(), if !scene.is_behind => {
                     scene.is_changed = true;
                     let effect = scene.app.news(news, clock.now());
                     match prompt.take_if(|_| scene.app.view.status().session.is_some()) {
@@ -304,6 +317,18 @@ impl Stage {
                         Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
                     }
                 }
+                Some(Effect::Open(file)) => {
+                    self.give_away(&[])?;
+                    let opened =
+                        meanwhile(editor::open(&file), &mut scene, &mut link, &mut is_linked, &mut signals);
+                    let Some(opened) = opened.await else { break Parting::Leave };
+                    self.come_back(&mut scene)?;
+                    let text = "what changed in it is told to sessions that begin from now on";
+                    match opened {
+                        Ok(()) => scene.app.notify(Tone::Calm, text, clock.now()),
+                        Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
+                    }
+                }
                 Some(Effect::Visit(visit)) => {
                     let said = help::visit(&visit.title, self.screen.size().width, &self.theme);
                     self.give_away(&said)?;
@@ -351,6 +376,7 @@ impl Stage {
     }
 
     fn draw(&mut self, scene: &mut Scene) -> Result<(), TuiError> {
+        scene.is_behind = false;
         if scene.app.pager.is_some() {
             let size = Terminal::size().map_err(TuiError::Terminal)?;
             let pane = match &mut self.pane {
@@ -377,6 +403,7 @@ impl Stage {
             let halves = beside::halves(size.width).filter(|_| scene.app.beside.is_some());
             let left = halves.map_or(size.width, |(left, _)| left);
             let mut frame = scene.app.frame(Size::new(left, size.height), now);
+            scene.is_behind = frame.has_more;
             if let Some((left, right)) = halves {
                 let App { beside, theme, syntaxes, .. } = &mut scene.app;
                 let size = Size::new(right, size.height);
@@ -389,11 +416,18 @@ impl Stage {
             // The event of a new size may get lost, when a key comes in the same moment.
             let size = Terminal::size().map_err(TuiError::Terminal)?;
             let is_other = Size::new(size.width.max(1), size.height.max(1)) != self.screen.size();
-            if std::mem::take(&mut scene.is_resized) || is_other {
+            if is_other && !scene.is_resized {
+                scene.resized();
+                if scene.settles_at.is_some() {
+                    return Ok(());
+                }
+            }
+            if std::mem::take(&mut scene.is_resized) {
                 let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
                 self.screen.resize(size, row);
             }
             let frame = scene.app.frame(self.screen.size(), scene.clock.now());
+            scene.is_behind = frame.has_more;
             self.screen.draw(&frame.finished, &frame.viewport, frame.cursor).map_err(TuiError::Terminal)?;
         }
         if !scene.beside.is_empty() {

@@ -37,6 +37,9 @@ pub(crate) fn note_alternate(is_shown: bool) {
 /// the time.
 const SIZE_CHANGES: u32 = 8;
 
+/// How long tmux may show another size than it tells: it tells of no second change sooner than 250 ms after the first.
+const TMUX_SETTLES: Duration = Duration::from_millis(300);
+
 /// A terminal in raw mode.
 pub(crate) struct Terminal {
     /// Absent while the terminal is asked something: there is one reader.
@@ -101,6 +104,12 @@ impl Terminal {
         self.watches_mouse = true;
         HAS_MOUSE.store(true, Ordering::Relaxed);
         execute!(io::stdout(), EnableMouseCapture)
+    }
+
+    /// How long the terminal may have another size than it tells after it told of one, where that is known of it. Until
+    /// then a row is not where the size says, and what is drawn there goes over what stays.
+    pub(crate) fn settling() -> Option<Duration> {
+        std::env::var_os("TMUX").is_some_and(|value| !value.is_empty()).then_some(TMUX_SETTLES)
     }
 
     /// How large it is.

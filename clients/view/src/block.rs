@@ -1,5 +1,7 @@
 //! Blocks: the pieces that a screen shows one below the other. Knows nothing of how one looks.
 
+use std::mem;
+
 use protocol::event::{ModelRetried, TurnEnded};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
@@ -7,6 +9,7 @@ use protocol::question::Answer;
 use protocol::turn::Actor;
 
 use crate::changes::Change;
+use crate::settled;
 
 /// Most bytes that are kept of the output of a command that runs.
 const LIVE_OUTPUT_BYTES: usize = 8 * 1024;
@@ -69,8 +72,30 @@ pub struct Message {
     pub from_bytes: u64,
     /// The line that opened the code block in the middle of which this begins.
     pub fence: Option<String>,
+    /// How this goes on from what was handed out before.
+    pub joint: Joint,
     /// Whether this is the end of it.
     pub end: MessageEnd,
+}
+
+/// How a piece of a message goes on from the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Joint {
+    /// It is the first, or a block of its own, with a blank line between.
+    #[default]
+    Apart,
+    /// In the next row.
+    Row,
+    /// In the same row, with the next word.
+    Word,
+}
+
+/// What was handed out of a message before its rest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Begun {
+    pub(crate) bytes: u64,
+    pub(crate) fence: Option<String>,
+    pub(crate) joint: Joint,
 }
 
 /// Where a piece of a message ends.
@@ -90,8 +115,8 @@ impl Block {
         Self { body, answer: None, is_final: true, length: 0 }
     }
 
-    /// A block of an item, of which so many bytes of text were handed out before.
-    pub(crate) fn of_item(item: Item, handed_bytes: u64, fence: Option<String>) -> Self {
+    /// A block of an item, of which that much was handed out before.
+    pub(crate) fn of_item(item: Item, begun: Begun) -> Self {
         let is_final = is_over(&item);
         let mut length = 0;
         let body = match item.body {
@@ -100,9 +125,10 @@ impl Block {
                 BlockBody::Message(Message {
                     item_id: item.id,
                     turn_id: item.turn_id,
-                    text: rest(&message.text, handed_bytes),
-                    from_bytes: handed_bytes,
-                    fence,
+                    text: rest(&message.text, begun.bytes),
+                    from_bytes: begun.bytes,
+                    fence: begun.fence,
+                    joint: begun.joint,
                     end: message_end(&item.status, is_final),
                 })
             }
@@ -118,6 +144,7 @@ impl Block {
                     | ItemBody::Plan(_)
                     | ItemBody::Notice(_)
                     | ItemBody::WebSearch(_)
+                    | ItemBody::Agent(_)
                     | ItemBody::Unknown(_) => {}
                 }
                 BlockBody::Item(Box::new(Item { body, ..item }))
@@ -178,6 +205,7 @@ impl Block {
                 | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
                 | ItemBody::WebSearch(_)
+                | ItemBody::Agent(_)
                 | ItemBody::Unknown(_) => return,
             },
             BlockBody::Earlier { .. }
@@ -192,19 +220,57 @@ impl Block {
 
     /// The item ended; this is all of it.
     pub(crate) fn complete(&mut self, item: Item) {
-        let (handed, fence) = match &self.body {
-            BlockBody::Message(message) => (message.from_bytes, message.fence.clone()),
+        let begun = match &self.body {
+            BlockBody::Message(message) => message.begun(),
             BlockBody::Earlier { .. }
             | BlockBody::Item(_)
             | BlockBody::Retried(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. }
-            | BlockBody::Ended(_) => (0, None),
+            | BlockBody::Ended(_) => Begun::default(),
         };
         let answer = self.answer.take();
-        *self = Self { answer, ..Self::of_item(item, handed, fence) };
+        *self = Self { answer, ..Self::of_item(item, begun) };
         self.close();
+    }
+
+    /// Takes in what goes on right behind it, of the same message; anything else comes back.
+    pub fn absorb(&mut self, next: Self) -> Option<Self> {
+        let BlockBody::Message(message) = &mut self.body else { return Some(next) };
+        match next.body {
+            BlockBody::Message(more)
+                if more.item_id == message.item_id
+                    && more.from_bytes == message.from_bytes + message.text.len() as u64 =>
+            {
+                message.text.push_str(&more.text);
+                message.end = more.end;
+                None
+            }
+            body => Some(Self { body, ..next }),
+        }
+    }
+
+    /// Whether it goes on in the row in which the one before it ends.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(&self.body, BlockBody::Message(Message { joint: Joint::Word, .. }))
+    }
+
+    /// The pieces that it is shown in, in order.
+    pub(crate) fn into_pieces(mut self) -> Vec<Self> {
+        let mut pieces = match &mut self.body {
+            BlockBody::Message(message) => message.take_settled(),
+            BlockBody::Earlier { .. }
+            | BlockBody::Item(_)
+            | BlockBody::Retried(_)
+            | BlockBody::Updated { .. }
+            | BlockBody::Suspended
+            | BlockBody::Resumed { .. }
+            | BlockBody::Ended(_) => Vec::new(),
+        };
+        pieces.push(self);
+        pieces
     }
 
     /// It can't change any more, whatever it says of itself.
@@ -215,6 +281,37 @@ impl Block {
         {
             message.end = MessageEnd::Complete;
         }
+    }
+}
+
+impl Message {
+    /// What was handed out before it.
+    pub(crate) fn begun(&self) -> Begun {
+        Begun { bytes: self.from_bytes, fence: self.fence.clone(), joint: self.joint }
+    }
+
+    /// Takes away what can't change its look any more, in pieces.
+    pub(crate) fn take_settled(&mut self) -> Vec<Block> {
+        let cuts = settled::cuts(&self.text, self.fence.as_deref());
+        let Some(last) = cuts.last() else { return Vec::new() };
+        let rest = self.text.split_off(last.at);
+        let text = mem::replace(&mut self.text, rest);
+        let first_bytes = self.from_bytes;
+        let mut from = 0;
+        cuts.into_iter()
+            .map(|cut| {
+                let piece = Self {
+                    text: text.get(from..cut.at).unwrap_or_default().to_owned(),
+                    fence: mem::replace(&mut self.fence, cut.fence),
+                    joint: mem::replace(&mut self.joint, cut.joint),
+                    end: MessageEnd::Open,
+                    ..*self
+                };
+                from = cut.at;
+                self.from_bytes = first_bytes + from as u64;
+                Block::of(BlockBody::Message(piece))
+            })
+            .collect()
     }
 }
 

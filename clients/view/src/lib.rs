@@ -2,7 +2,8 @@
 //!
 //! `View` takes what the daemon sends and keeps two things: blocks, in the order they are read, and a `Status`.
 //! A block that can't change any more is handed out once, by `View::take_finished`, and forgotten; what is left is
-//! small however long the session is. A snapshot or an event that was seen before changes nothing, so attaching
+//! small however long the session is. A long message is handed out in pieces, cut where the text says and not when it
+//! came, so that all screens show the same. A snapshot or an event that was seen before changes nothing, so attaching
 //! again never shows anything twice. `escape`, `fold` and `words` turn content into harmless text, in the words
 //! that people read; `replies` reads what was filled into a form. Knows nothing of terminals, colours and widths.
 
@@ -16,7 +17,7 @@ mod status;
 mod view;
 pub mod words;
 
-pub use block::{Block, BlockBody, Message, MessageEnd};
+pub use block::{Block, BlockBody, Joint, Message, MessageEnd};
 pub use changes::Change;
 pub use status::{Activity, Link, Status, effort_text};
 pub use view::View;

@@ -1,10 +1,16 @@
 //! How much of a markdown text that still grows can't change its look any more. Knows paragraphs and code blocks,
 //! no other markdown.
 
+use crate::block::Joint;
+
 /// A code block that shows nothing yet of its end is cut at a line end from this size on.
 const CODE_BYTES: usize = 1024;
-/// A paragraph without an end is cut between two words from this size on.
+/// A paragraph or a list without an end is cut between two words or items from this size on.
 const PARAGRAPH_BYTES: usize = 8 * 1024;
+/// A shorter line of it is not cut: the next one is.
+const LINE_BYTES: usize = 1024;
+/// What an item of a list begins with, where it has no number.
+const BULLETS: [&str; 3] = ["- ", "* ", "+ "];
 
 /// Where a text can be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,42 +19,112 @@ pub(crate) struct Cut {
     pub(crate) at: usize,
     /// The line that opened the code block in which the cut is.
     pub(crate) fence: Option<String>,
+    /// How what follows goes on.
+    pub(crate) joint: Joint,
 }
 
-/// Where a text can be cut, at the latest place; `fence` is the code block it begins in.
-pub(crate) fn cut(text: &str, fence: Option<&str>) -> Option<Cut> {
+/// Where a text is cut; `fence` is the code block it begins in. A cut hangs on what is before it and a few letters
+/// behind it: so a text that comes in pieces, whatever they are, is cut where the whole is.
+pub(crate) fn cuts(text: &str, fence: Option<&str>) -> Vec<Cut> {
     let mut fence = fence.map(str::to_owned);
-    let mut best: Option<Cut> = None;
-    let mut at = 0;
-    let mut is_blank_before = false;
+    let mut cuts = Vec::new();
+    let (mut begun, mut at) = (0, 0);
+    let mut before = Before::Text;
     for line in text.split_inclusive('\n') {
-        let is_whole = line.ends_with('\n');
-        if fence.is_none() && is_blank_before && at > 0 && begins_a_block(line) {
-            best = Some(Cut { at, fence: None });
+        if fence.is_none() {
+            let joint = (at > begun).then(|| joint(before, line, at - begun)).flatten();
+            if let Some(joint) = joint {
+                cuts.push(Cut { at, fence: None, joint });
+                begun = at;
+            }
+            // A line that is long itself: between two words of it.
+            let least = |begun: usize| (begun + PARAGRAPH_BYTES).saturating_sub(at).max(LINE_BYTES);
+            while is_text(line)
+                && let Some(word) = word_from(line, least(begun))
+            {
+                begun = at + word;
+                cuts.push(Cut { at: begun, fence: None, joint: Joint::Word });
+            }
         }
-        if !is_whole {
+        if !line.ends_with('\n') {
             break;
         }
-        is_blank_before = line.trim().is_empty();
         at += line.len();
         match &fence {
             Some(open) if closes(line, open) => fence = None,
-            Some(open) => {
-                let begun = best.as_ref().map_or(0, |cut| cut.at);
-                if at - begun >= CODE_BYTES {
-                    best = Some(Cut { at, fence: Some(open.clone()) });
-                }
+            Some(open) if at - begun >= CODE_BYTES => {
+                cuts.push(Cut { at, fence: Some(open.clone()), joint: Joint::Row });
+                begun = at;
             }
             None if opens(line) => fence = Some(line.trim().to_owned()),
-            None => {}
+            Some(_) | None => {}
+        }
+        before = Before::of(line);
+    }
+    cuts
+}
+
+/// The line before a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Blank,
+    Text,
+    /// Text, with a break of the line after it.
+    Broken,
+    Other,
+}
+
+impl Before {
+    fn of(line: &str) -> Self {
+        let line = line.trim_end_matches(['\n', '\r']);
+        if line.trim().is_empty() {
+            Self::Blank
+        } else if !is_text(line) {
+            Self::Other
+        } else if line.ends_with("  ") || line.ends_with('\\') {
+            Self::Broken
+        } else {
+            Self::Text
         }
     }
-    let begun = best.as_ref().map_or(0, |cut| cut.at);
-    if text.len() - begun >= PARAGRAPH_BYTES && fence.is_none() {
-        let word = text[begun..].rfind([' ', '\n']).map(|space| begun + space + 1);
-        return word.map(|at| Cut { at, fence: None }).or(best);
+}
+
+/// How a line goes on if the text is cut before it, so many bytes after the last cut; absent if it is not.
+fn joint(before: Before, line: &str, length: usize) -> Option<Joint> {
+    match before {
+        Before::Blank => begins_a_block(line).then_some(Joint::Apart),
+        Before::Text | Before::Broken | Before::Other if length < PARAGRAPH_BYTES => None,
+        Before::Text | Before::Broken | Before::Other if is_list_item(line) => Some(Joint::Row),
+        Before::Text if begins_a_word(line) => Some(Joint::Word),
+        Before::Broken if begins_a_word(line) => Some(Joint::Row),
+        Before::Text | Before::Broken | Before::Other => None,
     }
-    best
+}
+
+/// The first word that begins there or behind it, and not with what means something at the beginning of a line.
+fn word_from(line: &str, least: usize) -> Option<usize> {
+    let bytes = line.as_bytes();
+    let begins = |at: &usize| bytes.get(at - 1) == Some(&b' ') && line.get(*at..).is_some_and(begins_a_word);
+    (least.max(1)..line.len()).find(begins)
+}
+
+fn begins_a_word(text: &str) -> bool {
+    text.starts_with(char::is_alphabetic)
+}
+
+/// Whether a line is no heading, table, quote or fence.
+fn is_text(line: &str) -> bool {
+    !line.trim_start().starts_with(['#', '|', '>', '`', '~', '<', '='])
+}
+
+fn is_list_item(line: &str) -> bool {
+    let digits = line.bytes().take(9).take_while(u8::is_ascii_digit).count();
+    let marker = &line[digits..];
+    if digits > 0 {
+        marker.starts_with(". ") || marker.starts_with(") ")
+    } else {
+        BULLETS.iter().any(|bullet| line.starts_with(bullet))
+    }
 }
 
 /// Whether a line after a blank one can't belong to the block before it: it is not indented.
@@ -80,10 +156,12 @@ fn closes(line: &str, open: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, prop_oneof, proptest};
+
     use super::*;
 
     fn at(text: &str) -> usize {
-        cut(text, None).map_or(0, |cut| cut.at)
+        cuts(text, None).last().map_or(0, |cut| cut.at)
     }
 
     #[test]
@@ -111,17 +189,94 @@ mod tests {
     #[test]
     fn a_long_code_block_is_cut_at_a_line_and_goes_on_as_code() {
         let text = format!("```rust\n{}", "let x = 1;\n".repeat(200));
-        let cut = cut(&text, None).unwrap();
-        assert_eq!(cut.fence.as_deref(), Some("```rust"));
+        let cuts = cuts(&text, None);
+        let cut = cuts.last().unwrap();
+        assert_eq!((cut.fence.as_deref(), cut.joint), (Some("```rust"), Joint::Row));
         assert!(cut.at > CODE_BYTES && text[..cut.at].ends_with('\n'));
-        let rest = super::cut("let y = 2;\n```\n\nafter", cut.fence.as_deref()).unwrap();
-        assert_eq!(rest, Cut { at: 16, fence: None });
+        let rest = super::cuts("let y = 2;\n```\n\nafter", cut.fence.as_deref());
+        assert_eq!(rest, [Cut { at: 16, fence: None, joint: Joint::Apart }]);
     }
 
     #[test]
     fn a_paragraph_without_an_end_is_cut_between_words() {
         let text = "word ".repeat(PARAGRAPH_BYTES / 4);
-        assert!(text[..at(&text)].ends_with(' '));
+        let cuts = cuts(&text, None);
+        assert_eq!(cuts.len(), 1);
+        assert_eq!(cuts[0].joint, Joint::Word);
+        assert!(text[..cuts[0].at].ends_with(' ') && cuts[0].at < PARAGRAPH_BYTES + 5);
         assert_eq!(at(&"x".repeat(3 * PARAGRAPH_BYTES)), 0);
+        assert_eq!(at(&"- # ".repeat(PARAGRAPH_BYTES)), 0, "no word begins there");
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_cut_between_items() {
+        for item in ["- one of many\n", "10. one of many\n"] {
+            let text = item.repeat(PARAGRAPH_BYTES / 5);
+            let cuts = cuts(&text, None);
+            assert!(cuts.len() > 1);
+            for cut in cuts {
+                assert!(text[cut.at..].starts_with(item), "{}", &text[cut.at..cut.at + 20]);
+                assert_eq!(cut.joint, Joint::Row);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_a_paragraph_flow_on_behind_a_cut() {
+        let line = "a line of a paragraph\n";
+        let cuts = cuts(&line.repeat(500), None);
+        assert_eq!((cuts[0].at % line.len(), cuts[0].joint), (0, Joint::Word));
+        let broken = super::cuts(&"a line of its own  \n".repeat(500), None);
+        assert_eq!(broken[0].joint, Joint::Row);
+        let table = "| a | b |\n|---|---|\n".to_owned() + &"| long word | x |\n".repeat(1000);
+        assert_eq!(at(&table), 0, "a table is one");
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("\n".to_owned()),
+            Just("\n\n".to_owned()),
+            Just("```rust\n".to_owned()),
+            Just("\n```\n".to_owned()),
+            Just("- item\n".to_owned()),
+            Just("12. item\n".to_owned()),
+            Just("# head\n".to_owned()),
+            Just("| a | b |\n".to_owned()),
+            Just("  indented\n".to_owned()),
+            (1..400_usize).prop_map(|count| "word ".repeat(count)),
+            (1..900_usize).prop_map(|count| "- # 12. é wörd ".repeat(count)),
+            (1..400_usize).prop_map(|count| "- an item of a list\n".repeat(count)),
+            (1..400_usize).prop_map(|count| "let x = y;\n".repeat(count)),
+            (1..400_usize).prop_map(|count| "a line  \n".repeat(count)),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_text_is_cut_where_it_is_whatever_the_pieces_that_it_comes_in(
+            text in text(),
+            lengths in proptest::collection::vec(1..3000_usize, 1..20),
+        ) {
+            let whole = cuts(&text, None);
+            let (mut found, mut begun, mut fence) = (Vec::new(), 0, None::<String>);
+            let mut heard = 0;
+            let mut lengths = lengths.into_iter().cycle();
+            while heard < text.len() {
+                heard = (heard + lengths.next().unwrap_or(1)).min(text.len());
+                while !text.is_char_boundary(heard) {
+                    heard += 1;
+                }
+                let new = cuts(&text[begun..heard], fence.as_deref());
+                let from = begun;
+                for cut in new {
+                    begun = from + cut.at;
+                    fence.clone_from(&cut.fence);
+                    found.push(Cut { at: begun, ..cut });
+                }
+            }
+            prop_assert_eq!(found, whole);
+        }
     }
 }

@@ -11,9 +11,8 @@ use protocol::question::{Answer, Question};
 use protocol::session::{SessionSnapshot, SessionStatus};
 use protocol::turn::Turn;
 
-use crate::block::{Block, BlockBody, MessageEnd};
+use crate::block::{Begun, Block, BlockBody};
 use crate::changes::{self, Change};
-use crate::settled;
 use crate::status::{Activity, Link, Status};
 use crate::words;
 
@@ -50,7 +49,7 @@ struct Handed {
 #[derive(Clone, Debug)]
 enum HandedItem {
     Whole,
-    Part { bytes: u64, fence: Option<String> },
+    Part(Begun),
 }
 
 impl View {
@@ -181,7 +180,10 @@ impl View {
             Event::ModelRetried(retried) => self.push(BlockBody::Retried(retried)),
             Event::ModelResponded(responded) => {
                 self.status.usage += responded.usage;
-                self.status.context_tokens = Some(responded.usage.total_tokens());
+                // What a call asked by itself does not fill the session's window.
+                if responded.asked_by.is_none() {
+                    self.status.context_tokens = Some(responded.usage.total_tokens());
+                }
             }
             Event::ItemStarted(changed) => self.push_item(changed.item),
             Event::ItemAppended(appended) => {
@@ -294,8 +296,8 @@ impl View {
     fn push_item(&mut self, item: Item) {
         let block = match self.handed.items.get(&item.id) {
             Some(HandedItem::Whole) => return,
-            Some(HandedItem::Part { bytes, fence }) => Block::of_item(item, *bytes, fence.clone()),
-            None => Block::of_item(item, 0, None),
+            Some(HandedItem::Part(begun)) => Block::of_item(item, begun.clone()),
+            None => Block::of_item(item, Begun::default()),
         };
         self.live.push_back(block);
     }
@@ -304,20 +306,16 @@ impl View {
     fn settle(&mut self) {
         while let Some(block) = self.live.pop_front_if(|block| block.is_final) {
             self.handed.note(&block);
-            self.finished.push(block);
+            self.finished.extend(block.into_pieces());
         }
         let Some(block) = self.live.front_mut() else { return };
         let BlockBody::Message(message) = &mut block.body else { return };
-        let Some(cut) = settled::cut(&message.text, message.fence.as_deref()) else { return };
-        let mut piece = message.clone();
-        message.text = piece.text.split_off(cut.at);
-        message.from_bytes += cut.at as u64;
-        message.fence = cut.fence;
-        piece.end = MessageEnd::Open;
-        let part = HandedItem::Part { bytes: message.from_bytes, fence: message.fence.clone() };
-        self.handed.enter(piece.turn_id);
-        self.handed.items.insert(piece.item_id, part);
-        self.finished.push(Block::of(BlockBody::Message(piece)));
+        let pieces = message.take_settled();
+        if !pieces.is_empty() {
+            self.handed.enter(message.turn_id);
+            self.handed.items.insert(message.item_id, HandedItem::Part(message.begun()));
+            self.finished.extend(pieces);
+        }
     }
 }
 

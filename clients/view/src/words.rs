@@ -3,8 +3,11 @@
 
 use std::path::Path;
 
+use protocol::agent::{AgentReport, AgentStatus};
 use protocol::context::{Compaction, CompactionReason};
+use protocol::daemon::RateLimit;
 use protocol::event::{ModelRetried, TurnEnded};
+use protocol::ids::Timestamp;
 use protocol::item::{ChangeKind, ChangedFile, CommandExit, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::question::{Decision, GrantScope, QuestionKind};
@@ -64,6 +67,34 @@ pub fn web_source(source: &WebSource) -> String {
     }
 }
 
+/// What an agent came to, or waits for; not escaped.
+#[must_use]
+pub fn agent(report: &AgentReport) -> String {
+    let how = agent_status(&report.status);
+    match &report.message {
+        Some(message) => {
+            let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("Agent {}: {how}: {line}", report.name)
+        }
+        None => format!("Agent {}: {how}", report.name),
+    }
+}
+
+/// What an agent is doing, or how it ended; not escaped.
+#[must_use]
+pub fn agent_status(status: &AgentStatus) -> &str {
+    match status {
+        AgentStatus::Running => "running",
+        AgentStatus::Waiting => "waits for an answer",
+        AgentStatus::Completed => "completed",
+        AgentStatus::Failed => "failed",
+        AgentStatus::Interrupted => "interrupted",
+        AgentStatus::LimitReached => "stopped by a ceiling",
+        AgentStatus::Closed => "closed",
+        AgentStatus::Unknown(status) => status,
+    }
+}
+
 /// What a compaction is, or was; not escaped.
 #[must_use]
 pub fn compaction(compaction: &Compaction, status: &ItemStatus) -> String {
@@ -78,6 +109,10 @@ pub fn compaction(compaction: &Compaction, status: &ItemStatus) -> String {
     };
     match (status, &compaction.message) {
         (ItemStatus::InProgress, _) => format!("Compacting what was said and done before: {why}"),
+        (ItemStatus::Completed, _) if !compaction.opaque.is_empty() => format!(
+            "Compacted what was said and done before, because {why}. The provider keeps the notes to itself; what people \
+             said, the plan, changed files and failing checks are carried as they were"
+        ),
         (ItemStatus::Completed, _) => format!(
             "Compacted what was said and done before, because {why}. The model goes on with a summary; what people \
              said, the plan, changed files and failing checks are carried as they were"
@@ -85,6 +120,20 @@ pub fn compaction(compaction: &Compaction, status: &ItemStatus) -> String {
         (_, Some(message)) => format!("Not compacted: {message}"),
         (_, None) => "Not compacted".to_owned(),
     }
+}
+
+/// What a provider still lets be asked of it, as of a time; not escaped.
+#[must_use]
+pub fn rate_limit(limit: &RateLimit, now: Timestamp) -> String {
+    let amount = match (limit.remaining, limit.limit, limit.used_percent) {
+        (Some(left), Some(all), _) => format!("{} of {} left", thousands(left), thousands(all)),
+        (Some(left), None, _) => format!("{} left", thousands(left)),
+        (None, _, Some(used)) => format!("{used:.0} % used"),
+        (None, _, None) => "not told".to_owned(),
+    };
+    let resets_at = limit.resets_at.filter(|at| at.0 > now.0);
+    let whole = resets_at.map(|at| format!(", whole again in {}", span(at.since(now)))).unwrap_or_default();
+    format!("{}: {amount}{whole}", limit.name)
 }
 
 /// What to do about an end, if something can be done.
@@ -195,6 +244,7 @@ pub fn asked(kind: &QuestionKind) -> &'static str {
         QuestionKind::UserInput { .. } => "The agent asks you something",
         QuestionKind::Tool { .. } => "The agent asks to call a tool",
         QuestionKind::Elicitation { .. } => "An MCP server asks you something",
+        QuestionKind::Sampling { .. } => "An MCP server wants the model to answer",
         QuestionKind::ClientTool { .. } => "The agent calls a tool of a client",
         QuestionKind::Unknown(_) => "The agent asks something that this client does not know",
     }
@@ -380,6 +430,18 @@ mod tests {
         ] {
             assert_eq!(span(ms), shown);
         }
+    }
+
+    #[test]
+    fn a_compaction_of_the_provider_does_not_claim_a_summary() {
+        let mut done: Compaction =
+            serde_json::from_value(serde_json::json!({"reason": "requested", "summary": "It builds."}))
+                .unwrap();
+        assert!(compaction(&done, &ItemStatus::Completed).contains("goes on with a summary"));
+        let opaque = serde_json::json!([{"wireApi": "responses", "item": {}}]);
+        (done.summary, done.opaque) = (String::new(), serde_json::from_value(opaque).unwrap());
+        let said = compaction(&done, &ItemStatus::Completed);
+        assert!(said.contains("keeps the notes to itself") && !said.contains("summary"), "{said}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use protocol::catalogue::ModelFacts;
 use protocol::model::{ReasoningEffort, ReasoningSummary};
-use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
+use protocol::profile::{ApprovalPolicy, EnvironmentPolicy, Inherited, SandboxMode, SandboxRung};
 use protocol::session::AfterCrash;
 use protocol::turn::{Budget, TurnLimits};
 use serde_json::{Value as Json, from_value};
@@ -16,8 +16,8 @@ use crate::language_servers::{self, Diagnostics};
 use crate::permissions;
 use crate::section::Section;
 use crate::settings::{
-    AuthCommand, DaemonSettings, Durability, Inherit, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
-    ShellEnvironmentPolicy, WebSearch, WireApi, WorkspaceWrite,
+    AgentLimits, AuthCommand, DaemonSettings, Durability, LogLevel, MAX_RETRIES, ModelProvider, OPENAI,
+    WebSearch, WireApi, WorkspaceWrite,
 };
 use crate::value::{Value, nearest};
 
@@ -91,6 +91,7 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
     section.set("record", &mut settings.record, |value| value.path().map(Some));
     section.within("limits", |section| limits(section, &mut settings.limits));
     section.within("budget", |section| budget(section, &mut settings.budget));
+    section.within("agents", |section| agents(section, &mut settings.agents));
     section.set("after_crash", &mut settings.after_crash, |value| {
         value.word(&[("wait", AfterCrash::Wait), ("continue", AfterCrash::Continue)]).map(Some)
     });
@@ -98,6 +99,9 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         let words =
             [("disabled", WebSearch::Disabled), ("cached", WebSearch::Cached), ("live", WebSearch::Live)];
         value.word(&words)
+    });
+    section.within("skills", |section| {
+        section.set("disabled", &mut settings.disabled_skills, |value| value.list(Value::text));
     });
     section.set("diagnostics", &mut settings.diagnostics, |value| {
         value.word(&[("on", Diagnostics::On), ("off", Diagnostics::Off)])
@@ -228,15 +232,21 @@ fn budget(section: &mut Section<'_>, target: &mut Budget) {
     section.within("day", |section| ceilings(section, &mut target.day));
 }
 
+/// What a tree may hold at most is a session each, with a model's stream.
+fn agents(section: &mut Section<'_>, target: &mut AgentLimits) {
+    section.set("max_depth", &mut target.max_depth, |value| value.whole(0..=8));
+    section.set("max_live", &mut target.max_live, |value| value.whole(0..=64));
+}
+
 fn ceilings(section: &mut Section<'_>, target: &mut TurnLimits) {
     section.set("max_tokens", &mut target.max_tokens, |value| value.whole(1..=u64::MAX).map(Some));
     section.set("max_cost", &mut target.max_cost, |value| value.number().map(Some));
     section.set("max_tool_calls", &mut target.max_tool_calls, |value| value.whole(0..=u32::MAX).map(Some));
 }
 
-fn shell_environment_policy(section: &mut Section<'_>, target: &mut ShellEnvironmentPolicy) {
+fn shell_environment_policy(section: &mut Section<'_>, target: &mut EnvironmentPolicy) {
     section.set("inherit", &mut target.inherit, |value| {
-        value.word(&[("none", Inherit::None), ("core", Inherit::Core), ("all", Inherit::All)])
+        value.word(&[("none", Inherited::None), ("core", Inherited::Core), ("all", Inherited::All)])
     });
     section.set("include_only", &mut target.include_only, |value| value.list(Value::text));
     section.set("exclude", &mut target.exclude, |value| value.list(Value::text));
@@ -269,6 +279,7 @@ fn model_provider(section: &mut Section<'_>, target: &mut ModelProvider) {
     section.set("client_certificate", &mut target.client_certificate, |value| value.path().map(Some));
     section.set("proxy", &mut target.proxy, |value| value.text().map(Some));
     section.set("supports_websockets", &mut target.supports_websockets, Value::boolean);
+    section.set("supports_compaction", &mut target.supports_compaction, |value| value.boolean().map(Some));
     section
         .set("max_output_tokens", &mut target.max_output_tokens, |value| value.whole(1..=u32::MAX).map(Some));
     section.set("verbosity", &mut target.verbosity, verbosity);

@@ -37,8 +37,8 @@ pub use language_servers::{Diagnostics, LanguageServer};
 pub use mcp::{McpServer, McpSignIn, McpTransport};
 pub use permissions::PermissionProfile;
 pub use settings::{
-    AuthCommand, CHATGPT, DaemonSettings, Durability, Inherit, LOCAL, LocalProgram, LogLevel, MAX_RETRIES,
-    ModelProvider, OAuthServer, OPENAI, Settings, ShellEnvironmentPolicy, WebSearch, WireApi, WorkspaceWrite,
+    AgentLimits, AuthCommand, CHATGPT, DaemonSettings, Durability, LOCAL, LocalProgram, LogLevel,
+    MAX_RETRIES, ModelProvider, OAuthServer, OPENAI, Settings, WebSearch, WireApi, WorkspaceWrite,
 };
 
 use crate::draft::Draft;

@@ -33,6 +33,8 @@ pub struct McpServer {
     pub tools: BTreeMap<String, ToolApproval>,
     /// Whether its tools are looked for before they are shown to the model; absent: if they are large.
     pub is_deferred: Option<bool>,
+    /// Whether it may ask the session's model, each time with a person's leave.
+    pub has_sampling: bool,
 }
 
 /// How an MCP server is reached.
@@ -133,6 +135,7 @@ impl McpServer {
             approval: ToolApproval::Auto,
             tools: BTreeMap::new(),
             is_deferred: None,
+            has_sampling: false,
         }
     }
 
@@ -173,6 +176,7 @@ pub(crate) struct McpDraft {
     approval: Option<ToolApproval>,
     tools: BTreeMap<String, ToolApproval>,
     is_deferred: Option<bool>,
+    has_sampling: Option<bool>,
     /// It says how it is reached, but not so that it can be read; that has been complained of.
     is_misread: bool,
 }
@@ -191,6 +195,7 @@ impl McpDraft {
         section.set("disabled_tools", &mut self.disabled_tools, |value| value.list(Value::text));
         section.set("approval_mode", &mut self.approval, |value| approval(value).map(Some));
         section.set("deferred", &mut self.is_deferred, |value| value.boolean().map(Some));
+        section.set("sampling", &mut self.has_sampling, |value| value.boolean().map(Some));
         for (tool, value) in section.entries("tools") {
             let Some(mut section) = value.section() else { continue };
             let mut mode = None;
@@ -275,6 +280,7 @@ impl McpDraft {
             approval: self.approval.unwrap_or(plain.approval.clone()),
             tools: self.tools,
             is_deferred: self.is_deferred,
+            has_sampling: self.has_sampling.unwrap_or(plain.has_sampling),
             ..plain
         })
     }

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use protocol::profile::{
-    Access, GlobRule, NetworkAccess, NetworkDecision, NetworkRule, PathRule, Permissions, ResourceLimits,
-    SandboxMode,
+    Access, EnvironmentPolicy, GlobRule, Inherited, NetworkAccess, NetworkDecision, NetworkRule, PathRule,
+    Permissions, ResourceLimits, SandboxMode,
 };
 
 use crate::section::Section;
-use crate::settings::{Inherit, ShellEnvironmentPolicy};
 use crate::value::{Value, nearest};
 
 /// What a description stands on if it extends no other one.
@@ -29,7 +28,7 @@ pub struct PermissionProfile {
     /// What of the network is open; absent: what the session's other settings say.
     pub network: Option<NetworkAccess>,
     /// What of the environment commands see; absent: what the session's other settings say.
-    pub environment: Option<ShellEnvironmentPolicy>,
+    pub environment: Option<EnvironmentPolicy>,
     /// By path or pattern, as it was written.
     paths: BTreeMap<String, Access>,
     /// By host, as it was written.
@@ -73,6 +72,7 @@ impl PermissionProfile {
             limits: self.limits,
             is_commit_allowed: self.is_commit_allowed,
             has_own_tmp: self.has_own_tmp,
+            environment: self.environment.clone(),
         })
     }
 
@@ -192,7 +192,7 @@ fn keys(section: &mut Section<'_>, target: &mut PermissionProfile) {
     section.within("environment", |section| {
         let policy = target.environment.get_or_insert_default();
         section.set("inherit", &mut policy.inherit, |value| {
-            value.word(&[("none", Inherit::None), ("core", Inherit::Core), ("all", Inherit::All)])
+            value.word(&[("none", Inherited::None), ("core", Inherited::Core), ("all", Inherited::All)])
         });
         section.set("include", &mut policy.include_only, |value| value.list(Value::text));
         section.set("exclude", &mut policy.exclude, |value| value.list(Value::text));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use protocol::catalogue::ModelFacts;
 use protocol::model::{ReasoningEffort, ReasoningSummary};
-use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
+use protocol::profile::{ApprovalPolicy, EnvironmentPolicy, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice};
 use protocol::turn::{Budget, TurnLimits};
 
@@ -65,6 +65,8 @@ pub struct Settings {
     pub limits: TurnLimits,
     /// Ceilings of a session, of a session with its agents, and of a day.
     pub budget: Budget,
+    /// How many agents a session may have.
+    pub agents: AgentLimits,
     /// What becomes of a turn whose daemon died; absent: it depends on whether somebody looks after the session.
     pub after_crash: Option<AfterCrash>,
     /// After how long a question counts as declined; absent: it waits.
@@ -81,6 +83,8 @@ pub struct Settings {
     pub mcp_tool_tokens: u64,
     /// The MCP servers, by their names.
     pub mcp_servers: BTreeMap<String, McpServer>,
+    /// The names of skills that are switched off.
+    pub disabled_skills: Vec<String>,
     /// Whether errors are looked for after an edit.
     pub diagnostics: Diagnostics,
     /// How long an edit waits for that at most.
@@ -90,7 +94,7 @@ pub struct Settings {
     /// The rung that commands must run on; absent: the strongest that this machine has.
     pub sandbox_backend: Option<SandboxRung>,
     /// What of a client's environment commands see.
-    pub shell_environment_policy: ShellEnvironmentPolicy,
+    pub shell_environment_policy: EnvironmentPolicy,
     /// The daemon itself.
     pub daemon: DaemonSettings,
 }
@@ -151,6 +155,8 @@ pub struct ModelProvider {
     pub proxy: Option<String>,
     /// Whether answers may come over a WebSocket.
     pub supports_websockets: bool,
+    /// Whether the provider itself puts conversations into less; absent: OpenAI's do, where they are at home.
+    pub supports_compaction: Option<bool>,
     /// The most tokens that an answer may have; absent: the provider's default, or what the model can.
     pub max_output_tokens: Option<u32>,
     /// How much the model says, in the provider's word; absent: the provider's default.
@@ -188,6 +194,7 @@ impl ModelProvider {
             client_certificate: None,
             proxy: None,
             supports_websockets: false,
+            supports_compaction: None,
             max_output_tokens: None,
             verbosity: None,
             service_tier: None,
@@ -344,30 +351,6 @@ pub enum WireApi {
     Replay,
 }
 
-/// What of a client's environment commands see. Keys of providers and Skein's own variables are left out
-/// whatever stands here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShellEnvironmentPolicy {
-    /// What there is to choose from.
-    pub inherit: Inherit,
-    /// If not empty, only variables whose names match one of these patterns stay.
-    pub include_only: Vec<String>,
-    /// Variables whose names match one of these patterns go.
-    pub exclude: Vec<String>,
-}
-
-/// What of an environment is inherited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Inherit {
-    /// Nothing.
-    None,
-    /// What every program needs: `PATH`, `HOME`, `SHELL` and their like.
-    Core,
-    /// Everything.
-    #[default]
-    All,
-}
-
 /// The daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonSettings {
@@ -431,6 +414,21 @@ pub enum Durability {
     Power,
 }
 
+/// `[agents]`: how many agents a session may have below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentLimits {
+    /// How far below one another.
+    pub max_depth: u32,
+    /// That work at the same time, in one tree.
+    pub max_live: u32,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        Self { max_depth: 2, max_live: 8 }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -461,6 +459,7 @@ impl Default for Settings {
             record: None,
             limits: TurnLimits::default(),
             budget: Budget::default(),
+            agents: AgentLimits::default(),
             after_crash: None,
             question_timeout_ms: None,
             notify: Vec::new(),
@@ -469,11 +468,12 @@ impl Default for Settings {
             model_prices: BTreeMap::new(),
             mcp_tool_tokens: 10_000,
             mcp_servers: BTreeMap::new(),
+            disabled_skills: Vec::new(),
             diagnostics: Diagnostics::default(),
             diagnostics_timeout_ms: 2_000,
             language_servers: language_servers::known(),
             sandbox_backend: None,
-            shell_environment_policy: ShellEnvironmentPolicy::default(),
+            shell_environment_policy: EnvironmentPolicy::default(),
             daemon: DaemonSettings {
                 idle_exit_ms: Some(30 * 60 * 1000),
                 log_level: LogLevel::default(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use protocol::model::{ReasoningEffort, ReasoningSummary};
-use protocol::profile::{ApprovalPolicy, SandboxMode, SandboxRung};
+use protocol::profile::{ApprovalPolicy, EnvironmentPolicy, Inherited, SandboxMode, SandboxRung};
 use protocol::session::{AfterCrash, ModelPrice, SettingOverride};
 
 use super::*;
@@ -156,8 +156,8 @@ Say little.
     assert_eq!(settings.limits.max_tool_calls, Some(0));
     assert_eq!(
         settings.shell_environment_policy,
-        ShellEnvironmentPolicy {
-            inherit: Inherit::Core,
+        EnvironmentPolicy {
+            inherit: Inherited::Core,
             include_only: vec!["PATH".to_owned()],
             exclude: vec!["AWS_*".to_owned()],
         }

@@ -77,6 +77,9 @@ fn words(message: &UserMessage) -> String {
     let part = |part: &InputPart| match part {
         InputPart::Text { text } => text.clone(),
         InputPart::Image { .. } | InputPart::StoredImage { .. } => "(An image stood here.)".to_owned(),
+        InputPart::Skill { name, path, .. } => {
+            format!("(The skill `{name}` came along; its text is in `{}`.)", path.display())
+        }
         InputPart::Unknown(_) => "(Something stood here that this version does not know.)".to_owned(),
     };
     message.content.iter().map(part).collect::<Vec<_>>().join("\n")
@@ -207,6 +210,7 @@ fn done(items: &[(usize, &Item)], cwd: &Path) -> Vec<String> {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => {
                 format!("called `{}` {}", call.name, shorten::line(call.input.text(), CALL_CHARS))
             }

@@ -6,7 +6,7 @@ use protocol::context::{Compaction, ModelContext};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::turn::Turn;
 
-use crate::history::{beginning, is_shown};
+use crate::history::{Readable, beginning, is_shown};
 use crate::{shorten, transcript};
 
 /// Bytes of a token where nothing is known, on the safe side.
@@ -60,6 +60,7 @@ fn is_of_conversation(body: &ItemBody) -> bool {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => false,
     }
 }
@@ -104,13 +105,36 @@ pub fn kept(summary: &str, context: &ModelContext) -> String {
 #[must_use]
 pub fn shown(compaction: &Compaction) -> String {
     let intro = include_str!("prompts/compacted.md").trim_end();
-    let Compaction { summary, carried, .. } = compaction;
-    let mut text = format!("{intro}\n\n# Notes\n\n{}\n", summary.trim());
+    let Compaction { summary, carried, opaque, .. } = compaction;
+    let notes = if summary.is_empty() && !opaque.is_empty() { SEALED } else { summary.trim() };
+    let mut text = format!("{intro}\n\n# Notes\n\n{notes}\n");
     if !carried.is_empty() {
         text.push_str("\n# Carried over word for word\n\n");
         text.push_str(carried);
     }
     text
+}
+
+/// What stands in the place of notes that only another provider can read.
+const SEALED: &str = "(They were made by a model of another provider, in a form that you can't read. All that you know of \
+     the conversation is what is carried over below.)";
+
+/// Whether what a provider made of the conversation can be sent back instead of what is carried.
+#[must_use]
+pub fn is_readable(compaction: &Compaction, readable: Readable<'_>) -> bool {
+    !compaction.opaque.is_empty() && compaction.opaque.iter().all(readable)
+}
+
+/// Whether the model is shown what is carried only, since it can't read what another provider made.
+#[must_use]
+pub fn is_sealed(turns: &[Turn], readable: Readable<'_>) -> bool {
+    let is_one = |item: &Item| {
+        let ItemBody::Compaction(compaction) = &item.body else { return false };
+        let is_made = item.status == ItemStatus::Completed && !compaction.opaque.is_empty();
+        is_made && !is_readable(compaction, readable)
+    };
+    let (first, step) = beginning(turns);
+    turns.get(first).is_some_and(|turn| turn.items.iter().any(|item| item.step == step && is_one(item)))
 }
 
 /// Whether an item is a compaction that goes on.

@@ -2,11 +2,14 @@
 //! so that it never changes once it was sent.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use model::request::{CallKind, InputContent, InputItem};
+use protocol::agent::{AgentReport, AgentStatus};
 use protocol::ids::BlobId;
 use protocol::item::{
-    Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, Notice, ToolContent, UserMessage,
+    Command, CommandExit, CommandOutput, Item, ItemBody, ItemStatus, Notice, OpaqueReasoning, ToolContent,
+    UserMessage,
 };
 use protocol::tool::ToolCall;
 use protocol::turn::{InputPart, Turn};
@@ -16,9 +19,12 @@ use crate::compaction;
 /// Gives the content of stored images, as base64; `None` if it is gone.
 pub type Images<'a> = &'a dyn Fn(&BlobId) -> Option<String>;
 
+/// Whether what a provider made is sent back to it as it is.
+pub type Readable<'a> = &'a (dyn Fn(&OpaqueReasoning) -> bool + Sync);
+
 /// All turns as input, oldest first; from the last compaction on, if there was one.
 #[must_use]
-pub fn conversation(turns: &[Turn], images: Images<'_>) -> Vec<InputItem> {
+pub fn conversation(turns: &[Turn], images: Images<'_>, readable: Readable<'_>) -> Vec<InputItem> {
     let mut input = Vec::new();
     let (first, first_step) = beginning(turns);
     for (at, turn) in turns.iter().enumerate().skip(first) {
@@ -27,7 +33,7 @@ pub fn conversation(turns: &[Turn], images: Images<'_>) -> Vec<InputItem> {
         // What is said into a running turn belongs to the next step, though it stands among this one's items.
         items.sort_by_key(|item| item.step);
         for step in items.chunk_by(|a, b| a.step == b.step) {
-            render_step(step, images, &mut input);
+            render_step(step, images, readable, &mut input);
         }
     }
     input
@@ -51,10 +57,14 @@ fn is_compacted(item: &Item) -> bool {
 
 /// Items of one step: what stands for all before it, what people said before the request, what the model answered and called, then the outputs
 /// in the same order. So calls that were made together stay together on every wire API.
-fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) {
+fn render_step(items: &[&Item], images: Images<'_>, readable: Readable<'_>, input: &mut Vec<InputItem>) {
     let compacted = items.iter().rev().find(|item| is_compacted(item)).map(|item| &item.body);
     if let Some(ItemBody::Compaction(compaction)) = compacted {
-        input.push(InputItem::UserMessage(vec![InputContent::Text(compaction::shown(compaction))]));
+        if compaction::is_readable(compaction, readable) {
+            input.extend(compaction.opaque.iter().cloned().map(InputItem::Reasoning));
+        } else {
+            input.push(InputItem::UserMessage(vec![InputContent::Text(compaction::shown(compaction))]));
+        }
     }
     for item in items {
         push_user(item, images, input);
@@ -83,9 +93,29 @@ fn render_step(items: &[&Item], images: Images<'_>, input: &mut Vec<InputItem>) 
 fn push_user(item: &Item, images: Images<'_>, input: &mut Vec<InputItem>) {
     if let ItemBody::UserMessage(message) = &item.body {
         input.push(InputItem::UserMessage(user_content(message, images)));
+    } else if let ItemBody::Agent(report) = &item.body
+        && !report.status.is_live()
+    {
+        input.push(InputItem::UserMessage(vec![InputContent::Text(agent_ended(report))]));
     } else if let ItemBody::Notice(Notice { context: Some(context), .. }) = &item.body {
         input.push(InputItem::UserMessage(vec![InputContent::Text(context.clone())]));
     }
+}
+
+/// That an agent has ended. What it said last is a call away, and not in the history twice.
+fn agent_ended(report: &AgentReport) -> String {
+    let how = match &report.status {
+        AgentStatus::Completed => "has completed its task",
+        AgentStatus::Failed => "has failed",
+        AgentStatus::LimitReached => "was stopped by a ceiling",
+        AgentStatus::Interrupted => "was interrupted",
+        AgentStatus::Closed => "was closed",
+        AgentStatus::Running | AgentStatus::Waiting | AgentStatus::Unknown(_) => "has changed",
+    };
+    format!(
+        "[Skein: the agent `{}` ({}) {how}. `wait_agent` gives its last message, if you have not seen it.]",
+        report.name, report.session_id
+    )
 }
 
 fn user_content(message: &UserMessage, images: Images<'_>) -> Vec<InputContent> {
@@ -95,9 +125,16 @@ fn user_content(message: &UserMessage, images: Images<'_>) -> Vec<InputContent> 
             InputContent::Image { media_type: media_type.clone(), data: data.clone() }
         }
         InputPart::StoredImage { media_type, blob } => stored_image(media_type, blob, images),
+        InputPart::Skill { name, path, text } => InputContent::Text(skill(name, path, text)),
         InputPart::Unknown(_) => InputContent::Text(UNKNOWN.to_owned()),
     };
     message.content.iter().map(part).collect()
+}
+
+/// A skill that a person called for.
+fn skill(name: &str, path: &Path, text: &str) -> String {
+    let folder = path.parent().unwrap_or(path).display();
+    format!("<skill name=\"{name}\" folder=\"{folder}\">\n{text}\n</skill>")
 }
 
 /// What stands for a part of a newer protocol.
@@ -123,6 +160,7 @@ fn content_of(item: &Item, images: Images<'_>) -> Vec<InputContent> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => &[],
     };
     let part = |part: &ToolContent| match part {
@@ -162,6 +200,7 @@ fn told(body: &ItemBody) -> Option<String> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     }
 }
@@ -293,7 +332,7 @@ mod tests {
             [InputContent::Text(text)] => text.clone(),
             _ => String::new(),
         };
-        conversation(&[turn(items)], &|_| None)
+        conversation(&[turn(items)], &|_| None, &|_| true)
             .iter()
             .map(|input| match input {
                 InputItem::UserMessage(content) => format!("u:{}", text(content)),

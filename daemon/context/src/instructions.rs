@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
-use protocol::session::{InstructionFile, SessionSettings};
+use protocol::session::{InstructionFile, InstructionKind, SessionSettings};
 
 /// The system prompt. A function of the session's settings and instruction files alone.
 #[must_use]
@@ -13,7 +13,13 @@ pub fn system_prompt(settings: &SessionSettings, files: &[InstructionFile]) -> S
     surroundings(&mut text, settings);
     for file in files {
         // Writing to a string does not fail.
-        let _ = write!(text, "\n# Instructions from `{}`\n{}\n", file.path.display(), file.text.trim_end());
+        let said = file.text.trim_end();
+        let _ = match &file.kind {
+            InstructionKind::Skills => write!(text, "\n# Skills\n{said}\n"),
+            InstructionKind::File | InstructionKind::Unknown(_) => {
+                write!(text, "\n# Instructions from `{}`\n{said}\n", file.path.display())
+            }
+        };
         if file.is_truncated {
             text.push_str("(The file is longer; the rest was left out. Read it if it matters.)\n");
         }
@@ -65,8 +71,12 @@ mod tests {
             "isTmpWritable": true, "developerInstructions": "Make a plan.\n",
         }))
         .unwrap();
-        let file =
-            InstructionFile { path: "/repo/AGENTS.md".into(), text: "Tabs.".into(), is_truncated: false };
+        let file = InstructionFile {
+            path: "/repo/AGENTS.md".into(),
+            text: "Tabs.".into(),
+            is_truncated: false,
+            kind: InstructionKind::File,
+        };
         let prompt = system_prompt(&settings, &[file]);
         assert!(prompt.ends_with("Tabs.\n\n# Instructions of the person for this session\nMake a plan.\n"));
     }

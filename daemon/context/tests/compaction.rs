@@ -170,6 +170,7 @@ fn compact(turns: &mut [Turn], step: u32, summary: &str, context: &ModelContext)
         tokens_before: None,
         summary: compaction::kept(summary, context),
         carried: carried::of(&before, &[], Path::new("/repo"), compaction::room(context)),
+        opaque: Vec::new(),
         message: None,
     };
     let compacted = item(step, ItemStatus::Completed, ItemBody::Compaction(body));
@@ -209,11 +210,11 @@ fn whatever_was_said_the_next_request_fits_and_is_well_formed() {
                 let step = u32::try_from(dice.below(7)).unwrap();
                 compact(&mut turns, step, &dice.text(), &context);
             }
-            check_form(&history::conversation(&turns, &|_| None), seed);
+            check_form(&history::conversation(&turns, &|_| None, &|_| true), seed);
         }
         let last = turns.last().unwrap().items.iter().map(|item| item.step).max().unwrap() + 1;
         compact(&mut turns, last, &dice.text(), &context);
-        let input = history::conversation(&turns, &|_| None);
+        let input = history::conversation(&turns, &|_| None, &|_| true);
         check_form(&input, seed);
         assert_eq!(input.len(), 1, "seed {seed}: nothing stands beside it");
         let most = compaction::most_tokens(&context).unwrap();
@@ -231,7 +232,7 @@ fn a_conversation_told_as_text_keeps_to_its_size() {
     for seed in 0..50 {
         let mut dice = Dice(seed);
         let turns: Vec<Turn> = (0..3).map(|_| drawn(&mut dice)).collect();
-        let input = history::conversation(&turns, &|_| None);
+        let input = history::conversation(&turns, &|_| None, &|_| true);
         for most in [3_000, 20_000, 1_000_000] {
             let told = compaction::order_of_transcript(Some("dwell"), &input, most);
             let bytes = size::of_input(&[told]);
@@ -298,7 +299,7 @@ fn what_was_before_a_compaction_is_not_shown_again() {
     let context = ModelContext::default();
     let mut turns = vec![turn(vec![said(0, "old".into())]), turn(vec![said(0, "new".into())])];
     compact(&mut turns, 0, "notes", &context);
-    let input = history::conversation(&turns, &|_| None);
+    let input = history::conversation(&turns, &|_| None, &|_| true);
     let [InputItem::UserMessage(notes), InputItem::UserMessage(new)] = &input[..] else {
         panic!("{input:?}")
     };
@@ -307,5 +308,5 @@ fn what_was_before_a_compaction_is_not_shown_again() {
     assert!(matches!(&new[..], [InputContent::Text(text)] if text == "new"));
     // Taken back, it is as if it had never been.
     turns.pop();
-    assert_eq!(history::conversation(&turns, &|_| None).len(), 1);
+    assert_eq!(history::conversation(&turns, &|_| None, &|_| true).len(), 1);
 }

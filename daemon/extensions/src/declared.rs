@@ -1,5 +1,5 @@
-//! All that a folder declares: hooks, files of rules, MCP servers, and that it is a project which language servers can
-//! work on. Nothing here believes any of it.
+//! All that a folder declares: hooks, files of rules, MCP servers, skills, and that it is a project which language
+//! servers can work on. Nothing here believes any of it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::files;
 use crate::hooks::{self, Hook};
 use crate::servers::{self, DeclaredServer};
+use crate::skills::{self, Beside, Found, Skill, SkillProblem};
 
 /// Where hooks stand in a folder: Skein's own file, and those of other programs that have the same shape.
 const HOOK_FILES: [&str; 4] =
@@ -21,6 +22,9 @@ const RULES_FOLDER: &str = ".skein/rules";
 
 /// Where MCP servers stand.
 const SERVERS_FILE: &str = ".mcp.json";
+
+/// Where skills stand: Skein's own folder, the one that agents share, and those of other agents.
+const SKILL_FOLDERS: [&str; 4] = [".skein/skills", ".agents/skills", ".claude/skills", ".codex/skills"];
 
 /// Files that tell a project which language servers can work on. They read what its build says, and run it.
 const PROJECT_FILES: [&str; 25] = [
@@ -70,6 +74,8 @@ pub struct Declared {
     pub declarations: Vec<Declaration>,
     /// What can't be, and why, for a person.
     pub problems: Vec<String>,
+    /// Those of them that are about skills.
+    pub skill_problems: Vec<SkillProblem>,
 }
 
 /// One thing that would be run or obeyed.
@@ -96,8 +102,19 @@ pub enum Content {
     Rules(String),
     /// An MCP server.
     McpServer(Box<DeclaredServer>),
+    /// Instructions for a particular task.
+    Skill(Box<DeclaredSkill>),
     /// A project that language servers can work on.
     LanguageServers,
+}
+
+/// A skill of a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeclaredSkill {
+    /// What it says.
+    pub skill: Skill,
+    /// The whole of its file, for a person.
+    pub whole: String,
 }
 
 impl Declaration {
@@ -108,6 +125,7 @@ impl Declaration {
             Content::Hook(_) => DeclarationKind::Hook,
             Content::Rules(_) => DeclarationKind::Rules,
             Content::McpServer(_) => DeclarationKind::McpServer,
+            Content::Skill(_) => DeclarationKind::Skill,
             Content::LanguageServers => DeclarationKind::LanguageServers,
         }
     }
@@ -119,6 +137,7 @@ impl Declaration {
             Content::Hook(hook) => &hook.command,
             Content::Rules(text) => text,
             Content::McpServer(server) => &server.text,
+            Content::Skill(skill) => &skill.whole,
             Content::LanguageServers => LANGUAGE_SERVERS,
         }
     }
@@ -142,6 +161,7 @@ pub fn read(root: &Path) -> Declared {
     }
     rules(root, &mut declared);
     servers(root, &mut declared, &mut room);
+    skills(root, &mut declared, &mut room);
     declared.declarations.extend(language_servers(root));
     declared
 }
@@ -154,6 +174,15 @@ pub fn places(root: &Path) -> Vec<PathBuf> {
     places.extend(rule_files(&rules).unwrap_or_default());
     places.push(rules);
     places.push(root.join(SERVERS_FILE));
+    for folder in SKILL_FOLDERS {
+        let folder = root.join(folder);
+        for found in skills::find(&folder, Some(root)).0 {
+            let beside = Beside::of(&found.folder).unwrap_or_default();
+            places.extend(beside.files);
+            places.extend(beside.folders);
+        }
+        places.push(folder);
+    }
     places
 }
 
@@ -225,6 +254,56 @@ fn servers(root: &Path, declared: &mut Declared, room: &mut u64) {
             }
         }
     }
+}
+
+fn skills(root: &Path, declared: &mut Declared, room: &mut u64) {
+    for folder in SKILL_FOLDERS {
+        let (found, mut problems) = skills::find(&root.join(folder), Some(root));
+        let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        for found in found {
+            match skill_declaration(root, &found, room) {
+                Ok(declaration) => declared.declarations.push(declaration),
+                Err(error) => {
+                    let message = format!("The skill can't be used: {error}");
+                    problems.push(SkillProblem { path: found.folder, line: None, message });
+                }
+            }
+        }
+        declared.problems.extend(problems.iter().map(|problem| {
+            let line = problem.line.map(|line| format!(", line {line}")).unwrap_or_default();
+            format!("`{}`{line}: {}", below(&problem.path), problem.message)
+        }));
+        declared.skill_problems.extend(problems);
+    }
+}
+
+/// All files in the folder of a skill count: what it says is to be run or read lies there.
+fn skill_declaration(root: &Path, found: &Found, room: &mut u64) -> io::Result<Declaration> {
+    let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+    let file = below(&found.folder.join("SKILL.md"));
+    let mut hash = Hash::new("skill", &file);
+    hash.add(found.whole.as_bytes());
+    let mut files = Vec::new();
+    for path in Beside::of(&found.folder)?.files {
+        let named = below(&path);
+        if named == file {
+            continue;
+        }
+        hash.add(named.as_os_str().as_encoded_bytes());
+        let real = files::inside(root, &path)?.ok_or_else(|| io::Error::other("a link leads nowhere"))?;
+        let bytes = files::read(&real, MAX_NAMED_BYTES.min(*room))?;
+        *room -= bytes.len() as u64;
+        hash.add(&bytes);
+        files.push(named);
+    }
+    let (skill, whole) = (found.skill.clone(), found.whole.clone());
+    Ok(Declaration {
+        name: skill.name.clone(),
+        file,
+        content: Content::Skill(Box::new(DeclaredSkill { skill, whole })),
+        files,
+        hash: hash.finish(),
+    })
 }
 
 /// Whoever lets language servers work on a folder lets them work on it as it changes: what is in it is changed all the
@@ -402,6 +481,30 @@ mod tests {
         assert_eq!(hash(), first);
         fs::write(root.join(".skein/hooks.json"), HOOK.replace("Bash", "Bash|Edit")).expect("write");
         assert_ne!(hash(), first);
+    }
+
+    #[test]
+    fn all_that_lies_in_the_folder_of_a_skill_counts_for_its_hash() {
+        let text = "---\nname: notes\ndescription: Writes notes.\n---\nRun scripts/a.sh\n";
+        let (_scratch, root) = scratch(&[
+            (".claude/skills/notes/SKILL.md", text),
+            (".claude/skills/notes/scripts/a.sh", "exit 0"),
+        ]);
+        let one = || read(&root).declarations.into_iter().next().expect("a skill");
+        let first = one();
+        assert_eq!(
+            (first.name.as_str(), first.text(), first.kind()),
+            ("notes", text, DeclarationKind::Skill)
+        );
+        assert_eq!(first.files, [PathBuf::from(".claude/skills/notes/scripts/a.sh")]);
+        let script = root.join(".claude/skills/notes/scripts/a.sh");
+        assert!(places(&root).contains(&script));
+        fs::write(&script, "exit 1").expect("write");
+        assert_ne!(one().hash, first.hash);
+        fs::write(&script, "exit 0").expect("write");
+        assert_eq!(one().hash, first.hash);
+        fs::write(root.join(".claude/skills/notes/more"), "").expect("write");
+        assert_ne!(one().hash, first.hash);
     }
 
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What people and repositories add to Skein by files: hooks, rules and MCP servers. Reads files; runs nothing, and
+//! What people and repositories add to Skein by files: hooks, rules, MCP servers and skills. Reads files; runs nothing, and
 //! knows nothing of sessions or sandboxes.
 //!
 //! A person's own files hold as they are. What a repository declares is neither run nor obeyed before a person trusts
@@ -8,6 +8,8 @@
 //! changes back is again. That a folder is a project on which language servers can work is declared too, by the files
 //! of its build; of that only the folder matters, because what the build says changes all the time.
 //!
+//! `skills` finds folders that say how a task is done, and tells of them in few words.
+//!
 //! `hooks` understands the files in which hooks stand, says which of them an event is about and what an answer means.
 
 pub mod declared;
@@ -16,6 +18,7 @@ mod files;
 pub mod hooks;
 pub mod project;
 pub mod servers;
+pub mod skills;
 pub mod trust;
 
 pub use error::ExtensionError;

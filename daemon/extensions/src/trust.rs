@@ -219,7 +219,7 @@ mod tests {
             files: Vec::new(),
             hash: (*hash).to_owned(),
         };
-        Declared { declarations: hashes.iter().map(declaration).collect(), problems: Vec::new() }
+        Declared { declarations: hashes.iter().map(declaration).collect(), ..Declared::default() }
     }
 
     fn state(trust: &Trust, project: &Project, declared: &Declared) -> State {

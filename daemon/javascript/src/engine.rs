@@ -22,6 +22,8 @@ const MAX_STACK: usize = 1024 * 1024;
 const MAX_TEXT: usize = 256 * 1024;
 /// Steps of promises that are made after the code itself has ended; others wait for the next code.
 const MAX_LAST_JOBS: usize = 1000;
+/// Steps of promises of code that was stopped, each of which the engine stops soon.
+const MAX_STOPPED_JOBS: usize = 100_000;
 /// What the code is called in the places of exceptions.
 const FILE: &str = "js_repl";
 
@@ -110,7 +112,17 @@ impl Engine {
 
     /// Evaluates code to its end.
     pub(crate) fn run(&self, code: String) -> Ended {
-        let ended = self.context.with(|ctx| self.evaluate(&ctx, code));
+        let ended = self.context.with(|ctx| {
+            let ended = self.evaluate(&ctx, code);
+            if matches!(ended, Ended::Stopped) {
+                // What its promises would do next is stopped as well, and not left to the next code.
+                let mut left = MAX_STOPPED_JOBS;
+                while left > 0 && ctx.execute_pending_job() {
+                    left -= 1;
+                }
+            }
+            ended
+        });
         // Nothing that still waits for an answer will get one.
         self.host.waiting.borrow_mut().clear();
         ended

@@ -27,6 +27,6 @@ pub(crate) enum JavaScriptError {
         allowed_ms: u64,
     },
     /// A person interrupted the turn.
-    #[error("Interrupted by a person before it ended; the interpreter's variables are gone")]
+    #[error("Interrupted by a person before it ended; variables are kept if the code could be stopped")]
     Interrupted,
 }

@@ -41,6 +41,8 @@ pub(crate) struct Interpreter {
     told: mpsc::Receiver<Told>,
     _reading: AbortOnDropHandle<()>,
     runs: u64,
+    /// Whether it was told only a part of something, so that it understands nothing any more.
+    is_half_told: bool,
 }
 
 /// What ends a wait.
@@ -78,7 +80,7 @@ impl Interpreter {
         };
         let (tell, told) = mpsc::channel(TOLD_QUEUE);
         let reading = AbortOnDropHandle::new(tokio::spawn(read(output, tell)));
-        Ok(Self { process, input, told, _reading: reading, runs: 0 })
+        Ok(Self { process, input, told, _reading: reading, runs: 0, is_half_told: false })
     }
 
     /// Runs code to its end, and all calls that it makes. After an error the interpreter is of no use any more.
@@ -156,12 +158,34 @@ impl Interpreter {
         outcome
     }
 
+    /// Has code stop whose run nobody waits for any more. `None` if it does not: then the process is killed.
+    pub(crate) async fn settle(mut self) -> Option<Self> {
+        if self.is_half_told {
+            return None;
+        }
+        let run = self.runs.checked_sub(1)?;
+        let stopping = async {
+            self.order(&Order::Stop { run }).await.ok()?;
+            // What it says until then is nobody's.
+            while !matches!(self.told.recv().await?, Told::Ended(_)) {}
+            Some(())
+        };
+        timeout(STOPS_WITHIN, stopping).await.ok()??;
+        Some(self)
+    }
+
     async fn order(&mut self, order: &Order) -> Result<(), JavaScriptError> {
         let ended = |how: String| JavaScriptError::Ended { how };
         let mut line = serde_json::to_vec(order).map_err(|error| ended(error.to_string()))?;
         line.push(b'\n');
-        match timeout(LISTENS_WITHIN, self.input.write_all(&line)).await {
-            Ok(Ok(())) => Ok(()),
+        // Whoever drops this in the middle has written a part.
+        self.is_half_told = true;
+        let written = timeout(LISTENS_WITHIN, self.input.write_all(&line)).await;
+        match written {
+            Ok(Ok(())) => {
+                self.is_half_told = false;
+                Ok(())
+            }
             Ok(Err(_)) => Err(self.ended().await),
             Err(_) => Err(ended("it does not listen".to_owned())),
         }

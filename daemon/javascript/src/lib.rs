@@ -8,8 +8,8 @@
 //! What the code calls with `tools` goes out to the session and is judged there as any call of the model's.
 //!
 //! Time counts while no tool is waited for: those have limits of their own. Code that takes too long is asked to stop,
-//! and keeps its variables; where it does not, or a turn is interrupted, the process is killed and the next call
-//! starts another one, and says so.
+//! and keeps its variables, and so is code whose turn is interrupted; where it does not stop, the process is killed and
+//! the next call starts another one, and says so.
 
 mod child;
 mod engine;

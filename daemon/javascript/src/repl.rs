@@ -1,7 +1,7 @@
 //! The tool `js_repl`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use protocol::tool::{ToolCall, ToolInput, ToolSpecification};
 use sandbox::Launcher;
 use serde::Deserialize;
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 use tools::output::{Collector, Room};
 use tools::tool::{CallError, RunContext, RunOutcome, Tool};
 
@@ -46,9 +47,18 @@ struct Kept(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Absent while it runs: whoever drops it in the middle has killed it.
+    /// Absent while it runs.
     interpreter: Option<Interpreter>,
+    /// Code whose turn was interrupted is asked to stop, so that variables are kept.
+    settling: Option<AbortOnDropHandle<Option<Interpreter>>>,
     has_started: bool,
+}
+
+/// An interpreter that runs code. Dropped in the middle, the code is asked to stop; where it does not, the interpreter
+/// is killed.
+struct Running {
+    kept: Arc<Kept>,
+    interpreter: Option<Interpreter>,
 }
 
 impl JsRepl {
@@ -124,7 +134,7 @@ async fn evaluate(
 ) -> (ItemStatus, String) {
     let allowed = arguments.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS).clamp(1, MAX_TIMEOUT_MS);
     let kept = context.belongings.of::<Kept>();
-    let (known, had_started) = kept.take();
+    let (known, had_started) = kept.take().await;
     let mut printed = Collector::new(Arc::clone(&context.spools), Room::of_tokens(SHOWN_TOKENS));
     if known.is_none() && had_started {
         printed.push(b"[A new interpreter: earlier variables are gone]\n").await;
@@ -134,13 +144,9 @@ async fn evaluate(
         None => Interpreter::start(launcher, program, &context.profile).await,
     };
     let ended = match started {
-        Ok(mut interpreter) => {
+        Ok(interpreter) => {
             let within = Duration::from_millis(allowed);
-            let ended = interpreter.run(arguments.code, within, context, &mut printed).await;
-            if ended.is_ok() {
-                kept.put(interpreter);
-            }
-            ended
+            Running::new(kept, interpreter).run(arguments.code, within, context, &mut printed).await
         }
         Err(error) => Err(error),
     };
@@ -163,14 +169,62 @@ async fn evaluate(
 }
 
 impl Kept {
-    /// The interpreter, if there is one, and whether there was one before.
-    fn take(&self) -> (Option<Interpreter>, bool) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.interpreter.take(), std::mem::replace(&mut state.has_started, true))
+    /// The interpreter, if there is one, and whether there was one before. Waits for one whose code is to stop.
+    async fn take(&self) -> (Option<Interpreter>, bool) {
+        let (known, settling, had_started) = {
+            let mut state = self.lock();
+            let had_started = std::mem::replace(&mut state.has_started, true);
+            (state.interpreter.take(), state.settling.take(), had_started)
+        };
+        let settled = match settling {
+            Some(settling) => settling.await.ok().flatten(),
+            None => None,
+        };
+        (known.or(settled), had_started)
     }
 
-    fn put(&self, interpreter: Interpreter) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).interpreter = Some(interpreter);
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A poisoned state is whole: each change is one assignment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn new(kept: Arc<Kept>, interpreter: Interpreter) -> Self {
+        Self { kept, interpreter: Some(interpreter) }
+    }
+
+    /// Runs code; the interpreter is kept as long as it is of use.
+    async fn run(
+        mut self,
+        code: String,
+        within: Duration,
+        context: &RunContext,
+        printed: &mut Collector,
+    ) -> Result<Ended, JavaScriptError> {
+        let Some(interpreter) = &mut self.interpreter else { return Err(JavaScriptError::Interrupted) };
+        let ended = interpreter.run(code, within, context, printed).await;
+        match ended {
+            Ok(_) => self.kept.lock().interpreter = self.interpreter.take(),
+            // The code goes on, and is asked to stop.
+            Err(JavaScriptError::Interrupted) => {}
+            Err(
+                JavaScriptError::Start(_) | JavaScriptError::Ended { .. } | JavaScriptError::Killed { .. },
+            ) => drop(self.interpreter.take()),
+        }
+        ended
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(interpreter) = self.interpreter.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // It belongs to the session, and ends with it.
+            let settling = AbortOnDropHandle::new(runtime.spawn(interpreter.settle()));
+            self.kept.lock().settling = Some(settling);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! One call of a tool: sends it, waits as long as the settings say, and answers what the server asks meanwhile.
+//! One request of a session: sends it, waits as long as the settings say, and answers what the server asks meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequest, InputRequiredResult,
-    InputResponses, JsonObject, ServerResult,
+    InputResponses, JsonObject, ReadResourceRequest, ReadResourceRequestParams, ReadResourceResult,
+    ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
 use rmcp::transport::DynamicTransportError;
@@ -17,10 +18,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tools::belongings::Belongings;
-use tools::tool::Asker;
+use tools::tool::{Asker, RunContext};
 
 use crate::error::McpError;
 use crate::handler::{Caller, Handler, elicit};
+use crate::sampling::sample;
+use crate::server::Live;
 use crate::text;
 
 /// However much a server says meanwhile, a call ends after so long.
@@ -30,53 +33,113 @@ const MAX_ROUNDS: usize = 8;
 /// Bytes of a server's error.
 const MAX_MESSAGE: usize = 4 * 1024;
 
-/// A call that is to be made.
-pub(crate) struct Request {
-    /// The server's name for the tool.
-    pub(crate) tool: String,
-    pub(crate) arguments: JsonObject,
+/// Who waits for an answer, and how long.
+pub(crate) struct Waiting {
     /// How long the server may be silent.
-    pub(crate) within: Duration,
-    pub(crate) asker: Arc<dyn Asker>,
-    pub(crate) session: Arc<Belongings>,
-    pub(crate) progress: mpsc::Sender<String>,
-    pub(crate) cancel: CancellationToken,
+    within: Duration,
+    asker: Arc<dyn Asker>,
+    session: Arc<Belongings>,
+    progress: mpsc::Sender<String>,
+    cancel: CancellationToken,
 }
 
-/// Makes a call. Dropping the future forgets it; the server is told only if it was cancelled.
+impl Waiting {
+    /// For a tool of a session that runs.
+    pub(crate) fn of(context: &RunContext, within: Duration) -> Self {
+        Self {
+            within,
+            asker: Arc::clone(&context.asker),
+            session: Arc::clone(&context.belongings),
+            progress: context.progress.clone(),
+            cancel: context.cancel.clone(),
+        }
+    }
+}
+
+/// What a server asked for, and what it wants to hear again with it.
+struct Given {
+    responses: InputResponses,
+    state: Option<String>,
+}
+
+/// Calls a tool. Dropping the future forgets it; the server is told only if it was cancelled.
 ///
 /// # Errors
-/// `CallTimeout`, `Gone`, `Refused`, `Nonsense`, `Interrupted`.
+/// `CallTimeout`, `Gone`, `Refused`, `Nonsense`, `NoAnswer`, `Interrupted`.
 pub(crate) async fn call(
-    peer: &Peer<RoleClient>,
-    handler: &Handler,
-    request: Request,
+    live: &Live,
+    tool: String,
+    arguments: JsonObject,
+    waiting: Waiting,
 ) -> Result<CallToolResult, McpError> {
-    let Request { tool, arguments, within, asker, session, progress, cancel } = request;
-    let mut params = CallToolRequestParams::new(tool).with_arguments(arguments);
+    let params = CallToolRequestParams::new(tool).with_arguments(arguments);
+    let request = |given: Option<Given>| {
+        let mut params = params.clone();
+        if let Some(Given { responses, state }) = given {
+            (params.input_responses, params.request_state) = (Some(responses), state);
+        }
+        ClientRequest::CallToolRequest(CallToolRequest::new(params))
+    };
+    match exchange(live, waiting, request).await? {
+        ServerResult::CallToolResult(result) => Ok(result),
+        // An empty result is one without content.
+        ServerResult::EmptyResult(_) => Ok(CallToolResult::success(Vec::new())),
+        _ => Err(nonsense(&live.handler, "it is no result of a tool")),
+    }
+}
+
+/// Reads a resource. Dropping the future forgets it.
+///
+/// # Errors
+/// As of a call.
+pub(crate) async fn read(live: &Live, uri: String, waiting: Waiting) -> Result<ReadResourceResult, McpError> {
+    let params = ReadResourceRequestParams::new(uri);
+    let request = |given: Option<Given>| {
+        let mut params = params.clone();
+        if let Some(Given { responses, state }) = given {
+            (params.input_responses, params.request_state) = (Some(responses), state);
+        }
+        ClientRequest::ReadResourceRequest(ReadResourceRequest::new(params))
+    };
+    match exchange(live, waiting, request).await? {
+        ServerResult::ReadResourceResult(result) => Ok(result),
+        _ => Err(nonsense(&live.handler, "it is no resource")),
+    }
+}
+
+/// Asks until the server does not ask back any more.
+async fn exchange(
+    live: &Live,
+    waiting: Waiting,
+    request: impl Fn(Option<Given>) -> ClientRequest,
+) -> Result<ServerResult, McpError> {
+    let Waiting { within, asker, session, progress, cancel } = waiting;
+    let handler = &live.handler;
     let until = Instant::now() + LONGEST;
+    let ended = CancellationToken::new();
+    // What the server asked for this call goes no further than the call.
+    let _ended = ended.clone().drop_guard();
+    let caller = Caller {
+        asker,
+        session,
+        progress,
+        heard: Arc::new(Notify::new()),
+        asking: Arc::new(AtomicU32::new(0)),
+        samples: Arc::new(AtomicU32::new(0)),
+        ended,
+        token: None,
+    };
+    let mut given = None;
     for _ in 0..MAX_ROUNDS {
-        let caller = Caller {
-            asker: Arc::clone(&asker),
-            session: Arc::clone(&session),
-            progress: progress.clone(),
-            heard: Arc::new(Notify::new()),
-            asking: Arc::new(AtomicU32::new(0)),
-            token: None,
-        };
-        match round(peer, handler, &params, caller, within, until, &cancel).await? {
-            ServerResult::CallToolResult(result) => return Ok(result),
+        match round(&live.peer, handler, request(given), caller.clone(), within, until, &cancel).await? {
             ServerResult::InputRequiredResult(required) => {
-                let answering = answers(handler, &*asker, &required);
-                params.input_responses = tokio::select! {
-                    answers = answering => Some(answers),
+                let responses = tokio::select! {
+                    answers = answers(handler, &caller, &required) => answers?,
                     () = cancel.cancelled() => return Err(McpError::Interrupted),
                 };
-                params.request_state = required.request_state;
+                given = Some(Given { responses, state: required.request_state });
             }
-            // An empty result is one without content.
-            ServerResult::EmptyResult(_) => return Ok(CallToolResult::success(Vec::new())),
-            _ => return Err(nonsense(handler, "it is no result of a tool")),
+            result => return Ok(result),
         }
     }
     Err(nonsense(handler, &format!("it asked {MAX_ROUNDS} times before it answered")))
@@ -85,7 +148,7 @@ pub(crate) async fn call(
 async fn round(
     peer: &Peer<RoleClient>,
     handler: &Handler,
-    params: &CallToolRequestParams,
+    request: ClientRequest,
     caller: Caller,
     within: Duration,
     until: Instant,
@@ -94,7 +157,6 @@ async fn round(
     let (heard, asking) = (Arc::clone(&caller.heard), Arc::clone(&caller.asking));
     // It ends with this round, in whichever way.
     let call = handler.calls.begin(caller);
-    let request = ClientRequest::CallToolRequest(CallToolRequest::new(params.clone()));
     let sending = peer.send_request_with_option(request, PeerRequestOptions::no_options());
     let mut handle = tokio::select! {
         sent = sending => sent.map_err(|error| failed(handler, within, error))?,
@@ -132,20 +194,30 @@ async fn round(
 }
 
 /// Answers what a server asks before it goes on.
-async fn answers(handler: &Handler, asker: &dyn Asker, required: &InputRequiredResult) -> InputResponses {
+async fn answers(
+    handler: &Handler,
+    caller: &Caller,
+    required: &InputRequiredResult,
+) -> Result<InputResponses, McpError> {
     let mut answers = InputResponses::new();
     for (key, asked) in required.input_requests.iter().flatten() {
         let answer = match asked {
             InputRequest::Elicitation(request) => {
-                serde_json::to_value(elicit(&handler.server, asker, request.params.clone()).await)
+                serde_json::to_value(elicit(&handler.server, &*caller.asker, request.params.clone()).await)
             }
-            InputRequest::ListRoots(_) => serde_json::to_value(handler.roots()),
+            InputRequest::ListRoots(_) => serde_json::to_value(handler.roots.list()),
+            InputRequest::CreateMessage(request) if handler.has_sampling => {
+                let answer = sample(&handler.server, caller, request.params.clone()).await;
+                serde_json::to_value(
+                    answer.map_err(|reason| McpError::NoAnswer { server: handler.server.clone(), reason })?,
+                )
+            }
             // What we did not offer is not answered.
             _ => continue,
         };
         answers.insert(key.clone(), answer.unwrap_or(Value::Null));
     }
-    answers
+    Ok(answers)
 }
 
 fn timeout(handler: &Handler, within: Duration) -> McpError {

@@ -201,7 +201,13 @@ async fn reach(
         Err(error) if error.is_authorization_required() => {
             Err(McpError::LoginRequired { server: recipe.name.clone() })
         }
-        Err(error) => Err(more_leave(&recipe.name, &error).unwrap_or_else(|| refused(recipe, &told(&error)))),
+        Err(error) => {
+            let reason = told(&error);
+            // Where a token of the settings is sent, nobody signs in.
+            let reason =
+                if reason.contains("HTTP 401") { "it refuses the token that it is sent" } else { &reason };
+            Err(more_leave(&recipe.name, &error).unwrap_or_else(|| refused(recipe, reason)))
+        }
     }
 }
 

@@ -81,6 +81,14 @@ pub enum McpError {
         /// What it said.
         message: String,
     },
+    /// It wanted the session's model to answer, and was told no.
+    #[error("The MCP server `{server}` wanted the model to answer, and it did not: {reason}")]
+    NoAnswer {
+        /// The server.
+        server: String,
+        /// Why.
+        reason: String,
+    },
     /// It does not keep to the protocol.
     #[error("The MCP server `{server}` answered what makes no sense: {reason}")]
     Nonsense {

@@ -1,9 +1,11 @@
 //! What a server asks and tells us: for its roots, for its user's word, of progress, of other tools.
 
-#![expect(deprecated, reason = "servers of the revisions up to 2025-11-25 ask for roots and send logs")]
+#![expect(
+    deprecated,
+    reason = "servers of the revisions up to 2025-11-25 ask for roots and the model, and send logs"
+)]
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,15 +14,19 @@ use protocol::question::{Decision, QuestionKind};
 use rmcp::ErrorData;
 use rmcp::handler::client::ClientHandler;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction,
-    ElicitationCapability, FormElicitationCapability, Implementation, ListRootsResult,
-    LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken, Root, RootsCapabilities,
+    ClientCapabilities, ClientConfig, CreateMessageRequestMethod, CreateMessageRequestParams,
+    CreateMessageResult, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability,
+    FormElicitationCapability, Implementation, ListRootsResult, LoggingMessageNotificationParam,
+    ProgressNotificationParam, ProgressToken, RootsCapabilities, SamplingCapability,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleClient};
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use tools::belongings::Belongings;
 use tools::tool::Asker;
 
+use crate::roots::Roots;
+use crate::sampling::sample;
 use crate::text;
 
 /// Bytes of a message of progress, or of a question.
@@ -34,7 +40,9 @@ const MAX_ASKING: u32 = 8;
 #[derive(Clone)]
 pub(crate) struct Handler {
     pub(crate) server: String,
-    pub(crate) root: PathBuf,
+    pub(crate) roots: Arc<Roots>,
+    /// Whether it may ask the session's model.
+    pub(crate) has_sampling: bool,
     pub(crate) calls: Arc<Calls>,
     /// The tools may be others now.
     pub(crate) changed: Arc<Notify>,
@@ -65,6 +73,10 @@ pub(crate) struct Caller {
     pub(crate) heard: Arc<Notify>,
     /// Questions of the call that a person has not answered; while there are any, nobody waits for the server.
     pub(crate) asking: Arc<AtomicU32>,
+    /// How often the model was asked.
+    pub(crate) samples: Arc<AtomicU32>,
+    /// Nobody waits for the outcome any more.
+    pub(crate) ended: CancellationToken,
     pub(crate) token: Option<ProgressToken>,
 }
 
@@ -163,12 +175,10 @@ impl Drop for Asking<'_> {
     }
 }
 
-impl Handler {
-    /// The roots that a server is told.
-    pub(crate) fn roots(&self) -> ListRootsResult {
-        let root = reqwest::Url::from_file_path(&self.root).ok();
-        ListRootsResult::new(root.into_iter().map(|url| Root::new(url.to_string())).collect())
-    }
+fn several(server: &str) -> ErrorData {
+    tracing::info!(server, "an MCP server asks, and does not say which session");
+    let reason = "Several sessions call this server, and it does not say for which of them it asks";
+    ErrorData::invalid_request(reason, None)
 }
 
 /// Asks a person on behalf of a server. What can't be asked is declined.
@@ -197,15 +207,18 @@ pub(crate) async fn elicit(server: &str, asker: &dyn Asker, asked: ElicitRequest
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
-        capabilities.roots = Some(RootsCapabilities::default());
+        let mut roots = RootsCapabilities::default();
+        roots.list_changed = Some(true);
+        capabilities.roots = Some(roots);
         capabilities.elicitation =
             Some(ElicitationCapability::new().with_form(FormElicitationCapability::default()));
+        capabilities.sampling = self.has_sampling.then(SamplingCapability::default);
         let name = Implementation::new("skein", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(capabilities, name)
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
-        Ok(self.roots())
+        Ok(self.roots.list())
     }
 
     async fn create_elicitation(
@@ -221,12 +234,30 @@ impl ClientHandler for Handler {
             }
             // Nobody called, so nobody is there to be asked; or they are asked too much already.
             Meant::One(_) | Meant::Nobody => Ok(ElicitResult::new(ElicitationAction::Decline)),
-            Meant::Several => {
-                tracing::info!(server = self.server, "an MCP server asks, and does not say which session");
-                let reason =
-                    "Several sessions call this server, and it does not say for which of them it asks";
-                Err(ErrorData::invalid_request(reason, None))
+            Meant::Several => Err(several(&self.server)),
+        }
+    }
+
+    async fn create_message(
+        &self,
+        params: CreateMessageRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<CreateMessageResult, ErrorData> {
+        if !self.has_sampling {
+            return Err(ErrorData::method_not_found::<CreateMessageRequestMethod>());
+        }
+        match self.calls.meant() {
+            Meant::One(caller) if caller.asking.load(Ordering::Relaxed) < MAX_ASKING => {
+                let _asking = Asking::begin(&caller);
+                sample(&self.server, &caller, params)
+                    .await
+                    .map_err(|reason| ErrorData::invalid_request(reason, None))
             }
+            Meant::One(_) => {
+                Err(ErrorData::invalid_request("Too much of this call waits for an answer", None))
+            }
+            Meant::Nobody => Err(ErrorData::invalid_request("No session calls this server", None)),
+            Meant::Several => Err(several(&self.server)),
         }
     }
 
@@ -277,6 +308,8 @@ mod tests {
             progress: mpsc::channel(1).0,
             heard: Arc::default(),
             asking: Arc::default(),
+            samples: Arc::default(),
+            ended: CancellationToken::new(),
             token: None,
         }
     }

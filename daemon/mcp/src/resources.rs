@@ -9,15 +9,12 @@ use futures_util::future::BoxFuture;
 use protocol::item::{ItemBody, ItemStatus, ToolConsent};
 use protocol::mcp::ToolApproval;
 use protocol::tool::{ToolCall, ToolInput, ToolSpecification};
-use rmcp::model::{
-    CallToolResult, ContentBlock, EmbeddedResource, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse,
-};
+use rmcp::model::{CallToolResult, ContentBlock, EmbeddedResource, PaginatedRequestParams};
 use serde::Deserialize;
 use serde_json::json;
 use tools::tool::{CallError, RunContext, RunOutcome, Tool};
 
-use crate::call::failed;
+use crate::call::{Waiting, failed, read};
 use crate::error::McpError;
 use crate::outcome;
 use crate::server::{Live, Server};
@@ -100,15 +97,17 @@ impl ResourceTool {
         let (arguments, server) =
             self.understand(call).map_err(|error| McpError::BadCall { reason: error.to_string() })?;
         let within = Duration::from_millis(server.recipe.server.tool_timeout_ms);
-        let asking = async {
-            let live = server.live().await?;
-            match arguments.uri {
-                Some(uri) if self.kind == Kind::Read => read(&live, uri, within).await,
-                Some(_) | None => list(&live, arguments.cursor, within).await,
-            }
+        let live = tokio::select! {
+            live = server.live() => live?,
+            () = context.cancel.cancelled() => return Err(McpError::Interrupted),
         };
+        if let (Kind::Read, Some(uri)) = (self.kind, arguments.uri) {
+            let result = read(&live, uri, Waiting::of(context, within)).await?;
+            let parts = result.contents.into_iter().map(EmbeddedResource::new).map(ContentBlock::Resource);
+            return Ok(CallToolResult::success(parts.collect()));
+        }
         tokio::select! {
-            answer = tokio::time::timeout(within, asking) => match answer {
+            answer = tokio::time::timeout(within, list(&live, arguments.cursor, within)) => match answer {
                 Ok(answer) => answer,
                 Err(_) => Err(McpError::CallTimeout { server: server.recipe.name.clone(), within }),
             },
@@ -142,20 +141,6 @@ async fn list(live: &Live, cursor: Option<String>, within: Duration) -> Result<C
         lines.push(format!("[more with the cursor `{}`]", text::line(&cursor, MAX_NAME)));
     }
     Ok(CallToolResult::success(vec![ContentBlock::text(lines.join("\n"))]))
-}
-
-async fn read(live: &Live, uri: String, within: Duration) -> Result<CallToolResult, McpError> {
-    let reading = live.peer.read_resource_once(ReadResourceRequestParams::new(uri));
-    match reading.await.map_err(|error| failed(&live.handler, within, error))? {
-        ReadResourceResponse::Complete(result) => {
-            let parts = result.contents.into_iter().map(EmbeddedResource::new).map(ContentBlock::Resource);
-            Ok(CallToolResult::success(parts.collect()))
-        }
-        _ => Err(McpError::Nonsense {
-            server: live.handler.server.clone(),
-            reason: "it asks something before it lets a resource be read".to_owned(),
-        }),
-    }
 }
 
 impl Tool for ResourceTool {

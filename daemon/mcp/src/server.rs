@@ -19,6 +19,7 @@ use crate::handler::{Calls, Handler};
 use crate::memory::Memory;
 use crate::prompts;
 use crate::recipe::Recipe;
+use crate::roots::Roots;
 use crate::sign_in::account::{Account, Changes};
 use crate::text;
 
@@ -43,6 +44,7 @@ pub(crate) struct Server {
     mailbox: mpsc::Sender<Wanted>,
     status: watch::Receiver<Status>,
     used: Used,
+    roots: Arc<Roots>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -85,8 +87,10 @@ impl Server {
         let offer = memory.offer(&recipe.identity()).map(Arc::new);
         let (status, watching) = watch::channel(Status { phase: Phase::Idle, offer });
         let used = Used(Arc::new(Mutex::new(Instant::now())));
+        let roots = Arc::new(Roots::of(recipe.root.clone()));
         let task = Task {
             recipe: recipe.clone(),
+            roots: Arc::clone(&roots),
             launcher,
             memory,
             status,
@@ -101,6 +105,7 @@ impl Server {
             mailbox,
             status: watching,
             used,
+            roots,
             _task: AbortOnDropHandle::new(tokio::spawn(task.run(wanted))),
         }
     }
@@ -136,6 +141,11 @@ impl Server {
 
     pub(crate) fn touch(&self) {
         self.used.touch();
+    }
+
+    /// The folders that it is told of.
+    pub(crate) fn roots(&self) -> &Roots {
+        &self.roots
     }
 
     /// When it was needed last.
@@ -176,6 +186,7 @@ impl Server {
             target: self.recipe.target(),
             state,
             is_required: server.is_required,
+            is_of_session: false,
             protocol,
             software,
             tokens: tools.iter().filter(is_offered).map(|tool| tool.tokens).sum(),
@@ -222,6 +233,7 @@ impl Budget {
 /// The server's own task.
 struct Task {
     recipe: Recipe,
+    roots: Arc<Roots>,
     launcher: Arc<Launcher>,
     memory: Arc<Memory>,
     status: watch::Sender<Status>,
@@ -280,7 +292,8 @@ impl Task {
     async fn start(&self) -> Result<(Connection, Arc<Live>, Offer), McpError> {
         let handler = Handler {
             server: self.recipe.name.clone(),
-            root: self.recipe.root.clone(),
+            roots: Arc::clone(&self.roots),
+            has_sampling: self.recipe.server.has_sampling,
             calls: Arc::new(Calls::default()),
             changed: Arc::new(Notify::new()),
         };
@@ -390,6 +403,7 @@ impl Task {
                         Err(error) => tracing::warn!(%error, "the tools of an MCP server can't be listed anew"),
                     }
                 }
+                () = self.roots.changed() => tell_of_roots(&self.recipe.name, live).await,
                 () = &mut signed_out => break End::SignedOut,
                 () = sleep_until(self.used.at() + UNUSED) => {
                     if !live.handler.calls.is_empty() {
@@ -478,6 +492,18 @@ async fn signed_out(account: Option<&Account>) {
     let _ = changes.wait_for(|changes| changes.lost != lost).await;
 }
 
+/// Tells a server that its folders are others. Where there is no handshake, a server asks for them in each request.
+async fn tell_of_roots(server: &str, live: &Live) {
+    if !live.peer.peer_info().is_some_and(|info| info.protocol_version.has_initialize()) {
+        return;
+    }
+    // A server that does not even take this is not waited for.
+    let telling = timeout(Duration::from_secs(1), live.peer.notify_roots_list_changed());
+    if !matches!(telling.await, Ok(Ok(()))) {
+        tracing::debug!(server, "an MCP server does not hear that its folders are others");
+    }
+}
+
 /// Listens for other tools and prompts, where the revision of the protocol wants that to be asked for.
 fn listen(
     info: &ServerPeerInfo,
@@ -502,3 +528,6 @@ fn listen(
         }
     })))
 }
+
+#[cfg(test)]
+mod tests;

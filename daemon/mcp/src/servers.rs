@@ -1,6 +1,7 @@
 //! The servers of a daemon: one for each recipe, whoever asks for it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -209,6 +210,7 @@ impl Servers {
                     false => McpServerState::Disabled,
                 },
                 is_required: recipe.server.is_required,
+                is_of_session: false,
                 protocol: None,
                 software: None,
                 tools: Vec::new(),
@@ -216,6 +218,26 @@ impl Servers {
             },
         };
         recipes.iter().map(status).collect()
+    }
+
+    /// Those of a workspace that are known beside these, also such as nobody has any more.
+    #[must_use]
+    pub fn beside(&self, root: &Path, recipes: &[Recipe]) -> Vec<McpServerStatus> {
+        let known = self.lock().servers.clone();
+        let is_other = |server: &&Arc<Server>| {
+            server.recipe.root == root && recipes.iter().all(|recipe| recipe.name != server.recipe.name)
+        };
+        let others = known.iter().filter(is_other);
+        others
+            .map(|server| McpServerStatus { is_of_session: true, ..server.describe(Budget::Kept) })
+            .collect()
+    }
+
+    /// Tells these servers which further folders the sessions of their workspace have.
+    pub fn tell_of_folders(&self, recipes: &[Recipe], further: &[PathBuf]) {
+        for server in self.all(recipes) {
+            server.roots().set(further);
+        }
     }
 
     /// Starts these servers and waits for them, but no longer than so long. What keeps one from running `list` tells.

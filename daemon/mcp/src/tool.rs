@@ -11,7 +11,7 @@ use protocol::tool::{ToolCall, ToolSpecification};
 use rmcp::model::{CallToolResult, JsonObject};
 use tools::tool::{CallError, RunContext, RunOutcome, Tool};
 
-use crate::call::{Request, call};
+use crate::call::{Waiting, call};
 use crate::definition::Definition;
 use crate::error::McpError;
 use crate::memory::Memory;
@@ -79,16 +79,8 @@ impl McpTool {
             }
             None => return Err(McpError::NoTool { server: recipe.name.clone(), tool: known.name.clone() }),
         }
-        let request = Request {
-            tool: known.name.clone(),
-            arguments,
-            within: Duration::from_millis(recipe.server.tool_timeout_ms),
-            asker: Arc::clone(&context.asker),
-            session: Arc::clone(&context.belongings),
-            progress: context.progress.clone(),
-            cancel: context.cancel.clone(),
-        };
-        let result = call(&live.peer, &live.handler, request).await;
+        let waiting = Waiting::of(context, Duration::from_millis(recipe.server.tool_timeout_ms));
+        let result = call(&live, known.name.clone(), arguments, waiting).await;
         self.server.touch();
         result
     }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
+use protocol::item::OpaqueReasoning;
 use protocol::model::ProviderFailure;
 use protocol::tool::ToolSpecification;
 
@@ -19,6 +20,17 @@ pub trait ModelClient: Send + Sync {
     /// Asks the model. Does nothing until the stream is polled. Never waits for ever: connecting, the first
     /// byte and every pause between bytes are bounded, retries too.
     fn stream(&self, request: ModelRequest) -> ModelStream;
+
+    /// Has the provider itself put the request's conversation into what it can be shown from then on: one
+    /// `OutputItem::Compaction` comes, and the end. `None` where the provider has no such thing. Bounded as `stream` is.
+    fn compact(&self, _request: ModelRequest) -> Option<ModelStream> {
+        None
+    }
+
+    /// Whether it is sent back as it is; else the next request goes without it.
+    fn takes_back(&self, _opaque: &OpaqueReasoning) -> bool {
+        false
+    }
 
     /// Whether a tool can be offered without loss. One that can't would fail every request it is in.
     ///

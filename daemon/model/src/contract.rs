@@ -60,7 +60,7 @@ pub fn check(events: &[Result<ModelEvent, ProviderFailure>]) -> Result<(), Strin
                 }
                 let whole = match item {
                     OutputItem::Message(text) | OutputItem::Reasoning { summary: text, .. } => text.as_str(),
-                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => "",
+                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) | OutputItem::Compaction(_) => "",
                 };
                 if !thing.text.is_empty() && thing.text != whole {
                     return Err(format!("The deltas of {index} add up to {:?}, not {whole:?}", thing.text));

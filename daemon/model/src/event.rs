@@ -76,6 +76,9 @@ pub enum OutputItem {
     ToolCall(ToolCall),
     /// What the provider did in the web.
     WebSearch(WebSearch),
+    /// What stands for the whole conversation from now on, in order, to be sent back unchanged. Only of
+    /// `ModelClient::compact`.
+    Compaction(Vec<OpaqueReasoning>),
 }
 
 /// Why an answer ended.

@@ -73,6 +73,10 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
             permissions.unix_sockets.iter().filter(|path| !is_own(path)).cloned().collect();
         profile.limits = permissions.limits;
         profile.has_own_tmp = permissions.has_own_tmp;
+        // What a person has hidden is what a command may well want; what is closed to all is seldom asked for.
+        let hides = |access: Access| access == Access::Hidden;
+        profile.is_reading_told = permissions.paths.iter().any(|rule| hides(rule.access))
+            || profile.globs.iter().any(|rule| hides(rule.access));
     }
     profile
 }

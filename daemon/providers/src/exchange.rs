@@ -14,19 +14,20 @@ use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::event::ModelEvent;
 use model::limits::RateLimit;
 use model::request::{InputItem, ModelRequest, answers};
+use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, Usage};
 use protocol::tool::ToolSpecification;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use crate::failure::Failure;
-use crate::provider::{Asked, Provider, Reply};
+use crate::provider::{Asked, Form, Provider, Reply};
 use crate::recording::{Player, Tape};
 use crate::retry::Budget;
 use crate::searches;
 use crate::settings::{ProviderError, ProviderSettings};
 use crate::sse::{Events, SseError};
-use crate::wire_api::{Progress, Reader, WireApi};
+use crate::wire_api::{Compacting, Progress, Reader, WireApi};
 
 /// How long what may still come after a whole answer is waited for. It only tells what the answer took.
 const REST_TIME: Duration = Duration::from_secs(1);
@@ -69,6 +70,22 @@ impl<A: WireApi> ModelClient for Client<A> {
         Box::pin(once(asked).flatten().fuse())
     }
 
+    fn compact(&self, request: ModelRequest) -> Option<ModelStream> {
+        let provider = Arc::clone(&self.0);
+        if !provider.compacts() {
+            return None;
+        }
+        let compacting = provider.api.compaction(&request, &provider.options)?;
+        Some(match Question::of_compaction(&provider, &request, compacting) {
+            Ok(question) => Box::pin(unfold(Asking::new(provider, question), Asking::next).fuse()),
+            Err(failure) => Box::pin(once(async move { Err(provider.show(failure)) })),
+        })
+    }
+
+    fn takes_back(&self, opaque: &OpaqueReasoning) -> bool {
+        self.0.api.takes_back(opaque)
+    }
+
     fn check_tool(&self, tool: &ToolSpecification) -> Result<(), UnfitTool> {
         self.0.api.check_tool(tool).map_err(|reason| UnfitTool { tool: tool.name.clone(), reason })
     }
@@ -104,9 +121,28 @@ impl<R: Reader> Question<R> {
             body: provider.api.body(request, &provider.options)?,
             message: provider.message(request)?,
             model: request.model.clone(),
+            form: Form::Events,
             answers_before: answers(&request.input),
         };
         Ok(Self { asked, reader: provider.api.reader(request) })
+    }
+
+    fn of_compaction<A: WireApi<Reader = R>>(
+        provider: &Provider<A>,
+        request: &ModelRequest,
+        compacting: Compacting<A>,
+    ) -> Result<Self, Failure> {
+        provider.check_key()?;
+        let Compacting { path, body, reader } = compacting;
+        let asked = Asked {
+            url: provider.below(path),
+            body: body?,
+            message: None,
+            model: request.model.clone(),
+            form: Form::Object,
+            answers_before: 0,
+        };
+        Ok(Self { asked, reader })
     }
 }
 

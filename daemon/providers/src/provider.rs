@@ -21,13 +21,18 @@ use crate::failure::{Failure, cause};
 use crate::limits;
 use crate::recording::{End, Player, Recorder, Tape};
 use crate::retry::Again;
-use crate::settings::{Key, MAX_RETRIES, ProviderError, ProviderSettings, RequestOptions, Secret, Transport};
+use crate::settings::{
+    Compaction, Key, MAX_RETRIES, ProviderError, ProviderSettings, RequestOptions, Secret, Transport,
+};
 use crate::socket::Sockets;
 use crate::sse::{Events, SseError};
 use crate::wire_api::WireApi;
 
 /// How much of the body of a failed answer is read.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
+
+/// The most bytes of an answer that is one object.
+const OBJECT_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long the body of a failed answer may take.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
@@ -42,8 +47,18 @@ pub(crate) struct Asked {
     /// The same for a WebSocket, where the wire API has one.
     pub(crate) message: Option<Bytes>,
     pub(crate) model: String,
+    pub(crate) form: Form,
     /// How many answers stand in the conversation.
     pub(crate) answers_before: usize,
+}
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Events, one after the other.
+    Events,
+    /// One object. It is not recorded.
+    Object,
 }
 
 /// An answer that begins.
@@ -157,6 +172,11 @@ impl<A: WireApi> Provider<A> {
         self.api.message(request, &self.options).transpose()
     }
 
+    /// Whether it puts conversations into less itself.
+    pub(crate) fn compacts(&self) -> bool {
+        self.options.compaction == Compaction::Provider && self.player.is_none()
+    }
+
     /// The limits that the last answer with any told of.
     pub(crate) fn rate_limits(&self) -> Vec<RateLimit> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -164,9 +184,14 @@ impl<A: WireApi> Provider<A> {
 
     /// Where requests for this model go.
     pub(crate) fn url(&self, model: &str) -> Url {
+        self.below(&self.api.path(model))
+    }
+
+    /// The place with this path below the base URL.
+    pub(crate) fn below(&self, path: &str) -> Url {
         let mut url = self.base_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(self.api.path(model).split('/'));
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/'));
         }
         url
     }
@@ -189,7 +214,8 @@ impl<A: WireApi> Provider<A> {
 
     /// Sends a request, up to the headers of a good answer. `time` numbers the requests that are made of one, from 0.
     pub(crate) async fn send(&self, asked: &Asked, body: Bytes, time: usize) -> Result<Reply, Failure> {
-        let tape = self.recorder.as_ref().map(|recorder| recorder.tape(asked.answers_before, &asked.model));
+        let recorder = self.recorder.as_ref().filter(|_| asked.form == Form::Events);
+        let tape = recorder.map(|recorder| recorder.tape(asked.answers_before, &asked.model));
         if let Some(player) = &self.player {
             return Ok(Reply { events: self.played(player, asked, time)?, tape });
         }
@@ -208,7 +234,11 @@ impl<A: WireApi> Provider<A> {
             }
         }
         let client = self.connection.client().await?;
-        let request = client.post(asked.url.clone()).headers(self.headers.clone()).body(body);
+        let mut headers = self.headers.clone();
+        if asked.form == Form::Object {
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        }
+        let request = client.post(asked.url.clone()).headers(headers).body(body);
         let response = self
             .in_time(request.send())
             .await?
@@ -219,6 +249,10 @@ impl<A: WireApi> Provider<A> {
             *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = told;
         }
         let status = response.status();
+        if status.is_success() && asked.form == Form::Object {
+            let whole = self.in_time(self.whole(response)).await??;
+            return Ok(Reply { events: Events::new(stream::iter([Ok(frame(&whole))]).boxed()), tape });
+        }
         if status.is_success() {
             return match other_type(&response) {
                 None => Ok(Reply { events: events_of(response), tape }),
@@ -246,11 +280,7 @@ impl<A: WireApi> Provider<A> {
             let (headers, body) = (HeaderMap::new(), exchange.body.as_bytes());
             return Err(Failure::refused(status, &headers, body, SystemTime::now()));
         }
-        let frame = |data: &String| {
-            let lines = data.split('\n').map(|line| format!("data: {line}\n"));
-            Ok(Bytes::from(lines.collect::<String>() + "\n"))
-        };
-        let mut frames: Vec<_> = exchange.events.iter().map(frame).collect();
+        let mut frames: Vec<_> = exchange.events.iter().map(|data| Ok(frame(data))).collect();
         if exchange.end == End::Cut {
             frames.push(Err(SseError::Broken("the recording ends here".to_owned())));
         }
@@ -266,6 +296,20 @@ impl<A: WireApi> Provider<A> {
     /// A failure as it is shown.
     pub(crate) fn show(&self, failure: Failure) -> ProviderFailure {
         failure.shown(&self.id, &self.secrets)
+    }
+
+    /// All of a body.
+    async fn whole(&self, mut response: Response) -> Result<String, Failure> {
+        let mut body = Vec::new();
+        let cut = |error: reqwest::Error| Failure::cut(&self.name, &cause(&error));
+        while let Some(piece) = response.chunk().await.map_err(cut)? {
+            if body.len() + piece.len() > OBJECT_BYTES {
+                let message = format!("The answer is longer than {OBJECT_BYTES} bytes");
+                return Err(Failure::malformed(message));
+            }
+            body.extend_from_slice(&piece);
+        }
+        String::from_utf8(body).map_err(|_| Failure::malformed("The answer is not UTF-8".to_owned()))
     }
 
     /// A good status with a page or an object in place of a stream: a proxy's, or an error's.
@@ -312,6 +356,12 @@ pub(crate) fn trust(settings: &ProviderSettings) -> Result<Trust, ProviderError>
         Ok(Proxy::all(&proxy.url).map_err(wrong)?.no_proxy(no_proxy))
     });
     Ok(Trust { certificates, identity: identity.transpose()?, proxy: proxy.transpose()? })
+}
+
+/// An event with this data.
+fn frame(data: &str) -> Bytes {
+    let lines = data.split('\n').map(|line| format!("data: {line}\n"));
+    Bytes::from(lines.collect::<String>() + "\n")
 }
 
 fn events_of(response: Response) -> Events {

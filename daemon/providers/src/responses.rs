@@ -1,6 +1,7 @@
 //! The OpenAI Responses API (API reference, "Create a model response", with `stream`). Stateless: nothing is stored
 //! at the provider, the whole conversation is sent.
 
+mod compaction;
 mod request;
 mod stream;
 
@@ -11,7 +12,7 @@ use protocol::item::OpaqueReasoning;
 use crate::failure::Failure;
 use crate::responses::stream::Decoder;
 use crate::settings::{RecordedApi, RequestOptions, Search};
-use crate::wire_api::{WireApi, json};
+use crate::wire_api::{Compacting, WireApi, json};
 
 /// What this wire API is called in `OpaqueReasoning`.
 const WIRE_API: &str = "responses";
@@ -40,6 +41,14 @@ impl WireApi for Responses {
 
     fn message(&self, request: &ModelRequest, options: &RequestOptions) -> Option<Result<Bytes, Failure>> {
         Some(json(&request::Body::of(request, options, self).into_message()))
+    }
+
+    fn compaction(&self, request: &ModelRequest, options: &RequestOptions) -> Option<Compacting<Self>> {
+        Some(Compacting {
+            path: compaction::PATH,
+            body: json(&compaction::Body::of(request, options, self)),
+            reader: Decoder::of_compaction(self.wire_api.clone()),
+        })
     }
 
     fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool {

@@ -14,6 +14,8 @@ pub(crate) const NAME: &str = "web_search";
 /// Queries and sources of one search that are told.
 const MAX_QUERIES: usize = 20;
 const MAX_SOURCES: usize = 50;
+/// Sources that stand behind a text.
+const MAX_CITED: usize = 20;
 /// Bytes of each text.
 const MAX_TEXT: usize = 2 * 1024;
 
@@ -54,6 +56,30 @@ pub(crate) fn source(value: &Value, url: &str) -> Option<WebSource> {
     let text = |name: &str| value[name].as_str().filter(|text| !text.is_empty());
     let title = text("title").map(|title| bounded(title.to_owned()));
     Some(WebSource { url: bounded(text(url)?.to_owned()), title })
+}
+
+/// What stands behind a text: what it goes by, as links. What is linked in it already is not named again.
+pub(crate) fn links(text: &str, sources: impl IntoIterator<Item = WebSource>) -> String {
+    let mut cited: Vec<WebSource> = Vec::new();
+    for source in sources {
+        let is_web = source.url.starts_with("https://") || source.url.starts_with("http://");
+        let is_plain =
+            !source.url.contains(|c: char| c.is_whitespace() || c.is_control() || "()<>".contains(c));
+        let is_new = !text.contains(&source.url) && !cited.iter().any(|known| known.url == source.url);
+        if is_web && is_plain && is_new && cited.len() < MAX_CITED {
+            cited.push(source);
+        }
+    }
+    // An answer that is to be JSON stays JSON.
+    if cited.is_empty() || text.trim_start().starts_with(['{', '[']) {
+        return String::new();
+    }
+    let link = |WebSource { url, title }: &WebSource| {
+        let title = title.as_deref().unwrap_or(url);
+        let title: String = title.chars().filter(|c| !c.is_control() && !"[]<>`".contains(*c)).collect();
+        format!("\n- [{title}]({url})")
+    };
+    format!("\n\nSources:{}", cited.iter().map(link).collect::<String>())
 }
 
 /// All texts of a list.

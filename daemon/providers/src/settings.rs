@@ -95,6 +95,8 @@ pub struct RequestOptions {
     pub tool_calls: ToolCalls,
     /// Whether the provider may search the web.
     pub search: Search,
+    /// Who puts a conversation that is too long into less.
+    pub compaction: Compaction,
 }
 
 impl Default for RequestOptions {
@@ -106,8 +108,19 @@ impl Default for RequestOptions {
             store: Store::Never,
             tool_calls: ToolCalls::Parallel,
             search: Search::Off,
+            compaction: Compaction::Model,
         }
     }
+}
+
+/// Who puts a conversation that is too long into less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compaction {
+    /// The model, asked like for any answer.
+    #[default]
+    Model,
+    /// The provider, where the wire API has a word for that.
+    Provider,
 }
 
 /// Whether the provider may keep the conversation.

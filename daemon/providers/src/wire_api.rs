@@ -50,6 +50,14 @@ pub(crate) trait WireApi: Send + Sync + 'static {
         None
     }
 
+    /// How the provider puts a conversation into less; `None` for an API that has no such thing.
+    fn compaction(&self, _request: &ModelRequest, _options: &RequestOptions) -> Option<Compacting<Self>>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Whether reasoning can be given back, as this API or this provider made it.
     fn takes_back(&self, reasoning: &OpaqueReasoning) -> bool;
 
@@ -71,6 +79,15 @@ pub(crate) trait WireApi: Send + Sync + 'static {
 
     /// What reads the answer to this request.
     fn reader(&self, request: &ModelRequest) -> Self::Reader;
+}
+
+/// A request that is answered by one object, which stands for the conversation.
+pub(crate) struct Compacting<A: WireApi> {
+    /// Where it goes, below the base URL.
+    pub(crate) path: &'static str,
+    pub(crate) body: Result<Bytes, Failure>,
+    /// Takes the object as if it were an event.
+    pub(crate) reader: A::Reader,
 }
 
 /// Reads the events of one answer.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use helper_protocol::bytes::Bytes;
 use helper_protocol::order;
 use helper_protocol::report;
 
@@ -46,20 +47,25 @@ impl Execution {
     pub(crate) fn new(told: report::Execution, streams: Vec<OwnedFd>) -> Result<Self, SandboxError> {
         let streams = <[OwnedFd; 3]>::try_from(streams)
             .map_err(|_| SandboxError::Helper { reason: "no streams came with a program".to_owned() })?;
-        let text = |bytes: helper_protocol::bytes::Bytes| OsString::from_vec(bytes.0);
-        let variable = |bytes: &[u8]| {
-            let (name, value) = bytes.split_at(bytes.iter().position(|&byte| byte == b'=')?);
-            Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(&value[1..]).to_owned()))
-        };
+        let text = |Bytes(bytes)| OsString::from_vec(bytes);
         Ok(Self {
             program: text(told.program).into(),
             argv: told.argv.into_iter().map(text).collect(),
-            environment: told.environment.iter().filter_map(|it| variable(&it.0)).collect(),
+            environment: variables(&told.environment),
             cwd: text(told.cwd).into(),
             id: told.id,
             streams,
         })
     }
+}
+
+/// The variables of an environment; what is none is left out.
+pub(crate) fn variables(environment: &[Bytes]) -> Vec<(OsString, OsString)> {
+    let variable = |Bytes(bytes): &Bytes| {
+        let (name, value) = bytes.split_at(bytes.iter().position(|&byte| byte == b'=')?);
+        Some((OsStr::from_bytes(name).to_owned(), OsStr::from_bytes(&value[1..]).to_owned()))
+    };
+    environment.iter().filter_map(variable).collect()
 }
 
 impl Verdict {

@@ -11,7 +11,7 @@
 //! a command starts, those wait ([`Process::execution`]), and go on inside, are refused, or are run outside by the
 //! caller ([`Launcher::run_outside`]). A command that shall be at a terminal ([`Output::Terminal`]) makes it itself, where
 //! it is confined, and the person's end of it comes out to the daemon. What was refused to a command, its helper tells
-//! ([`Process::refusals`]).
+//! ([`Process::refusals`], and to which program: [`Process::stopped`]).
 //!
 //! Helpers that run are written down in a register, if the launcher has one. After a crash, [`reap`] kills what the
 //! helpers in it still run.
@@ -38,6 +38,7 @@ mod register;
 mod request;
 mod small;
 mod start;
+mod stopped;
 mod tail;
 mod terminal;
 
@@ -48,4 +49,5 @@ pub use plan::PROXY_PORT;
 pub use process::{Exit, Process};
 pub use reap::reap;
 pub use request::{CommandRequest, Interception, Output, Proxy, Stdin, TerminalSize};
+pub use stopped::{Offender, Stopped};
 pub use tail::Tail;

@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{self, Command, Confinement, Network, Pattern, Plan, Rule, Rules, Tmp, VERSION};
+use helper_protocol::plan::{
+    self, Command, Confinement, Network, Pattern, Plan, Reading, Rule, Rules, Tmp, VERSION,
+};
 use protocol::profile::{Access, NetworkAccess, Profile};
 
 use crate::error::SandboxError;
@@ -184,6 +186,7 @@ fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
             .map(|path| bytes(absolute(path)?.as_os_str()))
             .collect::<Result<_, SandboxError>>()?,
         tmp: if profile.has_own_tmp { Tmp::Own } else { Tmp::Shared },
+        reading: if profile.is_reading_told { Reading::Told } else { Reading::Silent },
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use helper_protocol::frame::{self, HEADER_BYTES};
 use helper_protocol::order::Order;
 use helper_protocol::report::{self, Bounds, End, Report};
-use protocol::item::{Refusal, RefusedOperation};
+use protocol::item::Refusal;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, Shutdown};
 use tokio::io::{AsyncRead, Interest};
 use tokio::net::UnixStream;
@@ -22,6 +22,7 @@ use crate::error::SandboxError;
 use crate::execution::{Execution, Verdict};
 use crate::register::Entry;
 use crate::request::TerminalSize;
+use crate::stopped::{self, Stopped};
 use crate::terminal::{Ends, Printed};
 
 /// How long a helper may take to clear away a tree that was killed, before it is killed itself.
@@ -36,7 +37,7 @@ pub struct Process {
     state: State,
     entry: Option<Entry>,
     proxy: Option<TcpListener>,
-    refusals: Vec<Refusal>,
+    stopped: Vec<Stopped>,
     bounds: Bounds,
 }
 
@@ -71,7 +72,7 @@ impl Process {
             state: State::Running,
             entry,
             proxy,
-            refusals: Vec::new(),
+            stopped: Vec::new(),
             bounds: Bounds::default(),
         }
     }
@@ -117,8 +118,20 @@ impl Process {
     /// What the sandbox refused to the command, as far as its helper saw it: sockets that were to be connected, files
     /// that were to be changed, programs by verdict. Known once it has ended; at most some.
     #[must_use]
-    pub fn refusals(&self) -> &[Refusal] {
-        &self.refusals
+    pub fn refusals(&self) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for stopped in &self.stopped {
+            if !refusals.contains(&stopped.refusal) {
+                refusals.push(stopped.refusal.clone());
+            }
+        }
+        refusals
+    }
+
+    /// The same, each with the program that met it.
+    #[must_use]
+    pub fn stopped(&self) -> &[Stopped] {
+        &self.stopped
     }
 
     /// What bounded what it used. Known once it has ended.
@@ -218,30 +231,20 @@ impl Process {
         }
     }
 
-    fn end(&mut self, end: End, refusals: Vec<report::Refusal>, bounds: Bounds) -> Exit {
+    fn end(&mut self, end: End, refusals: report::Refusals, bounds: Bounds) -> Exit {
         let exit = match end {
             End::Code(code) => Exit::Code(code),
             End::Signal(signal) => Exit::Signal(signal),
         };
         // Nobody has to wait for the helper itself: it takes its namespaces apart, and the runtime reaps it.
         self.state = State::Ended(exit);
-        self.refusals = refusals.into_iter().map(refusal).collect();
+        self.stopped = stopped::read(refusals);
         self.bounds = bounds;
         if let Some(entry) = self.entry.take() {
             entry.strike();
         }
         exit
     }
-}
-
-fn refusal(told: report::Refusal) -> Refusal {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (operation, target) = match told {
-        report::Refusal::Write(path) => (RefusedOperation::Write, text(&path.0)),
-        report::Refusal::Connect(address) => (RefusedOperation::Connect, address),
-        report::Refusal::Execute(program) => (RefusedOperation::Execute, text(&program.0)),
-    };
-    Refusal { operation, target }
 }
 
 /// The daemon's end of the socket.

@@ -183,7 +183,7 @@ async fn to_its_end(launcher: &Launcher, request: CommandRequest) -> Result<Ende
         }
     };
     let connections = std::mem::take(&mut *gate.made.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut refusals = process.refusals().to_vec();
+    let mut refusals = process.refusals();
     for attempt in connections.iter().filter(|attempt| !attempt.is_allowed) {
         let refusal = Refusal { operation: RefusedOperation::Connect, target: attempt.target.to_string() };
         if !refusals.contains(&refusal) {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use config::Settings;
 use protocol::error::ProtocolError;
 use protocol::ids::SessionId;
-use protocol::session::{Environment, SettingsOverrides};
+use protocol::session::{Environment, SessionSettings, SettingsOverrides};
 use session::world::CommandEnvironment;
 
 use crate::{environment, settings};
@@ -76,6 +76,18 @@ impl Known {
         Arc::clone(&self.commands)
     }
 
+    /// What the commands of a session with these settings see. What its profile says of the environment was fixed with it;
+    /// what else the settings say holds as they are now.
+    pub(crate) fn commands_of(&self, session: &SessionSettings) -> CommandEnvironment {
+        let policy = session.permissions.as_ref().and_then(|profile| profile.environment.as_ref());
+        match policy {
+            Some(policy) if *policy != self.settings.shell_environment_policy => {
+                environment::within(policy, &self.environment, &self.settings)
+            }
+            Some(_) | None => self.commands(),
+        }
+    }
+
     /// What the `notify` program sees.
     pub(crate) fn notifier(&self) -> impl Iterator<Item = (&str, &str)> {
         environment::for_the_notifier(&self.environment)
@@ -135,6 +147,21 @@ impl Circumstances {
         settings: Settings,
     ) {
         self.keep(session, Arc::clone(self.effective(client)), overrides, settings);
+    }
+
+    /// Lends a new session all that is known of another one, but for what differs in it.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when the settings are malformed with that.
+    pub(crate) fn inherit(
+        &self,
+        session: SessionId,
+        from: SessionId,
+        later: &SettingsOverrides,
+    ) -> Result<(), ProtocolError> {
+        let known = self.of(from)?;
+        self.keep(session, Arc::clone(&known.environment), known.overrides.clone(), known.settings.clone());
+        if *later == SettingsOverrides::default() { Ok(()) } else { self.amend(session, later) }
     }
 
     /// Notes overrides on top of those that the session has.
@@ -234,6 +261,15 @@ impl Circumstances {
     /// Whether anything is known of a session without reading the settings.
     pub(crate) fn knows(&self, session: SessionId) -> bool {
         self.lock().sessions.contains_key(&session)
+    }
+
+    /// Whether the client of some session gave it this table of settings, or something in it.
+    pub(crate) fn is_given(&self, table: &str) -> bool {
+        let is_in =
+            |key: &str| key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let kept = self.lock();
+        let mut known = kept.sessions.values().map(|entry| &entry.known);
+        known.any(|known| known.overrides.values.iter().any(|value| is_in(&value.key)))
     }
 
     fn find(&self, session: SessionId) -> Option<Arc<Known>> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ::agents::tree::Trees;
 use ::mcp::Servers;
 use config::Settings;
 use protocol::error::ProtocolError;
@@ -17,6 +18,7 @@ use session::world::World;
 use store::{Durability, Store, StoreOptions};
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
+use tools::registry::Registry;
 use uuid::Uuid;
 use wire::folders::Folders;
 
@@ -47,6 +49,9 @@ pub(crate) struct Daemon {
     pub(crate) loads: Loads,
     pub(crate) world: Arc<Wiring>,
     pub(crate) mcp: Arc<SessionServers>,
+    pub(crate) agents: Arc<Trees>,
+    /// The tools that every session has.
+    pub(crate) tools: Arc<Registry>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) store: Store,
     pub(crate) launcher: Arc<Launcher>,
@@ -95,15 +100,19 @@ impl Daemon {
         let logins = McpLogins::new(Arc::clone(accounts.vault()));
         let mcp = SessionServers::new(Arc::clone(&servers), Arc::clone(&circumstances), reach, logins);
         let mcp = Arc::new(mcp);
+        let world = world.with_servers(Arc::clone(&mcp));
+        let agents = Trees::new(store.clone(), Arc::new(world.office()));
         let world = Arc::new(
             world
+                .with_agents(Arc::clone(&agents))
                 .watching(&store, &folders)
-                .with_servers(Arc::clone(&mcp))
                 .with_hooks(&launcher, &folders)
                 .finding_errors(&launcher, &folders),
         );
         let (watched, notices) = notify::watch(store.clone());
-        let sessions = Sessions::new(Arc::new(watched), registry, Arc::clone(&world) as Arc<dyn World>);
+        let sessions =
+            Sessions::new(Arc::new(watched), Arc::clone(&registry), Arc::clone(&world) as Arc<dyn World>);
+        agents.meet(&sessions);
         let telling = tokio::spawn(notices.tell_all(
             Arc::clone(&circumstances),
             Arc::clone(&launcher),
@@ -111,6 +120,7 @@ impl Daemon {
             Arc::downgrade(&sessions),
         ));
         let recovery = Recovery::begin(&store, &sessions).await.map_err(ServerError::Recover)?;
+        agents.tidy().await;
         Ok(Arc::new(Self {
             identity,
             folders,
@@ -120,6 +130,8 @@ impl Daemon {
             loads: Loads::default(),
             world,
             mcp,
+            agents,
+            tools: registry,
             sessions,
             store,
             launcher,

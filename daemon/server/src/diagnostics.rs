@@ -106,7 +106,7 @@ impl Finder {
             return None;
         }
         let profile = self.profile(session);
-        let environment = known.commands();
+        let environment = known.commands_of(session);
         let place = Place::new(&profile, &environment, &parts.root);
         let mut changes: BTreeMap<(&str, PathBuf), (Recipe, Vec<Edited>)> = BTreeMap::new();
         let is_here = |file: &Edited| {

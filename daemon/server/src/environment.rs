@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use config::{Inherit, Settings, ShellEnvironmentPolicy};
+use config::Settings;
+use protocol::profile::{EnvironmentPolicy, Inherited};
 use protocol::session::Environment;
 use session::world::CommandEnvironment;
 
@@ -24,13 +25,22 @@ const SUFFIXES: [&str; 5] = ["PASS", "_PWD", "_SOCK", "_SOCKET", "_AUTH"];
 /// Further names of both kinds.
 const NAMES: [&str; 2] = ["STY", "XDG_RUNTIME_DIR"];
 
-/// The variables that commands see, in the order of their names.
+/// The variables that commands see by the settings, in the order of their names.
 pub(crate) fn for_commands(environment: &Environment, settings: &Settings) -> CommandEnvironment {
+    within(&settings.shell_environment_policy, environment, settings)
+}
+
+/// The same by another policy, such as that of a session's profile.
+pub(crate) fn within(
+    policy: &EnvironmentPolicy,
+    environment: &Environment,
+    settings: &Settings,
+) -> CommandEnvironment {
     let named = named_secrets(settings);
     environment
         .iter()
         .filter(|(name, value)| is_sound(name, value) && !is_private(name) && !named.contains(name.as_str()))
-        .filter(|(name, _)| is_wanted(name, &settings.shell_environment_policy))
+        .filter(|(name, _)| is_wanted(name, policy))
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect()
 }
@@ -87,11 +97,11 @@ fn is_private(name: &str) -> bool {
         || NAMES.contains(&name.as_str())
 }
 
-fn is_wanted(name: &str, policy: &ShellEnvironmentPolicy) -> bool {
+fn is_wanted(name: &str, policy: &EnvironmentPolicy) -> bool {
     let is_inherited = match policy.inherit {
-        Inherit::None => false,
-        Inherit::Core => CORE.contains(&name) || name.starts_with("LC_"),
-        Inherit::All => true,
+        Inherited::None => false,
+        Inherited::Core => CORE.contains(&name) || name.starts_with("LC_"),
+        Inherited::All => true,
     };
     let matches_one = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, name));
     is_inherited
@@ -225,10 +235,10 @@ mod tests {
         assert_eq!(names(&all, &settings), ["HOME", "LC_ALL", "MY_DOG", "PATH"]);
         settings.shell_environment_policy.include_only = vec!["P*".to_owned(), "MY_*".to_owned()];
         assert_eq!(names(&all, &settings), ["MY_DOG", "PATH"]);
-        settings.shell_environment_policy = ShellEnvironmentPolicy::default();
-        settings.shell_environment_policy.inherit = Inherit::Core;
+        settings.shell_environment_policy = EnvironmentPolicy::default();
+        settings.shell_environment_policy.inherit = Inherited::Core;
         assert_eq!(names(&all, &settings), ["HOME", "LC_ALL", "PATH"]);
-        settings.shell_environment_policy.inherit = Inherit::None;
+        settings.shell_environment_policy.inherit = Inherited::None;
         assert_eq!(names(&all, &settings), [""; 0]);
     }
 

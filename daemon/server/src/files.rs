@@ -2,24 +2,29 @@
 //! looked through and a file put back is `workspace`'s; contents go to the store's blobs, under their session.
 //!
 //! Each session has trees of its own, so that what another one does meanwhile is not taken for its work. What changes
-//! between two calls is nobody's here: a rewind meets it as a conflict.
+//! between two calls is nobody's here: a rewind meets it as a conflict. But where a command went on in the background, it
+//! is kept as what changed meanwhile, so that it can be taken back by whoever chooses to. What was known before each call
+//! is on disk, so that the next daemon finds what a call changed that was cut off.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
+mod shelf;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use policy::profile::PROTECTED_NAMES;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::ids::{BlobId, SessionId};
+use protocol::ids::{BlobId, ItemId, SessionId, TurnId};
 use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::rewind::{ChangedFile, FileKind, FileVersion, FilesChanged, LeftFile, RewindEnded};
 use protocol::session::SessionSettings;
-use session::file_history::{Call, FileHistory};
+use session::file_history::{Background, Before, Call, FileHistory};
 use store::{Blobs, Store};
 use workspace::history::{self, Change, Entry, HistoryError, Tree, Version, VersionKind};
 
+use self::shelf::{Mark, MarkKind, Shelf, Slot};
 use crate::late;
 
 /// Trees that are kept; the one that was not used for the longest time goes first.
@@ -34,8 +39,7 @@ const MAX_LEFT: usize = 1000;
 /// What changes in files.
 pub(crate) struct Files {
     store: Store,
-    /// Where contents of trees lie, in files without a name.
-    folder: PathBuf,
+    shelf: Arc<Shelf>,
     /// Folders of the daemon's own.
     hidden: Vec<PathBuf>,
     trees: Mutex<VecDeque<Held>>,
@@ -51,9 +55,46 @@ struct Held {
 /// A folder, as it was last seen.
 enum Watched {
     Never,
-    Known(Box<Tree>),
+    Known(Box<Known>),
     /// It can't be looked through.
     Not,
+}
+
+/// A folder that is looked through.
+struct Known {
+    tree: Tree,
+    /// Where it is kept.
+    slot: Slot,
+    /// The call that left a command in the background, and the last turn since, if one went on at the last look.
+    left: Option<(TurnId, ItemId)>,
+}
+
+/// Why a folder is looked at.
+#[derive(Clone, Copy)]
+enum Look {
+    Before(TurnId, ItemId),
+    After(TurnId, ItemId, Background),
+    /// Only if a command went on in the background.
+    Between(TurnId, Background),
+    /// The same; what is found is the daemon's own doing.
+    Again,
+}
+
+/// What a look has found.
+#[derive(Default)]
+struct Found {
+    differences: Vec<Difference>,
+    /// The call that had left a command in the background.
+    left: Option<ItemId>,
+}
+
+/// Whose changes are kept.
+struct Changer<'a> {
+    session: SessionId,
+    turn: TurnId,
+    item: ItemId,
+    roots: &'a [PathBuf],
+    is_meanwhile: bool,
 }
 
 /// One path, with what was there and what is.
@@ -64,8 +105,20 @@ struct Difference {
 }
 
 impl Files {
-    pub(crate) fn new(store: Store, folder: PathBuf, hidden: Vec<PathBuf>) -> Self {
-        Self { store, folder, hidden, trees: Mutex::default() }
+    pub(crate) fn new(store: Store, folder: &Path, hidden: Vec<PathBuf>) -> Self {
+        Self { store, shelf: Arc::new(Shelf::open(folder)), hidden, trees: Mutex::default() }
+    }
+
+    /// The folders of a session that are looked at.
+    fn roots(&self, session: SessionId) -> Vec<PathBuf> {
+        let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.iter().filter(|held| held.session == session).map(|held| held.root.clone()).collect()
+    }
+
+    /// Takes over a folder as another daemon knew it.
+    fn hold(&self, session: SessionId, root: PathBuf, known: Known) {
+        let watched = Arc::new(Mutex::new(Watched::Known(Box::new(known))));
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).push_back(Held { session, root, watched });
     }
 
     fn tree(&self, session: SessionId, root: &Path) -> Arc<Mutex<Watched>> {
@@ -85,9 +138,9 @@ impl Files {
     }
 
     /// Looks at one folder; says what is different from the last time.
-    async fn look(&self, session: SessionId, root: PathBuf) -> Result<Vec<Difference>, HistoryError> {
+    async fn look(&self, session: SessionId, root: PathBuf, why: Look) -> Result<Found, HistoryError> {
         let tree = self.tree(session, &root);
-        let (folder, hidden) = (self.folder.clone(), self.hidden.clone());
+        let (shelf, hidden) = (Arc::clone(&self.shelf), self.hidden.clone());
         let work = move || {
             // What a panic left half done is not looked at again.
             let mut watched = match tree.lock() {
@@ -99,7 +152,11 @@ impl Files {
                 }
             };
             let was_known = matches!(*watched, Watched::Known(_));
-            let outcome = look(&mut watched, &root, &folder, hidden);
+            let outcome = look(&mut watched, &root, why, || {
+                let (slot, contents, journal) = shelf.slot(session, &root)?;
+                let tree = Tree::new(root.clone(), hidden, contents).with_journal(journal);
+                Ok(Known { tree, slot, left: None })
+            });
             if outcome.is_err() {
                 // What was known is looked at from the start by the next call, which says if it can't be.
                 *watched = if was_known { Watched::Never } else { Watched::Not };
@@ -107,10 +164,10 @@ impl Files {
             outcome
         };
         // The runtime ends.
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Ok(Vec::new()))
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Ok(Found::default()))
     }
 
-    async fn keep(&self, call: &Call, found: Vec<Difference>) -> Result<FilesChanged, ProtocolError> {
+    async fn keep(&self, by: &Changer<'_>, found: Vec<Difference>) -> Result<FilesChanged, ProtocolError> {
         let mut contents = Vec::new();
         let mut room = MAX_KEPT_BYTES;
         let mut noted = Vec::with_capacity(found.len());
@@ -127,7 +184,7 @@ impl Files {
             };
             noted.push((path, take(before), take(after)));
         }
-        let ids = self.store.blobs().put_all(call.session_id, contents).await?;
+        let ids = self.store.blobs().put_all(by.session, contents).await?;
         let version = |side: Option<(Entry, Option<usize>)>| {
             side.map(|(entry, content)| FileVersion {
                 kind: kind(entry.kind),
@@ -142,55 +199,124 @@ impl Files {
             .collect();
         let late = changes.iter().filter(|changed| {
             let is_file = changed.after.as_ref().is_some_and(|after| after.kind == FileKind::File);
-            is_file && late::runs_later(&changed.path, &call.roots)
+            is_file && late::runs_later(&changed.path, by.roots)
         });
         Ok(FilesChanged {
-            turn_id: call.turn_id,
-            item_id: call.item_id,
+            turn_id: by.turn,
+            item_id: by.item,
             count: u32::try_from(changes.len()).unwrap_or(u32::MAX),
             paths: changes.iter().take(MAX_PATHS).map(|changed| changed.path.clone()).collect(),
             runs_later: late.take(MAX_PATHS).map(|changed| changed.path.clone()).collect(),
-            changes: put_changes(&self.store, call.session_id, &changes).await?,
+            changes: put_changes(&self.store, by.session, &changes).await?,
+            is_meanwhile: by.is_meanwhile,
         })
     }
 }
 
+impl Files {
+    /// Keeps what was found, if anything was; what can't be kept is in the daemon's log.
+    async fn note(&self, by: &Changer<'_>, found: Vec<Difference>) -> Option<FilesChanged> {
+        if found.is_empty() {
+            return None;
+        }
+        match self.keep(by, found).await {
+            Ok(changed) => Some(changed),
+            Err(error) => {
+                tracing::warn!(%error, "what changed could not be kept");
+                None
+            }
+        }
+    }
+}
+
 impl FileHistory for Files {
-    fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Vec<String>> {
+    fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Before> {
         async move {
-            let mut notices = Vec::new();
+            let (mut notices, mut found, mut left) = (Vec::new(), Vec::new(), None);
             for root in outermost(&call.roots) {
-                if let Err(error) = self.look(call.session_id, root.clone()).await {
-                    notices.push(format!(
+                let why = Look::Before(call.turn_id, call.item_id);
+                match self.look(call.session_id, root.clone(), why).await {
+                    // What changed while nothing went on was not the session's doing.
+                    Ok(more) if more.left.is_some() => {
+                        left = left.or(more.left);
+                        found.extend(more.differences);
+                    }
+                    Ok(_) => {}
+                    Err(error) => notices.push(format!(
                         "What commands change in `{}` can't be taken back: {error}",
                         root.display()
-                    ));
+                    )),
                 }
             }
-            notices
+            let by = Changer { item: left.unwrap_or(call.item_id), is_meanwhile: true, ..Changer::of(call) };
+            Before { notices, meanwhile: self.note(&by, found).await }
         }
         .boxed()
     }
 
-    fn after<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Option<FilesChanged>> {
+    fn after<'a>(&'a self, call: &'a Call, background: Background) -> BoxFuture<'a, Option<FilesChanged>> {
         async move {
             let mut found = Vec::new();
             for root in outermost(&call.roots) {
-                match self.look(call.session_id, root.clone()).await {
-                    Ok(more) => found.extend(more),
+                let why = Look::After(call.turn_id, call.item_id, background);
+                match self.look(call.session_id, root.clone(), why).await {
+                    Ok(more) => found.extend(more.differences),
                     Err(error) => tracing::warn!(%error, "what a call changed is not known"),
                 }
             }
-            if found.is_empty() {
-                return None;
-            }
-            match self.keep(call, found).await {
-                Ok(changed) => Some(changed),
-                Err(error) => {
-                    tracing::warn!(%error, "what a call changed could not be kept");
-                    None
+            self.note(&Changer::of(call), found).await
+        }
+        .boxed()
+    }
+
+    fn meanwhile(
+        &self,
+        session: SessionId,
+        turn: TurnId,
+        background: Background,
+    ) -> BoxFuture<'_, Option<FilesChanged>> {
+        async move {
+            let roots = self.roots(session);
+            let (mut found, mut left) = (Vec::new(), None);
+            for root in &roots {
+                match self.look(session, root.clone(), Look::Between(turn, background)).await {
+                    Ok(more) => {
+                        left = left.or(more.left);
+                        found.extend(more.differences);
+                    }
+                    Err(error) => tracing::warn!(%error, "what changed meanwhile is not known"),
                 }
             }
+            let by = Changer { session, turn, item: left?, roots: &roots, is_meanwhile: true };
+            self.note(&by, found).await
+        }
+        .boxed()
+    }
+
+    fn recover(&self, session: SessionId, open: BTreeSet<ItemId>) -> BoxFuture<'_, Vec<FilesChanged>> {
+        async move {
+            let mut all = Vec::new();
+            for left in self.shelf.left(session) {
+                let (open, hidden) = (open.clone(), self.hidden.clone());
+                let work = move || left.recover(&open, hidden).map(|found| found.map(recovered).transpose());
+                let found = match tokio::task::spawn_blocking(work).await {
+                    Ok(Ok(Ok(found))) => found,
+                    Ok(Ok(Err(error)) | Err(error)) => {
+                        tracing::warn!(%error, "what a call changed that was cut off is not known");
+                        None
+                    }
+                    // The runtime ends.
+                    Err(_) => None,
+                };
+                let Some((mark, known, differences)) = found else { continue };
+                let Mark { root, turn, item, kind } = mark;
+                let is_meanwhile = kind == MarkKind::Background;
+                let roots = std::slice::from_ref(&root);
+                let by = Changer { session, turn, item, roots, is_meanwhile };
+                all.extend(self.note(&by, differences).await);
+                self.hold(session, root.clone(), known);
+            }
+            all
         }
         .boxed()
     }
@@ -208,7 +334,14 @@ impl FileHistory for Files {
                 Ok::<_, ProtocolError>(restore(store.blobs(), &profile, &changes))
             };
             let reason = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(ended)) => return ended,
+                Ok(Ok(ended)) => {
+                    for root in self.roots(session) {
+                        if let Err(error) = self.look(session, root, Look::Again).await {
+                            tracing::warn!(%error, "what changes meanwhile is not known");
+                        }
+                    }
+                    return ended;
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
@@ -368,41 +501,118 @@ fn outermost(roots: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
         .map(|(_, root)| root)
 }
 
+impl<'a> Changer<'a> {
+    fn of(call: &'a Call) -> Self {
+        let Call { session_id, turn_id, item_id, roots } = call;
+        Self { session: *session_id, turn: *turn_id, item: *item_id, roots, is_meanwhile: false }
+    }
+}
+
 fn look(
     watched: &mut Watched,
     root: &Path,
-    folder: &Path,
-    hidden: Vec<PathBuf>,
-) -> Result<Vec<Difference>, HistoryError> {
-    if matches!(watched, Watched::Known(tree) if tree.is_worn_out()) {
+    why: Look,
+    begin: impl FnOnce() -> Result<Known, HistoryError>,
+) -> Result<Found, HistoryError> {
+    if matches!(watched, Watched::Known(known) if known.tree.is_worn_out()) {
         *watched = Watched::Never;
     }
     match watched {
-        Watched::Not => Ok(Vec::new()),
-        Watched::Known(tree) => {
-            let changes = tree.look()?;
-            changes.into_iter().map(|change| difference(tree, change)).collect()
+        Watched::Not => Ok(Found::default()),
+        Watched::Known(known) => {
+            if known.left.is_none() && matches!(why, Look::Between(..) | Look::Again) {
+                return Ok(Found::default());
+            }
+            let changes = without_places(root, known.tree.look()?);
+            let differences = differences(&known.tree, changes)?;
+            let left = known.left.map(|(_, item)| item);
+            known.mark(root, why)?;
+            Ok(Found { differences, left })
         }
+        Watched::Never if matches!(why, Look::Between(..) | Look::Again) => Ok(Found::default()),
         Watched::Never => {
             if is_home(root) {
                 return Err(HistoryError::Home { root: root.to_owned() });
             }
-            let mut tree = Tree::new(root.to_owned(), hidden, pack(folder)?);
-            tree.look()?;
-            *watched = Watched::Known(Box::new(tree));
-            Ok(Vec::new())
+            let mut known = begin()?;
+            known.tree.look()?;
+            known.mark(root, why)?;
+            *watched = Watched::Known(Box::new(known));
+            Ok(Found::default())
         }
     }
+}
+
+impl Known {
+    /// Writes down why it was looked at, where the next daemon would have to know.
+    fn mark(&mut self, root: &Path, why: Look) -> Result<(), HistoryError> {
+        let had_left = self.left.is_some();
+        let (kind, turn, item) = match why {
+            Look::Before(turn, item) => (MarkKind::Call, turn, item),
+            Look::After(turn, item, Background::Busy) => {
+                let item = self.left.map_or(item, |(_, item)| item);
+                self.left = Some((turn, item));
+                (MarkKind::Background, turn, item)
+            }
+            Look::Between(turn, Background::Busy) => match &mut self.left {
+                Some((last, item)) => {
+                    *last = turn;
+                    (MarkKind::Background, turn, *item)
+                }
+                None => return Ok(()),
+            },
+            Look::Again => match self.left {
+                Some((turn, item)) => (MarkKind::Background, turn, item),
+                None => return Ok(()),
+            },
+            Look::After(turn, item, Background::Quiet) => {
+                self.left = None;
+                if !had_left {
+                    return Ok(());
+                }
+                (MarkKind::Quiet, turn, item)
+            }
+            Look::Between(turn, Background::Quiet) => match self.left.take() {
+                Some((_, item)) => (MarkKind::Quiet, turn, item),
+                None => return Ok(()),
+            },
+        };
+        self.slot.mark(&mut self.tree, &Mark { root: root.to_owned(), turn, item, kind })
+    }
+}
+
+/// What changed since another daemon looked.
+fn recovered(
+    (mark, mut tree, slot): (Mark, Tree, Slot),
+) -> Result<(Mark, Known, Vec<Difference>), HistoryError> {
+    let changes = without_places(&mark.root, tree.look()?);
+    let differences = differences(&tree, changes)?;
+    Ok((mark, Known { tree, slot, left: None }, differences))
+}
+
+/// Without the empty folders that are there while a command runs, so that it can't make them.
+fn without_places(root: &Path, changes: Vec<Change>) -> Vec<Change> {
+    let is_empty_folder = |change: &Change| {
+        let ((Some(entry), None) | (None, Some(entry))) = (change.before, change.after) else {
+            return false;
+        };
+        let name = change.path.strip_prefix(root).ok();
+        let is_place = name.is_some_and(|name| PROTECTED_NAMES.iter().any(|place| name == *place));
+        let holds = |other: &Change| other.path != change.path && other.path.starts_with(&change.path);
+        is_place && entry.kind == VersionKind::Folder && !changes.iter().any(holds)
+    };
+    let places: Vec<bool> = changes.iter().map(is_empty_folder).collect();
+    changes.into_iter().zip(places).filter(|(_, is_place)| !is_place).map(|(change, _)| change).collect()
+}
+
+fn differences(tree: &Tree, changes: Vec<Change>) -> Result<Vec<Difference>, HistoryError> {
+    changes.into_iter().map(|change| difference(tree, change)).collect()
 }
 
 /// Whether it is the user's home, or holds it: then far too much else is in it.
 fn is_home(root: &Path) -> bool {
     let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
     home.is_some_and(|home| home.starts_with(root))
-}
-
-fn pack(folder: &Path) -> Result<File, HistoryError> {
-    tempfile::tempfile_in(folder).map_err(|source| HistoryError::Io { path: folder.to_owned(), source })
 }
 
 fn difference(tree: &Tree, change: Change) -> Result<Difference, HistoryError> {

@@ -37,6 +37,11 @@ pub(crate) async fn take_in(
                 return Err(invalid("An image must be sent with its content")
                     .with_hint("`storedImage` is how the log keeps it; send `image`"));
             }
+            InputPart::Skill { .. } => {
+                return Err(
+                    invalid("A skill can't be sent").with_hint("Write `$` and its name into the text")
+                );
+            }
             InputPart::Unknown(_) => return Err(invalid("The input has a part of a kind that is not known")),
         });
     }
@@ -55,7 +60,10 @@ fn check(input: &[InputPart]) -> Result<(), ProtocolError> {
         .iter()
         .map(|part| match part {
             InputPart::Text { text } => text.len(),
-            InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => 0,
+            InputPart::Image { .. }
+            | InputPart::StoredImage { .. }
+            | InputPart::Skill { .. }
+            | InputPart::Unknown(_) => 0,
         })
         .sum();
     if text_bytes > MAX_TEXT_BYTES {

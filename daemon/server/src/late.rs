@@ -53,6 +53,7 @@ pub(crate) fn runs_later(path: &Path, roots: &[PathBuf]) -> bool {
 mod tests {
     use super::*;
 
+    /// Threat R20.
     #[test]
     fn what_tools_run_is_told_from_what_is_only_there() {
         let roots = [PathBuf::from("/repo/.vscode/mine")];

@@ -14,6 +14,9 @@
 //! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
 //! `signals` are the daemon's own process.
 //!
+//! `agents` says how many agents a session may have, and what these have of it.
+//! `offered` says which tools models have, and why not others.
+//! `skills` finds the instructions for particular tasks that a session has.
 //! `diagnostics` chooses the language servers that look at what was changed.
 //! `files` watches what calls change in files, and `late` names those that something runs later. `story` reads out of
 //! a log what there is to take back, `rewind` holds it against what stands there now, `difference` shows it as text.
@@ -21,6 +24,7 @@
 //! `local` is what the command line does without a daemon, over the same parts.
 
 mod accounts;
+mod agents;
 mod by_hand;
 mod choice;
 mod circumstances;
@@ -46,6 +50,7 @@ mod mcp_logins;
 mod middleware;
 mod models;
 mod notify;
+mod offered;
 mod own_tools;
 mod process;
 mod projects;
@@ -56,6 +61,7 @@ mod route;
 mod rules;
 mod settings;
 mod signals;
+mod skills;
 mod stop;
 mod story;
 pub mod subscription;

@@ -27,6 +27,8 @@ use crate::{handlers, process, settings};
 // Together these stay under the 10 s in which a daemon that was asked to stop is gone.
 /// How long running turns may take to come to a durable point.
 const DRAIN_LIMIT: Duration = Duration::from_secs(6);
+/// How long hooks that hear of the end of sessions may take.
+const HOOKS_LIMIT: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long threads that wait for files may take to end.
@@ -108,6 +110,9 @@ async fn run(
         };
         daemon.stop.ask(ending);
         drain(&daemon.sessions, ending, &mut signals).await;
+        if let Some(hooks) = daemon.world.hooks() {
+            hooks.settle(HOOKS_LIMIT).await;
+        }
         // Fails only if every connection is gone already.
         let _ = connections_handle.stop();
         closing.cancel();

@@ -12,14 +12,13 @@ use protocol::error::ProtocolError;
 use protocol::profile::{NetworkAccess, Profile};
 use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
 use rules::Reader;
-use sandbox::{Launcher, SandboxError};
+use sandbox::SandboxError;
 use serde_json::json;
 use session::moment::Rules;
 use wire::error::WireError;
 use wire::folders::Folders;
 
 use crate::by_hand::change;
-use crate::own_tools::own_tools;
 use crate::projects::Projects;
 use crate::reach::Reach;
 use crate::rules::{MANAGED, RuleBook};
@@ -33,8 +32,6 @@ pub use policy::rules::Decision;
 pub use sandbox::proxy::Attempt;
 /// What is done when a section of a patch can't be carried out.
 pub use tools::apply_patch::Mode as PatchMode;
-/// A tool as a person asks about it.
-pub use tools::registry::Listing;
 
 /// Why a thing that needs no daemon could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -89,12 +86,6 @@ pub struct Place {
 /// `Patch`.
 pub fn apply(patch: &str, cwd: &Path, mode: PatchMode) -> Result<String, LocalError> {
     Ok(tools::apply_patch::apply_by_hand(patch, cwd, mode)?)
-}
-
-/// The tools that every session has; those of MCP servers come with their servers.
-#[must_use]
-pub fn tools(helper: PathBuf) -> Vec<Listing> {
-    own_tools(Arc::new(Launcher::new(helper.clone(), None)), helper).listing()
 }
 
 /// A command that the policy is asked about.

@@ -1,8 +1,8 @@
 //! Which MCP servers a session has: made of the settings, of the workspace and of its client's variables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::mcp::{Guard, Recipe, Servers};
@@ -12,7 +12,7 @@ use extensions::servers::DeclaredServer;
 use futures_util::future::BoxFuture;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::SessionId;
-use protocol::mcp::McpServerState;
+use protocol::mcp::{McpServerState, McpServerStatus};
 use protocol::question::QuestionKind;
 use protocol::session::{Environment, SessionSettings};
 use session::world::OutsideTools;
@@ -33,6 +33,8 @@ pub(crate) struct SessionServers {
     circumstances: Arc<Circumstances>,
     reach: Arc<Reach>,
     pub(crate) logins: McpLogins,
+    /// The further folders of sessions that asked for their tools.
+    folders: Mutex<BTreeMap<(PathBuf, SessionId), Vec<PathBuf>>>,
 }
 
 impl SessionServers {
@@ -43,12 +45,19 @@ impl SessionServers {
         reach: Arc<Reach>,
         logins: McpLogins,
     ) -> Self {
-        Self { servers, circumstances, reach, logins }
+        Self { servers, circumstances, reach, logins, folders: Mutex::default() }
     }
 
     /// All of them.
     pub(crate) fn servers(&self) -> &Servers {
         &self.servers
+    }
+
+    /// Those of a workspace that sessions have of their clients, beside these.
+    pub(crate) fn beside(&self, root: &Path, recipes: &[Recipe]) -> Vec<McpServerStatus> {
+        let mut beside = self.servers.beside(root, recipes);
+        beside.retain(|server| self.circumstances.is_given(&format!("mcp_servers.{}", server.name)));
+        beside
     }
 
     /// Those that a client has in a folder. Looks at the file system.
@@ -76,13 +85,17 @@ impl SessionServers {
     ) -> OutsideTools {
         let Ok(known) = self.circumstances.of(session) else { return OutsideTools::from([]) };
         let mut recipes = self.of_session(session, settings, projects);
-        for recipe in recipes.iter_mut().filter(|recipe| enabled.contains(&recipe.name)) {
-            recipe.server.is_enabled = true;
-        }
+        recipes.iter_mut().for_each(|recipe| switch_on(recipe, enabled));
+        let tmp = self.circumstances.variables_of(&known).value(&["TMPDIR"]).map(PathBuf::from);
+        // A place for what lasts no longer than a command is none of the workspace.
+        let mut further = settings.additional_roots.clone();
+        further.retain(|folder| Some(folder) != tmp.as_ref() && folder != Path::new("/tmp"));
+        self.note_folders(session, further, &recipes);
         self.servers.tools(&recipes, known.settings().mcp_tool_tokens)
     }
 
-    /// The servers that are switched off and that a person could enable for a session; `None` if there is none.
+    /// The servers, and the single tools of servers, that are switched off and that a person could enable for a session;
+    /// `None` if there is none.
     pub(crate) fn suggestions(
         &self,
         session: SessionId,
@@ -91,14 +104,27 @@ impl SessionServers {
         enabled: &BTreeSet<String>,
     ) -> Option<Suggestions> {
         let mut recipes = self.of_session(session, settings, projects);
-        recipes.retain(|recipe| !recipe.server.is_enabled && !enabled.contains(&recipe.name));
-        let about = |recipe: &Recipe| Suggestion {
-            name: recipe.name.clone(),
-            about: format!("the MCP server `{}`, which is switched off in the settings", recipe.name),
-        };
-        let list: Vec<_> = recipes.iter().map(about).collect();
+        recipes.iter_mut().for_each(|recipe| switch_on(recipe, enabled));
+        let list: Vec<_> = recipes.iter().flat_map(switched_off).collect();
         let servers = Arc::clone(&self.servers);
         (!list.is_empty()).then(|| Suggestions { list, enabler: Arc::new(SwitchedOff { servers, recipes }) })
+    }
+
+    /// Tells the servers of a session which folders it has, beside those of other sessions that share them.
+    fn note_folders(&self, session: SessionId, further: Vec<PathBuf>, recipes: &[Recipe]) {
+        let Some(root) = recipes.first().map(|recipe| &recipe.root) else { return };
+        let all: Vec<PathBuf> = {
+            // A poisoned map is whole: each change is one call.
+            let mut known = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|(_, session), _| self.circumstances.knows(*session));
+            match further.is_empty() {
+                true => known.remove(&(root.clone(), session)),
+                false => known.insert((root.clone(), session), further),
+            };
+            let here = known.iter().filter(|((other, _), _)| other == root);
+            here.flat_map(|(_, folders)| folders.clone()).collect()
+        };
+        self.servers.tell_of_folders(recipes, &all);
     }
 
     /// Starts a session's servers ahead of its first turn. Looks at the file system.
@@ -138,6 +164,7 @@ impl SessionServers {
             | QuestionKind::Permissions { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::Sampling { .. }
             | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => false,
         }
@@ -167,7 +194,7 @@ impl SessionServers {
         if settings.mcp_servers.is_empty() && parts.servers.is_empty() {
             return Vec::new();
         }
-        let root = workspace::git::root(cwd).unwrap_or_else(|| cwd.clone());
+        let root = root_of(cwd);
         let environment: Vec<_> = environment::for_servers(variables.of_client())
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
@@ -215,7 +242,48 @@ impl SessionServers {
     }
 }
 
-/// Servers that are switched off, and what starts one.
+/// The workspace that a folder belongs to. Looks at the file system.
+pub(crate) fn root_of(cwd: &Path) -> PathBuf {
+    workspace::git::root(cwd).unwrap_or_else(|| cwd.canonicalize().unwrap_or_else(|_| cwd.to_owned()))
+}
+
+/// How a person's yes to a tool of a server is kept, and what a model calls that tool until then.
+pub(crate) fn called(server: &str, tool: &str) -> String {
+    format!("{server}/{tool}")
+}
+
+/// Switches on what a person enabled. With another tool it is another server: sessions that share one have the same tools.
+fn switch_on(recipe: &mut Recipe, enabled: &BTreeSet<String>) {
+    let Recipe { name, server, .. } = recipe;
+    server.is_enabled |= enabled.contains(name);
+    server.disabled_tools.retain(|tool| !enabled.contains(&called(name, tool)));
+}
+
+/// The tools that running servers are to have no more, each with its server's name.
+pub(crate) fn tools_off(recipes: &[Recipe]) -> Vec<(String, String)> {
+    let running = recipes.iter().filter(|recipe| recipe.server.is_enabled);
+    let of_server = |recipe: &Recipe| {
+        let tools = recipe.server.disabled_tools.iter().cloned();
+        tools.map(|tool| (recipe.name.clone(), tool)).collect::<Vec<_>>()
+    };
+    running.flat_map(of_server).collect()
+}
+
+/// What of a server could be switched on: the whole, or the tools that it is to have no more.
+fn switched_off(recipe: &Recipe) -> Vec<Suggestion> {
+    let name = &recipe.name;
+    if !recipe.server.is_enabled {
+        let about = format!("the MCP server `{name}`, which is switched off in the settings");
+        return vec![Suggestion { name: name.clone(), about }];
+    }
+    let about = |tool: &String| Suggestion {
+        name: called(name, tool),
+        about: format!("the tool `{tool}` of the MCP server `{name}`, which is switched off in the settings"),
+    };
+    recipe.server.disabled_tools.iter().map(about).collect()
+}
+
+/// Servers of which something is switched off, and what starts one.
 struct SwitchedOff {
     servers: Arc<Servers>,
     recipes: Vec<Recipe>,
@@ -224,15 +292,24 @@ struct SwitchedOff {
 impl Enabler for SwitchedOff {
     fn enable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, String>> {
         Box::pin(async move {
-            let recipe = self.recipes.iter().find(|recipe| recipe.name == name);
-            let mut recipe = recipe.cloned().ok_or_else(|| format!("There is no MCP server `{name}`"))?;
-            recipe.server.is_enabled = true;
+            let is_meant = |recipe: &&Recipe| switched_off(recipe).iter().any(|one| one.name == name);
+            let recipe = self.recipes.iter().find(is_meant);
+            let mut recipe = recipe.cloned().ok_or_else(|| format!("There is no `{name}`"))?;
+            let tool = name.strip_prefix(recipe.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            switch_on(&mut recipe, &BTreeSet::from([name.to_owned()]));
             self.servers.wait(std::slice::from_ref(&recipe), STARTS_WITHIN).await;
+            let server = recipe.name.clone();
             let status = self.servers.list(&[recipe], u64::MAX).into_iter().next();
-            match status.map(|status| status.state) {
-                Some(McpServerState::Failed { message }) => Err(message),
+            let has_it = |status: &McpServerStatus| {
+                tool.is_none_or(|tool| status.tools.iter().any(|known| known.name == tool))
+            };
+            match status.as_ref().map(|status| &status.state) {
+                Some(McpServerState::Failed { message }) => Err(message.clone()),
+                Some(McpServerState::Ready) if !status.as_ref().is_some_and(has_it) => {
+                    Err(format!("The MCP server `{server}` has no such tool"))
+                }
                 Some(McpServerState::LoginRequired) => {
-                    Err(format!("`{name}` needs a sign-in first: a person runs `skein mcp login {name}`"))
+                    Err(format!("`{server}` needs a sign-in first: a person runs `skein mcp login {server}`"))
                 }
                 Some(
                     McpServerState::Ready

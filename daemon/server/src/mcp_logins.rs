@@ -149,7 +149,10 @@ pub(crate) fn refused(error: &McpError) -> ProtocolError {
         }
         McpError::NoTool { .. } | McpError::NoPrompt { .. } => ErrorCode::NotFound,
         McpError::LoginRequired { .. } | McpError::MoreLeave { .. } => ErrorCode::Denied,
-        McpError::SignIn { .. } | McpError::Refused { .. } | McpError::Nonsense { .. } => ErrorCode::Provider,
+        McpError::SignIn { .. }
+        | McpError::Refused { .. }
+        | McpError::NoAnswer { .. }
+        | McpError::Nonsense { .. } => ErrorCode::Provider,
         McpError::Start { .. }
         | McpError::StartTimeout { .. }
         | McpError::Resting { .. }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use config::{LocalProgram, ModelProvider, Settings};
+use config::{CHATGPT, LocalProgram, ModelProvider, OPENAI, Settings, WireApi};
 use model::catalogue::built_in;
 use protocol::catalogue::{Model, ModelFacts};
 use protocol::context::ModelContext;
@@ -63,6 +63,12 @@ fn is_at_home(provider: &str, described: Option<&ModelProvider>) -> bool {
     let defaults = Settings::default();
     let home = defaults.model_providers.get(provider).map(|home| &home.base_url);
     described.map(|described| &described.base_url) == home
+}
+
+/// Whether a provider puts conversations into less itself. Of others than OpenAI's that is not known.
+pub(crate) fn has_compaction(id: &str, provider: &ModelProvider) -> bool {
+    let is_known = || [OPENAI, CHATGPT].contains(&id) && is_at_home(id, Some(provider));
+    provider.wire_api == WireApi::Responses && provider.supports_compaction.unwrap_or_else(is_known)
 }
 
 /// What a person is told once of a model of which nothing is known.

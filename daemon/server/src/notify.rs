@@ -208,6 +208,10 @@ impl Watched {
                 }
                 Event::TurnEnded(ended) => {
                     let last_message = said.remove(&append.session);
+                    // What an agent came to its parent hears, and a person when that is done.
+                    if append.summary.as_ref().is_some_and(|summary| summary.agent.is_some()) {
+                        continue;
+                    }
                     let (kind, outcome, reason) = match &ended.outcome {
                         TurnOutcome::Completed => (Kind::TurnEnded, "completed", None),
                         TurnOutcome::Failed { failure } => (Kind::TurnFailed, "failed", why(failure)),
@@ -276,6 +280,7 @@ fn subject(kind: &QuestionKind) -> Option<String> {
         QuestionKind::Tool { tool, .. } | QuestionKind::ClientTool { tool, .. } => Some(short(tool)),
         QuestionKind::UserInput { prompts } => prompts.first().map(|prompt| short(&prompt.text)),
         QuestionKind::Elicitation { message, .. } => Some(short(message)),
+        QuestionKind::Sampling { server, .. } => Some(short(server)),
         QuestionKind::Permissions { justification, .. } => justification.as_deref().map(short),
         QuestionKind::Unknown(_) => None,
     }
@@ -347,6 +352,10 @@ impl Log for Watched {
 
     fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError> {
         Log::set_aside(&self.store, session, reason)
+    }
+
+    fn spent_in_tree(&self, root: SessionId) -> Outcome<'_, Vec<(SessionId, Spending)>> {
+        Log::spent_in_tree(&self.store, root)
     }
 
     fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {

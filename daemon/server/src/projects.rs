@@ -9,6 +9,7 @@ use extensions::declared::{self, Content};
 use extensions::hooks::Hook;
 use extensions::project::Project;
 use extensions::servers::DeclaredServer;
+use extensions::skills::Skill;
 use extensions::trust::Trust;
 
 use crate::circumstances::{Stamp, stamp};
@@ -27,6 +28,8 @@ pub(crate) struct TrustedParts {
     pub(crate) hooks: Vec<TrustedHook>,
     /// Its MCP servers, each with the hash that it was trusted by.
     pub(crate) servers: Vec<(DeclaredServer, String)>,
+    /// Its skills, as they were trusted.
+    pub(crate) skills: Vec<Skill>,
     /// Whether language servers may work on it.
     pub(crate) lets_language_servers: bool,
 }
@@ -107,6 +110,7 @@ impl Projects {
         for declaration in declared.into_iter().filter(|one| trusted.has(&one.hash)) {
             match declaration.content {
                 Content::McpServer(server) => parts.servers.push((*server, declaration.hash)),
+                Content::Skill(found) => parts.skills.push(found.skill),
                 Content::LanguageServers => parts.lets_language_servers = true,
                 Content::Rules(text) => parts.rules.push((project.root.join(&declaration.file), text)),
                 Content::Hook(hook) => parts.hooks.push(TrustedHook {

@@ -30,6 +30,14 @@ pub(crate) struct Planned {
     left: Vec<LeftFile>,
 }
 
+/// Who changed a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Calls,
+    /// A command in the background, or a person.
+    Unknown,
+}
+
 /// One path that a rewind would change.
 struct PlannedFile {
     path: PathBuf,
@@ -49,18 +57,29 @@ impl Planned {
         if !planned.goal.scope.has_code() {
             return Ok(planned);
         }
-        let mut lists = Vec::new();
+        let (mut lists, mut doubtful) = (Vec::new(), BTreeSet::new());
         for told in story.changes.iter().filter(|told| told.seq >= planned.goal.since) {
-            lists.push(read_changes(blobs, &told.list)?);
+            let list = read_changes(blobs, &told.list)?;
+            if told.is_meanwhile {
+                doubtful.extend(list.iter().map(|changed| changed.path.clone()));
+            }
+            lists.push(list);
         }
         for (path, (target, expected)) in together(lists) {
-            planned.compare(path, target, expected.as_ref());
+            let whose = if doubtful.contains(&path) { Whose::Unknown } else { Whose::Calls };
+            planned.compare(path, target, expected.as_ref(), whose);
         }
         planned.spare_folders();
         Ok(planned)
     }
 
-    fn compare(&mut self, path: PathBuf, target: Option<FileVersion>, expected: Option<&FileVersion>) {
+    fn compare(
+        &mut self,
+        path: PathBuf,
+        target: Option<FileVersion>,
+        expected: Option<&FileVersion>,
+        whose: Whose,
+    ) {
         let now = match history::look(&path) {
             Ok(now) => now,
             Err(error) => return self.left.push(LeftFile { path, reason: error.to_string() }),
@@ -77,7 +96,7 @@ impl Planned {
             let reason = "What is there is too large to be kept, so it could not be brought again".to_owned();
             return self.left.push(LeftFile { path, reason });
         }
-        let is_conflict = !is_same(expected, now.as_ref());
+        let is_conflict = whose == Whose::Unknown || !is_same(expected, now.as_ref());
         self.files.push(PlannedFile { path, now, target, is_conflict });
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct ToldChanges {
     /// The turn that changed them; of a rewind none.
     pub(crate) turn: Option<TurnId>,
     pub(crate) list: BlobId,
+    /// Whether it may have been a person who changed them.
+    pub(crate) is_meanwhile: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,8 @@ impl Story {
                 story.turns.push(ToldTurn { id, seq, is_code_rewound: false, is_chat_rewound: false });
             } else if let Event::FilesChanged(changed) = &record.event {
                 let (turn, list) = (Some(changed.turn_id), changed.changes.clone());
-                story.changes.push(ToldChanges { seq: record.seq, turn, list });
+                let (seq, is_meanwhile) = (record.seq, changed.is_meanwhile);
+                story.changes.push(ToldChanges { seq, turn, list, is_meanwhile });
             } else if let Event::SessionRewound(rewound) = &record.event {
                 story.rewind(record.seq, rewound);
             }
@@ -81,7 +84,8 @@ impl Story {
     }
 
     fn rewind(&mut self, seq: Seq, event: &SessionRewound) {
-        let changes = event.changes.clone().map(|list| ToldChanges { seq, turn: None, list });
+        let changes =
+            event.changes.clone().map(|list| ToldChanges { seq, turn: None, list, is_meanwhile: false });
         self.changes.extend(changes);
         let is_rewound = event.undoes.is_none();
         for turn in self.turns.iter_mut().filter(|turn| event.turns.contains(&turn.id)) {

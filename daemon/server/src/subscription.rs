@@ -324,6 +324,7 @@ mod tests {
             turn_count: 0,
             usage: Usage::default(),
             settings,
+            agent: None,
         };
         let (questions, queue, presence) = (Vec::new(), Vec::new(), Presence::default());
         SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, presence }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::agents::tree::Trees;
 use config::{ModelProvider, Settings, WebSearch, WireApi};
 use extensions::trust::Trust;
 use futures_util::future::BoxFuture;
@@ -14,38 +15,41 @@ use model::limits::Amount;
 use policy::rules::NetworkRule;
 use protocol::daemon::RateLimit;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::ids::{SessionId, Timestamp};
-use protocol::profile::{Access, NetworkAccess, PathRule, Profile};
+use protocol::event::Event;
+use protocol::ids::{ItemId, SessionId, Timestamp};
+use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
 use providers::credentials::command::KeyCommand;
 use providers::credentials::renewing::renewing;
 use providers::credentials::source::Granted;
 use providers::local::prepared::prepared;
-use providers::settings::{Key, ProviderError, RequestOptions, Search, Store, ToolCalls};
+use providers::settings::{Compaction, Key, ProviderError, RequestOptions, Search, Store, ToolCalls};
 use rules::Reader;
 use sandbox::Launcher;
 use session::file_history::FileHistory;
 use session::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
 use session::moment::Rules;
+use session::state::SessionState;
 use session::world::{CommandEnvironment, OutsideTools, World};
 use tokio::task::JoinSet;
+use tools::agents::{Agents, NoAgents};
 use tools::diagnostics::{Diagnostics, NoDiagnostics};
 use tools::tool_suggest::Suggestions;
 use wire::folders::Folders;
 
 use crate::accounts::{Accounts, key_command};
+use crate::agents::DaemonOffice;
 use crate::circumstances::{Circumstances, Known};
-use crate::daemon;
 use crate::diagnostics::Finder;
 use crate::files::Files;
 use crate::hooks::Hooks;
 use crate::mcp::SessionServers;
-use crate::models;
 use crate::projects::Projects;
 use crate::reach::Reach;
 use crate::route::Route;
 use crate::rules::{MANAGED, RuleBook};
+use crate::{daemon, models, skills};
 
 /// Clients of providers that are kept; the oldest goes first. Sessions that use it keep it alive.
 const MAX_CLIENTS: usize = 16;
@@ -68,6 +72,11 @@ pub(crate) struct Wiring {
     files: Option<Arc<dyn FileHistory>>,
     mcp: Option<Arc<SessionServers>>,
     finder: Option<Arc<Finder>>,
+    agents: Option<Arc<Trees>>,
+    /// The folder of the settings.
+    config: PathBuf,
+    /// The folder of the person's own skills, where it is in one that no command may see.
+    skills: Option<PathBuf>,
 }
 
 /// What one client of a provider is made of. Sessions with the same account share it, and its connections.
@@ -106,12 +115,15 @@ impl Wiring {
             files: None,
             mcp: None,
             finder: None,
+            agents: None,
+            config: folders.config.clone(),
+            skills: folders.config.canonicalize().ok().map(|config| config.join("skills")),
         }
     }
 
     /// Has what changes in files kept in this store, so that it can be taken back.
     pub(crate) fn watching(self, store: &store::Store, folders: &Folders) -> Self {
-        let files = Files::new(store.clone(), folders.state.clone(), self.reach.own_folders().to_vec());
+        let files = Files::new(store.clone(), &folders.state, self.reach.own_folders().to_vec());
         Self { files: Some(Arc::new(files)), ..self }
     }
 
@@ -130,6 +142,17 @@ impl Wiring {
             folders.state.join("language-servers"),
         );
         Self { finder: Some(Arc::new(finder)), ..self }
+    }
+
+    /// Lets models start agents, which are sessions in this store.
+    pub(crate) fn with_agents(self, agents: Arc<Trees>) -> Self {
+        Self { agents: Some(agents), ..self }
+    }
+
+    /// What the daemon has to say of agents.
+    pub(crate) fn office(&self) -> DaemonOffice {
+        let (circumstances, projects) = (Arc::clone(&self.circumstances), Arc::clone(&self.projects));
+        DaemonOffice { circumstances, projects, mcp: self.mcp.clone() }
     }
 
     /// What finds errors in what sessions change.
@@ -174,6 +197,10 @@ impl Wiring {
                 WebSearch::Disabled => Search::Off,
                 WebSearch::Cached => Search::Cached,
                 WebSearch::Live => Search::Live,
+            },
+            compaction: match models::has_compaction(id, provider) {
+                true => Compaction::Provider,
+                false => Compaction::Model,
             },
         };
         Account {
@@ -285,20 +312,29 @@ impl World for Wiring {
         }
     }
 
-    fn profile(&self, settings: &SessionSettings) -> Profile {
-        let mut profile = self.reach.profile(settings);
-        if profile.network == NetworkAccess::Rules {
-            let rules = self.rules(settings);
-            profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
-        }
-        if let Some(hooks) = &self.hooks {
-            // They run outside of the sandbox, so what is in it must not write them.
-            let files = hooks.files(&settings.cwd).into_iter();
-            let writable = files.filter(|file| profile.access(file) == Access::Write).collect::<Vec<_>>();
-            let read = |path| PathRule { path, access: Access::Read };
-            profile.paths.extend(writable.into_iter().map(read));
-        }
-        profile
+    fn profile(&self, settings: &SessionSettings) -> BoxFuture<'static, Profile> {
+        let (reach, settings) = (Arc::clone(&self.reach), settings.clone());
+        let (rules, hooks, skills) = (self.rules(&settings), self.hooks.clone(), self.skills.clone());
+        Box::pin(async move {
+            let looking = tokio::task::spawn_blocking(move || {
+                let mut profile = reach.profile(&settings);
+                if profile.network == NetworkAccess::Rules {
+                    profile
+                        .network_rules
+                        .extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
+                }
+                add_files(&mut profile, hooks.as_deref(), skills.as_deref(), &settings.cwd);
+                profile
+            });
+            match looking.await {
+                Ok(profile) => profile,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The daemon ends, and nobody begins anything any more.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        })
     }
 
     fn tools(
@@ -319,7 +355,16 @@ impl World for Wiring {
         settings: &SessionSettings,
         enabled: &BTreeSet<String>,
     ) -> Option<Suggestions> {
-        self.mcp.as_ref()?.suggestions(session, settings, &self.projects, enabled)
+        let servers =
+            self.mcp.as_ref().and_then(|mcp| mcp.suggestions(session, settings, &self.projects, enabled));
+        let Ok(known) = self.circumstances.of(session) else { return servers };
+        if known.settings().disabled_skills.is_empty() {
+            return servers;
+        }
+        let environment = self.circumstances.variables_of(&known);
+        let folders = skills::Folders::of(&self.config, environment.of_client());
+        let parts = self.projects.of(&settings.cwd);
+        skills::Found::of(&folders, known.settings(), &parts.skills).suggestions(enabled, servers)
     }
 
     fn rules(&self, settings: &SessionSettings) -> Rules {
@@ -343,6 +388,24 @@ impl World for Wiring {
         }
     }
 
+    fn agents(&self, session: SessionId, call: ItemId) -> Arc<dyn Agents> {
+        self.agents
+            .as_ref()
+            .map_or_else(|| Arc::new(NoAgents) as Arc<dyn Agents>, |agents| agents.of(session, call))
+    }
+
+    fn happened(&self, state: &SessionState, event: &Event) {
+        if let Some(agents) = &self.agents {
+            agents.happened(state, event);
+        }
+    }
+
+    fn deleted(&self, session: SessionId) {
+        if let Some(agents) = &self.agents {
+            agents.deleted(session);
+        }
+    }
+
     fn files(&self) -> Option<Arc<dyn FileHistory>> {
         self.files.clone()
     }
@@ -361,14 +424,30 @@ impl World for Wiring {
         self.rules.allow(kind)
     }
 
-    fn environment(&self, session: SessionId) -> CommandEnvironment {
+    fn environment(&self, session: SessionId, settings: &SessionSettings) -> CommandEnvironment {
         match self.circumstances.of(session) {
-            Ok(known) => known.commands(),
+            Ok(known) => known.commands_of(settings),
             Err(error) => {
                 tracing::error!(%error, %session, "the settings are malformed; commands get an empty environment");
                 CommandEnvironment::from([])
             }
         }
+    }
+}
+
+/// Adds what hooks and skills are made of to what a profile protects and opens.
+fn add_files(profile: &mut Profile, hooks: Option<&Hooks>, skills: Option<&Path>, cwd: &Path) {
+    if let Some(hooks) = hooks {
+        // They run outside of the sandbox, so what is in it must not write them.
+        let files = hooks.files(cwd).into_iter();
+        let writable = files.filter(|file| profile.access(file) == Access::Write).collect::<Vec<_>>();
+        let read = |path| PathRule { path, access: Access::Read };
+        profile.paths.extend(writable.into_iter().map(read));
+    }
+    if profile.mode != SandboxMode::DangerFullAccess {
+        // What a person's skills say, and the scripts beside it, are for models, wherever they lie.
+        let own = skills.into_iter().filter(|folder| folder.is_dir());
+        profile.paths.extend(own.map(|path| PathRule { path: path.to_owned(), access: Access::Read }));
     }
 }
 
@@ -425,7 +504,7 @@ fn replay(script: &Path) -> Result<Arc<dyn ModelClient>, ProtocolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::{ApprovalPolicy, SandboxMode};
+    use protocol::profile::{ApprovalPolicy, EnvironmentPolicy, Permissions, SandboxMode};
     use protocol::session::{AfterCrash, Environment};
     use protocol::turn::TurnLimits;
 
@@ -505,15 +584,16 @@ mod tests {
         assert!(error.message.contains("`gone`"), "{}", error.message);
     }
 
-    #[test]
-    fn commands_see_neither_keys_nor_what_the_daemon_has() {
+    #[tokio::test]
+    async fn commands_see_neither_keys_nor_what_the_daemon_has() {
         let scratch = tempfile::tempdir().expect("scratch");
         let world = world(&scratch);
         let home = scratch.path().canonicalize().expect("home");
         let repo = home.join("repo");
         std::fs::create_dir(&repo).expect("repo");
-        assert_eq!(world.environment(session(&world, "a")).len(), 0);
-        let profile = world.profile(&session_settings(&repo, "open"));
+        let settings = session_settings(&repo, "open");
+        assert_eq!(world.environment(session(&world, "a"), &settings).len(), 0);
+        let profile = world.profile(&settings).await;
         for (path, expected) in [
             (repo.join("file"), Access::Write),
             (repo.join(".git/config"), Access::Read),
@@ -523,5 +603,52 @@ mod tests {
         ] {
             assert_eq!(profile.access(&path), expected, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn what_a_session_s_profile_says_of_the_environment_stays_when_the_settings_change() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let world = world(&scratch);
+        let mut settings = session_settings(scratch.path(), "open");
+        let id = SessionId::generate();
+        let client = ["MY_CAT", "MY_DOG", "PATH"].map(|name| (name.to_owned(), "x".to_owned()));
+        let client = Arc::new(Environment::from(client));
+        let mut seen = |policy: Option<EnvironmentPolicy>, of_the_file: &str| {
+            let file = world.circumstances.file().to_owned();
+            let before = std::fs::read_to_string(&file).expect("settings");
+            std::fs::write(&file, format!("{before}{of_the_file}")).expect("settings");
+            world.circumstances.refresh(id, &client).expect("settings");
+            let environment = policy;
+            settings.permissions = Some(Permissions { environment, ..Permissions::default() });
+            let seen = world.environment(id, &settings);
+            seen.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let own = || EnvironmentPolicy { exclude: vec!["*_CAT".to_owned()], ..EnvironmentPolicy::default() };
+        assert_eq!(seen(Some(own()), ""), ["MY_DOG", "PATH"]);
+        let later = "[shell_environment_policy]\nexclude = [\"*_DOG\"]\n";
+        assert_eq!(seen(Some(own()), later), ["MY_DOG", "PATH"], "its own was fixed");
+        assert_eq!(seen(None, "# more\n"), ["MY_CAT", "PATH"], "without its own that of the settings holds");
+    }
+
+    /// Everything else goes on while a slow file system is looked at: that is done where blocking is allowed, of which
+    /// there is one place here, and it is taken.
+    #[test]
+    fn looking_at_files_for_a_profile_holds_nobody_up() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let world = world(&scratch);
+        let settings = session_settings(scratch.path(), "open");
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+        runtime.expect("runtime").block_on(async {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let slow = tokio::task::spawn_blocking(move || released.recv());
+            let mut profile = world.profile(&settings);
+            for _ in 0..10 {
+                assert!(futures_util::poll!(&mut profile).is_pending());
+                tokio::task::yield_now().await;
+            }
+            release.send(()).expect("it waits");
+            slow.await.expect("done").expect("told");
+            assert_eq!(profile.await.mode, SandboxMode::WorkspaceWrite);
+        });
     }
 }

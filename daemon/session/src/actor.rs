@@ -13,10 +13,8 @@ use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, ModelResponded, ModelRetried};
 use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp, TurnId};
-use protocol::item::ItemStatus;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::question::{Decision, QuestionKind};
-use protocol::session::SessionSnapshot;
 use protocol::usage::Spending;
 use store::{Append, Checkpoint, Spent};
 use tokio::sync::mpsc;
@@ -27,7 +25,7 @@ use tracing::{error, warn};
 use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
-use crate::handle::{Answered, Joined, Message, Questions, Respond, Start};
+use crate::handle::{Answered, Message, Respond};
 use crate::hands::{Asked, Hands};
 use crate::header;
 use crate::hooks::{HookCall, SessionEnd};
@@ -37,6 +35,7 @@ use crate::log::Log;
 use crate::moment::{Moment, Rules};
 use crate::state::{SessionState, answer_spending, is_call_made};
 use crate::today::Today;
+use crate::trees::{Branch, Trees};
 use crate::turn::request::refuse_running;
 use crate::turn::step::step;
 use crate::world::World;
@@ -45,10 +44,6 @@ use crate::world::World;
 const BATCH: usize = 64;
 /// After so long a text that grew is made durable.
 const CHECKPOINT_AFTER: Duration = Duration::from_millis(300);
-/// How long a command may go on when the daemon hands its work over.
-const GRACE: Duration = Duration::from_secs(3);
-/// How long it may take to look at what was cut off then.
-const LAST_LOOKS: Duration = Duration::from_secs(1);
 /// A session that nobody watches and that does nothing leaves the memory after so long.
 pub(crate) const UNLOAD_AFTER: Duration = Duration::from_secs(60);
 /// The header beside the log is written anew after so many events.
@@ -61,6 +56,7 @@ pub(crate) struct Surroundings {
     pub(crate) world: Arc<dyn World>,
     pub(crate) census: Census,
     pub(crate) today: Today,
+    pub(crate) trees: Trees,
 }
 
 /// How an actor left.
@@ -84,19 +80,21 @@ pub(crate) enum Ended {
 
 /// A session in memory.
 pub(crate) struct Actor {
-    state: SessionState,
+    pub(crate) state: SessionState,
     /// The first event whose turn is in memory.
     loaded_from: Seq,
     /// The event that the header beside the log is of.
     header_seq: Seq,
-    around: Arc<Surroundings>,
+    pub(crate) around: Arc<Surroundings>,
+    /// Its place among the agents that it belongs to.
+    branch: Branch,
     mailbox: mpsc::Receiver<Box<Message>>,
     /// What the work and its timers tell.
-    inputs: mpsc::Receiver<Vec<Input>>,
-    hands: Hands,
-    audience: Audience,
+    pub(crate) inputs: mpsc::Receiver<Vec<Input>>,
+    pub(crate) hands: Hands,
+    pub(crate) audience: Audience,
     /// Whether the daemon stops: nothing new begins.
-    is_stopping: bool,
+    pub(crate) is_stopping: bool,
     /// When texts that grew are made durable.
     checkpoint_at: Option<Instant>,
     share: Counts,
@@ -132,6 +130,7 @@ impl Actor {
     pub(crate) fn new(
         loaded: Loaded,
         around: Arc<Surroundings>,
+        branch: Branch,
         mailbox: mpsc::Receiver<Box<Message>>,
     ) -> Self {
         let (hands, inputs) = Hands::new(Arc::clone(&around));
@@ -140,6 +139,7 @@ impl Actor {
             loaded_from: loaded.from,
             header_seq: loaded.checkpoint,
             around,
+            branch,
             mailbox,
             inputs,
             hands,
@@ -163,6 +163,9 @@ impl Actor {
     /// # Errors
     /// When the log can't be written.
     pub(crate) async fn recover(&mut self, failure: Option<String>) -> Result<(), ProtocolError> {
+        for changed in self.hands.recover(&self.state).await {
+            self.take(Input::FilesChanged(changed), None);
+        }
         // A rewind that was cut off is finished before anything else.
         self.after.extend(self.state.rewinding.clone().map(After::Restore));
         if self.state.running.is_none() {
@@ -221,7 +224,9 @@ impl Actor {
                     }
                 }
                 (Some(Last::Rest), Ok(())) => {
-                    break if self.state.settings.is_ephemeral { Ended::Forgotten } else { Ended::Unloaded };
+                    // An agent goes with the session at the top.
+                    let is_forgotten = self.state.settings.is_ephemeral && self.state.agent.is_none();
+                    break if is_forgotten { Ended::Forgotten } else { Ended::Unloaded };
                 }
                 (None, Ok(())) => {}
             }
@@ -242,7 +247,8 @@ impl Actor {
             Ended::Forgotten | Ended::Deleted(..) => SessionEnd::Deleted,
             Ended::Failed(_) => return,
         };
-        if self.hands.has_started() && !self.is_stopping {
+        // Of an agent they hear when its model has its last word.
+        if self.hands.has_started() && !self.is_stopping && self.state.agent.is_none() {
             self.around.world.session_ended(self.state.id, &self.state.settings, end);
         }
     }
@@ -319,10 +325,16 @@ impl Actor {
             | Message::Read { .. }
             | Message::Summary { .. }
             | Message::Questions { .. }
+            | Message::Tools { .. }
             | Message::Drive { .. }
             | Message::Focus { .. }
-            | Message::IsFocused { .. } => {
+            | Message::IsFocused { .. }
+            | Message::LookAtFiles { .. } => {
                 self.queries.push(message);
+            }
+            Message::Report { report, reply } => {
+                self.take(Input::AgentReported(report.clone()), None);
+                self.queries.push(Message::Report { report, reply });
             }
             Message::Stop { hand_over, reply } => return Some(Last::Stop { hand_over, respond: reply }),
             Message::End { actor, request_id, reply } => match self.audience.check(&actor, Intent::Change) {
@@ -346,14 +358,14 @@ impl Actor {
         }
     }
 
-    fn take_all(&mut self, inputs: Vec<Input>) {
+    pub(crate) fn take_all(&mut self, inputs: Vec<Input>) {
         for input in inputs {
             self.take(input, None);
         }
     }
 
     /// Decides on an input and on all that follows at once.
-    fn take(&mut self, input: Input, mut respond: Option<Respond<Answered>>) {
+    pub(crate) fn take(&mut self, input: Input, mut respond: Option<Respond<Answered>>) {
         let first = self.state.seq.next();
         let mut request_id = input.request_id();
         let answered = request_id.and_then(|id| self.state.answered_before(id));
@@ -366,7 +378,8 @@ impl Actor {
                 self.around.world.rules(&self.state.settings)
             };
             let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
-            moment.is_answerable = self.audience.can_answer();
+            moment.is_answerable = self.audience.can_answer() || self.branch.is_answerable();
+            moment.beside = self.branch.beside();
             if !self.state.client_tools.is_empty() {
                 moment.clients = self.audience.clients();
             }
@@ -452,19 +465,23 @@ impl Actor {
     /// Notes what an event of the actor's own spent.
     fn note_spending(&mut self, record: &EventRecord) {
         let settings = &self.state.settings;
-        let spending = if let Event::ModelResponded(ModelResponded { usage, .. })
-        | Event::ModelRetried(ModelRetried { usage: Some(usage), .. }) = &record.event
-        {
-            self.hands.answered(*usage);
-            answer_spending(settings.price.as_ref(), *usage)
-        } else if let Event::ItemCompleted(completed) = &record.event
-            && is_call_made(&completed.item)
-        {
-            Spending { tool_calls: 1, ..Spending::default() }
-        } else {
-            return;
-        };
+        let spending =
+            if let Event::ModelResponded(ModelResponded { usage, asked_by: Some(_), .. }) = &record.event {
+                answer_spending(settings.price.as_ref(), *usage)
+            } else if let Event::ModelResponded(ModelResponded { usage, .. })
+            | Event::ModelRetried(ModelRetried { usage: Some(usage), .. }) = &record.event
+            {
+                self.hands.answered(*usage);
+                answer_spending(settings.price.as_ref(), *usage)
+            } else if let Event::ItemCompleted(completed) = &record.event
+                && is_call_made(&completed.item)
+            {
+                Spending { tool_calls: 1, ..Spending::default() }
+            } else {
+                return;
+            };
         self.around.today.add(record.at, spending);
+        self.branch.spend(spending);
         let (provider, model) = (settings.provider.clone(), settings.model.clone());
         self.spent.push(Spent { at: record.at, provider, model, spending });
     }
@@ -473,7 +490,7 @@ impl Actor {
     ///
     /// # Errors
     /// When the log can't be written; everybody has been told then, and the actor must not go on.
-    async fn flush(&mut self) -> Result<(), ProtocolError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), ProtocolError> {
         if self.queries.iter().any(|query| matches!(query, Message::Attach { .. })) {
             // The log has all text then, for those who come back and read on from there.
             self.take(Input::Checkpoint, None);
@@ -494,6 +511,14 @@ impl Actor {
                 match after {
                     After::Event(record) => {
                         self.audience.show_event(&record);
+                        if let Event::TurnEnded(ended) = &record.event
+                            && !self.is_stopping
+                        {
+                            self.hands.look(&self.state, ended.turn_id);
+                        }
+                        if is_heard_by_kin(&record.event) {
+                            self.around.world.happened(&self.state, &record.event);
+                        }
                         if let Event::ItemCompleted(ended) = &record.event
                             && ended.item.called_by.is_some()
                         {
@@ -507,7 +532,7 @@ impl Actor {
                         if self.is_stopping => {}
                     After::CallModel => self.call_model().await,
                     After::Compact(item_id) => self.compact(item_id).await,
-                    After::RunTool(item_id) => self.hands.run_tool(&self.state, item_id),
+                    After::RunTool(item_id) => self.hands.run_tool(&self.state, item_id).await,
                     After::AskHooks(call) => self.hands.ask_hooks(&self.state, call),
                     After::AnswerTool(question, decision) => {
                         self.hands.work.asks().answer(question, decision);
@@ -557,42 +582,6 @@ impl Actor {
         self.audience.close(error);
     }
 
-    async fn answer_query(&mut self, query: Message) {
-        match query {
-            Message::Attach { attachment, start, reply } => {
-                let (inbox, guard) = self.audience.join(attachment);
-                let snapshot = match start {
-                    Start::Snapshot { turns } => Some(Box::new(self.snapshot(0, turns))),
-                    Start::Live => None,
-                };
-                answer(reply, Ok(Joined { seq: self.state.seq, snapshot, inbox, guard }));
-            }
-            Message::Drive { actor, request_id, wish, reply } => {
-                answer(reply, self.audience.drive(&actor, request_id, wish));
-            }
-            Message::Focus { client, is_focused, reply } => {
-                answer(reply, self.audience.focus(client, is_focused));
-            }
-            Message::IsFocused { reply } => answer(reply, Ok(self.audience.is_focused())),
-            Message::Read { skip, limit, reply } => {
-                let wanted = u64::from(skip) + u64::from(limit);
-                let result =
-                    if wanted > self.state.turns.len() as u64 { self.load_earlier().await } else { Ok(()) };
-                answer(reply, result.map(|()| self.snapshot(skip, limit)));
-            }
-            Message::Summary { reply } => answer(reply, Ok(self.state.summary())),
-            Message::Questions { reply } => {
-                let answered = self.state.answered.iter().map(|(id, _)| *id).collect();
-                answer(reply, Ok(Questions { open: self.state.questions.clone(), answered }));
-            }
-            Message::Request { .. } | Message::Stop { .. } | Message::End { .. } => {}
-        }
-    }
-
-    fn snapshot(&self, skip: u32, limit: u32) -> SessionSnapshot {
-        self.state.snapshot(skip as usize, limit as usize, self.audience.presence())
-    }
-
     fn allow_always(&mut self, kind: &QuestionKind) {
         if let Err(error) = self.around.world.allow_always(kind) {
             let text =
@@ -639,7 +628,7 @@ impl Actor {
         self.take(Input::Model { turn_id, event: Answer::Failed(failure) }, None);
     }
 
-    async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
+    pub(crate) async fn load_earlier(&mut self) -> Result<(), ProtocolError> {
         if self.state.earlier_turns > 0 {
             let turns = load::earlier(&*self.around.log, self.state.id, self.loaded_from).await?;
             self.state.prepend(turns);
@@ -656,64 +645,7 @@ impl Actor {
         });
     }
 
-    /// Brings the turn to a durable point, because the daemon stops. A tool that runs when the work is handed over
-    /// gets a moment to end by itself.
-    async fn stop(&mut self, hand_over: bool) -> Result<(), ProtocolError> {
-        self.is_stopping = true;
-        if hand_over {
-            let grace = tokio::time::sleep(GRACE);
-            tokio::pin!(grace);
-            while self.is_tool_running() {
-                tokio::select! {
-                    biased;
-                    Some(inputs) = self.inputs.recv() => self.take_all(inputs),
-                    () = &mut grace => break,
-                }
-                self.flush().await?;
-            }
-        }
-        let running: Vec<ItemId> = self.hands.work.tools().filter(|id| self.is_open(*id)).collect();
-        self.hands.work.cancel();
-        self.take_last_looks().await;
-        let is_call_running = running.into_iter().any(|id| self.is_open(id));
-        self.take(Input::Stopping { hand_over, is_call_running }, None);
-        self.flush().await?;
-        self.write_header().await;
-        let message = "The daemon is stopping";
-        self.audience.close(
-            &ProtocolError::new(ErrorCode::Unavailable, message).with_hint("Connect again in a moment"),
-        );
-        Ok(())
-    }
-
-    /// Notes what calls that were cut off have changed in files.
-    async fn take_last_looks(&mut self) {
-        let limit = tokio::time::sleep(LAST_LOOKS);
-        tokio::pin!(limit);
-        for mut look in self.hands.work.looks() {
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(inputs) = self.inputs.recv() => self.take_all(inputs),
-                    _ = &mut look => break,
-                    () = &mut limit => return,
-                }
-            }
-        }
-        while let Ok(inputs) = self.inputs.try_recv() {
-            self.take_all(inputs);
-        }
-    }
-
-    fn is_tool_running(&self) -> bool {
-        self.hands.work.tools().any(|id| self.is_open(id))
-    }
-
-    fn is_open(&self, id: ItemId) -> bool {
-        self.state.item(id).is_some_and(|item| item.status == ItemStatus::InProgress)
-    }
-
-    async fn write_header(&mut self) {
+    pub(crate) async fn write_header(&mut self) {
         if self.state.seq > self.header_seq {
             self.rewrite_header().await;
         }
@@ -732,6 +664,7 @@ impl Actor {
     }
 
     fn count(&mut self) {
+        self.branch.note_audience(self.audience.can_answer());
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let now = Counts {
             loaded: 1,
@@ -795,6 +728,11 @@ fn is_in_summary(event: &Event) -> bool {
         | Event::FilesChanged(_)
         | Event::Unknown(_) => false,
     }
+}
+
+/// Whether sessions above or below may mind it.
+fn is_heard_by_kin(event: &Event) -> bool {
+    matches!(event, Event::TurnEnded(_) | Event::QuestionAsked(_) | Event::SessionArchived(_))
 }
 
 /// Whether it only brings more of a text.

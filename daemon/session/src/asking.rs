@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use context::history::Readable;
 use context::{compaction, history, instructions};
 use model::client::ModelClient;
 use model::request::{InputContent, InputItem, ModelRequest};
@@ -27,9 +28,10 @@ pub(crate) async fn request(
     state: &SessionState,
     log: &dyn Log,
     tools: &Registry,
+    readable: Readable<'_>,
 ) -> Result<ModelRequest, ProtocolError> {
     let images = images(state, log).await?;
-    let input = history::conversation(&seen(&state.turns), &|blob| images.get(blob).cloned());
+    let input = history::conversation(&seen(&state.turns), &|blob| images.get(blob).cloned(), readable);
     Ok(of(state, tools, input))
 }
 
@@ -57,10 +59,11 @@ pub(crate) async fn request_for_summary(
     body: &Compaction,
     log: &dyn Log,
     tools: &Registry,
+    readable: Readable<'_>,
 ) -> Result<ModelRequest, ProtocolError> {
     let images = images(state, log).await?;
     let before = compaction::before(&seen(&state.turns), item.step);
-    let mut input = history::conversation(&before, &|blob| images.get(blob).cloned());
+    let mut input = history::conversation(&before, &|blob| images.get(blob).cloned(), readable);
     let order = compaction::order(body.instructions.as_deref());
     input.push(InputItem::UserMessage(vec![InputContent::Text(order)]));
     Ok(ModelRequest { output_schema: None, ..of(state, tools, input) })
@@ -74,6 +77,14 @@ pub(crate) fn tell_as_text(request: &mut ModelRequest, body: &Compaction, most: 
     request.input = vec![order];
     request.tools = [].into();
     request.instructions = "You write notes about a conversation of a coding agent.".into();
+}
+
+/// What is to be said, once, where another provider made the notes that stand for the beginning.
+pub(crate) fn sealed(model: &dyn ModelClient, turns: &[Turn]) -> Option<String> {
+    const SEALED: &str = "This model can't read the notes that another provider made when the session was compacted. It is \
+         shown what people said, the plan, changed files and failing checks.";
+    let is_sealed = compaction::is_sealed(&seen(turns), &|opaque| model.takes_back(opaque));
+    (is_sealed && !is_said(SEALED, turns)).then(|| SEALED.to_owned())
 }
 
 /// Leaves out the tools that the model's API has no words for; what is to be said of each, and of what else the API does
@@ -147,6 +158,7 @@ async fn images(state: &SessionState, log: &dyn Log) -> Result<HashMap<BlobId, S
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => continue,
         };
         for blob in blobs {
@@ -163,7 +175,10 @@ async fn images(state: &SessionState, log: &dyn Log) -> Result<HashMap<BlobId, S
 fn stored_in_input(part: &InputPart) -> Option<&BlobId> {
     match part {
         InputPart::StoredImage { blob, .. } => Some(blob),
-        InputPart::Text { .. } | InputPart::Image { .. } | InputPart::Unknown(_) => None,
+        InputPart::Text { .. }
+        | InputPart::Image { .. }
+        | InputPart::Skill { .. }
+        | InputPart::Unknown(_) => None,
     }
 }
 

@@ -7,9 +7,11 @@ use futures_util::future::BoxFuture;
 use protocol::ids::{ItemId, QuestionId};
 use protocol::question::{Decision, QuestionKind};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tools::own_model::{ModelAnswer, ModelQuestion};
 use tools::tool::Asker;
 
 use crate::input::Input;
+use crate::own_model::OwnModel;
 
 /// Who waits for which answer. One per session in memory.
 pub(crate) struct Asks {
@@ -52,6 +54,8 @@ impl Asks {
 pub(crate) struct ToolAsker {
     pub(crate) asks: Arc<Asks>,
     pub(crate) item_id: ItemId,
+    /// The session's model; absent: there is none to ask.
+    pub(crate) model: Option<OwnModel>,
 }
 
 impl Asker for ToolAsker {
@@ -67,6 +71,13 @@ impl Asker for ToolAsker {
                 return gone();
             }
             (&mut asking.answer).await.unwrap_or_else(|_| gone())
+        })
+    }
+
+    fn ask_model(&self, asked: ModelQuestion) -> BoxFuture<'_, Result<ModelAnswer, String>> {
+        Box::pin(async move {
+            let Some(model) = &self.model else { return Err("There is no model to ask".to_owned()) };
+            model.answer(self.item_id, asked, &self.asks.inputs).await
         })
     }
 }
@@ -101,7 +112,7 @@ mod tests {
     async fn who_stops_waiting_is_told_of_once() {
         let (inputs, mut heard) = mpsc::channel(1);
         let asks = Asks::new(inputs);
-        let asker = ToolAsker { asks: Arc::clone(&asks), item_id: ItemId::generate() };
+        let asker = ToolAsker { asks: Arc::clone(&asks), item_id: ItemId::generate(), model: None };
         let mut asking = asker.ask(kind(), "why".into());
         assert!(futures_util::poll!(&mut asking).is_pending());
         let told = heard.recv().await.expect("asked");
@@ -117,7 +128,7 @@ mod tests {
     async fn the_answer_comes_to_who_asked() {
         let (inputs, mut heard) = mpsc::channel(1);
         let asks = Asks::new(inputs);
-        let asker = ToolAsker { asks: Arc::clone(&asks), item_id: ItemId::generate() };
+        let asker = ToolAsker { asks: Arc::clone(&asks), item_id: ItemId::generate(), model: None };
         let answering = async {
             let told = heard.recv().await.expect("asked");
             let [Input::ToolAsked { question_id, .. }] = told[..] else { panic!("{told:?}") };

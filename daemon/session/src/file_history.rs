@@ -1,6 +1,7 @@
 //! What a session needs to know of files: what a call changed in them, and how a rewind brings them back. The daemon
 //! hands it in. Knows neither where contents are kept nor how changes are found.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,14 +24,44 @@ pub struct Call {
     pub roots: Vec<PathBuf>,
 }
 
+/// Whether commands of the session go on in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// None does.
+    Quiet,
+    /// One does, and may change files between calls.
+    Busy,
+}
+
+/// What a look before a call has found.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// Why changes in a folder can't be taken back; each folder once per session.
+    pub notices: Vec<String>,
+    /// What changed since the last look, if a command went on in the background then.
+    pub meanwhile: Option<FilesChanged>,
+}
+
 /// What changes in files.
 pub trait FileHistory: Send + Sync {
-    /// Looks at the folders before a call. Says, once per session and folder, why changes in one can't be taken back,
-    /// if that is so.
-    fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Vec<String>>;
+    /// Looks at the folders before a call, and notes on disk that it begins.
+    fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Before>;
 
     /// Looks at them after the call; what is different since `before` is kept. `None` for nothing.
-    fn after<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Option<FilesChanged>>;
+    fn after<'a>(&'a self, call: &'a Call, background: Background) -> BoxFuture<'a, Option<FilesChanged>>;
+
+    /// Looks at them between calls, if a command went on in the background at the last look, and keeps what is
+    /// different. `None` for nothing.
+    fn meanwhile(
+        &self,
+        session: SessionId,
+        turn: TurnId,
+        background: Background,
+    ) -> BoxFuture<'_, Option<FilesChanged>>;
+
+    /// What changed since a daemon that is gone looked last: by the call that it had begun, one of these, or while a
+    /// command went on in the background.
+    fn recover(&self, session: SessionId, open: BTreeSet<ItemId>) -> BoxFuture<'_, Vec<FilesChanged>>;
 
     /// Brings files back as these changes of a rewind say. What is back already is left alone, so that a rewind that
     /// was cut off can be done once more.
@@ -58,20 +89,20 @@ impl Watch {
         Self { history, call: Arc::new(call), is_open: Arc::default(), is_closing: Arc::default() }
     }
 
-    /// Looks before the call; says what people should know.
-    pub(crate) async fn before(&self) -> Vec<String> {
-        let notices = self.history.before(&self.call).await;
+    /// Looks before the call.
+    pub(crate) async fn before(&self) -> Before {
+        let found = self.history.before(&self.call).await;
         self.is_open.store(true, Ordering::Release);
-        notices
+        found
     }
 
     /// Looks after the call, unless that was done.
-    pub(crate) async fn after(&self) -> Option<FilesChanged> {
+    pub(crate) async fn after(&self, background: Background) -> Option<FilesChanged> {
         if !self.is_open.swap(false, Ordering::AcqRel) {
             return None;
         }
         self.is_closing.store(true, Ordering::Release);
-        self.history.after(&self.call).await
+        self.history.after(&self.call, background).await
     }
 
     /// Whether it is looked after the call, or was. What a look has found nobody finds again, so it is not to be cut

@@ -131,8 +131,9 @@ fn copied(event: &Event, kept: &HashSet<TurnId>, asked: &mut HashSet<QuestionId>
         | Event::FilesChanged(_)
         | Event::SessionRewound(_)
         | Event::RewindEnded(_)
-        | Event::ClientToolsRegistered(_)
         | Event::Unknown(_) => false,
+        // They are the same client's here, which alone answers for them.
+        Event::ClientToolsRegistered(_) => true,
     };
     is_kept.then(|| event.clone())
 }

@@ -41,6 +41,7 @@ impl Grants {
             | QuestionKind::Tool { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::Sampling { .. }
             | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => {}
         }
@@ -75,6 +76,7 @@ impl Grants {
             | QuestionKind::Tool { .. }
             | QuestionKind::UserInput { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::Sampling { .. }
             | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => grant_key(kind).is_some_and(|key| self.keys.contains(&key)),
         }
@@ -142,6 +144,7 @@ pub fn grant_key(kind: &QuestionKind) -> Option<String> {
         QuestionKind::Tool { server, tool, definition, .. } => {
             serde_json::to_string(&("tool", server, tool, definition)).ok()
         }
+        QuestionKind::Sampling { server, .. } => serde_json::to_string(&("sampling", server)).ok(),
         QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }

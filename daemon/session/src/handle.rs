@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
+use protocol::agent::{AgentOrigin, AgentReport};
 use protocol::delta::FeedEntry;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
@@ -11,6 +12,7 @@ use protocol::question::Question;
 use protocol::session::{Attachment, SessionSnapshot, SessionSummary};
 use protocol::turn::Actor;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tools::registry::Listing;
 
 use crate::actor::answer;
 use crate::effect::Reply;
@@ -42,6 +44,14 @@ pub(crate) enum Message {
     Questions {
         reply: Respond<Questions>,
     },
+    Tools {
+        reply: Respond<Vec<Listing>>,
+    },
+    /// Keep what an agent of the session tells.
+    Report {
+        report: AgentReport,
+        reply: Respond<()>,
+    },
     /// Be the only one who may write, or let the others write again.
     Drive {
         actor: Actor,
@@ -58,6 +68,10 @@ pub(crate) enum Message {
     /// Tell whether the window of any client has the focus.
     IsFocused {
         reply: Respond<bool>,
+    },
+    /// Note what changed in files that no call has looked at.
+    LookAtFiles {
+        reply: Respond<()>,
     },
     /// Bring the turn to a durable point and end.
     Stop {
@@ -82,9 +96,12 @@ impl Message {
             Self::Read { reply, .. } => answer(reply, Err(error)),
             Self::Summary { reply } => answer(reply, Err(error)),
             Self::Questions { reply } => answer(reply, Err(error)),
+            Self::Tools { reply } => answer(reply, Err(error)),
             Self::IsFocused { reply } => answer(reply, Err(error)),
-            Self::Drive { reply, .. }
+            Self::Report { reply, .. }
+            | Self::Drive { reply, .. }
             | Self::Focus { reply, .. }
+            | Self::LookAtFiles { reply }
             | Self::Stop { reply, .. }
             | Self::End { reply, .. } => answer(reply, Err(error)),
         }
@@ -118,6 +135,7 @@ pub(crate) struct Joined {
 
 /// The questions of a session: those that wait, and whether one was answered.
 pub(crate) struct Questions {
+    pub(crate) agent: Option<AgentOrigin>,
     pub(crate) open: Vec<Question>,
     pub(crate) answered: Vec<protocol::ids::QuestionId>,
 }
@@ -236,6 +254,30 @@ impl SessionHandle {
     /// `Internal` when the actor failed.
     pub async fn summary(&self) -> Result<SessionSummary, ProtocolError> {
         self.ask(|reply| Message::Summary { reply }).await
+    }
+
+    /// The tools that the session has, as its model was told of them last.
+    ///
+    /// # Errors
+    /// `Internal` when the actor failed.
+    pub async fn tools(&self) -> Result<Vec<Listing>, ProtocolError> {
+        self.ask(|reply| Message::Tools { reply }).await
+    }
+
+    /// Keeps what an agent of the session tells; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// `Unavailable` when the log can't be written.
+    pub async fn report(&self, report: AgentReport) -> Result<(), ProtocolError> {
+        self.ask(|reply| Message::Report { report, reply }).await
+    }
+
+    /// Notes what changed in files that no call has looked at. It is in the log when the next question is answered.
+    ///
+    /// # Errors
+    /// `Internal` when the actor failed.
+    pub async fn look_at_files(&self) -> Result<(), ProtocolError> {
+        self.ask(|reply| Message::LookAtFiles { reply }).await
     }
 
     pub(crate) async fn questions(&self) -> Result<Questions, ProtocolError> {

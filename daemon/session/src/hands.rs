@@ -9,21 +9,23 @@ use policy::profile::unrestricted;
 use protocol::context::CompactionReason;
 use protocol::error::ProtocolError;
 use protocol::ids::{BlobId, ItemId, TurnId};
-use protocol::item::{Item, ItemBody};
+use protocol::item::{Item, ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::Usage;
 use protocol::profile::{Access, Profile};
-use protocol::rewind::RewindEnded;
+use protocol::rewind::{FilesChanged, RewindEnded};
 use tokio::sync::mpsc;
-use tools::registry::Registry;
+use tools::registry::{Listing, Registry};
 
 use crate::actor::Surroundings;
 use crate::asking;
+use crate::compacting;
 use crate::file_history::{Call, Watch};
 use crate::gauge::Gauge;
 use crate::hooking::{self, Rewriting};
 use crate::hooks::{HookCall, SessionStart};
 use crate::input::Input;
 use crate::judge::SessionJudge;
+use crate::own_model::OwnModel;
 use crate::state::{Phase, SessionState};
 use crate::toolbox::{self, Offered, Toolbox};
 use crate::turn::compaction;
@@ -85,9 +87,11 @@ impl Hands {
     ) -> Result<Asked, ProtocolError> {
         let (world, settings) = (&self.around.world, &state.settings);
         let tools = self.toolbox.renew(offered(&**world, state), &state.turns);
-        let mut request = asking::request(state, &*self.around.log, &tools).await?;
         let model = world.model(state.id, settings)?;
+        let readable = |opaque: &OpaqueReasoning| model.takes_back(opaque);
+        let mut request = asking::request(state, &*self.around.log, &tools, &readable).await?;
         let mut notices = asking::leave_out_unfit(&mut request, &*model, &state.turns);
+        notices.extend(asking::sealed(&*model, &state.turns));
         notices.extend(asking::leave_out_images(&mut request, settings, &state.turns));
         let tokens = self.gauge.tokens(&request);
         if compaction::is_too_long(state, tokens) {
@@ -115,15 +119,20 @@ impl Hands {
         let ItemBody::Compaction(body) = &item.body else { return Ok(()) };
         let (world, settings) = (&self.around.world, &state.settings);
         let tools = self.toolbox.renew(offered(&**world, state), &state.turns);
-        let mut request = asking::request_for_summary(state, item, body, &*self.around.log, &tools).await?;
         let model = world.model(state.id, settings)?;
+        let log = &*self.around.log;
+        let readable = |opaque: &OpaqueReasoning| model.takes_back(opaque);
+        let mut request = asking::request_for_summary(state, item, body, log, &tools, &readable).await?;
         asking::leave_out_unfit(&mut request, &*model, &state.turns);
         asking::leave_out_images(&mut request, settings, &state.turns);
         let attempt = compaction::failed_attempts(turn, item.step);
         let tokens = self.gauge.tokens(&request);
         let window = settings.model_context.window_tokens;
         let is_refused = body.reason == CompactionReason::Refused;
-        if attempt > 0 || is_refused || window.is_some_and(|window| tokens > window) {
+        let as_text = attempt > 0 || is_refused || window.is_some_and(|window| tokens > window);
+        if as_text {
+            // What only a provider can read is no text.
+            request = asking::request_for_summary(state, item, body, log, &tools, &|_| false).await?;
             // What was refused is too long by an unknown amount.
             let most = window.map_or(tokens, |window| window.min(tokens)) / 2;
             let bytes = usize::try_from(self.gauge.bytes(most >> attempt)).unwrap_or(usize::MAX);
@@ -132,7 +141,12 @@ impl Hands {
         self.gauge.asked(&request);
         self.spent_so_far = Usage::default();
         let reader = AnswerReader::new(tools, settings.cwd.clone());
-        self.work.listen(model.stream(request), settings.provider.clone(), turn.id, reader);
+        // Nobody can tell a provider what to dwell on.
+        let stream = match as_text || body.instructions.is_some() {
+            true => model.stream(request),
+            false => compacting::ask(model, request),
+        };
+        self.work.listen(stream, settings.provider.clone(), turn.id, reader);
         Ok(())
     }
 
@@ -153,7 +167,7 @@ impl Hands {
     }
 
     /// Runs the tool of an item.
-    pub(crate) fn run_tool(&mut self, state: &SessionState, item_id: ItemId) {
+    pub(crate) async fn run_tool(&mut self, state: &SessionState, item_id: ItemId) {
         let tools = self.tools(state);
         let Some(item) = state.item(item_id) else { return };
         let world = &self.around.world;
@@ -161,7 +175,7 @@ impl Hands {
             // A person let it out, or there is no sandbox to begin with.
             ItemBody::Command(command) if command.is_escalated => unrestricted(),
             _ => {
-                let mut profile = world.profile(&state.settings);
+                let mut profile = world.profile(&state.settings).await;
                 state.widen(&mut profile);
                 profile
             }
@@ -170,11 +184,17 @@ impl Hands {
         let place = Place {
             cwd: state.settings.cwd.as_path().into(),
             profile: Arc::new(profile),
-            environment: world.environment(state.id),
+            environment: world.environment(state.id, &state.settings),
             spools: self.around.log.spools(state.id),
+            agents: world.agents(state.id, item_id),
             judge: Arc::new(SessionJudge::new(state, item, world.rules(&state.settings))),
             diagnostics: world.diagnostics(state.id, &state.settings),
             watch,
+            model: Some(OwnModel {
+                world: Arc::clone(world),
+                session: state.id,
+                settings: state.settings.clone(),
+            }),
         };
         self.work.run_tool(tools, item_id, item.body.clone(), place);
     }
@@ -214,6 +234,32 @@ impl Hands {
     pub(crate) fn reads(&mut self, state: &SessionState) -> Arc<BTreeSet<String>> {
         let makes_calls = state.running.as_ref().is_some_and(|running| running.phase == Phase::Calls);
         if makes_calls { self.tools(state).reads() } else { Arc::default() }
+    }
+
+    /// What changed in files since a daemon that is gone looked last.
+    pub(crate) async fn recover(&self, state: &SessionState) -> Vec<FilesChanged> {
+        let Some(files) = self.around.world.files() else { return Vec::new() };
+        let items = state.current().into_iter().flat_map(|(_, turn)| &turn.items);
+        let open = items.filter(|item| item.status == ItemStatus::InProgress && item.body.call().is_some());
+        files.recover(state.id, open.map(|item| item.id).collect()).await
+    }
+
+    /// Begins a look at what commands in the background have changed.
+    pub(crate) fn look(&mut self, state: &SessionState, turn: TurnId) {
+        if let Some(files) = self.around.world.files() {
+            self.work.look(files, state.id, turn);
+        }
+    }
+
+    /// What commands in the background have changed since the last look.
+    pub(crate) async fn meanwhile(&self, state: &SessionState) -> Option<FilesChanged> {
+        let turn = state.turns.last()?.id;
+        self.around.world.files()?.meanwhile(state.id, turn, self.work.background()).await
+    }
+
+    /// The tools that the model was told of last, and those that it may look for.
+    pub(crate) fn listing(&mut self, state: &SessionState) -> Vec<Listing> {
+        self.tools(state).listing()
     }
 
     /// Brings the files of a rewind back.

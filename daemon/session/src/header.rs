@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use protocol::agent::AgentOrigin;
 use protocol::client_tool::RegisteredTool;
 use protocol::ids::{QuestionId, RequestId, Seq, SessionId, Timestamp, TurnId};
 use protocol::model::Usage;
@@ -29,6 +30,8 @@ struct Header {
     title: Option<String>,
     settings: SessionSettings,
     instructions: Vec<InstructionFile>,
+    #[serde(default)]
+    agent: Option<AgentOrigin>,
     is_archived: bool,
     turn_count: u32,
     queue: VecDeque<QueuedInput>,
@@ -58,6 +61,7 @@ pub(crate) fn write(state: &SessionState) -> Option<String> {
         title: state.title.clone(),
         settings: state.settings.clone(),
         instructions: state.instructions.clone(),
+        agent: state.agent.clone(),
         is_archived: state.is_archived,
         turn_count: state.turn_count(),
         queue: state.queue.clone(),
@@ -89,6 +93,7 @@ pub(crate) fn read(id: SessionId, seq: Seq, body: &str, turns: Vec<Turn>) -> Opt
         title: header.title,
         settings: header.settings,
         instructions: header.instructions,
+        agent: header.agent,
         is_archived: header.is_archived,
         earlier_turns,
         turns,

@@ -58,7 +58,8 @@ pub(crate) fn request(state: &SessionState, call: &HookCall) -> Option<HookReque
         }
     };
     let settings = Box::new(state.settings.clone());
-    Some(HookRequest { session: state.id, turn_id: running.turn_id, settings, subject })
+    let agent = state.agent.clone().map(Box::new);
+    Some(HookRequest { session: state.id, turn_id: running.turn_id, settings, agent, subject })
 }
 
 /// Waits for the answer and tells it.
@@ -90,7 +91,10 @@ fn said(body: &ItemBody) -> String {
     let ItemBody::UserMessage(message) = body else { return String::new() };
     let texts = message.content.iter().filter_map(|part| match part {
         InputPart::Text { text } => Some(text.as_str()),
-        InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+        InputPart::Image { .. }
+        | InputPart::StoredImage { .. }
+        | InputPart::Skill { .. }
+        | InputPart::Unknown(_) => None,
     });
     texts.collect::<Vec<_>>().join("\n")
 }

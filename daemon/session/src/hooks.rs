@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::agent::AgentOrigin;
 use protocol::context::Compaction;
 use protocol::ids::{ItemId, SessionId, TurnId};
 use protocol::item::{ItemBody, ItemStatus, Notice};
@@ -147,6 +148,8 @@ pub struct HookRequest {
     pub turn_id: TurnId,
     /// What holds in the session.
     pub settings: Box<SessionSettings>,
+    /// Where it comes from, if it is an agent.
+    pub agent: Option<Box<AgentOrigin>>,
     /// What they are asked about.
     pub subject: HookSubject,
 }

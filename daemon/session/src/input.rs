@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::event::StopReason;
+use protocol::agent::AgentReport;
 use protocol::client_tool::ClientTool;
 use protocol::ids::{BlobId, ClientId, ItemId, QuestionId, QueuedId, RequestId, Seq, TurnId};
 use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
@@ -78,6 +79,13 @@ pub enum Input {
         /// Which.
         client: ClientId,
     },
+    /// The model answered what a tool asked by itself, or was cut off.
+    ModelAnsweredTool {
+        /// The tool's item.
+        item_id: ItemId,
+        /// What the answer took.
+        usage: Usage,
+    },
     /// A tool does not wait for an answer any more.
     ToolLeft {
         /// To this question.
@@ -126,6 +134,8 @@ pub enum Input {
     Checkpoint,
     /// The last effects are done; go on from the state as it is now.
     Continue,
+    /// An agent of the session tells something.
+    AgentReported(AgentReport),
     /// Something that people should know about the running turn.
     Notice {
         /// What.
@@ -308,6 +318,13 @@ pub enum Answer {
     /// What the answer took so far.
     Spent {
         /// All of it so far.
+        usage: Usage,
+    },
+    /// The provider put the conversation into less; the answer is complete.
+    Compacted {
+        /// What it made of it.
+        opaque: Vec<OpaqueReasoning>,
+        /// What that took.
         usage: Usage,
     },
     /// The provider failed and will be asked again.

@@ -42,6 +42,7 @@ impl SessionJudge {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => BTreeSet::new(),
         };
         Self { rules, grants: state.all_grants(), settled }
@@ -116,7 +117,7 @@ mod tests {
         match judge.judge(&started) {
             Ruling::Inside => "inside",
             Ruling::Refuse { .. } => "refuse",
-            Ruling::Ask { .. } => "ask",
+            Ruling::Ask { .. } | Ruling::AskToLeave { .. } => "ask",
             Ruling::Outside { .. } => "outside",
         }
     }

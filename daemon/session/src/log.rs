@@ -44,6 +44,8 @@ pub trait Log: Send + Sync {
     fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError>;
     /// What all sessions together spent on a day.
     fn spent_on(&self, day: u64) -> Outcome<'_, Spending>;
+    /// What each session of a tree spent, by the one at its top.
+    fn spent_in_tree(&self, root: SessionId) -> Outcome<'_, Vec<(SessionId, Spending)>>;
     /// A stored payload; `None` if it is gone.
     fn blob<'a>(&'a self, id: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>>;
     /// Where a session's long outputs go.
@@ -101,6 +103,10 @@ impl Log for Store {
 
     fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {
         Box::pin(self.spent_on(day))
+    }
+
+    fn spent_in_tree(&self, root: SessionId) -> Outcome<'_, Vec<(SessionId, Spending)>> {
+        Box::pin(self.spent_in_tree(root))
     }
 
     fn blob<'a>(&'a self, id: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>> {

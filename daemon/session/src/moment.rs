@@ -27,6 +27,8 @@ pub struct Moment {
     pub is_answerable: bool,
     /// What all sessions together spent on this day.
     pub today: Spending,
+    /// What the other sessions of its tree of agents spent.
+    pub beside: Spending,
     /// What the answer that goes on took so far, as far as the provider told.
     pub spent_so_far: Usage,
     /// Where hooks are to be asked.
@@ -49,6 +51,7 @@ impl Moment {
             rules,
             is_answerable: false,
             today: Spending::default(),
+            beside: Spending::default(),
             spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
             clients: BTreeSet::new(),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use protocol::agent::AgentOrigin;
 use protocol::client_tool::ClientTool;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, SessionCreated, SessionUpdated};
@@ -26,11 +27,12 @@ use crate::actor::{Actor, Ended, Left, Surroundings, answer};
 use crate::census::{Census, Counts};
 use crate::client_tools;
 use crate::fork::Fork;
-use crate::handle::{Message, SessionHandle, gone};
+use crate::handle::{Message, Questions, SessionHandle, gone};
 use crate::load::{Loaded, load};
 use crate::log::Log;
 use crate::state::SessionState;
 use crate::today::Today;
+use crate::trees::Trees;
 use crate::world::World;
 
 /// Messages that may wait for an actor; a full mailbox makes callers wait.
@@ -68,6 +70,8 @@ pub struct NewSession {
     pub settings: SessionSettings,
     /// The instruction files of its folder.
     pub instructions: Vec<InstructionFile>,
+    /// Where it comes from, if the model of another session starts it.
+    pub agent: Option<AgentOrigin>,
 }
 
 impl Sessions {
@@ -80,6 +84,7 @@ impl Sessions {
             world,
             census: Census::new(),
             today: Today::default(),
+            trees: Trees::default(),
         };
         Arc::new(Self {
             log,
@@ -124,7 +129,7 @@ impl Sessions {
     /// # Errors
     /// `Unavailable` while the daemon stops or when the log can't be written.
     pub async fn create(self: &Arc<Self>, new: NewSession) -> Result<SessionHandle, ProtocolError> {
-        self.begin(new, |_| Vec::new()).await
+        Box::pin(self.begin(new, |_| Vec::new())).await
     }
 
     /// Makes a session that begins with the turns of another one. Else as `create`.
@@ -141,14 +146,16 @@ impl Sessions {
         // The turns are as old as they are; the session is new.
         let updated =
             SessionUpdated { actor: actor.clone(), title: title.clone(), settings: settings.clone() };
-        let new = NewSession { id, actor, title, settings, instructions: fork.instructions.clone() };
+        let instructions = fork.instructions.clone();
+        // What forks an agent is a person, so it is none.
+        let new = NewSession { id, actor, title, settings, instructions, agent: None };
         let rest = |first: Seq| {
             let mut records = fork.records(first);
             let seq = records.last().map_or(first, |last| last.seq.next());
             records.push(EventRecord { seq, at, request_id: None, event: Event::SessionUpdated(updated) });
             records
         };
-        self.begin(new, rest).await
+        Box::pin(self.begin(new, rest)).await
     }
 
     async fn begin(
@@ -156,8 +163,8 @@ impl Sessions {
         new: NewSession,
         rest: impl FnOnce(Seq) -> Vec<EventRecord>,
     ) -> Result<SessionHandle, ProtocolError> {
-        let NewSession { id, actor, title, settings, instructions } = new;
-        let event = Event::SessionCreated(SessionCreated { actor, title, settings, instructions });
+        let NewSession { id, actor, title, settings, instructions, agent } = new;
+        let event = Event::SessionCreated(SessionCreated { actor, title, settings, instructions, agent });
         let record =
             EventRecord { seq: Seq::ZERO.next(), at: self.around.world.now(), request_id: None, event };
         let mut records = rest(record.seq.next());
@@ -173,7 +180,7 @@ impl Sessions {
             };
             sessions.enter(id, made).await
         };
-        self.see_through(id, entering).await
+        self.see_through(id, Box::pin(entering)).await
     }
 
     /// The session if it is in memory.
@@ -193,7 +200,7 @@ impl Sessions {
         }
         let sessions = Arc::clone(self);
         let entering = async move { sessions.enter(id, || load(&*sessions.log, id)).await };
-        self.see_through(id, entering).await
+        self.see_through(id, Box::pin(entering)).await
     }
 
     /// Brings a session into memory to the end, whether or not the one who asked still waits: what was begun to be
@@ -263,8 +270,9 @@ impl Sessions {
         let mut found = Vec::new();
         for handle in handles {
             let session_id = handle.id();
-            let open = handle.questions().await?.open;
-            found.extend(open.into_iter().map(|question| OpenQuestion { session_id, question }));
+            let Questions { agent, open, .. } = handle.questions().await?;
+            let opened = |question| OpenQuestion { session_id, agent: agent.clone(), question };
+            found.extend(open.into_iter().map(opened));
         }
         found.sort_by_key(|open| (open.question.asked_at, open.question.id));
         Ok(found)
@@ -398,7 +406,9 @@ impl Sessions {
         let id = loaded.state.id;
         let (mailbox, messages) = mpsc::channel(MAILBOX);
         self.around.today.load(&*self.log, self.around.world.now()).await?;
-        let mut actor = Actor::new(loaded, Arc::clone(&self.around), messages);
+        let root = loaded.state.agent.as_ref().map_or(id, |agent| agent.root);
+        let branch = self.around.trees.join(&*self.log, id, root).await?;
+        let mut actor = Actor::new(loaded, Arc::clone(&self.around), branch, messages);
         let failure = self.failures().get(&id).cloned();
         actor.recover(failure).await?;
         self.failures().remove(&id);
@@ -438,10 +448,12 @@ impl Sessions {
                 if let Err(error) = self.log.delete(id).await {
                     warn!(%error, "could not forget the session; the next start does it");
                 }
+                self.around.world.deleted(id);
             }
             Ended::Deleted(request_id, respond) => {
                 let deleted = self.remove_log(id, request_id).await.map_err(ProtocolError::from);
                 answer(respond, deleted);
+                self.around.world.deleted(id);
             }
         }
         self.remove(id, entry);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
+use protocol::agent::AgentOrigin;
 use protocol::client_tool::{ClientToolsRegistered, RegisteredTool};
 use protocol::delta::Delta;
 use protocol::event::{
@@ -56,6 +57,8 @@ pub struct SessionState {
     pub settings: SessionSettings,
     /// The instruction files of its folder.
     pub instructions: Vec<InstructionFile>,
+    /// Where it comes from, if the model of another session started it.
+    pub agent: Option<AgentOrigin>,
     /// Whether it was put away.
     pub is_archived: bool,
     /// Turns before `turns`, which are in the log only.
@@ -198,6 +201,7 @@ impl SessionState {
             title: created.title.clone(),
             settings: created.settings.clone(),
             instructions: created.instructions.clone(),
+            agent: created.agent.clone(),
             is_archived: false,
             earlier_turns: 0,
             turns: Vec::new(),
@@ -246,7 +250,7 @@ impl SessionState {
             Event::SessionCreated(_) | Event::Unknown(_) => {}
             Event::ModelRetried(retried) => {
                 if let Some(usage) = retried.usage {
-                    self.note_answer(usage);
+                    self.note_answer(retried.turn_id, usage);
                 }
             }
             Event::FilesChanged(changed) => {
@@ -310,8 +314,8 @@ impl SessionState {
                 }
             }
             Event::ModelResponded(responded) => {
-                self.note_answer(responded.usage);
-                if let Some(running) = &mut self.running {
+                self.note_answer(responded.turn_id, responded.usage);
+                if let Some(running) = self.running.as_mut().filter(|_| responded.asked_by.is_none()) {
                     running.phase = Phase::Calls;
                 }
             }
@@ -365,11 +369,12 @@ impl SessionState {
         self.touched.drain(..too_many);
     }
 
-    fn note_answer(&mut self, usage: Usage) {
+    fn note_answer(&mut self, turn_id: TurnId, usage: Usage) {
         self.usage += usage;
         let answer = answer_spending(self.settings.price.as_ref(), usage);
         self.spent += answer;
-        if let Some(turn) = self.turns.last_mut().filter(|_| answer.unpriced_requests == 0) {
+        let turn = self.turns.iter_mut().rev().find(|turn| turn.id == turn_id);
+        if let Some(turn) = turn.filter(|_| answer.unpriced_requests == 0) {
             turn.cost = Some(turn.cost.unwrap_or_default() + answer.cost);
         }
     }
@@ -652,6 +657,7 @@ impl SessionState {
                 | ItemBody::Plan(_)
                 | ItemBody::Notice(_)
                 | ItemBody::WebSearch(_)
+                | ItemBody::Agent(_)
                 | ItemBody::Unknown(_) => {}
             }
         }
@@ -687,6 +693,7 @@ impl SessionState {
             turn_count: self.turn_count(),
             usage: self.usage,
             settings: self.settings.clone(),
+            agent: self.agent.clone(),
         }
     }
 
@@ -732,6 +739,7 @@ pub(crate) fn answer_spending(price: Option<&ModelPrice>, usage: Usage) -> Spend
     Spending {
         requests: 1,
         unpriced_requests: u64::from(price.is_none()),
+        untold_requests: u64::from(usage == Usage::default()),
         tool_calls: 0,
         usage,
         cost: price.map_or(0.0, |price| price.cost(&usage)),
@@ -771,7 +779,10 @@ fn title_of(item: &Item) -> Option<String> {
     let ItemBody::UserMessage(message) = &item.body else { return None };
     let text = message.content.iter().find_map(|part| match part {
         InputPart::Text { text } => Some(text),
-        InputPart::Image { .. } | InputPart::StoredImage { .. } | InputPart::Unknown(_) => None,
+        InputPart::Image { .. }
+        | InputPart::StoredImage { .. }
+        | InputPart::Skill { .. }
+        | InputPart::Unknown(_) => None,
     })?;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut title: String = line.chars().take(TITLE_CHARS).collect();

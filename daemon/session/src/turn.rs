@@ -1,5 +1,6 @@
 //! The decisions of a session: `step` is the pure function from a state and an input to effects.
 
+mod agent;
 mod answer;
 mod beside;
 mod budget;

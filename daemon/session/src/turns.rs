@@ -21,7 +21,8 @@ pub(crate) fn fold(turns: &mut Vec<Turn>, record: &EventRecord) {
             is_rewound: false,
         }),
         Event::ModelResponded(responded) => {
-            if let Some(turn) = turns.last_mut() {
+            // What a call asked may come after its turn.
+            if let Some(turn) = turns.iter_mut().rev().find(|turn| turn.id == responded.turn_id) {
                 turn.usage += responded.usage;
             }
         }

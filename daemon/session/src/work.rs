@@ -1,7 +1,8 @@
 //! What goes on beside a session's decisions: the model's answer or the running tool, and timers, each a task that
 //! tells the actor what happens. Aborting a task ends what it started.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,14 +12,15 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use model::client::ModelStream;
 use model::event::{ModelEvent, OutputItem};
-use protocol::ids::{ItemId, TurnId};
-use protocol::item::{ItemBody, ItemStatus};
+use protocol::ids::{ItemId, SessionId, TurnId};
+use protocol::item::{ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::profile::Profile;
 use protocol::tool::ToolCall;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tools::agents::Agents;
 use tools::belongings::Belongings;
 use tools::diagnostics::Diagnostics;
 use tools::judge::Judge;
@@ -29,10 +31,11 @@ use tracing::{Instrument, info_span};
 
 use crate::asks::{Asks, ToolAsker};
 use crate::callers::{Calls, ToolCaller};
-use crate::file_history::Watch;
+use crate::file_history::{Background, Before, FileHistory, Watch};
 use crate::hooking::{self, Rewriting};
 use crate::hooks::{HookAnswer, HookCall};
 use crate::input::{Answer, Input};
+use crate::own_model::OwnModel;
 use crate::world::CommandEnvironment;
 
 /// Pieces of output that may wait for the actor.
@@ -52,7 +55,8 @@ const INPUT_QUEUE: usize = 16;
 pub(crate) struct Work {
     inputs: mpsc::Sender<Vec<Input>>,
     answer: Option<AbortOnDropHandle<()>>,
-    tools: HashMap<ItemId, RunningTool>,
+    /// In order, so that they are always cancelled in the same one.
+    tools: BTreeMap<ItemId, RunningTool>,
     /// What tools tell of; what they started may go on when their calls have ended.
     reports: Vec<AbortOnDropHandle<()>>,
     /// Looks at what calls that were cut off have changed.
@@ -77,12 +81,16 @@ pub(crate) struct Place {
     pub(crate) profile: Arc<Profile>,
     pub(crate) environment: CommandEnvironment,
     pub(crate) spools: Arc<dyn Spools>,
+    /// The session's agents.
+    pub(crate) agents: Arc<dyn Agents>,
     /// Decides about the programs that commands start.
     pub(crate) judge: Arc<dyn Judge>,
     /// Finds errors in files that it changes.
     pub(crate) diagnostics: Arc<dyn Diagnostics>,
     /// Who watches what it does to files.
     pub(crate) watch: Option<Watch>,
+    /// The session's model, for what it asks by itself.
+    pub(crate) model: Option<OwnModel>,
 }
 
 impl Work {
@@ -91,7 +99,7 @@ impl Work {
         let (inputs, heard) = mpsc::channel(INPUT_QUEUE);
         let work = Self {
             answer: None,
-            tools: HashMap::new(),
+            tools: BTreeMap::new(),
             reports: Vec::new(),
             looks: Vec::new(),
             asks: Asks::new(inputs.clone()),
@@ -112,6 +120,33 @@ impl Work {
     /// Whether nothing that tools started goes on, such as a command in the background.
     pub(crate) fn is_idle(&self) -> bool {
         self.belongings.is_idle()
+    }
+
+    /// Whether commands go on in the background.
+    pub(crate) fn background(&self) -> Background {
+        background(&self.belongings)
+    }
+
+    /// Ends the commands in the background; says whether there was one, and then returns when it is gone.
+    pub(crate) async fn end_background(&self) -> bool {
+        let is_busy = self.belongings.is_busy();
+        self.belongings.end_commands();
+        if is_busy {
+            tokio::time::sleep(SETTLES_WITHIN).await;
+        }
+        is_busy
+    }
+
+    /// Looks at what commands in the background have changed.
+    pub(crate) fn look(&mut self, files: Arc<dyn FileHistory>, session: SessionId, turn: TurnId) {
+        self.looks.retain(|looking| !looking.is_finished());
+        let (inputs, belongings) = (self.inputs.clone(), Arc::clone(&self.belongings));
+        let looking = async move {
+            if let Some(changed) = files.meanwhile(session, turn, background(&belongings)).await {
+                tell(&inputs, vec![Input::FilesChanged(changed)]).await;
+            }
+        };
+        self.looks.push(AbortOnDropHandle::new(tokio::spawn(looking)));
     }
 
     /// What running tools ask.
@@ -143,8 +178,8 @@ impl Work {
         self.reports.retain(|reporting| !reporting.is_finished());
         self.looks.retain(|looking| !looking.is_finished());
         let cancel = CancellationToken::new();
-        let Place { cwd, profile, environment, spools, judge, diagnostics, watch } = place;
-        let asker = Arc::new(ToolAsker { asks: Arc::clone(&self.asks), item_id });
+        let Place { cwd, profile, environment, spools, agents, judge, diagnostics, watch, model } = place;
+        let asker = Arc::new(ToolAsker { asks: Arc::clone(&self.asks), item_id, model });
         let (calls, here) = (Arc::clone(&self.calls), cwd.to_path_buf());
         let caller = Arc::new(ToolCaller::new(calls, Arc::clone(&tools), here, item_id));
         let (reports, told) = mpsc::channel(REPORT_QUEUE);
@@ -159,6 +194,7 @@ impl Work {
                 environment,
                 spools,
                 asker,
+                agents,
                 caller,
                 judge,
                 belongings,
@@ -168,7 +204,8 @@ impl Work {
                 cancel,
             }
         };
-        let running = run_tool(tools, item_id, body, context, watch.clone(), self.inputs.clone());
+        let watching = watch.clone().map(|watch| (watch, Arc::clone(&self.belongings)));
+        let running = run_tool(tools, item_id, body, context, watching, self.inputs.clone());
         let span = info_span!("tool", item = %item_id);
         let task = AbortOnDropHandle::new(tokio::spawn(running.instrument(span)));
         self.tools.insert(item_id, RunningTool { cancel, task, watch });
@@ -188,18 +225,18 @@ impl Work {
 
     /// Ends the answer, the hooks and the tools.
     pub(crate) fn cancel(&mut self) {
-        for (_, RunningTool { cancel, task, watch }) in self.tools.drain() {
+        for (_, RunningTool { cancel, task, watch }) in std::mem::take(&mut self.tools) {
             cancel.cancel();
             let Some(watch) = watch else { continue };
             if !watch.is_closing() {
                 task.abort();
             }
-            let inputs = self.inputs.clone();
+            let (inputs, belongings) = (self.inputs.clone(), Arc::clone(&self.belongings));
             let looking = async move {
                 // Its end, not what came of it.
                 let _ = task.await;
                 tokio::time::sleep(SETTLES_WITHIN).await;
-                if let Some(changed) = watch.after().await {
+                if let Some(changed) = watch.after(background(&belongings)).await {
                     tell(&inputs, vec![Input::FilesChanged(changed)]).await;
                 }
             };
@@ -244,12 +281,16 @@ async fn listen(
         let mut answers: Vec<Answer> = match AssertUnwindSafe(pieces.next()).catch_unwind().await {
             Ok(Some(events)) => events
                 .into_iter()
-                .map(|event| event.map_or_else(Answer::Failed, |event| reader.read(event)))
+                .filter_map(|event| {
+                    event.map_or_else(|failure| Some(Answer::Failed(failure)), |event| reader.read(event))
+                })
                 .collect(),
             Ok(None) => vec![broken_off(&provider, "The stream ended without an end")],
             Err(_) => vec![broken_off(&provider, "The provider's client failed inside; see the log")],
         };
-        let is_end = |answer: &Answer| matches!(answer, Answer::Completed { .. } | Answer::Failed(_));
+        let is_end = |answer: &Answer| {
+            matches!(answer, Answer::Completed { .. } | Answer::Compacted { .. } | Answer::Failed(_))
+        };
         let end = answers.iter().position(is_end);
         answers.truncate(end.map_or(usize::MAX, |end| end + 1));
         let told = answers.into_iter().map(|event| Input::Model { turn_id, event }).collect();
@@ -288,19 +329,22 @@ pub(crate) struct AnswerReader {
     tools: Arc<Registry>,
     cwd: PathBuf,
     items: HashMap<u32, ItemId>,
+    /// What stands for the conversation, until the answer is complete.
+    compacted: Vec<OpaqueReasoning>,
 }
 
 impl AnswerReader {
     pub(crate) fn new(tools: Arc<Registry>, cwd: PathBuf) -> Self {
-        Self { tools, cwd, items: HashMap::new() }
+        Self { tools, cwd, items: HashMap::new(), compacted: Vec::new() }
     }
 
     fn item(&mut self, index: u32) -> ItemId {
         *self.items.entry(index).or_insert_with(ItemId::generate)
     }
 
-    fn read(&mut self, event: ModelEvent) -> Answer {
-        match event {
+    /// The next piece, if that is one by itself.
+    fn read(&mut self, event: ModelEvent) -> Option<Answer> {
+        Some(match event {
             ModelEvent::TextDelta { index, text } => Answer::Text { item_id: self.item(index), text },
             ModelEvent::SummaryDelta { index, text } => Answer::Summary { item_id: self.item(index), text },
             ModelEvent::OutputItem { index, item } => {
@@ -312,16 +356,24 @@ impl AnswerReader {
                     }
                     OutputItem::ToolCall(call) => self.call(item_id, call),
                     OutputItem::WebSearch(search) => Answer::WebSearch { item_id, search },
+                    OutputItem::Compaction(opaque) => {
+                        self.compacted = opaque;
+                        return None;
+                    }
                 }
             }
             ModelEvent::ReasoningDropped => Answer::ReasoningDropped { item_id: ItemId::generate() },
             ModelEvent::Spent { usage } => Answer::Spent { usage },
             ModelEvent::Retrying { attempt, max_attempts, delay, failure } => {
                 self.items.clear();
+                self.compacted.clear();
                 Answer::Retrying { attempt, max_attempts, delay, failure }
             }
+            ModelEvent::Completed { usage, .. } if !self.compacted.is_empty() => {
+                Answer::Compacted { opaque: mem::take(&mut self.compacted), usage }
+            }
             ModelEvent::Completed { usage, stop } => Answer::Completed { usage, stop },
-        }
+        })
     }
 
     fn call(&self, item_id: ItemId, call: ToolCall) -> Answer {
@@ -336,12 +388,15 @@ async fn run_tool(
     item_id: ItemId,
     body: ItemBody,
     context: impl FnOnce(mpsc::Sender<String>) -> RunContext,
-    watch: Option<Watch>,
+    watch: Option<(Watch, Arc<Belongings>)>,
     inputs: mpsc::Sender<Vec<Input>>,
 ) {
-    if let Some(watch) = &watch {
-        for text in watch.before().await {
-            tell(&inputs, vec![Input::Notice { text }]).await;
+    if let Some((watch, _)) = &watch {
+        let Before { notices, meanwhile } = watch.before().await;
+        let told = notices.into_iter().map(|text| Input::Notice { text });
+        let told: Vec<_> = told.chain(meanwhile.map(Input::FilesChanged)).collect();
+        if !told.is_empty() {
+            tell(&inputs, told).await;
         }
     }
     let (progress, mut pieces) = mpsc::channel(PROGRESS_QUEUE);
@@ -371,7 +426,7 @@ async fn run_tool(
         }
     });
     let changed = match &watch {
-        Some(watch) => watch.after().await.map(Input::FilesChanged),
+        Some((watch, belongings)) => watch.after(background(belongings)).await.map(Input::FilesChanged),
         None => None,
     };
     tell(&inputs, changed.into_iter().chain([Input::ToolEnded { item_id, status, body }]).collect()).await;
@@ -384,6 +439,10 @@ async fn tell_reports(item_id: ItemId, mut told: mpsc::Receiver<Report>, inputs:
             return;
         }
     }
+}
+
+fn background(belongings: &Belongings) -> Background {
+    if belongings.is_busy() { Background::Busy } else { Background::Quiet }
 }
 
 fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
@@ -399,6 +458,7 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => {}
     }
     body
@@ -408,7 +468,7 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
 mod tests {
     use std::io;
 
-    use protocol::ids::{BlobId, SessionId};
+    use protocol::ids::BlobId;
     use protocol::item::OtherToolCall;
     use protocol::profile::{Access, NetworkAccess, SandboxMode};
     use protocol::rewind::{FilesChanged, RewindEnded};
@@ -420,7 +480,7 @@ mod tests {
     use tools::tool::{CallError, Tool};
 
     use super::*;
-    use crate::file_history::{Call, FileHistory};
+    use crate::file_history::Call;
 
     /// Ends at once.
     struct Quick;
@@ -460,11 +520,32 @@ mod tests {
     }
 
     impl FileHistory for SlowLook {
-        fn before<'a>(&'a self, _call: &'a Call) -> BoxFuture<'a, Vec<String>> {
+        fn before<'a>(&'a self, _call: &'a Call) -> BoxFuture<'a, Before> {
+            Box::pin(std::future::ready(Before::default()))
+        }
+
+        fn meanwhile(
+            &self,
+            _session: SessionId,
+            _turn: TurnId,
+            _background: Background,
+        ) -> BoxFuture<'_, Option<FilesChanged>> {
+            Box::pin(std::future::ready(None))
+        }
+
+        fn recover(
+            &self,
+            _session: SessionId,
+            _open: std::collections::BTreeSet<ItemId>,
+        ) -> BoxFuture<'_, Vec<FilesChanged>> {
             Box::pin(std::future::ready(Vec::new()))
         }
 
-        fn after<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Option<FilesChanged>> {
+        fn after<'a>(
+            &'a self,
+            call: &'a Call,
+            _background: Background,
+        ) -> BoxFuture<'a, Option<FilesChanged>> {
             Box::pin(async move {
                 self.began.notify_one();
                 self.goes_on.notified().await;
@@ -475,6 +556,7 @@ mod tests {
                     paths: Vec::new(),
                     changes: BlobId("sha256:00".into()),
                     runs_later: Vec::new(),
+                    is_meanwhile: false,
                 })
             })
         }
@@ -509,9 +591,11 @@ mod tests {
             profile: Arc::new(profile),
             environment: Arc::new([]),
             spools: Arc::new(NoSpools),
+            agents: Arc::new(tools::agents::NoAgents),
             judge: Arc::new(NoJudge),
             diagnostics: Arc::new(tools::diagnostics::NoDiagnostics),
             watch: Some(Watch::new(Arc::clone(&look) as Arc<dyn FileHistory>, watched)),
+            model: None,
         };
         let tools = Registry::new(Arc::new(Quick), Arc::new(Quick), Vec::new());
         work.run_tool(Arc::new(tools), item_id, body, place);

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use model::client::ModelClient;
 use protocol::error::ProtocolError;
-use protocol::ids::{SessionId, Timestamp};
+use protocol::event::Event;
+use protocol::ids::{ItemId, SessionId, Timestamp};
 use protocol::profile::Profile;
 use protocol::question::QuestionKind;
 use protocol::session::SessionSettings;
+use tools::agents::{Agents, NoAgents};
 use tools::diagnostics::{Diagnostics, NoDiagnostics};
 use tools::tool::Tool;
 use tools::tool_suggest::Suggestions;
@@ -18,6 +20,7 @@ use tools::tool_suggest::Suggestions;
 use crate::file_history::FileHistory;
 use crate::hooks::{HookAnswer, HookPoints, HookRequest, SessionEnd};
 use crate::moment::Rules;
+use crate::state::SessionState;
 
 /// Variables of commands.
 pub type CommandEnvironment = Arc<[(OsString, OsString)]>;
@@ -40,8 +43,9 @@ pub trait World: Send + Sync {
         settings: &SessionSettings,
     ) -> Result<Arc<dyn ModelClient>, ProtocolError>;
 
-    /// What commands of the session may touch now. Looks at the file system.
-    fn profile(&self, settings: &SessionSettings) -> Profile;
+    /// What commands of the session may touch now. Looks at the file system, which may take long; the future waits for
+    /// it without holding anybody up.
+    fn profile(&self, settings: &SessionSettings) -> BoxFuture<'static, Profile>;
 
     /// The tools that the session has from outside, such as those of MCP servers, also those that a person enabled; the same allocation for as long as
     /// they are the same. Waits for nothing.
@@ -87,8 +91,20 @@ pub trait World: Send + Sync {
     /// Tells hooks that a session that had a turn leaves the memory. Waits for none of them.
     fn session_ended(&self, _session: SessionId, _settings: &SessionSettings, _end: SessionEnd) {}
 
+    /// The agents of the session, for a call of its model's.
+    fn agents(&self, _session: SessionId, _call: ItemId) -> Arc<dyn Agents> {
+        Arc::new(NoAgents)
+    }
+
+    /// Hears of an event that those above and below the session may mind: `TurnEnded`, `QuestionAsked` or
+    /// `SessionArchived`. It is on disk. Waits for nothing.
+    fn happened(&self, _state: &SessionState, _event: &Event) {}
+
+    /// Hears that a session is gone. Waits for nothing.
+    fn deleted(&self, _session: SessionId) {}
+
     /// The environment of the session's commands, secrets removed.
-    fn environment(&self, session: SessionId) -> CommandEnvironment;
+    fn environment(&self, session: SessionId, settings: &SessionSettings) -> CommandEnvironment;
 
     /// What finds errors in files that the session changes. Waits for nothing.
     fn diagnostics(&self, _session: SessionId, _settings: &SessionSettings) -> Arc<dyn Diagnostics> {

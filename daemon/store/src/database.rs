@@ -125,6 +125,8 @@ fn migrator() -> Migrator {
         ("damaged", include_str!("../migrations/0003_damaged.sql")),
         ("checksum", include_str!("../migrations/0004_checksum.sql")),
         ("usage", include_str!("../migrations/0005_usage.sql")),
+        ("agents", include_str!("../migrations/0006_agents.sql")),
+        ("untold", include_str!("../migrations/0007_untold.sql")),
     ];
     let migrations = (1..).zip(all).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -32,12 +32,17 @@ macro_rules! columns {
 
 const LIST: &str = columns!(
     "WHERE updated_at < ?1 AND (?2 OR NOT is_archived) AND (?3 IS NULL OR cwd = ?3)
+    AND (?5 OR root IS NULL)
     ORDER BY updated_at DESC, id DESC LIMIT ?4"
 );
 const LIST_ACTIVE: &str = columns!(
     "WHERE is_active AND updated_at < ?1 AND (?2 OR NOT is_archived) AND (?3 IS NULL OR cwd = ?3)
+    AND (?5 OR root IS NULL)
     ORDER BY updated_at DESC, id DESC LIMIT ?4"
 );
+const FAMILY: &str = columns!("WHERE root = ?1 OR id = ?1 ORDER BY created_at, id");
+const ORPHANS: &str = "SELECT id FROM session AS agent WHERE root IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM session WHERE id = agent.parent)";
 const ONE: &str = columns!("WHERE id = ?");
 const ACTIVE: &str = "SELECT id FROM session WHERE is_active";
 const EPHEMERAL: &str = "SELECT id FROM session WHERE is_ephemeral";
@@ -76,7 +81,13 @@ impl Line {
         params.updated_before.is_none_or(|before| self.updated_at < before)
             && (params.with_archived || !self.is_archived)
             && (!params.only_active || self.is_active)
+            && (params.with_agents || !self.is_agent())
             && params.cwd.as_ref().is_none_or(|cwd| cwd.to_string_lossy().as_bytes() == self.cwd)
+    }
+
+    /// Whether a model started it, as far as it can be read.
+    fn is_agent(&self) -> bool {
+        serde_json::from_slice::<SessionSummary>(&self.summary).is_ok_and(|summary| summary.agent.is_some())
     }
 
     /// The session as lists show it if it is damaged: as far as it can be read.
@@ -118,6 +129,7 @@ impl Line {
                 question_timeout_ms: None,
                 model_context: protocol::context::ModelContext::default(),
             },
+            agent: None,
         }
     }
 }
@@ -134,6 +146,7 @@ impl Store {
             .bind(params.with_archived)
             .bind(params.cwd.as_ref().map(|cwd| cwd.to_string_lossy().into_owned()))
             .bind(limit)
+            .bind(params.with_agents)
             .fetch_all(self.readers())
             .await;
         let lines = match found.map_err(|source| self.sorted(source)).and_then(|rows| self.lines(rows)) {
@@ -162,6 +175,31 @@ impl Store {
             Some(line) => Ok(Some(self.shown(&line).await)),
             None => Ok(None),
         }
+    }
+
+    /// A session and all agents below it, of a session that is none; oldest first.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn family(&self, root: SessionId) -> Result<Vec<SessionSummary>, StoreError> {
+        let rows = sqlx::query_as::<_, Columns>(FAMILY)
+            .bind(id_bytes(root))
+            .fetch_all(self.readers())
+            .await
+            .map_err(|source| self.sorted(source))?;
+        let mut family = Vec::with_capacity(rows.len());
+        for line in self.lines(rows)? {
+            family.push(self.shown(&line).await);
+        }
+        Ok(family)
+    }
+
+    /// Agents whose parent is gone: those of a daemon that did not come to deleting them.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn orphans(&self) -> Result<Vec<SessionId>, StoreError> {
+        self.read_ids(ORPHANS).await
     }
 
     /// Sessions that run or wait, as far as lists know, but for damaged ones.

@@ -37,6 +37,8 @@ pub(crate) struct IndexRow {
     pub(crate) is_active: bool,
     pub(crate) is_ephemeral: bool,
     pub(crate) summary: String,
+    pub(crate) parent: Option<SessionId>,
+    pub(crate) root: Option<SessionId>,
 }
 
 impl AppendRows {
@@ -110,6 +112,8 @@ impl IndexRow {
             is_active,
             is_ephemeral: summary.settings.is_ephemeral,
             summary: serde_json::to_string(summary).map_err(StoreError::Encode)?,
+            parent: summary.agent.as_ref().map(|agent| agent.parent),
+            root: summary.agent.as_ref().map(|agent| agent.root),
         })
     }
 }

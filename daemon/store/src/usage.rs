@@ -43,12 +43,14 @@ pub enum UsageBy {
     Session,
     /// Providers and models.
     Model,
+    /// Sessions with the agents below them.
+    Tree,
 }
 
 /// One sum; what it is not of is empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageSum {
-    /// The session.
+    /// The session; all zeros stands for those that were deleted.
     pub session: Option<SessionId>,
     /// The day.
     pub day: u64,
@@ -77,19 +79,42 @@ pub(crate) async fn forget_old(connection: &mut SqliteConnection) {
     }
 }
 
-/// The sums of a row: eight numbers, and the cost.
-type Sums = (i64, i64, i64, i64, i64, i64, i64, i64, f64);
+/// The sums of a row: nine numbers, and the cost.
+type Sums = (i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
 
 /// A row: session, day, provider, model, and the sums.
-type Row = (Vec<u8>, i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, f64);
+type Row = (Vec<u8>, i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
 
 const SUMS: &str =
-    "coalesce(sum(requests), 0), coalesce(sum(unpriced_requests), 0), coalesce(sum(tool_calls), 0),
+    "coalesce(sum(requests), 0), coalesce(sum(unpriced_requests), 0), coalesce(sum(untold_requests), 0),
+    coalesce(sum(tool_calls), 0),
     coalesce(sum(input_tokens), 0), coalesce(sum(cached_input_tokens), 0),
     coalesce(sum(cache_write_input_tokens), 0), coalesce(sum(output_tokens), 0),
     coalesce(sum(reasoning_output_tokens), 0), coalesce(sum(cost), 0.0)";
 
+/// What was spent, with the session at the top of the tree that spent it.
+const TREES: &str = "(SELECT usage.*, coalesce(session.root, usage.session_id) AS tree
+    FROM usage LEFT JOIN session ON session.id = usage.session_id)";
+
 impl Store {
+    /// What each session of a tree spent, by the one that is no agent.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Sql`, `Closed`.
+    pub async fn spent_in_tree(&self, root: SessionId) -> Result<Vec<(SessionId, Spending)>, StoreError> {
+        let sql = format!(
+            "SELECT session_id, 0, '', '', {SUMS} FROM usage
+            WHERE session_id = ?1 OR session_id IN (SELECT id FROM session WHERE root = ?1) GROUP BY session_id"
+        );
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(id_bytes(root))
+            .fetch_all(self.readers())
+            .await
+            .map_err(|source| self.sorted(source))?;
+        let sums = rows.into_iter().map(sum_of);
+        Ok(sums.filter_map(|sum| Some((sum.session?, sum.spending))).collect())
+    }
+
     /// What all sessions together spent on a day.
     ///
     /// # Errors
@@ -115,9 +140,14 @@ impl Store {
             UsageBy::Day => ("x'', day, '', ''", "day", "day DESC"),
             UsageBy::Session => ("session_id, 0, '', ''", "session_id", BY_COST),
             UsageBy::Model => ("x'', 0, provider, model", "provider, model", BY_COST),
+            UsageBy::Tree => ("tree, 0, '', ''", "tree", BY_COST),
+        };
+        let (from, session) = match by {
+            UsageBy::Day | UsageBy::Session | UsageBy::Model => ("usage", "session_id"),
+            UsageBy::Tree => (TREES, "tree"),
         };
         let sql = format!(
-            "SELECT {keys}, {SUMS} FROM usage WHERE (?1 IS NULL OR session_id = ?1) AND day >= ?2
+            "SELECT {keys}, {SUMS} FROM {from} WHERE (?1 IS NULL OR {session} = ?1) AND day >= ?2
             GROUP BY {group} ORDER BY {order}"
         );
         let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql))
@@ -138,6 +168,7 @@ fn sum_of(row: Row) -> UsageSum {
         model,
         requests,
         unpriced,
+        untold,
         calls,
         input,
         cached,
@@ -146,15 +177,16 @@ fn sum_of(row: Row) -> UsageSum {
         reasoning,
         cost,
     ) = row;
-    let sums = (requests, unpriced, calls, input, cached, write, output, reasoning, cost);
+    let sums = (requests, unpriced, untold, calls, input, cached, write, output, reasoning, cost);
     UsageSum { session: id_of(&session), day: unsigned(day), provider, model, spending: spending(sums) }
 }
 
 fn spending(sums: Sums) -> Spending {
-    let (requests, unpriced, calls, input, cached, cache_write, output, reasoning, cost) = sums;
+    let (requests, unpriced, untold, calls, input, cached, cache_write, output, reasoning, cost) = sums;
     Spending {
         requests: unsigned(requests),
         unpriced_requests: unsigned(unpriced),
+        untold_requests: unsigned(untold),
         tool_calls: unsigned(calls),
         usage: Usage {
             input_tokens: unsigned(input),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use protocol::ids::{RequestId, Seq, SessionId};
 use protocol::usage::Spending;
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Sqlite, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
@@ -241,8 +241,13 @@ impl Writer {
         .map_err(|source| StoreError::from_sql(&self.file, source))?;
         blobs::remove(&self.blobs, orphans).await?;
         self.ends.remove(&session);
-        let outcome = sqlx::query(
+        // What was spent stays, without a word of who spent it: budgets of a day and bills go on holding.
+        let outcome = sqlx::query(AssertSqlSafe(format!(
             "BEGIN IMMEDIATE;
+            {SPENT} SELECT zeroblob(16), day, provider, model, requests, unpriced_requests, untold_requests,
+                tool_calls, input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost
+                FROM usage WHERE session_id = ?1 {ADDED};
+            DELETE FROM usage WHERE session_id = ?1;
             DELETE FROM event WHERE session_id = ?1;
             DELETE FROM turn WHERE session_id = ?1;
             DELETE FROM session WHERE id = ?1;
@@ -252,8 +257,8 @@ impl Writer {
             DELETE FROM deleted WHERE at < unixepoch() - ?3;
             INSERT OR REPLACE INTO deleted (session_id, request_id, at)
                 SELECT ?1, ?2, unixepoch() WHERE ?2 IS NOT NULL;
-            COMMIT",
-        )
+            COMMIT"
+        )))
         .bind(id_bytes(session))
         .bind(request.map(|id| id.0.as_bytes().to_vec()))
         .bind(REMEMBERED_DELETIONS)
@@ -322,7 +327,8 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
     }
     for rows in index.chunks(ROWS) {
         sql.push(
-            "INSERT INTO session (id, created_at, updated_at, cwd, is_archived, is_active, is_ephemeral, summary) ",
+            "INSERT INTO session (id, created_at, updated_at, cwd, is_archived, is_active, is_ephemeral, summary,
+            parent, root) ",
         );
         sql.push_values(rows, |mut values, (session, row)| {
             values
@@ -333,12 +339,15 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
                 .push_bind(row.is_archived)
                 .push_bind(row.is_active)
                 .push_bind(row.is_ephemeral)
-                .push_bind(&*row.summary);
+                .push_bind(&*row.summary)
+                .push_bind(row.parent.map(id_bytes))
+                .push_bind(row.root.map(id_bytes));
         });
         sql.push(
             " ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, updated_at = excluded.updated_at,
             cwd = excluded.cwd, is_archived = excluded.is_archived, is_active = excluded.is_active,
-            is_ephemeral = excluded.is_ephemeral, summary = excluded.summary; ",
+            is_ephemeral = excluded.is_ephemeral, summary = excluded.summary,
+            parent = excluded.parent, root = excluded.root; ",
         );
     }
     for rows in checkpoints.chunks(ROWS) {
@@ -375,21 +384,37 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
     events.len()
 }
 
+/// Rows of what was spent, up to where they come from.
+const SPENT: &str =
+    "INSERT INTO usage (session_id, day, provider, model, requests, unpriced_requests, untold_requests, tool_calls,
+    input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost) ";
+
+/// Adds such rows to those that are there.
+const ADDED: &str =
+    " ON CONFLICT (session_id, day, provider, model) DO UPDATE SET requests = requests + excluded.requests,
+    unpriced_requests = unpriced_requests + excluded.unpriced_requests,
+    untold_requests = untold_requests + excluded.untold_requests,
+    tool_calls = tool_calls + excluded.tool_calls, input_tokens = input_tokens + excluded.input_tokens,
+    cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+    cache_write_input_tokens = cache_write_input_tokens + excluded.cache_write_input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens,
+    reasoning_output_tokens = reasoning_output_tokens + excluded.reasoning_output_tokens,
+    cost = cost + excluded.cost";
+
 /// Adds to the sums of what was spent.
 fn push_spent(sql: &mut QueryBuilder<Sqlite>, spent: &[(SessionId, &Spent)]) {
     for rows in spent.chunks(ROWS) {
-        sql.push(
-            "INSERT INTO usage (session_id, day, provider, model, requests, unpriced_requests, tool_calls, input_tokens,
-            cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost) ",
-        );
+        sql.push(SPENT);
         sql.push_values(rows, |mut row, (session, spent)| {
-            let Spending { requests, unpriced_requests, tool_calls, usage, cost } = spent.spending;
+            let Spending { requests, unpriced_requests, untold_requests, tool_calls, usage, cost } =
+                spent.spending;
             row.push_bind(id_bytes(*session))
                 .push_bind(signed(day_of(spent.at)))
                 .push_bind(&*spent.provider)
                 .push_bind(&*spent.model)
                 .push_bind(bounded(requests))
                 .push_bind(bounded(unpriced_requests))
+                .push_bind(bounded(untold_requests))
                 .push_bind(bounded(tool_calls))
                 .push_bind(bounded(usage.input_tokens))
                 .push_bind(bounded(usage.cached_input_tokens))
@@ -398,16 +423,7 @@ fn push_spent(sql: &mut QueryBuilder<Sqlite>, spent: &[(SessionId, &Spent)]) {
                 .push_bind(bounded(usage.reasoning_output_tokens))
                 .push_bind(cost);
         });
-        sql.push(
-            " ON CONFLICT (session_id, day, provider, model) DO UPDATE SET requests = requests + excluded.requests,
-            unpriced_requests = unpriced_requests + excluded.unpriced_requests,
-            tool_calls = tool_calls + excluded.tool_calls, input_tokens = input_tokens + excluded.input_tokens,
-            cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
-            cache_write_input_tokens = cache_write_input_tokens + excluded.cache_write_input_tokens,
-            output_tokens = output_tokens + excluded.output_tokens,
-            reasoning_output_tokens = reasoning_output_tokens + excluded.reasoning_output_tokens,
-            cost = cost + excluded.cost; ",
-        );
+        sql.push(ADDED).push("; ");
     }
 }
 

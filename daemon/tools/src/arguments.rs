@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::tool::CallError;
 
+/// Bytes of a reason that are told.
+const MAX_REASON: usize = 500;
+
 /// The schema of a type, without what costs tokens and tells the model nothing.
 pub(crate) fn input<T: JsonSchema>() -> ToolInput {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -31,13 +34,22 @@ pub(crate) fn read<T: DeserializeOwned>(call: &ToolCall) -> Result<T, CallError>
     };
     // Some models send nothing where nothing is needed.
     let text = if text.trim().is_empty() { "{}" } else { text };
-    serde_json::from_str(text).map_err(|error| bad(error.to_string()))
+    serde_json::from_str(text).map_err(|error| bad(short(error.to_string())))
+}
+
+/// The beginning of a reason: it may repeat what the model wrote, however long.
+fn short(reason: String) -> String {
+    let end = reason.floor_char_boundary(MAX_REASON);
+    if end == reason.len() { reason } else { format!("{}…", &reason[..end]) }
 }
 
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            for useless in ["$schema", "title", "format", "minimum", "default"] {
+            // What a call may not hold is told when it does: by name, with what it may.
+            for useless in
+                ["$schema", "title", "format", "minimum", "maximum", "default", "additionalProperties"]
+            {
                 // A property may have such a name; what it holds is an object then.
                 if map.get(useless).is_some_and(|value| !value.is_object()) {
                     map.remove(useless);
@@ -111,8 +123,7 @@ mod tests {
                     "mode": {"type": "string", "enum": ["one", "two"]},
                     "title": {"type": "boolean", "description": "Such as a title"}
                 },
-                "required": ["path"],
-                "additionalProperties": false
+                "required": ["path"]
             })
         );
     }

@@ -22,6 +22,17 @@ impl Belongings {
         self.processes.is_idle()
     }
 
+    /// Whether a command goes on in the background.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.processes.is_busy()
+    }
+
+    /// Ends the commands in the background, and waits for none.
+    pub fn end_commands(&self) {
+        self.processes.end_all();
+    }
+
     /// What a tool of another crate keeps: the one of its type, made when it is first asked for. It does not keep the
     /// session in memory.
     #[must_use]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::again;
+use crate::again::{self, Ran};
 use crate::apply_patch;
 use crate::arguments;
 use crate::interception::{self, Interceptor};
@@ -49,7 +49,7 @@ struct Arguments {
     /// Default 10000
     #[serde(default)]
     yield_time_ms: Option<u64>,
-    /// Of the output; default 8000
+    /// Default 8000
     #[serde(default)]
     max_output_tokens: Option<u32>,
     /// Run at a terminal
@@ -135,9 +135,9 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
     })
 }
 
-async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> RunOutcome {
+async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> Ran {
     let Ok(arguments) = arguments::read::<Arguments>(&command.call) else {
-        return failed(command, "The arguments can't be read any more".to_owned());
+        return Ran::of(failed(command, "The arguments can't be read any more".to_owned()));
     };
     let (output, environment) = if command.has_terminal {
         let size = arguments.size.and_then(|size| size.read().ok()).unwrap_or(terminal::USUAL);
@@ -157,10 +157,10 @@ async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext
     });
     let mut process = match started.await {
         Ok(process) => process,
-        Err(error) => return failed(command, error.to_string()),
+        Err(error) => return Ran::of(failed(command, error.to_string())),
     };
     let proxy = network::serve(&mut process, &context);
-    let interceptor = Interceptor::new(launcher, &context, environment);
+    let interceptor = Interceptor::new(launcher, &context, Arc::clone(&environment));
     let keeper = Keeper::new(process, command.has_terminal, Arc::clone(&context.spools), interceptor);
     let keeper = keeper.with_proxy(proxy);
     let processes = context.belongings.processes();
@@ -177,7 +177,7 @@ async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext
         room: room(arguments.max_output_tokens),
         on_cancel: OnCancel::Kill,
     };
-    visit(command, &handle, call, &context).await
+    Ran { environment, ..visit(command, &handle, call, &context).await }
 }
 
 /// What a call wants of a process.
@@ -202,12 +202,7 @@ pub(crate) fn room(tokens: Option<u32>) -> Room {
 }
 
 /// Goes to a process and comes back with what there is to tell.
-pub(crate) async fn visit(
-    mut command: Command,
-    handle: &Handle,
-    call: Call,
-    context: &RunContext,
-) -> RunOutcome {
+pub(crate) async fn visit(mut command: Command, handle: &Handle, call: Call, context: &RunContext) -> Ran {
     let (reply, told) = oneshot::channel();
     let visit = Visit {
         input: call.input,
@@ -225,9 +220,9 @@ pub(crate) async fn visit(
         Err(_) => None,
     };
     let processes = context.belongings.processes();
-    let Some(Visited { stage, output, refusals, notes, ran, is_input_refused }) = visited else {
+    let Some(Visited { stage, output, refusals, stopped, notes, ran, is_input_refused }) = visited else {
         processes.forget(call.id);
-        return failed(command, format!("Process {} is gone", call.id));
+        return Ran::of(failed(command, format!("Process {} is gone", call.id)));
     };
     if is_input_refused {
         let note = "Nothing was typed: the process takes no input, or has too much waiting.".to_owned();
@@ -242,7 +237,7 @@ pub(crate) async fn visit(
         Stage::Ended(Exit::Signal(signal)) => (ItemStatus::Failed, CommandExit::Signal { signal }),
         Stage::Lost(error) => {
             processes.forget(call.id);
-            return failed(command, error.to_string());
+            return Ran::of(failed(command, error.to_string()));
         }
     };
     let is_kept = match exit {
@@ -261,7 +256,7 @@ pub(crate) async fn visit(
     stopped::tell(&mut command, &refusals);
     notes.into_iter().for_each(|note| stopped::add(&mut command, note));
     command.outcome = Some(CommandOutcome { exit, duration_ms, output, refusals });
-    RunOutcome { status, body: ItemBody::Command(command) }
+    Ran { stopped, ..Ran::of(RunOutcome { status, body: ItemBody::Command(command) }) }
 }
 
 /// It did not come to a process.

@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-/// What is shown.
+// What is shown.
 #[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Output {

@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use policy::started::{File, Started};
+use protocol::item::Refusal;
 use protocol::profile::{Profile, SandboxMode};
 use protocol::question::{Decision, QuestionKind};
 use sandbox::{Execution, Exit, Interception, Launcher, Process, SandboxError, Verdict};
@@ -191,10 +192,22 @@ impl Court {
         let _waiting = Counted::new(&self.waiting);
         let refusal = match ruling {
             Ruling::Inside => return Verdict::Inside,
-            Ruling::Outside { .. } | Ruling::Ask { .. } if is_full => "too many wait at a time".to_owned(),
+            Ruling::Outside { .. } | Ruling::Ask { .. } | Ruling::AskToLeave { .. } if is_full => {
+                "too many wait at a time".to_owned()
+            }
             Ruling::Outside { reason } => return self.outside(&program, execution, &reason).await,
+            Ruling::AskToLeave { refusals } => {
+                let reason = "The sandbox has stopped it before, in another folder".to_owned();
+                return match self.ask(&program, &execution.cwd, reason, refusals).await {
+                    Ok(()) => self.outside(&program, execution, "a person let it out").await,
+                    Err(refusal) => {
+                        self.note(format!("`{}` stayed in the sandbox: {refusal}", short(&program.argv)));
+                        Verdict::Inside
+                    }
+                };
+            }
             Ruling::Refuse { reason } => reason,
-            Ruling::Ask { reason } => match self.ask(&program, &execution.cwd, reason).await {
+            Ruling::Ask { reason } => match self.ask(&program, &execution.cwd, reason, Vec::new()).await {
                 Ok(()) => return Verdict::Inside,
                 Err(refusal) => refusal,
             },
@@ -207,14 +220,21 @@ impl Court {
         Verdict::Refuse
     }
 
-    async fn ask(&self, program: &Program, cwd: &Path, reason: String) -> Result<(), String> {
+    /// What the sandbox has refused it, it is to do outside.
+    async fn ask(
+        &self,
+        program: &Program,
+        cwd: &Path,
+        reason: String,
+        refusals: Vec<Refusal>,
+    ) -> Result<(), String> {
         let kind = QuestionKind::Command {
             command: display(&program.argv),
             argv: program.argv.clone(),
             cwd: cwd.to_owned(),
-            is_escalated: false,
+            is_escalated: !refusals.is_empty(),
             justification: None,
-            refusals: Vec::new(),
+            refusals,
             proposed_rule: None,
         };
         let _asking = Counted::new(&self.asking);
@@ -298,7 +318,8 @@ impl Drop for Counted<'_> {
 /// Letters of a command in a note.
 const SHORT: usize = 120;
 
-fn short(argv: &[String]) -> String {
+/// A program in a note.
+pub(crate) fn short(argv: &[String]) -> String {
     let visible = |letter: char| if letter.is_control() { ' ' } else { letter };
     let mut text: String = display(argv).chars().map(visible).take(SHORT).collect();
     if text.chars().count() == SHORT {

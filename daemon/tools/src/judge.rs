@@ -1,6 +1,7 @@
 //! Who decides about the programs that a running command starts. Knows nothing of how they are held.
 
 use policy::started::Started;
+use protocol::item::Refusal;
 
 /// Decides about the programs that a running command starts.
 pub trait Judge: Send + Sync {
@@ -25,6 +26,11 @@ pub enum Ruling {
     Ask {
         /// Why, for the person.
         reason: String,
+    },
+    /// A person is asked whether it runs outside the sandbox, for the sandbox has stopped it before; if not, it runs inside.
+    AskToLeave {
+        /// What was stopped.
+        refusals: Vec<Refusal>,
     },
     /// It may run outside the sandbox, if it is what its name says and nothing bends it.
     Outside {

@@ -18,7 +18,11 @@
 //!
 //! Where rules have a say in the programs that a command starts, those wait: `interception` has the `judge` of the
 //! session decide, asks a person, and runs outside what may leave; `program` knows whether that is what its name says.
-//! What the sandbox stopped may run `again` outside of it, if a person or a rule says so.
+//! What the sandbox stopped may run `again`, if a person or a rule says so: the programs that were stopped outside of it
+//! and the rest inside, or the whole outside where they can't be told apart (`way_out`).
+//!
+//! `spawn_agent` and its like reach the `agents` of the session, other sessions that work for it; what those are is known
+//! elsewhere.
 //!
 //! A tool that runs may call others (`tool::Caller`); those of other crates are handed to `standard`.
 //!
@@ -31,10 +35,12 @@
 //! knows of sessions, of providers, or decides what is allowed.
 
 mod again;
+pub mod agents;
 pub mod apply_patch;
 mod arguments;
 pub mod belongings;
 mod changes;
+mod close_agent;
 pub mod diagnostics;
 mod exec_command;
 mod find_files;
@@ -43,9 +49,11 @@ mod grep;
 mod interception;
 pub mod judge;
 mod leave;
+mod list_agents;
 mod list_dir;
 mod network;
 pub mod output;
+pub mod own_model;
 mod patch;
 mod plain;
 mod processes;
@@ -55,7 +63,9 @@ pub mod registry;
 mod request_permissions;
 mod request_user_input;
 mod seen;
+mod send_agent;
 pub mod shell;
+mod spawn_agent;
 pub mod standard;
 mod stopped;
 mod terminal;
@@ -64,5 +74,7 @@ pub mod tool_search;
 pub mod tool_suggest;
 mod update_plan;
 pub mod view_image;
+mod wait_agent;
 mod wait_for;
+mod way_out;
 mod write_stdin;

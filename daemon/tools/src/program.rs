@@ -49,11 +49,15 @@ pub(crate) struct Program {
 
 impl Seen {
     pub(crate) fn of(execution: &Execution) -> Self {
-        let text = |argument: &OsString| argument.to_string_lossy().into_owned();
+        Self::new(execution.cwd.join(&execution.program), &execution.argv)
+    }
+
+    /// Of a program with this file, absolute, and these arguments.
+    pub(crate) fn new(path: PathBuf, argv: &[OsString]) -> Self {
         Self {
-            path: execution.cwd.join(&execution.program),
-            argv: execution.argv.iter().map(text).collect(),
-            is_text: execution.argv.iter().all(|argument| argument.to_str().is_some()),
+            path,
+            argv: argv.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            is_text: argv.iter().all(|argument| argument.to_str().is_some()),
         }
     }
 }
@@ -132,6 +136,27 @@ impl Program {
         let given = given.iter().filter(|(name, _)| !is_own(name));
         Ok(given.chain(own).cloned().collect())
     }
+}
+
+/// A script that runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Script {
+    /// Whether commands may change what it says.
+    pub(crate) may_be_written: bool,
+}
+
+/// The script that a program runs which may have been started by the script's own name, so that its arguments are those
+/// that the kernel has put together. Looks at files; blocks.
+pub(crate) fn script_of(argv: &[String], cwd: &Path, profile: &Arc<Profile>) -> Option<Script> {
+    let sight = Sight::new(Arc::clone(profile));
+    let starter = Path::new(argv.first()?);
+    // One argument may stand before it.
+    argv.iter().skip(1).take(2).find_map(|argument| {
+        let opened = sight.open(&cwd.join(argument)).ok()?;
+        let may_be_written = profile.access(&opened.path) == Access::Write;
+        let (interpreter, _) = interpreter(opened.file)?;
+        (interpreter == starter).then_some(Script { may_be_written })
+    })
 }
 
 /// Whether a path leads elsewhere for the command than it does here.

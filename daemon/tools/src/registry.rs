@@ -32,6 +32,10 @@ pub struct Listing {
     pub is_read_only: bool,
     /// What the specification costs with each request; an estimate.
     pub tokens: usize,
+    /// Whether the model is told of it; else it looks for it first.
+    pub is_told: bool,
+    /// Whether every session has it.
+    pub is_own: bool,
 }
 
 /// Bytes of JSON that make a token, roughly.
@@ -121,6 +125,7 @@ impl Registry {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => return None,
         };
         Some(tool.run(body, context))
@@ -129,15 +134,17 @@ impl Registry {
     /// All tools, in the order that the model sees.
     #[must_use]
     pub fn listing(&self) -> Vec<Listing> {
-        let list = |(specification, tool): &(ToolSpecification, Arc<dyn Tool>)| {
+        let list = |(at, (specification, tool)): (usize, &(ToolSpecification, Arc<dyn Tool>))| {
             let bytes = serde_json::to_string(specification).map_or(0, |text| text.len());
             Listing {
                 specification: specification.clone(),
                 is_read_only: tool.is_read_only(),
                 tokens: bytes.div_ceil(BYTES_PER_TOKEN),
+                is_told: self.specifications.iter().any(|told| told.name == specification.name),
+                is_own: at < self.own,
             }
         };
-        self.tools.iter().map(list).collect()
+        self.tools.iter().enumerate().map(list).collect()
     }
 
     /// The names of the tools whose calls change nothing, so that they may run side by side.

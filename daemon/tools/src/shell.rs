@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody, ItemStatus, Refusal};
 use protocol::tool::{CallInput, ToolCall, ToolInput, ToolSpecification};
-use sandbox::{CommandRequest, Exit, Launcher, Output, SandboxError, Stdin};
+use sandbox::{CommandRequest, Exit, Launcher, Output, SandboxError, Stdin, Stopped};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 
-use crate::again;
+use crate::again::{self, Ran};
 use crate::apply_patch;
 use crate::interception::{self, Interceptor, Reading};
 use crate::leave::{SandboxPermissions, Wish};
@@ -96,8 +96,7 @@ impl Tool for Shell {
                         "escalate": {"type": "boolean"},
                         "justification": {"type": "string"}
                     },
-                    "required": ["command"],
-                    "additionalProperties": false
+                    "required": ["command"]
                 }),
             },
         }
@@ -160,11 +159,13 @@ pub(crate) fn understand(call: &ToolCall, cwd: &Path, shell: &str) -> Result<Com
     })
 }
 
-async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> RunOutcome {
+async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext) -> Ran {
     let started = Instant::now();
     let timeout = command.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT);
+    let mut met = Vec::new();
     let (status, outcome) = match execute(launcher, &command, &context, timeout).await {
-        Ok(Executed { exit, output, refusals, notes }) => {
+        Ok(Executed { exit, output, refusals, stopped, notes }) => {
+            met = stopped;
             let status = match exit {
                 CommandExit::Code { code: 0 } => ItemStatus::Completed,
                 CommandExit::Interrupted => ItemStatus::Interrupted,
@@ -185,7 +186,8 @@ async fn run(launcher: &Arc<Launcher>, mut command: Command, context: RunContext
         }
     };
     command.outcome = outcome;
-    RunOutcome { status, body: ItemBody::Command(command) }
+    let outcome = RunOutcome { status, body: ItemBody::Command(command) };
+    Ran { outcome, stopped: met, environment: context.environment }
 }
 
 /// What came of a command.
@@ -193,6 +195,8 @@ struct Executed {
     exit: CommandExit,
     output: CommandOutput,
     refusals: Vec<Refusal>,
+    /// Those among them that its helper saw, and who met them.
+    stopped: Vec<Stopped>,
     /// What became of the programs in it that did not simply run.
     notes: Vec<String>,
 }
@@ -269,10 +273,11 @@ async fn execute(
         Exit::Code(code) => CommandExit::Code { code },
         Exit::Signal(signal) => CommandExit::Signal { signal },
     };
-    let mut refusals = process.refusals().to_vec();
+    let mut refusals = process.refusals();
     refusals.extend(proxy.iter().flat_map(network::Served::refusals));
     let notes = interceptor.notes();
-    Ok(Executed { exit: ended_early.unwrap_or(exit), output: collector.finish().await, refusals, notes })
+    let (exit, stopped) = (ended_early.unwrap_or(exit), process.stopped().to_vec());
+    Ok(Executed { exit, output: collector.finish().await, refusals, stopped, notes })
 }
 
 /// An argument vector as a person would type it.

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use sandbox::Launcher;
 
 use crate::apply_patch::ApplyPatch;
+use crate::close_agent::CloseAgent;
 use crate::exec_command::ExecCommand;
 use crate::find_files::FindFiles;
 use crate::function::tool;
 use crate::grep::Grep;
+use crate::list_agents::ListAgents;
 use crate::list_dir::ListDir;
 use crate::read_file::ReadFile;
 use crate::registry::Registry;
 use crate::request_permissions::RequestPermissions;
 use crate::request_user_input::RequestUserInput;
+use crate::send_agent::SendAgent;
 use crate::shell::Shell;
+use crate::spawn_agent::SpawnAgent;
 use crate::tool::Tool;
 use crate::update_plan::UpdatePlan;
 use crate::view_image::ViewImage;
+use crate::wait_agent::WaitAgent;
 use crate::wait_for::WaitFor;
 use crate::write_stdin::WriteStdin;
 
@@ -33,6 +38,11 @@ pub fn registry(launcher: Arc<Launcher>, more: Vec<Arc<dyn Tool>>) -> Registry {
         tool(FindFiles),
         tool(ViewImage::new()),
         tool(WaitFor),
+        tool(SpawnAgent),
+        tool(WaitAgent),
+        tool(SendAgent),
+        tool(CloseAgent),
+        tool(ListAgents),
         Arc::new(UpdatePlan),
         tool(RequestUserInput),
         tool(RequestPermissions),
@@ -41,5 +51,7 @@ pub fn registry(launcher: Arc<Launcher>, more: Vec<Arc<dyn Tool>>) -> Registry {
     Registry::new(Arc::new(Shell::new(launcher)), Arc::new(ApplyPatch), others)
 }
 
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod tests;

@@ -14,10 +14,12 @@ use protocol::tool::{ToolCall, ToolSpecification};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::agents::Agents;
 use crate::belongings::Belongings;
 use crate::diagnostics::Diagnostics;
 use crate::judge::Judge;
 use crate::output::Spools;
+use crate::own_model::{ModelAnswer, ModelQuestion};
 
 /// A tool of the first set or any other.
 pub trait Tool: Send + Sync {
@@ -72,7 +74,7 @@ pub enum CallError {
     },
 }
 
-/// Asks a person on behalf of a tool that runs.
+/// Asks a person, or the session's model, on behalf of a tool that runs.
 pub trait Asker: Send + Sync {
     /// Asks, and waits: for the answer, or for `Deny` with the reason when nobody can give one, or the question expired
     /// or was withdrawn. What was granted before is allowed at once. Dropping the future withdraws the question.
@@ -80,6 +82,15 @@ pub trait Asker: Send + Sync {
     /// A `Command` with refusals has run in the sandbox, and is to run again outside of it: there the rules decide
     /// first, and a person is asked only if one is there who can answer.
     fn ask(&self, kind: QuestionKind, reason: String) -> BoxFuture<'_, Decision>;
+
+    /// Asks the session's model, beside the conversation. What it takes counts as the session's. Whoever asks has
+    /// asked a person before. Dropping the future ends the answer.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn ask_model(&self, _asked: ModelQuestion) -> BoxFuture<'_, Result<ModelAnswer, String>> {
+        Box::pin(std::future::ready(Err("There is no model here that could be asked".to_owned())))
+    }
 }
 
 /// Nobody can be asked.
@@ -152,6 +163,8 @@ pub struct RunContext {
     pub spools: Arc<dyn Spools>,
     /// Asks a person.
     pub asker: Arc<dyn Asker>,
+    /// Reaches the session's agents.
+    pub agents: Arc<dyn Agents>,
     /// Makes calls of other tools.
     pub caller: Arc<dyn Caller>,
     /// Decides about the programs that commands start.
@@ -196,6 +209,7 @@ pub fn action(body: &ItemBody) -> Option<Action<'_>> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     }
 }

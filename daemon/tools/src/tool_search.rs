@@ -22,6 +22,9 @@ const SATURATION: f64 = 1.2;
 const LENGTH: f64 = 0.75;
 
 /// Finds tools.
+/// What the tool is called.
+pub const NAME: &str = "tool_search";
+
 pub(crate) struct ToolSearch {
     known: Vec<ToolSpecification>,
     index: Vec<HashMap<String, u32>>,
@@ -78,7 +81,7 @@ impl ToolSearch {
 
 impl Function for ToolSearch {
     type Arguments = Arguments;
-    const NAME: &'static str = "tool_search";
+    const NAME: &'static str = NAME;
     const DESCRIPTION: &'static str = include_str!("tool_search.md");
     const IS_READ_ONLY: bool = true;
 
@@ -113,6 +116,7 @@ pub fn loaded(body: &ItemBody) -> impl Iterator<Item = &str> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     };
     let own = call.filter(|call| call.server.is_some()).map(|call| call.call.name.as_str());

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use crate::function::{Function, Stopped, Told, tool};
 use crate::tool::{CallError, RunContext, RunOutcome, Tool};
 
+/// What the tool is called.
+pub const NAME: &str = "tool_suggest";
+
 /// Names that the model is told.
 const MAX_NAMES: usize = 20;
 /// Bytes of the model's reason that a person sees.
@@ -67,6 +70,7 @@ pub fn enabled(body: &ItemBody) -> impl Iterator<Item = &str> {
         | ItemBody::FileChange(_)
         | ItemBody::Plan(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => None,
@@ -90,7 +94,7 @@ pub(crate) struct Arguments {
 
 impl Function for ToolSuggest {
     type Arguments = Arguments;
-    const NAME: &'static str = "tool_suggest";
+    const NAME: &'static str = NAME;
     const DESCRIPTION: &'static str = include_str!("tool_suggest.md");
     const IS_READ_ONLY: bool = false;
 

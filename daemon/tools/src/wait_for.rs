@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
     /// Until the file changes or goes
     #[serde(default)]
     change: bool,
-    /// At most so long; default 60, at most 3600
+    /// Default 60, at most 3600
     #[serde(default)]
     seconds: Option<u32>,
 }

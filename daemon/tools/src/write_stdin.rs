@@ -150,7 +150,7 @@ async fn run(command: Command, context: RunContext) -> RunOutcome {
         room: room(arguments.max_output_tokens),
         on_cancel: OnCancel::Leave,
     };
-    visit(command, &handle, call, &context).await
+    visit(command, &handle, call, &context).await.outcome
 }
 
 /// Asks whether this may be typed; says why not.

@@ -12,6 +12,7 @@
 //! command can write decides about it, ignore files neither, so that `.env` is covered.
 
 mod error;
+mod journal;
 mod pack;
 mod restore;
 mod tree;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::session::InstructionFile;
+use protocol::session::{InstructionFile, InstructionKind};
 
 use crate::files::read_text;
 use crate::git;
@@ -38,7 +38,12 @@ pub fn find(cwd: &Path) -> Vec<InstructionFile> {
         };
         room -= content.text.len() as u64;
         if content.is_truncated || !content.text.trim().is_empty() {
-            found.push(InstructionFile { path, text: content.text, is_truncated: content.is_truncated });
+            found.push(InstructionFile {
+                path,
+                text: content.text,
+                is_truncated: content.is_truncated,
+                kind: InstructionKind::File,
+            });
         }
     }
     found
@@ -50,7 +55,12 @@ pub fn of_person(settings: &Path) -> Option<InstructionFile> {
     let path = settings.join(NAMES[0]);
     let content = read_text(&path.canonicalize().ok()?, MAX_FILE_BYTES)?;
     let is_there = content.is_truncated || !content.text.trim().is_empty();
-    is_there.then_some(InstructionFile { path, text: content.text, is_truncated: content.is_truncated })
+    is_there.then_some(InstructionFile {
+        path,
+        text: content.text,
+        is_truncated: content.is_truncated,
+        kind: InstructionKind::File,
+    })
 }
 
 /// Where the file really is, if that is in the repository.

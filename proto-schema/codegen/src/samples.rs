@@ -2,9 +2,11 @@
 //! errors. Other languages test their own types with them. Knows no more of a message than that it can be
 //! read and written.
 
+mod agent;
 mod client_tools;
 mod errors;
 mod events;
+mod hook;
 mod items;
 mod language_server;
 mod mcp;
@@ -12,8 +14,10 @@ mod models;
 mod queue;
 mod rewind;
 mod session;
+mod skill;
 mod small;
 mod spending;
+mod tool;
 mod trust;
 mod turn;
 
@@ -54,10 +58,14 @@ pub(crate) fn all() -> Vec<Sample> {
         queue::samples(),
         rewind::samples(),
         spending::samples(),
+        agent::samples(),
         models::samples(),
         trust::samples(),
         mcp::samples(),
+        hook::samples(),
         language_server::samples(),
+        skill::samples(),
+        tool::samples(),
         events::samples(),
         items::samples(),
         errors::samples(),

@@ -4,8 +4,8 @@
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::{
-    account, catalogue, client_tool, config, context, daemon, delta, diff, initialize, language_server, mcp,
-    question, queue, rewind, session, trust, turn, usage,
+    account, agent, catalogue, client_tool, config, context, daemon, delta, diff, hook, initialize,
+    language_server, mcp, output, question, queue, rewind, session, skill, tool, trust, turn, usage,
 };
 
 /// A type of the wire, as a document needs it.
@@ -115,6 +115,7 @@ pub fn all() -> Vec<Method> {
             "session/focus",
             "Tells that the window which shows the session has the focus, or has lost it.",
         ),
+        method::<agent::AgentListParams, agent::AgentListResult>("agent/list", "Shows trees of agents."),
         method::<turn::TurnStartParams, turn::TurnStartResult>(
             "turn/start",
             "Starts a turn; a conflict if one is running.",
@@ -159,6 +160,10 @@ pub fn all() -> Vec<Method> {
         method::<diff::DiffReadParams, diff::DiffReadResult>(
             "diff/read",
             "Tells what a turn or a session changed in files.",
+        ),
+        method::<output::OutputReadParams, output::OutputReadResult>(
+            "output/read",
+            "Reads a part of what a command printed, where its item has not all of it.",
         ),
         method::<usage::UsageReadParams, usage::UsageReadResult>("usage/read", "Sums up what was spent."),
         method::<account::AccountListParams, account::AccountListResult>(
@@ -236,6 +241,19 @@ pub fn all() -> Vec<Method> {
         method::<language_server::LanguageServerListParams, language_server::LanguageServerListResult>(
             "languageServer/list",
             "Lists the language servers of the settings, whether they are found, and how they are.",
+        ),
+        method::<hook::HookListParams, hook::HookListResult>(
+            "hook/list",
+            "Lists the hooks that hold in a folder, and what they cost since the daemon started.",
+        ),
+        method::<skill::SkillListParams, skill::SkillListResult>(
+            "skill/list",
+            "Lists the skills that a session in a folder has, and those that it could have.",
+        ),
+        method::<skill::SkillReadParams, skill::SkillReadResult>("skill/read", "Shows what a skill says."),
+        method::<tool::ToolListParams, tool::ToolListResult>(
+            "tool/list",
+            "Lists the tools that models have in a folder or a session, and those that they could have.",
         ),
         method::<config::ConfigCheckParams, config::ConfigCheckResult>(
             "config/check",

@@ -106,8 +106,11 @@ impl Folders {
     }
 }
 
-/// Makes a folder for this user alone, or checks and tightens the one there is.
-fn make_private(folder: &Path) -> Result<(), WireError> {
+/// Makes a folder for this user alone (0700, whatever the umask), or checks and tightens the one there is.
+///
+/// # Errors
+/// `Folder`, `ForeignFolder`.
+pub fn make_private(folder: &Path) -> Result<(), WireError> {
     let wrap = |source: io::Error| WireError::Folder { path: folder.to_owned(), source };
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(wrap)?;

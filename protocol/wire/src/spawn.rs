@@ -79,8 +79,9 @@ impl StartLock {
 
 /// Whether a variable says where things are or how to reach them, and holds no secret by its meaning.
 fn is_for_the_daemon(name: &OsStr) -> bool {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "ALL_PROXY",
+        "DBUS_SESSION_BUS_ADDRESS",
         "HOME",
         "HTTPS_PROXY",
         "HTTP_PROXY",

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
 /// daemon.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// One command, confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,18 @@ pub struct Rules {
     pub local_sockets: Vec<Bytes>,
     /// Whose `/tmp` is.
     pub tmp: Tmp,
+    /// Whether it is told that something hidden was to be read.
+    pub reading: Reading,
+}
+
+/// Whether it is told that a command wanted to read what is hidden from it. Then every file that it opens is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reading {
+    /// No. It costs nothing then.
+    #[default]
+    Silent,
+    /// Yes.
+    Told,
 }
 
 /// All paths that a pattern matches, and everything below them.

@@ -19,8 +19,8 @@ pub enum Report {
     Ended {
         /// How.
         end: End,
-        /// What was refused to it, as far as it was seen; at most [`MAX_REFUSALS`].
-        refusals: Vec<Refusal>,
+        /// What was refused to it, as far as it was seen.
+        refusals: Refusals,
         /// What bounded it.
         bounds: Bounds,
     },
@@ -54,9 +54,45 @@ pub enum Bound {
 /// How many refusals are told.
 pub const MAX_REFUSALS: usize = 16;
 
+/// How many programs are told that met refusals.
+pub const MAX_PROGRAMS: usize = 8;
+
+/// What was refused, and to whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// At most [`MAX_REFUSALS`], in order.
+    pub list: Vec<Refused>,
+    /// The programs that met them, each once; at most [`MAX_PROGRAMS`].
+    pub programs: Vec<Program>,
+}
+
+/// A refusal and who met it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What was stopped.
+    pub refusal: Refusal,
+    /// Which of the programs met it; none if that is not known, or too much to be told.
+    pub by: Option<usize>,
+}
+
+/// A program that met a refusal, in its own words: it may have changed them since it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its file; of a script the interpreter's.
+    pub program: Bytes,
+    /// Its arguments.
+    pub argv: Vec<Bytes>,
+    /// Its environment.
+    pub environment: Vec<Bytes>,
+    /// The working folder that it had at its first refusal.
+    pub cwd: Bytes,
+}
+
 /// Something that the sandbox stopped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Refusal {
+    /// Reading a file, or listing a folder.
+    Read(Bytes),
     /// Writing a file, or making, removing, renaming or marking it.
     Write(Bytes),
     /// Connecting to an address, as people write it.

@@ -1,7 +1,41 @@
-//! Calls that change files without opening them: which of their arguments are paths, and what the change is of. Knows
-//! numbers, not what is allowed.
+//! Calls about files: which of their arguments are paths, what is to be changed, and whether anything is. Knows numbers,
+//! not what is allowed.
 
 use libc::c_long;
+
+/// What a call that opens a file wants with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    Reading,
+    /// Or making it.
+    Writing,
+}
+
+/// Where a call that opens a file says how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Flags {
+    /// In this argument.
+    In(usize),
+    /// In the memory that this argument points to, first (`struct open_how`).
+    Behind(usize),
+}
+
+/// How a call opens a file; none if it is no such call.
+pub(crate) fn flags(call: c_long) -> Option<Flags> {
+    match call {
+        libc::SYS_openat => Some(Flags::In(2)),
+        libc::SYS_openat2 => Some(Flags::Behind(2)),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_open => Some(Flags::In(1)),
+        _ => None,
+    }
+}
+
+/// What is meant by such flags.
+pub(crate) fn aim(flags: u64) -> Aim {
+    let writing = u64::from((libc::O_ACCMODE | libc::O_CREAT).cast_unsigned());
+    if flags & writing == 0 { Aim::Reading } else { Aim::Writing }
+}
 
 /// What a change is of, and so when it is nothing but the sandbox that stands in its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +103,9 @@ pub(crate) const OWNING: &[(c_long, &[Place])] = &[
     (libc::SYS_lchown, &[here(0, Subject::Owned)]),
 ];
 
-/// What opens files, which is looked at if they may be written.
+/// What opens files.
 const OPENING: &[(c_long, &[Place])] = &[
+    (libc::SYS_openat2, &[at(0, 1, Subject::Content)]),
     (libc::SYS_openat, &[at(0, 1, Subject::Content)]),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, &[here(0, Subject::Content)]),

@@ -23,7 +23,7 @@ use crate::failure::Step;
 use crate::group::Group;
 use crate::hand::{Taker, hand};
 use crate::outer::{pipe, writable};
-use crate::places::{Kind, Layout, open_real};
+use crate::places::{self, Kind, Layout, open_real};
 use crate::syscall::{self, Cloned};
 
 /// Where distributions put it.
@@ -59,7 +59,9 @@ pub(crate) struct Briefing {
     pub(crate) setup: i32,
     pub(crate) ended: i32,
     pub(crate) giver: i32,
-    pub(crate) stderr: i32,
+    /// What the command's standard output and error become. `bwrap`, a part of which lives longer, does not get them as its
+    /// own, or the output would end no sooner than that.
+    pub(crate) streams: [i32; 2],
 }
 
 /// Starts it.
@@ -70,6 +72,7 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
     let (complaints, complaints_writer) = pipe()?;
     let (told, teller) = pipe()?;
     let (giver, taker) = hand()?;
+    let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).step("keep standard output")?;
     let stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).step("keep standard error")?;
     let own = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .step("open the helper's executable")?;
@@ -81,7 +84,7 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
         setup: setup_writer.as_raw_fd(),
         ended: ended_writer.as_raw_fd(),
         giver: giver.0.as_raw_fd(),
-        stderr: stderr.as_raw_fd(),
+        streams: [stdout.as_raw_fd(), stderr.as_raw_fd()],
     };
     let briefing = written(&briefing)?;
     let mut arguments = Arguments::default();
@@ -99,11 +102,12 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
         .map_err(|_| Failure::Plan { reason: "a path holds a NUL character".to_owned() })?;
 
     let mut passed = arguments.files;
-    passed.extend([setup_writer, ended_writer, teller, giver.0, stderr, own, briefing]);
+    passed.extend([setup_writer, ended_writer, teller, giver.0, stdout, stderr, own, briefing]);
     let (monitor, monitor_handle) = match syscall::clone(0).step("start bwrap's process")? {
         Cloned::Child => {
             let is_ready = group.enter().is_ok()
                 && passed.iter().all(|it| rustix::io::fcntl_setfd(it, FdFlags::empty()).is_ok())
+                && rustix::stdio::dup2_stdout(&complaints_writer).is_ok()
                 && rustix::stdio::dup2_stderr(&complaints_writer).is_ok();
             if is_ready {
                 let Err(_) = syscall::execute(&program, &argv, &[]);
@@ -130,7 +134,7 @@ pub(crate) fn silence(complaints: OwnedFd) -> Failure {
 fn find(layout: &Layout) -> Result<CString, Failure> {
     let mut reason = "is not there, nor in the other places where distributions put it";
     for candidate in CANDIDATES {
-        let Ok(real) = fs::canonicalize(candidate) else { continue };
+        let Ok(real) = places::real(Path::new(candidate)) else { continue };
         let is_safe = real.ancestors().all(|path| {
             fs::symlink_metadata(path).is_ok_and(|stat| stat.uid() == 0 && stat.mode() & 0o022 == 0)
                 && layout.access(path) != Access::Write
@@ -172,7 +176,7 @@ fn written(briefing: &Briefing) -> Result<OwnedFd, Failure> {
 fn meant(layout: &Layout) -> Result<Vec<(Bytes, u64, u64)>, Failure> {
     let mut meant = Vec::new();
     for (path, (access, kind)) in &layout.places {
-        if *access != Access::Hidden && matches!(kind, Kind::Folder | Kind::File) {
+        if *access != Access::Hidden && matches!(kind, Kind::Folder | Kind::File | Kind::Absent) {
             let stat = open_real(path).and_then(rustix::fs::fstat).step("look at a place")?;
             meant.push((bytes(path), stat.st_dev, stat.st_ino));
         }
@@ -245,11 +249,10 @@ impl Arguments {
                     self.mount(&["--perms", if has_ways { "0111" } else { "0000" }, "--tmpfs"], path);
                     covers.push(path.clone());
                 }
-                (Access::Read | Access::Write, Kind::Absent) => {
-                    self.mount(&["--perms", "0555", "--tmpfs"], path);
-                    covers.push(path.clone());
+                // One step in place of two, each of which makes `bwrap` read all mounts: the placeholder covers itself.
+                (Access::Read, Kind::Folder | Kind::File | Kind::Absent) | (Access::Write, Kind::Absent) => {
+                    self.bind("--ro-bind", path);
                 }
-                (Access::Read, Kind::Folder | Kind::File) => self.bind("--ro-bind", path),
                 (Access::Write, Kind::Folder | Kind::File) => self.bind("--bind", path),
             }
         }

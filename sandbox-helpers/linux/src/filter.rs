@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
-use helper_protocol::plan::{Interception, Network};
+use helper_protocol::plan::{Interception, Network, Reading};
 use helper_protocol::report::Failure;
 use libc::{c_int, c_long};
 use rustix::io::Errno;
@@ -25,6 +25,8 @@ pub(crate) struct Duty {
     pub(crate) is_read_only: bool,
     /// Whether programs wait for a verdict.
     pub(crate) interception: Interception,
+    /// Whether it is looked at what is opened for reading, too.
+    pub(crate) reading: Reading,
 }
 
 impl Duty {
@@ -239,7 +241,13 @@ fn program(duty: Duty, looking: Looking) -> Result<BpfProgram, seccompiler::Back
     }
     match looking {
         Looking::On => {
-            program.extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument)));
+            match duty.reading {
+                Reading::Silent => program
+                    .extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument))),
+                Reading::Told => program.extend(notify_all(
+                    OPENING.iter().map(|(call, _)| plain(*call)).chain([plain(libc::SYS_openat2)]),
+                )),
+            }
             // Invariant: what waits is not denied any more; so nothing of `METADATA` waits where that is denied.
             let owning = if duty.is_shared { &[] } else { attempts::OWNING };
             program.extend(notify_all(attempts::CHANGING.iter().chain(owning).map(|(call, _)| plain(*call))));

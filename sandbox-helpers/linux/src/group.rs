@@ -2,7 +2,7 @@
 //! too. Made where this process may make one. Knows both versions of control groups, not who goes in.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -31,6 +31,16 @@ pub(crate) enum Resource {
     Memory,
 }
 
+impl Resource {
+    /// The controller's.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Processes => "pids",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// One group, in up to two hierarchies. Has to be released.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -44,11 +54,14 @@ impl Group {
     /// Makes one that bounds as much of this as can be, which may be nothing.
     pub(crate) fn make(wanted: Wanted) -> Self {
         let mut group = Self::default();
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let hierarchies = hierarchies(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
         let bounds = [(Resource::Processes, wanted.processes), (Resource::Memory, wanted.memory)];
         let bounds: Vec<_> =
             bounds.into_iter().filter_map(|(resource, most)| Some((resource, most?))).collect();
+        let groups = read("/proc/self/cgroup");
+        let usual = usual(bounds.iter().map(|(resource, _)| *resource), &groups);
+        let is_there = !usual.is_empty() && usual.iter().all(Hierarchy::is_whole);
+        // To list all mounts costs more than to make a group.
+        let hierarchies = if is_there { usual } else { hierarchies(&read("/proc/self/mountinfo"), &groups) };
         for hierarchy in hierarchies {
             let open =
                 bounds.iter().filter(|(resource, _)| hierarchy.has(*resource) && !group.holds(*resource));
@@ -73,25 +86,32 @@ impl Group {
         Ok(())
     }
 
-    /// Takes it away. Nobody may be left in it.
+    /// Takes it away, with what is left of others. Nobody may be left in it. Nobody waits for this: the command has ended.
     pub(crate) fn release(self) {
         for folder in &self.folders {
-            // Where it fails, whoever makes the next one takes it away.
+            // Where it fails, another that is released takes it away.
             let _ = fs::remove_dir(folder);
+            folder.parent().into_iter().for_each(sweep);
         }
     }
 
     fn try_in(&mut self, hierarchy: &Hierarchy, parent: &Path, bounds: &[(Resource, u64)]) -> bool {
-        sweep(parent);
         let folder = parent.join(format!("{PREFIX}{}", std::process::id()));
-        if fs::create_dir(&folder).is_err() {
-            return false;
+        match fs::create_dir(&folder) {
+            // One that was killed had this number before.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if fs::remove_dir(&folder).and_then(|()| fs::create_dir(&folder)).is_err() {
+                    return false;
+                }
+            }
+            Err(_) => return false,
+            Ok(()) => {}
         }
         hierarchy.hand_down(parent, &folder);
         let is_set = |(resource, most): &&(Resource, u64)| hierarchy.set(&folder, *resource, *most).is_ok();
         let held: Vec<_> = bounds.iter().filter(is_set).map(|(resource, _)| *resource).collect();
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        match rustix::fs::open(folder.join("cgroup.procs"), flags, Mode::empty()) {
+        match rustix::fs::open(folder.join(hierarchy.door()), flags, Mode::empty()) {
             Ok(door) if !held.is_empty() => {
                 self.holds.extend(held);
                 self.doors.push(door);
@@ -112,8 +132,7 @@ fn sweep(parent: &Path) {
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name();
         let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
-        let own = std::process::id();
-        if maker.is_some_and(|maker| maker == own || !Path::new(&format!("/proc/{maker}")).exists()) {
+        if maker.is_some_and(|maker| !Path::new(&format!("/proc/{maker}")).exists()) {
             // It fails while somebody is left in it.
             let _ = fs::remove_dir(entry.path());
         }
@@ -138,14 +157,29 @@ struct Hierarchy {
 
 impl Hierarchy {
     fn has(&self, resource: Resource) -> bool {
-        let name = match resource {
-            Resource::Processes => "pids",
-            Resource::Memory => "memory",
-        };
         match self.version {
-            Version::One => self.options.iter().any(|option| option == name),
+            Version::One => self.options.iter().any(|option| option == resource.name()),
             // What is missing is seen when it is set.
             Version::Two => true,
+        }
+    }
+
+    /// Whether this is where it is mounted, and from its root on: so nothing of the path is out of sight.
+    fn is_whole(&self) -> bool {
+        let magic = match self.version {
+            Version::One => VERSION_ONE,
+            Version::Two => VERSION_TWO,
+        };
+        rustix::fs::statfs(&self.mount).is_ok_and(|it| it.f_type == magic)
+            && rustix::fs::stat(&self.mount).is_ok_and(|it| it.st_ino == ROOT)
+    }
+
+    /// The file by which the one thread of a new process goes in. In the first version a thread can go by itself, which
+    /// needs no lock of the whole machine and so does not wait until all processors have let go of it.
+    fn door(&self) -> &'static str {
+        match self.version {
+            Version::One => "tasks",
+            Version::Two => "cgroup.procs",
         }
     }
 
@@ -198,6 +232,58 @@ fn put(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// The whole of a file of the kernel's, which gives more at a time to who asks for more.
+fn read(path: &str) -> String {
+    let mut text = Vec::with_capacity(16 * 1024);
+    let _ = fs::File::open(path).and_then(|mut file| file.read_to_end(&mut text));
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Where control groups are usually mounted.
+const USUAL: &str = "/sys/fs/cgroup";
+
+/// The file systems of both versions (linux/magic.h), and the number of a hierarchy's root in them.
+const VERSION_ONE: rustix::fs::FsWord = 0x0027_e0eb;
+const VERSION_TWO: rustix::fs::FsWord = 0x6367_7270;
+const ROOT: u64 = 1;
+
+/// The hierarchies that bound these, from `/proc/self/cgroup` (cgroups(7)) alone: where they are usually mounted. None if
+/// one of them has none.
+fn usual(resources: impl Iterator<Item = Resource>, groups: &str) -> Vec<Hierarchy> {
+    let lines: Vec<_> = groups
+        .lines()
+        .filter_map(|line| line.split_once(':')?.1.split_once(':'))
+        .filter(|(_, own)| Path::new(own).components().all(|it| it != Component::ParentDir))
+        .collect();
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for resource in resources {
+        if found.iter().any(|hierarchy| hierarchy.has(resource)) {
+            continue;
+        }
+        let has = |controllers: &str| controllers.split(',').any(|it| it == resource.name());
+        let one = lines.iter().find(|(controllers, _)| has(controllers));
+        let Some((controllers, own)) =
+            one.or_else(|| lines.iter().find(|(controllers, _)| controllers.is_empty()))
+        else {
+            return Vec::new();
+        };
+        let version = if controllers.is_empty() { Version::Two } else { Version::One };
+        let mount = Path::new(USUAL).join(controllers);
+        found.push(Hierarchy {
+            version,
+            options: controllers.split(',').map(str::to_owned).collect(),
+            own: inside(&mount, Path::new(own.trim_start_matches('/'))),
+            mount,
+        });
+    }
+    found
+}
+
+/// A folder below a mount, without a slash at its end where it is the mount itself.
+fn inside(mount: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { mount.components().collect() } else { mount.join(below) }
+}
+
 /// The hierarchies of `/proc/self/mountinfo` and `/proc/self/cgroup` (cgroups(7)) in which this process's group is seen.
 fn hierarchies(mounts: &str, groups: &str) -> Vec<Hierarchy> {
     let mut found = Vec::new();
@@ -227,8 +313,7 @@ fn hierarchies(mounts: &str, groups: &str) -> Vec<Hierarchy> {
         // Outside of what this process sees, the path climbs.
         let below = below.filter(|path| path.components().all(|it| matches!(it, Component::Normal(_))));
         let Some(below) = below else { continue };
-        let own =
-            if below.as_os_str().is_empty() { PathBuf::from(mount) } else { Path::new(mount).join(below) };
+        let own = inside(Path::new(mount), below);
         found.push(Hierarchy { version, options, mount: PathBuf::from(mount), own });
     }
     found
@@ -273,6 +358,32 @@ mod tests {
                 (Version::One, "/sys/fs/cgroup/cpu,cpuacct", &["/sys/fs/cgroup/cpu,cpuacct"]),
             ],
         );
+    }
+
+    #[test]
+    fn the_usual_places_are_those_that_a_list_of_all_mounts_gives() {
+        let check = |resources: &[Resource], mounts: &str, groups: &str, count: usize| {
+            let usual = usual(resources.iter().copied(), groups);
+            assert_eq!(usual.len(), count, "{groups}");
+            let all = hierarchies(mounts, groups);
+            for hierarchy in usual {
+                let same = all.iter().find(|it| it.mount == hierarchy.mount).expect("is listed");
+                assert_eq!((same.version, &same.own, same.parents()), {
+                    (hierarchy.version, &hierarchy.own, hierarchy.parents())
+                });
+            }
+        };
+        let both = [Resource::Processes, Resource::Memory];
+        let two = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
+        check(&both, two, "0::/user.slice/a.scope", 1);
+        check(&both, two, "0::/", 1);
+        let one = "1 0 0:1 / /sys/fs/cgroup/pids ro - cgroup cgroup rw,pids\n\
+                   2 0 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
+        check(&both, one, "8:pids:/a/b\n2:memory:/\n1:name=systemd:/x\n0::/", 2);
+        check(&both[..1], one, "8:pids:/a/b\n2:memory:/", 1);
+        check(&both, "", "0::/../other", 0);
+        check(&both, "", "8:pids:/x", 0);
+        check(&both, "", "", 0);
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub(crate) fn run(task: Task<'_>) -> ! {
             let end = wait_for(command);
             clear();
             tell(&task.ended, &end);
+            // Whoever reads it need not wait until this process is taken apart.
+            drop(task.ended);
         }
         Err(failure) => tell(&task.setup, &failure),
     }

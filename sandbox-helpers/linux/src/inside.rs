@@ -22,12 +22,14 @@ use crate::syscall;
 pub(crate) fn run(arguments: &[OsString]) -> ! {
     let number = arguments.first().and_then(|number| number.to_str()?.parse().ok());
     let Some(briefing) = number.and_then(read) else { syscall::exit(2) };
-    let [setup, ended, giver, stderr] =
-        [briefing.setup, briefing.ended, briefing.giver, briefing.stderr].map(syscall::inherited);
-    let (Some(setup), Some(ended), Some(giver), Some(stderr)) = (setup, ended, giver, stderr) else {
+    let [setup, ended, giver] = [briefing.setup, briefing.ended, briefing.giver].map(syscall::inherited);
+    let [stdout, stderr] = briefing.streams.map(syscall::inherited);
+    let (Some(setup), Some(ended), Some(giver), Some(stdout), Some(stderr)) =
+        (setup, ended, giver, stdout, stderr)
+    else {
         syscall::exit(2);
     };
-    match prepare(&briefing, &stderr) {
+    match prepare(&briefing, [stdout, stderr]) {
         Ok(prepared) => {
             let writable = briefing.writable.iter().map(bwrap::path);
             let writable = writable.map(|path| Grant { path: path.into(), access: Access::Write }).collect();
@@ -52,7 +54,8 @@ fn read(number: i32) -> Option<Briefing> {
     serde_json::from_slice(&text).ok()
 }
 
-fn prepare(briefing: &Briefing, stderr: &OwnedFd) -> Result<Prepared, Failure> {
+fn prepare(briefing: &Briefing, [stdout, stderr]: [OwnedFd; 2]) -> Result<Prepared, Failure> {
+    rustix::stdio::dup2_stdout(stdout).step("set standard output")?;
     rustix::stdio::dup2_stderr(stderr).step("set standard error")?;
     syscall::close_all_but_stdio_at_exec().step("close descriptors")?;
     for (path, device, number) in &briefing.meant {

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use helper_protocol::plan::{Access, Confinement, Interception, Network, Plan, Rules, Stdin, Tmp, VERSION};
-use helper_protocol::report::{Bound, Bounds, End, Failure, Refusal, Report};
+use helper_protocol::report::{Bound, Bounds, End, Failure, Refusals, Report};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::WaitOptions;
@@ -21,6 +21,7 @@ use crate::grants::{Grant, grants};
 use crate::group::Group;
 use crate::hand::hand;
 use crate::inner::{self, Task, View};
+use crate::placeholder::Placeholder;
 use crate::places::{self, Absence, Layout};
 use crate::privileges::Counted;
 use crate::supervise::Supervisor;
@@ -45,7 +46,8 @@ pub(crate) fn run() -> ! {
         syscall::exit(code);
     };
     let mut group = Group::default();
-    let report = match carry_out(&mut channel, &mut group) {
+    let mut leftovers = Vec::new();
+    let report = match carry_out(&mut channel, &mut group, &mut leftovers) {
         Ok(Outcome { end, refusals, bounds }) => Report::Ended { end, refusals, bounds },
         Err(failure) => Report::Failed(failure),
     };
@@ -59,11 +61,16 @@ pub(crate) fn run() -> ! {
 /// What came of a command.
 struct Outcome {
     end: End,
-    refusals: Vec<Refusal>,
+    refusals: Refusals,
     bounds: Bounds,
 }
 
-fn carry_out(channel: &mut Channel, group: &mut Group) -> Result<Outcome, Failure> {
+/// Carries out the plan. What is let go of after the report is added to the leftovers.
+fn carry_out(
+    channel: &mut Channel,
+    group: &mut Group,
+    leftovers: &mut Vec<OwnedFd>,
+) -> Result<Outcome, Failure> {
     let (plan, passed) = channel.plan()?;
     if plan.version != VERSION {
         let reason =
@@ -86,9 +93,7 @@ fn carry_out(channel: &mut Channel, group: &mut Group) -> Result<Outcome, Failur
                 Around::Bubblewrap => in_bwrap(channel, rules, &plan, &layout, group),
                 Around::Namespaces | Around::Nothing => in_namespaces(channel, rules, &plan, &layout, group),
             };
-            for placeholder in layout.placeholders {
-                placeholder.release();
-            }
+            leftovers.extend(layout.placeholders.into_iter().filter_map(Placeholder::release));
             outcome.map(|(end, refusals)| Outcome { end, refusals, bounds })
         }
         Confinement::Landlock(rules) => {
@@ -105,6 +110,7 @@ fn carry_out(channel: &mut Channel, group: &mut Group) -> Result<Outcome, Failur
                     is_shared: true,
                     is_read_only,
                     interception: plan.interception,
+                    reading: rules.reading,
                 },
                 counted: match bounds.processes {
                     Bound::Group => Counted::InAGroup,
@@ -162,7 +168,13 @@ pub(crate) fn walls_in_namespaces(rules: &Rules, writable: Vec<Grant>, intercept
     Walls {
         grants: writable.into_iter().chain([own_devices]).collect(),
         domain: domain::Duty::Writing,
-        filter: filter::Duty { network: rules.network, is_shared: false, is_read_only: false, interception },
+        filter: filter::Duty {
+            network: rules.network,
+            is_shared: false,
+            is_read_only: false,
+            interception,
+            reading: rules.reading,
+        },
         counted: Counted::ByLimits,
     }
 }

@@ -125,7 +125,7 @@ fn refused(path: &Path, reason: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use helper_protocol::plan::{Network, Rule, Tmp};
+    use helper_protocol::plan::{Network, Reading, Rule, Tmp};
 
     fn rules(root: &Path, paths: &[(&str, Access)], patterns: &[(&str, Access)]) -> Rules {
         let path = |name: &str| Bytes(root.join(name).as_os_str().as_bytes().to_vec());
@@ -139,6 +139,7 @@ mod tests {
             network: Network::Off,
             local_sockets: Vec::new(),
             tmp: Tmp::Shared,
+            reading: Reading::Silent,
         }
     }
 

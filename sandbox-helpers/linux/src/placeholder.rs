@@ -6,6 +6,11 @@
 //! run at the same time share it: each holds a shared lock on it, and whoever finds at its end that nobody else
 //! does removes it. What a killed helper left is taken over and removed by the next command that meets it.
 //! What somebody else puts into it in the meantime stays, and then it is an ordinary folder.
+//!
+//! So such a path is seen while a command runs, as an empty folder, by the command (`ls -a`) and outside; git does not list
+//! empty folders. It can't be both unseen and impossible to make: the kernel refuses a new name in a folder that may be
+//! written only where that name is taken. Landlock knows folders, not names in them, and a filter sees no names; what
+//! answers calls in their place would have to answer every listing of a folder, and to make each folder itself.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -107,22 +112,27 @@ pub(crate) fn is_marked(stat: &Stat) -> bool {
 }
 
 impl Placeholder {
-    /// Removes it unless others hold it.
-    pub(crate) fn release(self) {
+    /// Removes it unless others hold it. Gives what is left of one that was removed: to let go of it takes the file system
+    /// longer than all the rest, and nobody has to wait for that.
+    #[must_use]
+    pub(crate) fn release(self) -> Option<OwnedFd> {
         if rustix::fs::flock(&self.entry, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return;
+            return None;
         }
-        let Ok(stat) = rustix::fs::fstat(&self.entry) else { return };
+        let stat = rustix::fs::fstat(&self.entry).ok().filter(|stat| is_at(stat, &self.path))?;
         if is_file(&self.path) {
-            if is_at(&stat, &self.path) && is_untouched(&stat, &self.path) {
-                // If that fails, the next command that meets it tries again.
-                let _ = rustix::fs::unlink(&self.path);
-            }
-            return;
+            // If that fails, the next command that meets it tries again.
+            let is_removed = is_untouched(&stat, &self.path) && rustix::fs::unlink(&self.path).is_ok();
+            return is_removed.then_some(self.entry);
         }
-        if is_at(&stat, &self.path) && rustix::fs::rmdir(&self.path) == Err(Errno::NOTEMPTY) {
-            // If that fails it keeps the sticky bit, which does no harm to a folder that is not empty.
-            let _ = rustix::fs::fchmod(&self.entry, ORDINARY);
+        match rustix::fs::rmdir(&self.path) {
+            Ok(()) => Some(self.entry),
+            Err(Errno::NOTEMPTY) => {
+                // If that fails it keeps the sticky bit, which does no harm to a folder that is not empty.
+                let _ = rustix::fs::fchmod(&self.entry, ORDINARY);
+                None
+            }
+            Err(_) => None,
         }
     }
 }
@@ -164,9 +174,9 @@ mod tests {
         let scratch = tempfile::tempdir().expect("scratch");
         let path = scratch.path().join("absent");
         let (first, second) = (held(&path), held(&path));
-        first.release();
+        drop(first.release());
         assert!(path.is_dir());
-        second.release();
+        drop(second.release());
         assert!(!path.exists());
     }
 
@@ -177,14 +187,14 @@ mod tests {
         drop(held(&path));
         let (first, second) = (held(&path), held(&path));
         assert_eq!(fs::read(&path).expect("file"), b".\n");
-        first.release();
+        drop(first.release());
         assert!(path.is_file());
-        second.release();
+        drop(second.release());
         assert!(!path.exists());
 
         let placeholder = held(&path);
         fs::write(&path, "theirs").expect("write");
-        placeholder.release();
+        drop(placeholder.release());
         assert_eq!(fs::read(&path).expect("file"), b"theirs");
         assert!(matches!(take(&path), Ok(Taken::Occupied)));
     }
@@ -195,7 +205,7 @@ mod tests {
         let path = scratch.path().join("absent");
         drop(held(&path));
         assert!(path.is_dir());
-        held(&path).release();
+        drop(held(&path).release());
         assert!(!path.exists());
     }
 
@@ -209,7 +219,7 @@ mod tests {
         let path = scratch.path().join("ours");
         let placeholder = held(&path);
         fs::write(path.join("theirs"), "x").expect("write");
-        placeholder.release();
+        drop(placeholder.release());
         assert!(path.join("theirs").exists());
         let stat = rustix::fs::stat(&path).expect("stat");
         assert!(!is_marked(&stat), "it is an ordinary folder now");

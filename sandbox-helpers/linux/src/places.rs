@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
 use helper_protocol::plan::{Access, Rules, Tmp};
@@ -65,7 +66,7 @@ pub(crate) fn resolve(rules: &Rules, absence: Absence) -> Result<Layout, Failure
     let outcome = resolver.add_all(rules);
     if let Err(failure) = outcome {
         for placeholder in resolver.layout.placeholders {
-            placeholder.release();
+            drop(placeholder.release());
         }
         return Err(failure);
     }
@@ -150,7 +151,7 @@ impl Resolver {
 
     /// A path that no command can have changed: links are followed.
     fn add_closed(&mut self, path: &Path, access: Access) -> Result<Option<PathBuf>, Failure> {
-        let real = match fs::canonicalize(path) {
+        let real = match real(path) {
             Ok(real) => real,
             Err(_) => {
                 if access != Access::Write {
@@ -175,7 +176,7 @@ impl Resolver {
             Err(Errno::NOENT) => return self.add_absent(path, access).map(Some),
             Err(Errno::LOOP) => return Err(refused(path, "lies behind a link in a writable folder")),
             Err(errno) => {
-                let error = std::io::Error::from(errno);
+                let error = io::Error::from(errno);
                 return Err(refused(path, &format!("can't be looked at: {error}")));
             }
         };
@@ -257,6 +258,13 @@ impl Resolver {
     }
 }
 
+/// The path without links. Most have none, and to see that takes one call.
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    let is_plain = path.is_absolute() && path.components().all(|it| it != Component::ParentDir);
+    let is_real = || open_real(path).and_then(rustix::fs::fstat).is_ok_and(|stat| kind(&stat) != Kind::Link);
+    if is_plain && is_real() { Ok(path.components().collect()) } else { fs::canonicalize(path) }
+}
+
 /// The path with the links resolved in the part of it that exists.
 fn real_prefix(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|above| {
@@ -294,6 +302,7 @@ mod tests {
             network: Network::Off,
             local_sockets: Vec::new(),
             tmp: Tmp::Shared,
+            reading: helper_protocol::plan::Reading::Silent,
         };
         resolve(&rules, Absence::Tell)
     }
@@ -323,6 +332,19 @@ mod tests {
                 ("w/a/b/keep".to_owned(), Access::Read, Kind::Folder),
             ]
         );
+    }
+
+    #[test]
+    fn a_real_path_is_what_the_links_and_dots_lead_to() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        fs::create_dir_all(root.join("a/b")).expect("mkdir");
+        symlink("a", root.join("to-a")).expect("link");
+        for name in ["a", "a/b", "a//b/", "./a/./b", "to-a", "to-a/b", "to-a/../a", "a/../a/b"] {
+            let path = root.join(name);
+            assert_eq!(real(&path).expect(name), fs::canonicalize(&path).expect(name), "{name}");
+        }
+        assert!(real(&root.join("gone")).is_err());
     }
 
     #[test]

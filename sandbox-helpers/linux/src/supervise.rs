@@ -9,7 +9,7 @@
 //! Of local sockets those may be connected to that the command has made itself, and those that the plan lists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -19,13 +19,14 @@ use std::path::{Component, Path, PathBuf};
 use helper_protocol::bytes::Bytes;
 use helper_protocol::order::Verdict;
 use helper_protocol::plan::{Access, Network, Rules};
-use helper_protocol::report::{Execution, Failure, MAX_REFUSALS, Refusal, Report};
+use helper_protocol::report::{Execution, Failure, Refusal, Refusals, Report};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::attempts::{self, Place, Subject};
+use crate::attempts::{self, Aim, Flags, Place, Subject};
 use crate::channel::Channel;
+use crate::ledger::Ledger;
 use crate::outer::pipe;
 use crate::places::Layout;
 use crate::sockets::{self, Known, Target};
@@ -36,6 +37,8 @@ use crate::tracee::{self, Answer, Call, Notification};
 const MAX_PATH: usize = 4096;
 const MAX_STRINGS: usize = 2 * 1024 * 1024;
 const MAX_COUNT: usize = 64 * 1024;
+/// So many links the kernel follows.
+const MAX_LINKS: usize = 40;
 
 /// Where processes stand when a program is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub(crate) struct Supervisor<'a> {
     layout: Option<&'a Layout>,
     network: Network,
     known: Known,
-    refusals: Vec<Refusal>,
+    ledger: Ledger,
     /// Programs that wait for a verdict.
     waiting: BTreeMap<u64, (Pid, Bytes)>,
     /// Processes of ours that make a call that may take a while.
@@ -73,19 +76,19 @@ impl<'a> Supervisor<'a> {
             layout: None,
             network: Network::Full,
             known,
-            refusals: Vec::new(),
+            ledger: Ledger::default(),
             waiting: BTreeMap::new(),
             calling: Vec::new(),
         }
     }
 
     /// What was refused so far.
-    pub(crate) fn refusals(self) -> Vec<Refusal> {
+    pub(crate) fn refusals(self) -> Refusals {
         for process in &self.calling {
             // It fails for those that are through.
             let _ = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
         }
-        self.refusals
+        self.ledger.refusals()
     }
 
     /// Looks at the next call that waits; to be called when there is one.
@@ -98,7 +101,7 @@ impl<'a> Supervisor<'a> {
             call => match attempts::places(call) {
                 Some(places) => {
                     for place in places {
-                        self.note(&notification, place);
+                        self.note(&notification, place, aim(&notification));
                     }
                     Some(Answer::Continue)
                 }
@@ -117,19 +120,13 @@ impl<'a> Supervisor<'a> {
         let done = match verdict {
             Verdict::Inside => tracee::answer(listener, id, Answer::Continue),
             Verdict::Refuse => {
-                self.refuse(Refusal::Execute(program));
+                self.ledger.note(Refusal::Execute(program), thread);
                 tracee::answer(listener, id, Answer::Failed(Errno::ACCESS))
             }
             Verdict::Exit(code) => tracee::end(listener, id, thread, code),
         };
         // It fails where nobody waits any more.
         let _ = done;
-    }
-
-    fn refuse(&mut self, refusal: Refusal) {
-        if self.refusals.len() < MAX_REFUSALS && !self.refusals.contains(&refusal) {
-            self.refusals.push(refusal);
-        }
     }
 
     /// Makes a call of the command for it. No answer means that a process of ours gives it.
@@ -145,7 +142,7 @@ impl<'a> Supervisor<'a> {
             && self.network != Network::Full
             && let Some(address) = target.outside()
         {
-            self.refuse(Refusal::Connect(address.to_string()));
+            self.ledger.note(Refusal::Connect(address.to_string()), notification.thread);
         }
         self.calling.retain(|process| !has_ended(process));
         let Ok((told, teller)) = pipe() else { return Some(Answer::Failed(Errno::NOMEM)) };
@@ -165,14 +162,14 @@ impl<'a> Supervisor<'a> {
             Ok(Cloned::Parent { pid, pidfd }) => {
                 drop(teller);
                 self.calling.push(pidfd);
-                self.learn(told);
+                self.learn(told, notification.thread);
                 (call == Call::Bind).then(|| ended(pid))
             }
         }
     }
 
     /// Reads what a process of ours has to say before it makes its call.
-    fn learn(&mut self, told: OwnedFd) {
+    fn learn(&mut self, told: OwnedFd, thread: Pid) {
         let mut text = Vec::new();
         if fs::File::from(told).read_to_end(&mut text).is_err() {
             return;
@@ -181,7 +178,7 @@ impl<'a> Supervisor<'a> {
             Ok(sockets::Told::Made(socket)) => {
                 self.known.own.insert(socket);
             }
-            Ok(sockets::Told::Refused(address)) => self.refuse(Refusal::Connect(address)),
+            Ok(sockets::Told::Refused(address)) => self.ledger.note(Refusal::Connect(address), thread),
             // Nothing to say.
             Err(_) => {}
         }
@@ -207,11 +204,11 @@ impl<'a> Supervisor<'a> {
         None
     }
 
-    /// Takes note if something is to be changed where nothing may be. The call goes on: what holds it is the sandbox, this
+    /// Takes note if something is to be changed where nothing may be, or read that is hidden. The call goes on: what holds it is the sandbox, this
     /// only looks.
-    fn note(&mut self, notification: &Notification, place: &Place) {
+    fn note(&mut self, notification: &Notification, place: &Place, aim: Aim) {
         let Some(layout) = self.layout else { return };
-        if self.refusals.len() == MAX_REFUSALS {
+        if self.ledger.is_full() {
             return;
         }
         let folder =
@@ -226,6 +223,14 @@ impl<'a> Supervisor<'a> {
         }
         let Some(base) = base(notification.thread, folder, name) else { return };
         let wanted = normal(&base.join(name));
+        match aim {
+            Aim::Reading if is_hidden(layout, notification.thread, &wanted) => {
+                let path = Bytes(wanted.into_os_string().as_bytes().to_vec());
+                return self.ledger.note(Refusal::Read(path), notification.thread);
+            }
+            Aim::Reading => return,
+            Aim::Writing => {}
+        }
         if may_be_written(layout, &wanted) {
             return;
         }
@@ -234,7 +239,8 @@ impl<'a> Supervisor<'a> {
         if !may_be_written(layout, &real)
             && place.subject.is_changed_outside(notification.thread, &wanted, &real)
         {
-            self.refuse(Refusal::Write(Bytes(wanted.into_os_string().as_bytes().to_vec())));
+            let path = Bytes(wanted.into_os_string().as_bytes().to_vec());
+            self.ledger.note(Refusal::Write(path), notification.thread);
         }
     }
 }
@@ -264,6 +270,72 @@ impl Subject {
             }
         }
     }
+}
+
+/// What a call wants with the file that it names.
+fn aim(notification: &Notification) -> Aim {
+    match attempts::flags(notification.number) {
+        Some(Flags::In(argument)) => attempts::aim(notification.arguments[argument]),
+        Some(Flags::Behind(argument)) => {
+            let mut flags = [0; 8];
+            match tracee::read(notification.thread, notification.arguments[argument], &mut flags) {
+                Ok(8) => attempts::aim(u64::from_ne_bytes(flags)),
+                // The call itself fails.
+                Ok(_) | Err(_) => Aim::Reading,
+            }
+        }
+        None => Aim::Writing,
+    }
+}
+
+/// Whether a path leads to what the command may not see. Whether anything is there is nobody's business: the path is all
+/// that is looked at, with the links on it that the command itself can see.
+fn is_hidden(layout: &Layout, thread: Pid, wanted: &Path) -> bool {
+    if wanted.starts_with("/proc") || wanted.starts_with("/dev") {
+        return false;
+    }
+    if layout.access(wanted) == Access::Hidden {
+        return true;
+    }
+    match sockets::open_in_view(thread, wanted) {
+        Ok(opened) => {
+            let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&opened));
+            fs::read_link(link).is_ok_and(|real| layout.access(&real) == Access::Hidden)
+        }
+        // It is not there, or something on the way is hidden.
+        Err(_) => leads_to_hidden(layout, thread, wanted),
+    }
+}
+
+/// Whether one of the places on the way to a path is hidden, links followed as the command can.
+fn leads_to_hidden(layout: &Layout, thread: Pid, path: &Path) -> bool {
+    let backwards = |path: &Path| -> Vec<OsString> {
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
+    };
+    let (mut left, mut at, mut links) = (backwards(path), PathBuf::new(), 0);
+    while let Some(part) = left.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(&part);
+        if layout.access(&at) == Access::Hidden {
+            return true;
+        }
+        let target = at
+            .parent()
+            .and_then(|folder| sockets::open_in_view(thread, folder).ok())
+            .and_then(|folder| rustix::fs::readlinkat(folder, &part, Vec::new()).ok());
+        if let Some(target) = target {
+            links += 1;
+            if links > MAX_LINKS {
+                return false;
+            }
+            at.pop();
+            left.extend(backwards(Path::new(OsStr::from_bytes(target.as_bytes()))));
+        }
+    }
+    false
 }
 
 /// Devices, processes and what goes by descriptor are not files that matter here.
@@ -325,7 +397,7 @@ fn is_surely_absent(thread: Pid, path: &Path) -> bool {
 }
 
 /// What `/proc/THREAD/NAME` leads to, in the command's own words.
-fn path(thread: Pid, name: &str) -> Option<Bytes> {
+pub(crate) fn path(thread: Pid, name: &str) -> Option<Bytes> {
     let link = fs::read_link(format!("/proc/{}/{name}", thread.as_raw_pid())).ok()?;
     Some(Bytes(link.as_os_str().as_bytes().to_vec()))
 }

@@ -122,7 +122,10 @@ pub(crate) fn raise_loopback(socket: impl AsFd) -> Result<(), Errno> {
     let up = c_int::from(libc::IFF_UP as i16);
     request.ifr_ifru.ifru_flags = i16::try_from(up).unwrap_or_default();
     // SAFETY: the kernel reads a name that ends with zero and the flags.
-    check(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+    check(
+        unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }
+            .into(),
+    )
 }
 
 /// Removes every capability from the bounding set.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use helper_protocol::order::Order;
-use helper_protocol::report::{End, Failure, Refusal, Report};
+use helper_protocol::report::{End, Failure, Refusals, Report};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -84,7 +84,7 @@ impl Children {
 }
 
 /// How a command ended, and what was refused to it.
-pub(crate) type Outcome = (End, Vec<Refusal>);
+pub(crate) type Outcome = (End, Refusals);
 
 /// One command that is watched.
 pub(crate) struct Watch<'a> {
@@ -179,7 +179,7 @@ impl<'a> Watch<'a> {
         Ok((self.children.wait_for_main(), self.refusals()))
     }
 
-    fn refusals(&mut self) -> Vec<Refusal> {
+    fn refusals(&mut self) -> Refusals {
         self.supervisor.take().map(Supervisor::refusals).unwrap_or_default()
     }
 

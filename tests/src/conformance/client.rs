@@ -212,6 +212,7 @@ async fn call(tool: &dyn Tool, arguments: Map<String, Value>, cwd: &Path) -> Str
         environment: Arc::new([]),
         spools: Arc::new(NoSpools),
         asker: Arc::new(Person),
+        agents: Arc::new(tools::agents::NoAgents),
         caller: Arc::new(NothingToCall),
         judge: Arc::new(NoJudge),
         belongings: Arc::default(),

@@ -68,15 +68,13 @@ const POISON: [&str; 2] = ["apply_patch", "e\u{1b}[31mcho\u{200b}"];
 /// # Errors
 /// When its output can't be written.
 pub fn serve(behaviour: &Behaviour) -> io::Result<()> {
-    if let Some(log) = &behaviour.log {
-        let mut log = std::fs::File::options().append(true).create(true).open(log)?;
-        writeln!(log, "{}", std::process::id())?;
-    }
+    let mut server =
+        Server { behaviour, waiting: BTreeMap::new(), asked: 0, has_grown: false, has_more_prompts: false };
+    server.note(&std::process::id().to_string())?;
     eprintln_all("hello from the server")?;
     if behaviour.is_broken {
         return eprintln_all("no configuration here");
     }
-    let mut server = Server { behaviour, waiting: BTreeMap::new(), asked: 0, has_grown: false };
     for line in io::stdin().lock().lines() {
         let Ok(message) = serde_json::from_str::<Value>(&line?) else { continue };
         if !behaviour.is_silent {
@@ -92,10 +90,31 @@ fn eprintln_all(text: &str) -> io::Result<()> {
 
 struct Server<'a> {
     behaviour: &'a Behaviour,
-    /// Calls that wait for the answer to a question: by the question's id, the call's.
-    waiting: BTreeMap<u64, Value>,
+    /// Requests that wait for the answer to a question: by the question's id, theirs.
+    waiting: BTreeMap<u64, (Value, Outcome)>,
     asked: u64,
     has_grown: bool,
+    has_more_prompts: bool,
+}
+
+/// What it wants to know before it answers.
+struct Ask {
+    method: &'static str,
+    params: Value,
+    outcome: Outcome,
+}
+
+/// What it makes of the answer.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Text,
+    Resource,
+}
+
+/// It asks the model.
+fn sampling(text: &str) -> Value {
+    let message = json!({"role": "user", "content": {"type": "text", "text": text}});
+    json!({"messages": [message], "systemPrompt": "Be\u{1b}[2J brief", "maxTokens": 20})
 }
 
 impl Server<'_> {
@@ -105,10 +124,13 @@ impl Server<'_> {
         match message["method"].as_str() {
             None => self.answered(message),
             Some("server/discover") if self.behaviour.is_modern => {
-                let capabilities = match self.behaviour.has_prompts {
-                    true => json!({"tools": {}, "prompts": {}}),
-                    false => json!({"tools": {}}),
-                };
+                let mut capabilities = json!({"tools": {}});
+                if self.behaviour.has_prompts {
+                    capabilities["prompts"] = json!({});
+                }
+                if self.behaviour.has_resources {
+                    capabilities["resources"] = json!({});
+                }
                 let result = json!({
                     "resultType": "complete",
                     "supportedVersions": ["2026-07-28"],
@@ -139,7 +161,9 @@ impl Server<'_> {
             Some("prompts/list") => {
                 let issue = json!({"name": "issue", "description": "Its\nnumber", "required": true});
                 let fix = json!({"name": "fix it", "description": "Fixes\u{1b}[2J", "arguments": [issue]});
-                self.answer(id, json!({"resultType": "complete", "prompts": [fix, {"name": "bad\u{7}"}]}))
+                let more = self.has_more_prompts.then(|| json!({"name": "more"}));
+                let prompts: Vec<_> = [fix, json!({"name": "bad\u{7}"})].into_iter().chain(more).collect();
+                self.answer(id, json!({"resultType": "complete", "prompts": prompts}))
             }
             Some("prompts/get") => {
                 let words = format!("Fix the issue {}.\u{1b}[2J", params["arguments"]["issue"]);
@@ -148,20 +172,33 @@ impl Server<'_> {
             }
             Some("resources/list") => {
                 let resource = json!({"uri": "memo://one", "name": "one", "description": "A memo"});
-                self.answer(id, json!({"resources": [resource]}))
+                self.answer(id, json!({"resultType": "complete", "resources": [resource]}))
             }
+            Some("resources/read") if params["uri"] == "memo://asks" => self.ask(
+                id,
+                params,
+                Ask { method: "elicitation/create", params: self.question(), outcome: Outcome::Resource },
+            ),
             Some("resources/read") => {
                 let contents = json!([{"uri": params["uri"], "text": "buy milk\u{1b}[2J"}]);
-                self.answer(id, json!({"contents": contents}))
+                self.answer(id, json!({"resultType": "complete", "contents": contents}))
             }
             Some("tools/call") => self.call(id, params),
             Some("ping") => self.answer(id, json!({})),
+            Some("notifications/roots/list_changed") => self.note("roots have changed"),
             Some(_) if id.is_null() => Ok(()),
             Some(method) => {
                 let error = json!({"code": -32601, "message": format!("no method {method}")});
                 self.say(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
             }
         }
+    }
+
+    /// Writes a line into its log.
+    fn note(&self, line: &str) -> io::Result<()> {
+        let Some(log) = &self.behaviour.log else { return Ok(()) };
+        let mut log = std::fs::File::options().append(true).create(true).open(log)?;
+        writeln!(log, "{line}")
     }
 
     fn wait_for_gate(&self) -> io::Result<()> {
@@ -191,6 +228,8 @@ impl Server<'_> {
             "hang",
             "steps",
             "ask",
+            "sample",
+            "roots",
             "pid",
             "flood",
             "grow",
@@ -205,6 +244,11 @@ impl Server<'_> {
     fn call(&mut self, id: &Value, params: &Value) -> io::Result<()> {
         let text = params["arguments"]["text"].as_str().unwrap_or_default();
         match params["name"].as_str().unwrap_or_default() {
+            "grow" if text == "prompts" => {
+                self.has_more_prompts = true;
+                self.say(&json!({"jsonrpc": "2.0", "method": "notifications/prompts/list_changed"}))?;
+                self.text(id, "grown")
+            }
             "grow" => {
                 self.has_grown = true;
                 self.say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))?;
@@ -256,26 +300,57 @@ impl Server<'_> {
                 }
                 self.text(id, "after the flood")
             }
-            "ask" if self.behaviour.is_modern && params["inputResponses"].is_null() => {
-                let asks = json!({"method": "elicitation/create", "params": self.question()});
-                let result = json!({"resultType": "input_required", "inputRequests": {"who": asks}, "requestState": "s"});
-                self.answer(id, result)
-            }
-            "ask" if self.behaviour.is_modern => {
-                let answer = params["inputResponses"]["who"].to_string();
-                self.text(id, &format!("{} {answer}", params["requestState"]))
-            }
             "ask" => {
-                self.asked += 1;
-                self.waiting.insert(self.asked, id.clone());
-                let (asked, params) = (self.asked, self.question());
-                self.say(
-                    &json!({"jsonrpc": "2.0", "id": asked, "method": "elicitation/create", "params": params}),
+                let question = self.question();
+                self.ask(
+                    id,
+                    params,
+                    Ask { method: "elicitation/create", params: question, outcome: Outcome::Text },
                 )
+            }
+            "roots" => {
+                self.ask(id, params, Ask { method: "roots/list", params: json!({}), outcome: Outcome::Text })
+            }
+            "sample" => {
+                let method = "sampling/createMessage";
+                let asked = match &params["arguments"]["request"] {
+                    Value::Null => sampling(text),
+                    asked => asked.clone(),
+                };
+                self.ask(id, params, Ask { method, params: asked, outcome: Outcome::Text })
             }
             other => {
                 let error = json!({"code": -32602, "message": format!("no tool {other}")});
                 self.say(&json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            }
+        }
+    }
+
+    /// Asks back before it answers a request.
+    fn ask(&mut self, id: &Value, given: &Value, ask: Ask) -> io::Result<()> {
+        let Ask { method, params, outcome } = ask;
+        if !self.behaviour.is_modern {
+            self.asked += 1;
+            self.waiting.insert(self.asked, (id.clone(), outcome));
+            let asked = self.asked;
+            return self.say(&json!({"jsonrpc": "2.0", "id": asked, "method": method, "params": params}));
+        }
+        if given["inputResponses"].is_null() {
+            let asks = json!({"method": method, "params": params});
+            let result =
+                json!({"resultType": "input_required", "inputRequests": {"who": asks}, "requestState": "s"});
+            return self.answer(id, result);
+        }
+        let answer = format!("{} {}", given["requestState"], given["inputResponses"]["who"]);
+        self.after(id, outcome, &answer)
+    }
+
+    fn after(&self, id: &Value, outcome: Outcome, answer: &str) -> io::Result<()> {
+        match outcome {
+            Outcome::Text => self.text(id, answer),
+            Outcome::Resource => {
+                let contents = json!([{"uri": "memo://asks", "text": answer}]);
+                self.answer(id, json!({"resultType": "complete", "contents": contents}))
             }
         }
     }
@@ -287,10 +362,11 @@ impl Server<'_> {
     }
 
     fn answered(&mut self, message: &Value) -> io::Result<()> {
-        let Some(call) = message["id"].as_u64().and_then(|id| self.waiting.remove(&id)) else {
+        let Some((call, outcome)) = message["id"].as_u64().and_then(|id| self.waiting.remove(&id)) else {
             return Ok(());
         };
-        self.text(&call, &message["result"].to_string())
+        let answer = if message["error"].is_null() { &message["result"] } else { &message["error"] };
+        self.after(&call, outcome, &answer.to_string())
     }
 
     fn text(&self, id: &Value, text: &str) -> io::Result<()> {

@@ -48,6 +48,8 @@ pub struct Mood {
     pub lists_for: Option<&'static str>,
     /// Whether only the challenge says where the metadata is, and for what a person signs in.
     pub hides: bool,
+    /// Whether it lets nobody in without a word of how to be let in.
+    pub is_mute: bool,
 }
 
 impl Default for Mood {
@@ -67,6 +69,7 @@ impl Default for Mood {
             wants: None,
             lists_for: None,
             hides: false,
+            is_mute: false,
         }
     }
 }
@@ -147,6 +150,9 @@ fn answer(mood: &mut Mood, asked: &Asked) -> Given {
         }
         "POST /token" => token(mood, &form(&asked.body)),
         "POST /elsewhere" => Given::json(&json!({"access_token": "stolen", "token_type": "Bearer"})),
+        "POST /mcp" | "GET /mcp" if mood.is_mute && !is_let_in(mood, asked) => {
+            Given::status(401, &json!({"error": "who are you?"}))
+        }
         "POST /mcp" => call(mood, asked, &address),
         "GET /mcp" if mood.hides => Given::status(405, &json!({})),
         "GET /mcp" if !is_let_in(mood, asked) => challenge(&address, 401, "Bearer"),

@@ -25,6 +25,8 @@ pub(crate) struct Initialize {
 pub(crate) struct ClientCapabilities {
     /// Whether it shows notices.
     pub(crate) has_notices: bool,
+    /// Whether it shows that a session is compacted.
+    pub(crate) has_compactions: bool,
     /// Whether it shows forms.
     pub(crate) has_forms: bool,
     /// Whether it runs the agent in a terminal, to sign in.
@@ -38,6 +40,7 @@ impl ClientCapabilities {
         let has = |value: &Value| value.is_object();
         Self {
             has_notices: has(&value["session"]["notices"]),
+            has_compactions: has(&value["session"]["compaction"]),
             has_forms: has(&value["elicitation"]["form"]),
             has_terminal_sign_in: value["auth"]["terminal"] == Value::Bool(true),
             reads_files: value["fs"]["readTextFile"] == Value::Bool(true),

@@ -45,6 +45,16 @@ pub(crate) enum Update {
         #[serde(skip_serializing_if = "Option::is_none")]
         cost: Option<Cost>,
     },
+    /// Only for an editor that shows compactions.
+    #[serde(rename = "compaction_update", rename_all = "camelCase")]
+    Compaction {
+        compaction_id: String,
+        status: CompactionStatus,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        summary: Vec<Block>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// Only for an editor that shows notices.
     Notice {
         severity: Severity,
@@ -52,6 +62,16 @@ pub(crate) enum Update {
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<String>,
     },
+}
+
+/// How far a compaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CompactionStatus {
+    InProgress,
+    Completed,
+    Failed,
+    Cancelled,
 }
 
 /// A piece of a message.

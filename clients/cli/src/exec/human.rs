@@ -293,7 +293,8 @@ impl Human {
                 let style = self.output.err;
                 let line = escape::shortened(&command.command, 2000);
                 let place = if command.is_escalated { " (outside the sandbox)" } else { "" };
-                self.aside(&format!("{} {}{}", style.cyan("$"), escape::prose(&line), style.yellow(place)))
+                let (line, by) = (escape::prose(&line), style.dim(caller(item)));
+                self.aside(&format!("{} {line}{}{by}", style.cyan("$"), style.yellow(place)))
             }
             ItemBody::UserMessage(_)
             | ItemBody::AgentMessage(_)
@@ -304,6 +305,7 @@ impl Human {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => Ok(()),
         }
     }
@@ -331,6 +333,7 @@ impl Human {
             ItemBody::WebSearch(search) if item.status != ItemStatus::Discarded => {
                 self.aside(&style.dim(escape::prose(&words::web_search(search))))
             }
+            ItemBody::Agent(report) => self.aside(&style.dim(escape::prose(&words::agent(report)))),
             ItemBody::Compaction(compaction) if item.status != ItemStatus::Discarded => {
                 self.aside(&style.dim(escape::prose(&words::compaction(compaction, &item.status))))
             }
@@ -350,6 +353,7 @@ impl Human {
             match part {
                 InputPart::Text { text: part } => text.push_str(part),
                 InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
+                InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
                 InputPart::Unknown(_) => text.push_str("[…]"),
             }
             text.push('\n');
@@ -471,7 +475,7 @@ impl Human {
     fn tool(&mut self, item: &Item, call: &OtherToolCall) -> io::Result<()> {
         let style = self.output.err;
         let name = escape::line(&call.call.name).into_owned();
-        self.aside(&style.cyan(format!("tool {name}")))?;
+        self.aside(&format!("{}{}", style.cyan(format!("tool {name}")), style.dim(caller(item))))?;
         if item.status != ItemStatus::Completed {
             for line in folded(call.output.as_deref().unwrap_or("failed"), OUTPUT_LINES) {
                 self.output.aside(format_args!("  {}", style.red(line)))?;
@@ -534,6 +538,11 @@ pub(crate) fn folded(text: &str, most: usize) -> Vec<String> {
 fn cut(line: &str) -> String {
     let line = escape::shortened(line, LINE_LETTERS);
     escape::prose(&line).into_owned()
+}
+
+/// That it was not the model that called, where it was not.
+fn caller(item: &Item) -> &'static str {
+    if item.called_by.is_some() { " (called by code)" } else { "" }
 }
 
 fn is_file_header(line: &str) -> bool {

@@ -13,10 +13,13 @@ use protocol::model::Usage;
 use protocol::turn::TurnOutcome;
 use protocol::web::WebSearch;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use view::words;
 
 use crate::exec::outcome::{Ending, Verdict};
+
+/// Tools that reach agents.
+const AGENT_TOOLS: [&str; 5] = ["spawn_agent", "wait_agent", "send_agent", "close_agent", "list_agents"];
 
 /// A line.
 #[derive(Debug, PartialEq, Serialize)]
@@ -92,9 +95,24 @@ enum LineBody {
         error: Value,
         status: &'static str,
     },
+    CollabToolCall {
+        tool: String,
+        sender_thread_id: String,
+        receiver_thread_ids: Vec<String>,
+        prompt: Option<String>,
+        agents_states: Map<String, Value>,
+        status: &'static str,
+    },
     WebSearch {
         query: String,
         action: LineAction,
+    },
+    /// What was before was put into less; empty while that goes on, and where the provider keeps it to itself.
+    Compaction {
+        summary: String,
+        status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
     TodoList {
         items: Vec<LineTodo>,
@@ -127,6 +145,7 @@ struct LineChange {
 /// Turns the events of one turn into lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
+    session: Option<SessionId>,
     turn: Option<TurnId>,
     ids: HashMap<ItemId, usize>,
     next_id: usize,
@@ -134,7 +153,8 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// The first line.
-    pub(crate) fn thread(session: SessionId) -> Line {
+    pub(crate) fn thread(&mut self, session: SessionId) -> Line {
+        self.session = Some(session);
         Line::ThreadStarted { thread_id: session.to_string() }
     }
 
@@ -205,16 +225,17 @@ impl Lines {
     /// Messages and reasoning are told when they are complete; what runs is told when it begins, too.
     fn started(&mut self, item: &Item) -> Option<Line> {
         match &item.body {
-            ItemBody::Command(_) | ItemBody::FileChange(_) | ItemBody::ToolCall(_) => {
-                Some(Line::ItemStarted { item: self.item(item)? })
-            }
+            ItemBody::Command(_)
+            | ItemBody::FileChange(_)
+            | ItemBody::ToolCall(_)
+            | ItemBody::Compaction(_) => Some(Line::ItemStarted { item: self.item(item)? }),
             ItemBody::UserMessage(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::Reasoning(_)
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
-            | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
             | ItemBody::Unknown(_) => None,
         }
     }
@@ -227,7 +248,12 @@ impl Lines {
         if item.status == ItemStatus::Discarded && !self.ids.contains_key(&item.id) {
             return None;
         }
-        let body = body(item)?;
+        let body = match &item.body {
+            ItemBody::ToolCall(call) if AGENT_TOOLS.contains(&call.call.name.as_str()) => {
+                agent_body(call, self.session, &item.status)
+            }
+            _ => body(item)?,
+        };
         let number = *self.ids.entry(item.id).or_insert_with(|| {
             self.next_id += 1;
             self.next_id - 1
@@ -250,6 +276,11 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::ToolCall(call) => Some(tool_body(call, status)),
         ItemBody::Plan(plan) => Some(todo_body(plan)),
         ItemBody::WebSearch(search) => Some(search_body(search)),
+        ItemBody::Compaction(compaction) => Some(LineBody::Compaction {
+            summary: compaction.summary.clone(),
+            status: plain_status(status),
+            message: compaction.message.clone(),
+        }),
         ItemBody::Notice(notice) => match notice.level {
             NoticeLevel::Warning | NoticeLevel::Unknown(_) => {
                 Some(LineBody::Error { message: notice.text.clone() })
@@ -259,7 +290,7 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
-        | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
     }
 }
@@ -341,6 +372,37 @@ fn tool_body(call: &OtherToolCall, status: &ItemStatus) -> LineBody {
         },
         error: if status == "failed" { json!({"message": output}) } else { Value::Null },
         status,
+    }
+}
+
+/// A call that reaches agents, which are threads of their own.
+fn agent_body(call: &OtherToolCall, sender: Option<SessionId>, status: &ItemStatus) -> LineBody {
+    let arguments: Value = serde_json::from_str(call.call.input.text()).unwrap_or_default();
+    let prompt = arguments["task"].as_str().or_else(|| arguments["message"].as_str());
+    let agents = call.structured.as_ref().and_then(|outcome| outcome["agents"].as_array());
+    let id = |agent: &Value| agent["id"].as_str().map(str::to_owned);
+    let state = |agent: &Value| {
+        Some((id(agent)?, json!({ "status": agent_status(&agent["status"]), "message": agent["message"] })))
+    };
+    let agents = agents.into_iter().flatten();
+    LineBody::CollabToolCall {
+        tool: call.call.name.clone(),
+        sender_thread_id: sender.map(|session| session.to_string()).unwrap_or_default(),
+        receiver_thread_ids: agents.clone().filter_map(id).collect(),
+        prompt: prompt.map(str::to_owned),
+        agents_states: agents.filter_map(state).collect(),
+        status: plain_status(status),
+    }
+}
+
+/// In the words of the format, which has fewer.
+fn agent_status(status: &Value) -> &'static str {
+    match status.as_str() {
+        Some("running" | "waiting") => "running",
+        Some("completed") => "completed",
+        Some("closed") => "shutdown",
+        Some("interrupted") => "interrupted",
+        Some(_) | None => "errored",
     }
 }
 

@@ -155,6 +155,7 @@ fn unanswered(question: &Question) -> Verdict {
         | QuestionKind::UserInput { .. }
         | QuestionKind::Tool { .. }
         | QuestionKind::Elicitation { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => question.reason.clone(),
     };

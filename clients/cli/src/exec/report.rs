@@ -45,7 +45,10 @@ impl Reporter {
     /// The session is known.
     pub(crate) fn session(&mut self, summary: &SessionSummary) -> io::Result<()> {
         match self {
-            Self::Json(json) => json.print(&Lines::thread(summary.id)),
+            Self::Json(json) => {
+                let line = json.lines.thread(summary.id);
+                json.print(&line)
+            }
             Self::Human(human) => human.session(summary),
         }
     }

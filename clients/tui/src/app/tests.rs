@@ -586,6 +586,20 @@ fn a_prompt_of_a_server_comes_into_the_composer_and_is_not_said() {
 }
 
 #[test]
+fn prompts_that_come_late_are_offered_for_what_fitted_nothing() {
+    let mut app = idle();
+    write(&mut app, "/fake");
+    assert!(app.completion.is_none());
+    let prompt: McpPrompt = serde_json::from_value(serde_json::json!({
+        "server": "fake", "name": "fix", "command": "fake:fix", "arguments": [],
+    }))
+    .unwrap();
+    app.news(News::Told(Call::Prompts("/repo".into()), Ok(Reply::Prompts(vec![prompt]))), NOW);
+    assert_eq!(key(&mut app, KeyCode::Tab), None);
+    assert_eq!(app.composer.text(), "/fake:fix ");
+}
+
+#[test]
 fn another_session_stands_beside_where_there_is_room_for_it() {
     let mut app = idle();
     assert_eq!(app.obey(crate::command::Command::Split, "/split", NOW), None);

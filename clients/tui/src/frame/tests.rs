@@ -71,6 +71,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
                 question_timeout_ms: None,
                 model_context: protocol::context::ModelContext::default(),
             },
+            agent: None,
         },
         turns: vec![Turn {
             id: turn_id,

@@ -22,6 +22,7 @@ use protocol::turn::{Actor, TurnLimits, TurnOutcome};
 use uuid::Uuid;
 
 use super::*;
+use crate::block::MessageEnd;
 
 /// A session as the daemon has it, and what it sent so far.
 pub(super) struct Daemon {
@@ -72,6 +73,7 @@ impl Daemon {
             turn_count: 0,
             usage: Usage::default(),
             settings: settings("m"),
+            agent: None,
         };
         let session = SessionSnapshot {
             summary,
@@ -307,6 +309,8 @@ pub(super) fn read(blocks: impl IntoIterator<Item = Block>) -> Vec<String> {
                 let end = if message.end == MessageEnd::BrokenOff { "✗" } else { "" };
                 match lines.last_mut() {
                     Some((last, text)) if *last == id => {
+                        // Where it is cut counts as well.
+                        text.push('‖');
                         text.push_str(&message.text);
                         text.push_str(end);
                     }
@@ -486,5 +490,5 @@ fn a_paragraph_without_an_end_does_not_pile_up() {
         let BlockBody::Message(message) = &view.live().next().unwrap().body else { panic!("no message") };
         assert!(message.text.len() < 10_000);
     }
-    assert_eq!(everything(handed, &mut view).last().unwrap().len(), 100_000);
+    assert_eq!(everything(handed, &mut view).last().unwrap().replace('‖', "").len(), 100_000);
 }

@@ -71,8 +71,8 @@ fn every_key_is_read() {
     "#;
     let (profile, permissions) = resolved(text, "/repo");
     assert_eq!((profile.base, profile.network), (SandboxMode::WorkspaceWrite, Some(NetworkAccess::Rules)));
-    let environment = profile.environment.unwrap();
-    assert_eq!(environment.inherit, Inherit::Core);
+    let environment = profile.environment.clone().unwrap();
+    assert_eq!(environment.inherit, Inherited::Core);
     assert_eq!((environment.include_only, environment.exclude), (vec!["PATH".into()], vec!["A*".into()]));
     let path = |path: &str, access| PathRule { path: path.into(), access };
     let glob = |pattern: &str, access| GlobRule { pattern: pattern.into(), access };
@@ -104,6 +104,7 @@ fn every_key_is_read() {
         },
         is_commit_allowed: true,
         has_own_tmp: true,
+        environment: profile.environment,
     };
     assert_eq!(
         Permissions {

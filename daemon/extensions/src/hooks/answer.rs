@@ -143,7 +143,8 @@ fn unknown_word(value: &Value) -> Option<String> {
 
 /// Words that are not JSON are told to the model where it is about to listen.
 fn plain(event: HookEvent, output: &str) -> Option<String> {
-    let is_heard = matches!(event, HookEvent::SessionStart | HookEvent::UserPromptSubmit);
+    let is_heard =
+        matches!(event, HookEvent::SessionStart | HookEvent::UserPromptSubmit | HookEvent::SubagentStart);
     (is_heard && !output.trim().is_empty()).then(|| cut(output.trim_end(), MAX_CONTEXT))
 }
 
@@ -154,8 +155,10 @@ fn can_block(event: HookEvent) -> bool {
         | HookEvent::PreToolUse
         | HookEvent::PermissionRequest
         | HookEvent::PreCompact
-        | HookEvent::Stop => true,
+        | HookEvent::Stop
+        | HookEvent::SubagentStop => true,
         HookEvent::SessionStart
+        | HookEvent::SubagentStart
         | HookEvent::SessionEnd
         | HookEvent::PostToolUse
         | HookEvent::PostCompact

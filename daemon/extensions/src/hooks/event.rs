@@ -1,7 +1,7 @@
 //! What hooks can be about, by the names that files have for it.
 
 /// Something that happens, and that hooks are run for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HookEvent {
     /// A session has its first turn since it was loaded.
     SessionStart,
@@ -21,24 +21,21 @@ pub enum HookEvent {
     PostCompact,
     /// The model had its last word.
     Stop,
+    /// An agent, which a model started, has its first turn since it was loaded.
+    SubagentStart,
+    /// The model of an agent had its last word.
+    SubagentStop,
     /// A person is told that a session needs them, or is done.
     Notification,
 }
 
 /// Events of other programs that do not happen here, or not yet.
-const NOT_HERE: [&str; 7] = [
-    "SubagentStart",
-    "SubagentStop",
-    "Interrupt",
-    "PreModelRequest",
-    "PostModelRequest",
-    "PostToolUseFailure",
-    "Setup",
-];
+const NOT_HERE: [&str; 5] =
+    ["Interrupt", "PreModelRequest", "PostModelRequest", "PostToolUseFailure", "Setup"];
 
 impl HookEvent {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::SessionStart,
         Self::SessionEnd,
         Self::UserPromptSubmit,
@@ -48,6 +45,8 @@ impl HookEvent {
         Self::PreCompact,
         Self::PostCompact,
         Self::Stop,
+        Self::SubagentStart,
+        Self::SubagentStop,
         Self::Notification,
     ];
 
@@ -64,6 +63,8 @@ impl HookEvent {
             Self::PreCompact => "PreCompact",
             Self::PostCompact => "PostCompact",
             Self::Stop => "Stop",
+            Self::SubagentStart => "SubagentStart",
+            Self::SubagentStop => "SubagentStop",
             Self::Notification => "Notification",
         }
     }

@@ -160,7 +160,7 @@ mod tests {
             ("{", "It is not JSON: line 1"),
             (r#"{"hooks": []}"#, "`hooks` must be an object"),
             (r#"{"hooks": {"PreToolUs": []}}"#, "There is no event `PreToolUs`"),
-            (r#"{"hooks": {"SubagentStop": []}}"#, "Hooks for `SubagentStop` are not run by this version"),
+            (r#"{"hooks": {"Interrupt": []}}"#, "Hooks for `Interrupt` are not run by this version"),
             (r#"{"hooks": {"Stop": {}}}"#, "`Stop` must be a list"),
             (r#"{"hooks": {"Stop": [{}]}}"#, "must have a list `hooks`"),
             (r#"{"hooks": {"Stop": [{"matcher": "(", "hooks": []}]}}"#, "is no regular expression"),

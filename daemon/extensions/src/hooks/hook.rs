@@ -67,6 +67,12 @@ impl Matcher {
         Ok(Self { text: text.to_owned(), pattern })
     }
 
+    /// The pattern.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether it fits one of the names that a thing has. What has none is fitted by all.
     #[must_use]
     pub fn fits(&self, names: &[&str]) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 
@@ -33,6 +33,44 @@ impl Outside for Echo {
     fn is_stopped(&self) -> bool {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         self.patience.get() != 0 && asked > self.patience.get()
+    }
+}
+
+/// Stops the code in the moment in which it has an answer.
+#[derive(Default)]
+struct Hasty {
+    called: Cell<Option<u64>>,
+    is_stopped: Arc<AtomicBool>,
+}
+
+impl Outside for Hasty {
+    fn print(&self, _text: String) {}
+
+    fn call(&self, call: u64, _name: String, _arguments: serde_json::Value) {
+        self.called.set(Some(call));
+    }
+
+    fn receive(&self) -> Option<(u64, Result<String, String>)> {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.called.take().map(|call| (call, Ok(String::new())))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn what_stopped_code_was_about_to_do_is_not_left_to_the_next_code() {
+    let hasty = Rc::new(Hasty::default());
+    let engine = Engine::new(Rc::clone(&hasty) as Rc<dyn Outside>).expect("an engine");
+    for (code, expected) in [
+        ("let kept = 0; await tools.x(); for (;;) {}", "0"),
+        ("await tools.x(); for (;;) await (kept = 1)", "1"),
+    ] {
+        assert_eq!(engine.run(code.to_owned()), Ended::Stopped, "{code}");
+        hasty.is_stopped.store(false, Ordering::Relaxed);
+        assert_eq!(engine.run("kept".to_owned()), value(expected), "{code}");
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use rmcp::model::ClientJsonRpcMessage;
 use rmcp::transport::auth::AuthError;
 use rmcp::transport::common::client_side_sse::BoxedSseResponse;
 use rmcp::transport::streamable_http_client::{
-    StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
+    AuthRequiredError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
+    StreamableHttpResponseLimits,
 };
 
 use crate::sign_in::account::{Account, Wants};
@@ -30,7 +31,7 @@ impl SignedIn {
         Fut: Future<Output = Result<T, Refused>>,
     {
         let sent = self.token(None).await?;
-        match call(sent.clone()).await {
+        match call(sent.clone()).await.map_err(challenged) {
             Err(StreamableHttpError::InsufficientScope(challenge)) => {
                 self.account.challenged(&challenge.www_authenticate_header, Wants::MoreLeave);
                 Err(StreamableHttpError::InsufficientScope(challenge))
@@ -39,7 +40,7 @@ impl SignedIn {
                 self.account.challenged(&challenge.www_authenticate_header, Wants::Token);
                 let Some(refused) = sent else { return Err(StreamableHttpError::AuthRequired(challenge)) };
                 match self.token(Some(&refused)).await? {
-                    Some(fresh) => call(Some(fresh)).await,
+                    Some(fresh) => call(Some(fresh)).await.map_err(challenged),
                     None => Err(StreamableHttpError::AuthRequired(challenge)),
                 }
             }
@@ -50,6 +51,24 @@ impl SignedIn {
     async fn token(&self, refused: Option<&str>) -> Result<Option<String>, Refused> {
         let failed = |error: crate::McpError| AuthError::TokenRefreshFailed(error.to_string());
         Ok(self.account.token(refused).await.map_err(failed)?)
+    }
+}
+
+/// A server that lets nobody in and does not say how is taken for one that says nothing more than that.
+fn challenged(error: Refused) -> Refused {
+    if is_unauthorized(&error) {
+        let www_authenticate_header = "Bearer".to_owned();
+        return StreamableHttpError::AuthRequired(AuthRequiredError::new(www_authenticate_header));
+    }
+    error
+}
+
+/// Whether it let nobody in, and did not say how to be let in.
+fn is_unauthorized(error: &Refused) -> bool {
+    match error {
+        StreamableHttpError::Client(error) => error.status() == Some(StatusCode::UNAUTHORIZED),
+        StreamableHttpError::UnexpectedServerResponse(said) => said.starts_with("HTTP 401"),
+        _ => false,
     }
 }
 

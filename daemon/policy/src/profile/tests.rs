@@ -132,6 +132,25 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
 }
 
 #[test]
+fn that_something_hidden_was_to_be_read_is_told_where_a_person_has_hidden_something() {
+    let path =
+        |access| Permissions { paths: vec![rule(Path::new("/data"), access)], ..Permissions::default() };
+    let glob = |access| Permissions {
+        globs: vec![GlobRule { pattern: "**/.env".into(), access }],
+        ..Permissions::default()
+    };
+    for (permissions, expected) in [
+        (Permissions::default(), false),
+        (path(Access::Read), false),
+        (path(Access::Hidden), true),
+        (glob(Access::Read), false),
+        (glob(Access::Hidden), true),
+    ] {
+        assert_eq!(with(permissions.clone(), &surroundings()).is_reading_told, expected, "{permissions:?}");
+    }
+}
+
+#[test]
 fn commits_open_neither_hooks_nor_configuration() {
     let surroundings = Surroundings {
         git_directories: vec!["/main/.git".into(), "/main/.git/worktrees/tree".into()],

@@ -9,6 +9,7 @@ use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::event::ModelEvent;
 use model::limits::RateLimit;
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::tool::ToolSpecification;
 
@@ -57,11 +58,19 @@ struct Keyed {
 impl ModelClient for Renewing {
     fn stream(&self, request: ModelRequest) -> ModelStream {
         let inner = Arc::clone(&self.inner);
-        let opened = stream::once(async move { inner.open(request).await });
-        Box::pin(opened.flat_map(|opened| match opened {
-            Ok(stream) => stream,
-            Err(failure) => Box::pin(stream::once(future::ready(Err(failure)))) as ModelStream,
-        }))
+        inner.opened(move |client| client.stream(request.clone()))
+    }
+
+    fn compact(&self, request: ModelRequest) -> Option<ModelStream> {
+        // Nothing is asked before it is polled.
+        drop(self.blank.compact(request.clone())?);
+        let nothing = || Box::pin(stream::empty()) as ModelStream;
+        let inner = Arc::clone(&self.inner);
+        Some(inner.opened(move |client| client.compact(request.clone()).unwrap_or_else(nothing)))
+    }
+
+    fn takes_back(&self, opaque: &OpaqueReasoning) -> bool {
+        self.blank.takes_back(opaque)
     }
 
     fn left_out(&self, request: &ModelRequest) -> Vec<String> {
@@ -88,10 +97,25 @@ impl ModelClient for Renewing {
 }
 
 impl Inner {
+    /// What comes of asking a client with the key as it is.
+    fn opened(
+        self: Arc<Self>,
+        ask: impl Fn(&dyn ModelClient) -> ModelStream + Send + Sync + 'static,
+    ) -> ModelStream {
+        let opened = stream::once(async move { self.open(ask).await });
+        Box::pin(opened.flat_map(|opened| match opened {
+            Ok(stream) => stream,
+            Err(failure) => Box::pin(stream::once(future::ready(Err(failure)))) as ModelStream,
+        }))
+    }
+
     /// Asks, and once more with another key if the first one is refused before anything came.
-    async fn open(&self, request: ModelRequest) -> Result<ModelStream, ProviderFailure> {
+    async fn open(
+        &self,
+        ask: impl Fn(&dyn ModelClient) -> ModelStream,
+    ) -> Result<ModelStream, ProviderFailure> {
         let first = self.keyed(None).await?;
-        let mut events = first.client.stream(request.clone());
+        let mut events = ask(&*first.client);
         let mut begun = Vec::new();
         while let Some(event) = events.next().await {
             let is_preface = matches!(event, Ok(ModelEvent::ReasoningDropped));
@@ -106,7 +130,7 @@ impl Inner {
             let second = self.keyed(Some(&first.granted.key)).await?;
             if second.granted.key != first.granted.key {
                 tracing::info!(provider = self.provider, "the key was refused; asking again with a new one");
-                return Ok(second.client.stream(request));
+                return Ok(ask(&*second.client));
             }
         }
         Ok(Box::pin(stream::iter(begun).chain(events)))

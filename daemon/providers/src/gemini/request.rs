@@ -332,7 +332,9 @@ fn contents(request: &ModelRequest) -> Result<Vec<Content<'_>>, Failure> {
                 }
             }
             InputItem::Reasoning(reasoning) => match Signature::of(reasoning) {
-                Some(Signature::Message { text, signature }) => sign(said(&mut contents), text, signature),
+                Some(Signature::Message { text, signature, links }) => {
+                    sign(said(&mut contents), text, signature, links);
+                }
                 Some(Signature::Thought { text, signature }) => {
                     let kind = PartKind::Thought { thought: true, text };
                     said(&mut contents).push(Part { kind, thought_signature: Some(signature) });
@@ -370,12 +372,13 @@ fn said<'c, 'a>(contents: &'c mut Vec<Content<'a>>) -> &'c mut Vec<Part<'a>> {
 }
 
 /// Puts a signature on the end of the last text, which came as a part of its own. Without that text it is void.
-fn sign<'a>(parts: &mut Vec<Part<'a>>, end: &'a str, signature: &'a str) {
+fn sign<'a>(parts: &mut Vec<Part<'a>>, end: &'a str, signature: &'a str, links: &str) {
     if !end.is_empty() {
         let Some(Part { kind: PartKind::Text { text }, thought_signature: None }) = parts.last() else {
             return;
         };
-        let Some(beginning) = text.strip_suffix(end) else { return };
+        let said = text.strip_suffix(links);
+        let Some(beginning) = said.and_then(|said| said.strip_suffix(end)) else { return };
         parts.pop();
         if !beginning.is_empty() {
             parts.push(Part::text(beginning));

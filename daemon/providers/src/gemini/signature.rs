@@ -11,8 +11,9 @@ use crate::gemini::WIRE_API;
 pub(crate) enum Signature<'a> {
     /// On the call of this id.
     Call { call_id: &'a str, signature: &'a str },
-    /// On the last part of the message before, which has this text and may be empty.
-    Message { text: &'a str, signature: &'a str },
+    /// On the last part of the message before, which has this text and may be empty. The links stand behind it, and
+    /// are none of the model's words.
+    Message { text: &'a str, signature: &'a str, links: &'a str },
     /// On a part of a thought, which has this text.
     Thought { text: &'a str, signature: &'a str },
 }
@@ -21,7 +22,12 @@ impl<'a> Signature<'a> {
     pub(crate) fn keep(&self) -> OpaqueReasoning {
         let item = match self {
             Self::Call { call_id, signature } => json!({"callId": call_id, "thoughtSignature": signature}),
-            Self::Message { text, signature } => json!({"text": text, "thoughtSignature": signature}),
+            Self::Message { text, signature, links: "" } => {
+                json!({"text": text, "thoughtSignature": signature})
+            }
+            Self::Message { text, signature, links } => {
+                json!({"text": text, "thoughtSignature": signature, "links": links})
+            }
             Self::Thought { text, signature } => {
                 json!({"text": text, "thought": true, "thoughtSignature": signature})
             }
@@ -38,6 +44,9 @@ impl<'a> Signature<'a> {
         }
         let text = item["text"].as_str()?;
         let is_thought = item["thought"] == Value::Bool(true);
-        Some(if is_thought { Self::Thought { text, signature } } else { Self::Message { text, signature } })
+        if is_thought {
+            return Some(Self::Thought { text, signature });
+        }
+        Some(Self::Message { text, signature, links: item["links"].as_str().unwrap_or_default() })
     }
 }

@@ -8,6 +8,7 @@ use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::ModelRequest;
 use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailureKind, Usage};
+use protocol::web::WebSource;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tracing::debug;
@@ -32,6 +33,8 @@ pub(crate) struct Decoder {
     search: Option<Value>,
     /// The sources of the answer.
     grounding: Option<Grounding>,
+    /// The last part of the message that is being said and its signature: nothing more of it comes but its sources.
+    signed: Option<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +81,14 @@ struct Candidate {
 struct Grounding {
     web_search_queries: Vec<String>,
     grounding_chunks: Vec<Value>,
+    grounding_supports: Vec<Support>,
+}
+
+/// What a piece of the answer goes by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Support {
+    grounding_chunk_indices: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -149,10 +160,14 @@ impl Reader for Decoder {
     }
 
     fn close(&mut self, _sent: &Bytes, events: &mut VecDeque<ModelEvent>) -> Option<Bytes> {
-        self.draft.end(None, events);
-        if let Some(grounding) = self.grounding.take() {
-            let chunks = grounding.grounding_chunks.iter();
-            let sources: Vec<_> = chunks.filter_map(|chunk| searches::source(&chunk["web"], "uri")).collect();
+        let grounding = self.grounding.take();
+        let cited = grounding.iter().flat_map(Grounding::cited);
+        let said = self.draft.open().filter(|(kind, _)| *kind == Kind::Message);
+        let links = said.map(|(_, text)| searches::links(text, cited)).unwrap_or_default();
+        self.draft.say(Kind::Message, links.clone(), events);
+        self.end(&links, events);
+        if let Some(grounding) = grounding {
+            let sources: Vec<_> = grounding.grounding_chunks.iter().filter_map(web).collect();
             if !sources.is_empty() {
                 let search = searches::told(grounding.web_search_queries, sources, None);
                 self.draft.add(OutputItem::WebSearch(search), events);
@@ -168,14 +183,14 @@ impl Decoder {
     /// For the answer to this request.
     pub(crate) fn new(request: &ModelRequest) -> Self {
         let (draft, tokens) = (Draft::default(), Tokens::default());
-        let (stop, search, grounding) = (None, None, None);
-        Self { draft, calls: Calls::of(request), stop, tokens, search, grounding }
+        let (stop, search, grounding, signed) = (None, None, None, None);
+        Self { draft, calls: Calls::of(request), stop, tokens, search, grounding, signed }
     }
 
     fn part(&mut self, part: Part, events: &mut VecDeque<ModelEvent>) {
         let signature = part.thought_signature.filter(|signature| !signature.is_empty());
         if let Some(FunctionCall { id, name, args }) = part.function_call {
-            self.draft.end(None, events);
+            self.end("", events);
             let arguments = args.map(|args| Value::Object(args).to_string()).unwrap_or_default();
             let call = self.calls.call(id, name, arguments);
             if let Some(signature) = &signature {
@@ -189,7 +204,7 @@ impl Decoder {
             return;
         }
         if let Some(response) = part.tool_response {
-            self.draft.end(None, events);
+            self.end("", events);
             let Some(call) = self.search.take() else { return };
             let made = &call["toolCall"];
             let is_search = made["toolType"].as_str().is_some_and(|kind| kind.starts_with("GOOGLE_SEARCH"));
@@ -210,8 +225,8 @@ impl Decoder {
             return;
         }
         let kind = if part.thought { Kind::Reasoning } else { Kind::Message };
-        if self.draft.open().is_some_and(|(open, _)| open != kind) {
-            self.draft.end(None, events);
+        if self.signed.is_some() || self.draft.open().is_some_and(|(open, _)| open != kind) {
+            self.end("", events);
         }
         self.draft.say(kind, text.clone(), events);
         let Some(signature) = signature.as_deref() else { return };
@@ -221,10 +236,16 @@ impl Decoder {
                 self.draft.end(Some(Signature::Thought { text, signature }.keep()), events);
             }
             Kind::Reasoning => self.keep(&Signature::Thought { text, signature }, events),
-            Kind::Message => {
-                self.draft.end(None, events);
-                self.keep(&Signature::Message { text, signature }, events);
-            }
+            // The sources may come yet.
+            Kind::Message => self.signed = Some((text.to_owned(), signature.to_owned())),
+        }
+    }
+
+    /// Ends what is being said, behind which these links stand.
+    fn end(&mut self, links: &str, events: &mut VecDeque<ModelEvent>) {
+        self.draft.end(None, events);
+        if let Some((text, signature)) = self.signed.take() {
+            self.keep(&Signature::Message { text: &text, signature: &signature, links }, events);
         }
     }
 
@@ -232,6 +253,19 @@ impl Decoder {
         let opaque = Some(signature.keep());
         self.draft.add(OutputItem::Reasoning { summary: String::new(), opaque }, events);
     }
+}
+
+impl Grounding {
+    /// What the answer goes by, of all that was found (Gemini API, `groundingSupports`).
+    fn cited(&self) -> impl Iterator<Item = WebSource> {
+        let indices = self.grounding_supports.iter().flat_map(|support| &support.grounding_chunk_indices);
+        indices.filter_map(|index| web(self.grounding_chunks.get(*index)?))
+    }
+}
+
+/// The page that a chunk of sources is; `None` if it is something else.
+fn web(chunk: &Value) -> Option<WebSource> {
+    searches::source(&chunk["web"], "uri")
 }
 
 /// A part as it is sent back.

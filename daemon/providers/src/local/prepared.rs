@@ -8,6 +8,7 @@ use futures_util::{StreamExt, future, stream};
 use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::limits::RateLimit;
 use model::request::ModelRequest;
+use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::tool::ToolSpecification;
 use tokio::sync::Mutex;
@@ -51,6 +52,10 @@ impl ModelClient for Prepared {
             }
         });
         Box::pin(opened.flatten())
+    }
+
+    fn takes_back(&self, opaque: &OpaqueReasoning) -> bool {
+        self.client.takes_back(opaque)
     }
 
     fn left_out(&self, request: &ModelRequest) -> Vec<String> {

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Block {
     /// Its number among the blocks of its response.
     pub(crate) index: u64,
-    /// Its number among the things of the answer.
+    /// Its number among the things of the answer. Texts that follow one another are one thing: where a text cites, it
+    /// comes in pieces.
     pub(crate) number: u32,
     pub(crate) is_complete: bool,
     pub(crate) kind: Shown,
@@ -102,6 +103,12 @@ impl Block {
             // One of a newer API.
             _ => None,
         }
+    }
+
+    /// The pages that the text cites (Anthropic, "Web search tool", "Citations").
+    pub(crate) fn cited(&self) -> impl Iterator<Item = &Value> {
+        let all = self.fields.get("citations").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|one| one["type"] == "web_search_result_location")
     }
 
     /// The input of a call as text: as it was streamed, else as it stood in the block from the beginning.

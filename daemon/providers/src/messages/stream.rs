@@ -112,14 +112,21 @@ impl Reader for Decoder {
             }
             "content_block_start" => {
                 let BlockStarted { content_block } = parse(kind, data)?;
-                let block = Block::new(field(kind, "index", *index)?, self.next, content_block);
-                self.next += 1;
+                let mut block = Block::new(field(kind, "index", *index)?, self.next, content_block);
+                match self.blocks.last().filter(|last| last.kind == Shown::Text).map(|last| last.number) {
+                    Some(number) if block.kind == Shown::Text => block.number = number,
+                    text => {
+                        self.next += 1;
+                        text.into_iter().for_each(|number| self.tell_text(number, events));
+                    }
+                }
                 events.extend(grown(&block, block.shown().to_owned()));
                 self.blocks.push(block);
             }
             "content_block_delta" => {
                 let delta = field(kind, "delta", *delta)?;
-                let block = self.block(field(kind, "index", *index)?)?;
+                let position = self.position(field(kind, "index", *index)?)?;
+                let block = &mut self.blocks[position];
                 if !block.is_complete
                     && let Some(text) = block.add(delta)
                 {
@@ -128,10 +135,11 @@ impl Reader for Decoder {
             }
             "content_block_stop" => {
                 let index = field(kind, "index", *index)?;
-                let block = self.block(index)?;
+                let position = self.position(index)?;
+                let block = &self.blocks[position];
                 // Half a call stops too. It is known for one only when the stop reason is.
                 if block.text("type") != "tool_use" || is_object(&block.arguments()) {
-                    self.complete(index, events);
+                    self.complete(position, events);
                 }
             }
             "message_delta" => {
@@ -163,8 +171,8 @@ impl Reader for Decoder {
         self.usage += self.tokens.usage();
         self.tokens = Tokens::default();
         let stop = stop_reason(self.stop.take().as_deref());
-        for index in 0..self.blocks.len() {
-            let block = &self.blocks[index];
+        for position in 0..self.blocks.len() {
+            let block = &self.blocks[position];
             if block.is_complete {
                 continue;
             }
@@ -176,8 +184,10 @@ impl Reader for Decoder {
                 debug!(name = block.text("name"), "left out a call that was cut short");
                 continue;
             }
-            self.complete(block.index, events);
+            self.complete(position, events);
         }
+        let text = self.blocks.last().filter(|last| last.kind == Shown::Text).map(|last| last.number);
+        text.into_iter().for_each(|number| self.tell_text(number, events));
         if stop == StopReason::Stopped(PAUSED.to_owned())
             && self.pauses < MOST_PAUSES
             && let Some(body) = self.follow_up(sent)
@@ -206,14 +216,16 @@ impl Decoder {
         }
     }
 
-    fn block(&mut self, index: u64) -> Result<&mut Block, Failure> {
+    fn position(&self, index: u64) -> Result<usize, Failure> {
         let unknown = || Failure::malformed(format!("A piece of block {index} came before the block"));
-        self.blocks.iter_mut().rev().find(|block| block.index == index).ok_or_else(unknown)
+        self.blocks.iter().rposition(|block| block.index == index).ok_or_else(unknown)
     }
 
-    /// Passes a whole block on, if it is of a kind that is known and has anything in it.
-    fn complete(&mut self, index: u64, events: &mut VecDeque<ModelEvent>) {
-        let Some(block) = self.blocks.iter_mut().rev().find(|block| block.index == index) else { return };
+    /// Passes a whole block on, if it is of a kind that is known and has anything in it. A text waits for what
+    /// follows it, which may be more of it.
+    fn complete(&mut self, position: usize, events: &mut VecDeque<ModelEvent>) {
+        let newest = self.blocks.last().map(|last| last.number);
+        let block = &mut self.blocks[position];
         if std::mem::replace(&mut block.is_complete, true) {
             return;
         }
@@ -222,7 +234,6 @@ impl Decoder {
             Some(OpaqueReasoning { wire_api: WIRE_API.to_owned(), item })
         };
         let item = match block.text("type") {
-            "text" if !block.shown().is_empty() => OutputItem::Message(block.shown().to_owned()),
             "thinking" => {
                 // Servers that sign nothing don't want it back, and the provider itself would refuse it.
                 let opaque = (!block.text("signature").is_empty()).then(opaque).flatten();
@@ -233,7 +244,13 @@ impl Decoder {
                 let (id, name) = (block.text("id").to_owned(), block.text("name").to_owned());
                 OutputItem::ToolCall(self.calls.call(Some(id), name, block.arguments()))
             }
-            "text" => return,
+            "text" => {
+                let number = block.number;
+                if newest != Some(number) {
+                    self.tell_text(number, events);
+                }
+                return;
+            }
             "server_tool_use" if block.text("name") == searches::NAME => {
                 let id = block.text("id").to_owned();
                 self.searches.extend(block.to_value().map(|search| (id, search)));
@@ -250,6 +267,24 @@ impl Decoder {
             }
         };
         events.push_back(ModelEvent::OutputItem { index: block.number, item });
+    }
+
+    /// Passes on the text of this number with its sources, once all of its blocks are complete.
+    fn tell_text(&self, number: u32, events: &mut VecDeque<ModelEvent>) {
+        let blocks = || self.blocks.iter().filter(|block| block.number == number);
+        if blocks().any(|block| !block.is_complete) {
+            return;
+        }
+        let text: String = blocks().map(Block::shown).collect();
+        if text.is_empty() {
+            return;
+        }
+        let sources = blocks().flat_map(Block::cited).filter_map(|cited| searches::source(cited, "url"));
+        let links = searches::links(&text, sources);
+        if !links.is_empty() {
+            events.push_back(ModelEvent::TextDelta { index: number, text: links.clone() });
+        }
+        events.push_back(ModelEvent::OutputItem { index: number, item: OutputItem::Message(text + &links) });
     }
 
     /// The request that goes on: the one that was sent and, as the model's, what it has said. `None` if it said

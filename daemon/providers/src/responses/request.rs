@@ -107,7 +107,7 @@ struct Format<'a> {
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Input<'a> {
+pub(crate) enum Input<'a> {
     Item(Item<'a>),
     /// As the provider sent it.
     Reasoning(&'a Value),
@@ -115,7 +115,7 @@ enum Input<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Item<'a> {
+pub(crate) enum Item<'a> {
     Message { role: &'static str, content: Vec<Content<'a>> },
     FunctionCall { call_id: &'a str, name: &'a str, arguments: &'a str },
     CustomToolCall { call_id: &'a str, name: &'a str, input: &'a str },
@@ -126,14 +126,14 @@ enum Item<'a> {
 /// What a tool gave: text where it can be, since not every server takes parts.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Output<'a> {
+pub(crate) enum Output<'a> {
     Text(Cow<'a, str>),
     Parts(Vec<Content<'a>>),
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Content<'a> {
+pub(crate) enum Content<'a> {
     InputText { text: &'a str },
     InputImage { image_url: String, detail: &'static str },
     OutputText { text: &'a str },
@@ -217,7 +217,7 @@ impl<'a> Tool<'a> {
 
 impl<'a> Input<'a> {
     /// `None` is what reasoning is here that another API or provider made.
-    fn of(item: &'a InputItem, api: &Responses) -> Option<Self> {
+    pub(crate) fn of(item: &'a InputItem, api: &Responses) -> Option<Self> {
         let item = match item {
             InputItem::Reasoning(reasoning) => {
                 return api.takes_back(reasoning).then_some(Self::Reasoning(&reasoning.item));
@@ -431,7 +431,7 @@ mod tests {
             service_tier: Some("flex".into()),
             store: Store::Allowed,
             tool_calls: ToolCalls::Single,
-            search: Search::Off,
+            ..RequestOptions::default()
         };
         let sent = body_with(&Responses::new("p"), &request(Vec::new()), &options);
         for wanted in [

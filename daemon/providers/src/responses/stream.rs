@@ -19,6 +19,7 @@ use tracing::{debug, trace};
 
 use crate::draft::Kind;
 use crate::failure::Failure;
+use crate::responses::compaction;
 use crate::searches;
 use crate::wire_api::{Progress, Reader};
 
@@ -39,6 +40,16 @@ pub(crate) struct Decoder {
     broken: Option<(u32, ToolCall)>,
     /// The event before, to know it when it comes twice.
     last: String,
+    what: What,
+}
+
+/// What is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum What {
+    #[default]
+    Answer,
+    /// One object that stands for a conversation.
+    Compaction,
 }
 
 /// What every event has.
@@ -84,7 +95,7 @@ struct Incomplete {
 }
 
 #[derive(Deserialize)]
-struct Tokens {
+pub(super) struct Tokens {
     #[serde(default)]
     input_tokens: u64,
     input_tokens_details: Option<InputDetails>,
@@ -123,6 +134,9 @@ struct Part {
     /// Of all but a refusal.
     text: Option<String>,
     refusal: Option<String>,
+    /// What the text goes by; a list.
+    #[serde(default)]
+    annotations: Value,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +158,9 @@ impl Reader for Decoder {
         // The end mark of another API, which some servers send here too.
         if data == "[DONE]" {
             return Ok(Progress::Open);
+        }
+        if self.what == What::Compaction {
+            return compaction::read(data, &self.wire_api, events);
         }
         let head: Head<'_> = parse("", data)?;
         let kind = head.kind.as_deref().unwrap_or_default();
@@ -212,6 +229,11 @@ impl Decoder {
         Self { wire_api, ..Self::default() }
     }
 
+    /// For the object that stands for a conversation.
+    pub(crate) fn of_compaction(wire_api: String) -> Self {
+        Self { wire_api, what: What::Compaction, ..Self::default() }
+    }
+
     fn say(&mut self, index: u32, kind: Kind, text: String, events: &mut VecDeque<ModelEvent>) {
         if text.is_empty() || self.done.contains(&index) {
             return;
@@ -256,7 +278,8 @@ impl Decoder {
             item @ (OutputItem::ToolCall(_)
             | OutputItem::Message(_)
             | OutputItem::Reasoning { .. }
-            | OutputItem::WebSearch(_)) => {
+            | OutputItem::WebSearch(_)
+            | OutputItem::Compaction(_)) => {
                 self.complete(index, &item, events);
             }
         }
@@ -267,7 +290,7 @@ impl Decoder {
         let (kind, whole) = match item {
             OutputItem::Message(text) => (Some(Kind::Message), text.as_str()),
             OutputItem::Reasoning { summary, .. } => (Some(Kind::Reasoning), summary.as_str()),
-            OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => (None, ""),
+            OutputItem::ToolCall(_) | OutputItem::WebSearch(_) | OutputItem::Compaction(_) => (None, ""),
         };
         let mut item = item.clone();
         match self.open.remove(&index) {
@@ -289,7 +312,7 @@ impl Decoder {
                 };
                 match &mut item {
                     OutputItem::Message(text) | OutputItem::Reasoning { summary: text, .. } => *text = said,
-                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) => {}
+                    OutputItem::ToolCall(_) | OutputItem::WebSearch(_) | OutputItem::Compaction(_) => {}
                 }
             }
             Some(other) => {
@@ -400,7 +423,12 @@ fn output_item(item: Value, wire_api: &str) -> Result<Option<OutputItem>, Failur
     Ok(Some(match kind.as_str() {
         "message" => {
             let message: Message = serde_json::from_value(item).map_err(wrong)?;
-            OutputItem::Message(message.content.into_iter().filter_map(Part::into_text).collect())
+            let cited = message.content.iter().filter_map(|part| part.annotations.as_array()).flatten();
+            let cited = cited.filter(|one| one["type"] == "url_citation");
+            let sources: Vec<_> = cited.filter_map(|one| searches::source(one, "url")).collect();
+            let text: String = message.content.into_iter().filter_map(Part::into_text).collect();
+            let links = searches::links(&text, sources);
+            OutputItem::Message(text + &links)
         }
         "reasoning" => reasoning(item, wire_api).map_err(wrong)?,
         "web_search_call" if item["action"].is_object() => OutputItem::WebSearch(web_search(item, wire_api)),
@@ -459,7 +487,7 @@ impl Part {
     }
 }
 
-fn completed(tokens: Option<Tokens>, stop: StopReason) -> ModelEvent {
+pub(super) fn completed(tokens: Option<Tokens>, stop: StopReason) -> ModelEvent {
     let usage = tokens.map_or_else(Usage::default, |tokens| Usage {
         input_tokens: tokens.input_tokens,
         cached_input_tokens: tokens.input_tokens_details.map_or(0, |details| details.cached_tokens),

@@ -50,6 +50,38 @@ fn searched(api: &impl WireApi, model: &str, events: &[Value]) -> (Vec<WebSearch
     (found, next)
 }
 
+/// The messages that came of these events, and what of the last of them is sent with the next request.
+fn said(api: &impl WireApi, model: &str, events: &[Value]) -> (Vec<String>, Value) {
+    let asked = request(model, vec![user("hi")]);
+    let mut reader = api.reader(&asked);
+    let mut told = VecDeque::new();
+    for event in events {
+        reader.take(&event.to_string(), &mut told).unwrap();
+    }
+    reader.close(&Bytes::from(body(api, &asked)), &mut told);
+    let results: Vec<_> = told.iter().cloned().map(Ok).collect();
+    assert_eq!(model::contract::check(&results), Ok(()), "{told:?}");
+    let items: Vec<_> = told
+        .into_iter()
+        .filter_map(|event| match event {
+            ModelEvent::OutputItem { item, .. } => Some(item),
+            _ => None,
+        })
+        .collect();
+    let texts = items.iter().filter_map(|item| match item {
+        OutputItem::Message(text) => Some(text.clone()),
+        _ => None,
+    });
+    let texts = texts.collect();
+    let back = items.into_iter().filter_map(|item| match item {
+        OutputItem::Message(text) => Some(InputItem::AgentMessage(text)),
+        OutputItem::Reasoning { opaque, .. } => opaque.map(InputItem::Reasoning),
+        _ => None,
+    });
+    let input = [user("hi")].into_iter().chain(back).chain([user("more")]).collect();
+    (texts, serde_json::from_str(&body(api, &request(model, input))).unwrap())
+}
+
 fn page(url: &str, title: Option<&str>) -> WebSource {
     WebSource { url: url.to_owned(), title: title.map(str::to_owned) }
 }
@@ -206,6 +238,60 @@ fn a_search_over_gemini_is_told_and_goes_back_as_it_came() {
     assert_eq!(found[0].queries, ["sums"]);
     assert_eq!(found[1].sources, [page("https://a", Some("a.org"))]);
     assert_eq!(next["contents"][1], json!({"role": "model", "parts": [call, response]}));
+}
+
+#[test]
+fn what_a_text_over_messages_cites_stands_behind_it_as_links() {
+    let begins = |index: u32, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let stops = |index: u32| json!({"type": "content_block_stop", "index": index});
+    let cites = |index: u32, url: &str| {
+        json!({"type": "content_block_delta", "index": index, "delta": {"type": "citations_delta", "citation":
+            {"type": "web_search_result_location", "url": url, "title": "A", "encrypted_index": "x", "cited_text": "y"}}})
+    };
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let tool = json!({"type": "tool_use", "id": "t", "name": "shell", "input": {}});
+    let file = json!({"type": "char_location", "url": "https://file"});
+    let events = [
+        begins(0, text("It ")),
+        stops(0),
+        begins(1, text("is so")),
+        cites(1, "https://a"),
+        cites(1, "javascript:alert(1)"),
+        stops(1),
+        begins(2, json!({"type": "text", "text": ".", "citations": [file]})),
+        cites(2, "https://a"),
+        stops(2),
+        begins(3, tool),
+        stops(3),
+        begins(4, text("No more.")),
+        stops(4),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}),
+    ];
+    let (texts, _) = said(&Messages, "claude-opus-5", &events);
+    assert_eq!(texts, ["It is so.\n\nSources:\n- [A](https://a)", "No more."]);
+}
+
+#[test]
+fn what_a_text_over_gemini_goes_by_stands_behind_it_as_links_and_goes_back_without_them() {
+    let grounding = json!({
+        "groundingChunks": [
+            {"web": {"uri": "https://found.only", "title": "no"}}, {"web": {"uri": "https://a", "title": "a.org"}}, {"maps": {}}],
+        "groundingSupports": [
+            {"segment": {"endIndex": 2}, "groundingChunkIndices": [1, 2, 99]}, {"groundingChunkIndices": [1]}]});
+    let chunk = |part: Value| json!({"candidates": [{"content": {"parts": [part]}}]});
+    let end = json!({"candidates": [{"groundingMetadata": grounding, "finishReason": "STOP"}]});
+    let signed = json!({"text": "so.", "thoughtSignature": "sig"});
+    let begins = chunk(json!({"text": "It is "}));
+    let gemini = Gemini::new(GEMINI);
+    let linked = "It is so.\n\nSources:\n- [a.org](https://a)";
+    let (texts, next) = said(&gemini, "gemini-3-pro", &[begins.clone(), chunk(signed.clone()), end.clone()]);
+    assert_eq!(texts, [linked]);
+    assert_eq!(next["contents"][1], json!({"role": "model", "parts": [{"text": "It is "}, signed]}));
+    let (texts, _) = said(&gemini, "gemini-3-pro", &[begins, chunk(json!({"text": "so."})), end.clone()]);
+    assert_eq!(texts, [linked]);
+    // A thought has no sources.
+    let (texts, _) = said(&gemini, "gemini-3-pro", &[chunk(json!({"text": "Hm", "thought": true})), end]);
+    assert!(texts.is_empty());
 }
 
 #[test]

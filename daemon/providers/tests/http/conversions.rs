@@ -97,6 +97,7 @@ async fn step(client: &Arc<dyn ModelClient>, request: &mut ModelRequest) {
             ModelEvent::OutputItem { item: OutputItem::Reasoning { opaque, .. }, .. } => {
                 said.extend(opaque.map(InputItem::Reasoning));
             }
+            ModelEvent::OutputItem { item: OutputItem::Compaction(all), .. } => panic!("{all:?}"),
             ModelEvent::OutputItem { item: OutputItem::WebSearch(search), .. } => {
                 said.extend(search.opaque.map(InputItem::Reasoning));
             }

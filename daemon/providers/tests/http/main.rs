@@ -5,6 +5,7 @@
 
 mod apis;
 mod chat;
+mod compaction;
 mod connections;
 mod conversions;
 mod faults;

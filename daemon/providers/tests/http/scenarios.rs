@@ -51,6 +51,9 @@ fn words(event: &ModelEvent) -> String {
         ModelEvent::OutputItem { item: OutputItem::WebSearch(search), .. } => {
             format!("search {}", search.queries.join(" "))
         }
+        ModelEvent::OutputItem { item: OutputItem::Compaction(all), .. } => {
+            format!("compaction {}", all.len())
+        }
         ModelEvent::ReasoningDropped => "dropped".to_owned(),
         ModelEvent::Spent { .. } => "spent".to_owned(),
         ModelEvent::Retrying { .. } => "retrying".to_owned(),
@@ -86,6 +89,7 @@ async fn play(api: &Api, answers: &[Answer], mut request: ModelRequest) -> Playe
                 OutputItem::Message(text) => said.push(InputItem::AgentMessage(text)),
                 OutputItem::Reasoning { opaque, .. } => said.extend(opaque.map(InputItem::Reasoning)),
                 OutputItem::WebSearch(search) => said.extend(search.opaque.map(InputItem::Reasoning)),
+                OutputItem::Compaction(all) => said.extend(all.into_iter().map(InputItem::Reasoning)),
                 OutputItem::ToolCall(call) => {
                     outputs.push(InputItem::ToolOutput {
                         call_id: call.call_id.clone(),

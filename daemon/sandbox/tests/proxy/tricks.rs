@@ -78,6 +78,7 @@ fn requests(host: &str, port: u16) -> [Vec<u8>; 4] {
     ]
 }
 
+/// Threat R21.
 #[tokio::test]
 async fn no_spelling_of_this_machine_is_reached() {
     let only_one: crate::gate::Say = |host| match host {

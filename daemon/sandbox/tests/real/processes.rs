@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use protocol::profile::{Access::Write, SandboxRung};
 use rustix::process::{Pid, Signal, kill_process};
@@ -73,6 +74,18 @@ async fn output_and_errors_come_in_order_and_input_is_empty() {
     for site in everywhere().await {
         let ran = site.run(&[], "echo 1; echo 2 >&2; cat; echo 3").await;
         assert_eq!(ran.output, "1\n2\n3\n", "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn the_output_ends_when_the_command_lets_go_of_it() {
+    for site in everywhere().await {
+        let script = "echo said; exec sleep 1000 >/dev/null 2>&1";
+        let mut process = site.spawn(site.request(&[], script)).await;
+        let (mut output, mut text) = (process.take_output(), String::new());
+        let read = tokio::time::timeout(Duration::from_secs(10), output.read_to_string(&mut text)).await;
+        read.unwrap_or_else(|_| panic!("somebody else holds it: {:?}", site.rung)).expect("output");
+        assert_eq!(text, "said\n", "{:?}", site.rung);
     }
 }
 

@@ -4,7 +4,8 @@ use std::io::{Read, Write as _};
 use std::os::unix::net::UnixListener;
 
 use protocol::item::{Refusal, RefusedOperation};
-use protocol::profile::{Access::Write, NetworkAccess, SandboxRung};
+use protocol::profile::Access::{Hidden, Write};
+use protocol::profile::{NetworkAccess, SandboxRung};
 use sandbox::{CommandRequest, Exit, PROXY_PORT, Proxy, SandboxError};
 use tokio::io::AsyncReadExt;
 
@@ -194,5 +195,52 @@ async fn what_would_have_failed_anyway_is_not_told() {
         let ran = site.run(&[("work", Write)], script).await;
         assert_eq!(ran.refusals, [], "{:?} {ran:?}", site.rung);
         assert_eq!(site.names("work/src"), ["c", "d"], "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn reading_what_is_hidden_is_told_where_it_is_wanted_and_whether_anything_is_there_or_not() {
+    for site in Site::on(&NAMESPACES).await {
+        site.write("work/hidden/there", "secret");
+        let script = "cat src/kept; cat hidden/there; cat hidden/not; ls hidden; cat ../outside/kept; \
+                      ln -s ../outside/deep link; cat link/x; cat missing; cat < ../outside/kept";
+        let rules = [("work", Write), ("work/hidden", Hidden), ("outside", Hidden)];
+        let mut request = site.request(&rules, script);
+        let silent = site.run_request(request.clone()).await;
+        assert_eq!(silent.refusals, [], "{:?} {silent:?}", site.rung);
+        std::fs::remove_file(site.path("work/link")).expect("link");
+        request.profile.is_reading_told = true;
+        let mut process = site.spawn(request).await;
+        let mut output = String::new();
+        process.take_output().read_to_string(&mut output).await.expect("output");
+        process.wait().await.expect("exit");
+        let read = |name: &str| refused(RefusedOperation::Read, site.path(name).to_str().expect("text"));
+        let names = ["work/hidden/there", "work/hidden/not", "work/hidden", "outside/kept", "work/link/x"];
+        assert_eq!(process.refusals(), names.map(read), "{:?} {output}", site.rung);
+        assert!(output.starts_with("kept") && !output.contains("secret"), "{output}");
+        // Who met it: the last was the shell itself.
+        let by: Vec<_> = process
+            .stopped()
+            .iter()
+            .map(|stopped| stopped.by.as_ref().expect("known").argv[0].to_str().expect("text").to_owned())
+            .collect();
+        assert_eq!(by, ["cat", "cat", "ls", "cat", "cat", "sh"], "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn who_met_a_refusal_is_told_with_all_that_it_was_started_with() {
+    for site in Site::on(&RUNGS).await {
+        let script =
+            "cd src; A=b touch ../../outside/new; B=c touch ../../outside/new; touch ../../outside/new";
+        let mut process = site.spawn(site.request(&[("work", Write)], script)).await;
+        process.take_output().read_to_end(&mut Vec::new()).await.expect("output");
+        process.wait().await.expect("exit");
+        assert_eq!(process.refusals().len(), 1, "{:?}", site.rung);
+        let [stopped] = process.stopped() else { panic!("{:?} {:?}", site.rung, process.stopped()) };
+        let by = stopped.by.as_ref().expect("known");
+        assert_eq!(by.argv, ["touch", "../../outside/new"]);
+        assert_eq!((by.program.file_name(), by.cwd.clone()), (Some("touch".as_ref()), site.path("work/src")));
+        assert!(by.environment.contains(&("A".into(), "b".into())), "{:?}", by.environment);
     }
 }

@@ -118,7 +118,7 @@ impl Site {
         let mut output = String::new();
         process.take_output().read_to_string(&mut output).await.expect("output");
         let exit = process.wait().await.expect("exit");
-        Ran { exit, output, refusals: process.refusals().to_vec() }
+        Ran { exit, output, refusals: process.refusals() }
     }
 
     /// Why a request is not run.

@@ -25,13 +25,40 @@ enum Edit {
     Folder(&'static str),
 }
 
+/// A call with its edits.
+#[derive(Clone, Debug)]
+struct Turn {
+    edits: Vec<Edit>,
+    end: End,
+}
+
+/// How a call ends.
+#[derive(Clone, Debug)]
+enum End {
+    Whole,
+    /// The daemon dies in the middle of it.
+    Crash,
+    /// A command goes on in the background, and edits.
+    Busy {
+        later: Vec<Edit>,
+        then: Then,
+    },
+}
+
+/// What becomes of that command.
+#[derive(Clone, Debug)]
+enum Then {
+    Looked,
+    Crash,
+}
+
 const PATHS: [&str; 6] = ["a", "a/b", "a/b/c", "d", "d/e", ".env"];
 
 type All = BTreeMap<PathBuf, Version>;
 
 /// A session in miniature: a folder, a log, and who watches.
 struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     root: PathBuf,
     store: Store,
     files: Files,
@@ -52,8 +79,8 @@ impl Bench {
         let root = scratch.join("root");
         fs::create_dir(&root).expect("root");
         let store = Store::open(options).await.expect("store");
-        let files = Files::new(store.clone(), scratch, Vec::new());
-        Self { _folder: folder, root, store, files, session: SessionId::generate(), log: Vec::new() }
+        let files = Files::new(store.clone(), &scratch, Vec::new());
+        Self { folder, root, store, files, session: SessionId::generate(), log: Vec::new() }
     }
 
     fn edit(&self, edit: &Edit) {
@@ -88,7 +115,7 @@ impl Bench {
     }
 
     /// A turn of one call.
-    async fn turn(&mut self, edits: &[Edit]) {
+    async fn turn(&mut self, turn: &Turn) {
         let (session_id, turn_id, item_id) = (self.session, TurnId::generate(), ItemId::generate());
         let (limits, output_schema, queued_id) = (TurnLimits::default(), None, None);
         self.note(Event::TurnStarted(TurnStarted {
@@ -99,9 +126,52 @@ impl Bench {
             queued_id,
         }));
         let call = Call { session_id, turn_id, item_id, roots: vec![self.root.clone()] };
-        assert_eq!(self.files.before(&call).await, [""; 0]);
-        edits.iter().for_each(|edit| self.edit(edit));
-        if let Some(changed) = self.files.after(&call).await {
+        let before = self.files.before(&call).await;
+        assert!(before.notices.is_empty(), "{before:?}");
+        self.note_changed(before.meanwhile);
+        turn.edits.iter().for_each(|edit| self.edit(edit));
+        match &turn.end {
+            End::Whole => {
+                let changed = self.files.after(&call, Background::Quiet).await;
+                self.note_changed(changed);
+            }
+            End::Crash => self.crash(BTreeSet::from([item_id])).await,
+            End::Busy { later, then } => {
+                let changed = self.files.after(&call, Background::Busy).await;
+                self.note_changed(changed);
+                later.iter().for_each(|edit| self.edit(edit));
+                match then {
+                    Then::Looked => {
+                        let changed = self.files.meanwhile(session_id, turn_id, Background::Quiet).await;
+                        assert!(
+                            changed.iter().all(|changed| changed.is_meanwhile && changed.item_id == item_id)
+                        );
+                        self.note_changed(changed);
+                    }
+                    Then::Crash => self.crash(BTreeSet::new()).await,
+                }
+            }
+        }
+    }
+
+    fn note_changed(&mut self, changed: Option<FilesChanged>) {
+        if let Some(changed) = changed {
+            self.note(Event::FilesChanged(changed));
+        }
+    }
+
+    /// The daemon dies and is there again, twice before anything is in the log.
+    async fn crash(&mut self, open: BTreeSet<ItemId>) {
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            let folder = self.folder.path().canonicalize().expect("real");
+            let next = Files::new(self.store.clone(), &folder, Vec::new());
+            // What a daemon that dies has on disk, stays there.
+            std::mem::forget(std::mem::replace(&mut self.files, next));
+            found = self.files.recover(self.session, open.clone()).await;
+        }
+        assert_eq!(self.files.recover(self.session, open).await, [], "each is told once");
+        for changed in found {
             self.note(Event::FilesChanged(changed));
         }
     }
@@ -180,12 +250,27 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(edit, 0..6)
 }
 
+fn turns() -> impl Strategy<Value = Turn> {
+    let then = prop_oneof![3 => Just(Then::Looked), 1 => Just(Then::Crash)];
+    let end = prop_oneof![
+        3 => Just(End::Whole),
+        1 => Just(End::Crash),
+        2 => (edits(), then).prop_map(|(later, then)| End::Busy { later, then }),
+    ];
+    (edits(), end).prop_map(|(edits, end)| Turn { edits, end })
+}
+
+/// What a rewind asks a person about.
+fn is_doubtful(turns: &[Turn]) -> bool {
+    turns.iter().any(|turn| matches!(&turn.end, End::Busy { later, .. } if !later.is_empty()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_rewind_gives_what_was_there_and_its_undo_what_is_there(
-        turns in prop::collection::vec(edits(), 1..5),
+        turns in prop::collection::vec(turns(), 1..5),
         to in any::<prop::sample::Index>(),
         mine in prop::option::of(edits()),
     ) {
@@ -193,9 +278,9 @@ proptest! {
         runtime.block_on(async {
             let mut bench = Bench::new().await;
             let mut states = Vec::new();
-            for edits in &turns {
+            for turn in &turns {
                 states.push(bench.all());
-                bench.turn(edits).await;
+                bench.turn(turn).await;
             }
             let untouched = bench.all();
             mine.iter().flatten().for_each(|edit| bench.edit(edit));
@@ -205,11 +290,57 @@ proptest! {
             let is_free = bench.rewind(RewindTarget::Turn { turn_id }).await;
             let expected = &states[to];
             if last == untouched {
-                assert!(is_free, "nobody else changed anything");
+                assert!(is_free || is_doubtful(&turns[to..]), "nobody else changed anything");
                 assert_eq!(&bench.all(), expected);
             }
             bench.rewind(RewindTarget::Undo).await;
             assert_eq!(bench.all(), last);
         });
     }
+}
+
+/// A session with one call that left a command in the background, which then wrote.
+async fn left_behind() -> Bench {
+    let mut bench = Bench::new().await;
+    let edits = vec![Edit::Write("a", b"by the call".to_vec())];
+    let later = vec![Edit::Write("d", b"later".to_vec())];
+    bench.turn(&Turn { edits, end: End::Busy { later, then: Then::Looked } }).await;
+    bench
+}
+
+#[tokio::test]
+async fn what_a_command_in_the_background_may_have_changed_is_a_conflict() {
+    let mut bench = left_behind().await;
+    assert!(!bench.rewind(RewindTarget::LastTurn).await, "nobody knows who it was");
+    assert!(bench.all().is_empty(), "but it can be taken back");
+}
+
+#[tokio::test]
+async fn what_a_person_changes_while_nothing_goes_on_is_nobodys_here() {
+    let mut bench = left_behind().await;
+    bench.edit(&Edit::Write("mine", b"mine".to_vec()));
+    let known = bench.log.len();
+    bench.turn(&Turn { edits: Vec::new(), end: End::Whole }).await;
+    assert_eq!(bench.log.len(), known + 1, "only that a turn started");
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_tree_goes_with_it_and_what_a_crash_left_is_bounded() {
+    let bench = left_behind().await;
+    let folder = bench.folder.path().canonicalize().expect("real");
+    let kept = || {
+        let entries = fs::read_dir(&folder).expect("folder").filter_map(Result::ok);
+        entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"tree-")).count()
+    };
+    assert_eq!(kept(), 1);
+    drop(bench.files);
+    assert_eq!(kept(), 0);
+    for _ in 0..20 {
+        let shelf = Shelf::open(Path::new("/nowhere"));
+        drop(shelf);
+        let shelf = Shelf::open(&folder);
+        std::mem::forget(shelf.slot(SessionId::generate(), &bench.root).expect("slot"));
+        std::mem::forget(shelf);
+    }
+    assert!(kept() <= 9, "{}", kept());
 }

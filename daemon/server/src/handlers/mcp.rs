@@ -17,6 +17,7 @@ use protocol::session::{Done, SettingsOverrides};
 use providers::login::oauth::BROWSER_LIFE;
 
 use super::{Handlers, blocking, caller};
+use crate::mcp::root_of;
 use crate::mcp_logins::{key, refused};
 use crate::{daemon, settings};
 
@@ -31,17 +32,25 @@ const MAX_SCOPE: usize = 256;
 impl McpServer for Handlers {
     async fn list_servers(&self, extensions: &Extensions, params: McpListParams) -> RpcResult<McpListResult> {
         let McpListParams { cwd, name, starts } = params;
-        let (recipes, most_tokens) = self.recipes(extensions, cwd).await?;
+        let (recipes, most_tokens) = self.recipes(extensions, cwd.clone()).await?;
+        let servers = self.0.mcp.servers();
+        let root = blocking(move || Ok(root_of(&cwd))).await?;
+        let mut beside = self.0.mcp.beside(&root, &recipes);
         let mut wanted = recipes.clone();
         if let Some(name) = name {
-            wanted = vec![named(&recipes, &name)?];
+            beside.retain(|server| server.name == name);
+            wanted = match named(&recipes, &name) {
+                Ok(recipe) => vec![recipe],
+                Err(_) if !beside.is_empty() => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
         }
-        let servers = self.0.mcp.servers();
         if starts {
             servers.wait(&wanted, STARTING).await;
         }
         let mut listed = servers.list(&recipes, most_tokens);
         listed.retain(|server| wanted.iter().any(|wanted| wanted.name == server.name));
+        listed.append(&mut beside);
         Ok(McpListResult { servers: listed })
     }
 

@@ -16,7 +16,14 @@ impl QuestionServer for Handlers {
         if let Some(id) = params.session_id {
             self.0.recovery.passed(id).await;
         }
-        Ok(QuestionListResult { questions: self.0.sessions.questions(params.session_id).await? })
+        let mut questions = self.0.sessions.questions(params.session_id).await?;
+        if let Some(id) = params.session_id {
+            for agent in self.0.agents.waiting_below(id).await? {
+                questions.extend(self.0.sessions.questions(Some(agent)).await?);
+            }
+            questions.sort_by_key(|open| (open.question.asked_at, open.question.id));
+        }
+        Ok(QuestionListResult { questions })
     }
 
     async fn answer(

@@ -19,11 +19,15 @@ impl QueueServer for Handlers {
     }
 
     async fn update(&self, extensions: &Extensions, params: QueueUpdateParams) -> RpcResult<Done> {
-        let actor = caller(extensions)?.actor()?;
+        let connection = caller(extensions)?;
+        let actor = connection.actor()?;
         let QueueUpdateParams { session_id, queued_id, input: said, position, request_id } = params;
         let session = self.0.session(session_id).await?;
         let input = match said {
-            Some(said) => Some(input::take_in(self.0.store.blobs(), session_id, said).await?),
+            Some(said) => {
+                let said = input::take_in(self.0.store.blobs(), session_id, said).await?;
+                Some(self.with_skills(session_id, &session, said, connection).await?)
+            }
             None => None,
         };
         let request = Request::ChangeQueued { queued_id, input, position };

@@ -64,6 +64,7 @@ impl Handlers {
         id: SessionId,
     ) -> Result<(session::handle::SessionHandle, Vec<EventRecord>), ProtocolError> {
         let session = self.0.session(id).await?;
+        session.look_at_files().await?;
         // What is being written is written when this returns.
         session.summary().await?;
         Ok((session, self.0.store.events(id, Seq::ZERO, None).await?))

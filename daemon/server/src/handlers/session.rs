@@ -24,7 +24,7 @@ use session::sessions::NewSession;
 
 use super::{Handlers, blocking, caller, unexpected};
 use crate::settings::Updated;
-use crate::{choice, daemon, models, settings, subscription, trust, wiring};
+use crate::{choice, daemon, models, settings, skills, subscription, trust, wiring};
 
 /// The longest title, in characters.
 const MAX_TITLE: usize = 200;
@@ -72,6 +72,7 @@ impl SessionServer for Handlers {
         let mut warnings = loaded.warnings;
         let kept = Arc::clone(self.0.world.trust());
         let config = self.0.folders.config.clone();
+        let daemon = Arc::clone(&self.0);
         let (settings, instructions, notices) = blocking(move || {
             let environment = circumstances.effective(&client);
             let resolved = settings::of_new_session(&chosen, &params, environment)?;
@@ -82,14 +83,19 @@ impl SessionServer for Handlers {
                 notice.into_iter().chain(trust::warning(&kept, &resolved.cwd)).collect();
             notices.extend(trust::hook_problems(&config, &chosen));
             let own = workspace::instructions::of_person(&config);
-            let instructions = own.into_iter().chain(workspace::instructions::find(&resolved.cwd)).collect();
+            let folders = skills::Folders::of(&config, environment);
+            let parts = daemon.world.projects().of(&resolved.cwd);
+            let found = skills::Found::of(&folders, &chosen, &parts.skills);
+            notices.extend(found.warnings());
+            let of_folder = workspace::instructions::find(&resolved.cwd);
+            let instructions = own.into_iter().chain(of_folder).chain(found.told(&resolved.cwd)).collect();
             circumstances.remember(id, &client, params.overrides, chosen);
             Ok((resolved, instructions, notices))
         })
         .await?;
         warnings.extend(notices);
         let made = settings.clone();
-        let new = NewSession { id, actor, title, settings, instructions };
+        let new = NewSession { id, actor, title, settings, instructions, agent: None };
         let session = match self.0.sessions.create(new).await {
             Ok(session) => session,
             Err(error) => {

@@ -17,8 +17,8 @@ impl UsageServer for Handlers {
     async fn read(&self, params: UsageReadParams) -> RpcResult<UsageReadResult> {
         let by = match &params.by {
             UsageGrouping::Day => UsageBy::Day,
-            // Nothing is below a session yet.
-            UsageGrouping::Session | UsageGrouping::Agent => UsageBy::Session,
+            UsageGrouping::Session => UsageBy::Session,
+            UsageGrouping::Agent => UsageBy::Tree,
             UsageGrouping::Model => UsageBy::Model,
             UsageGrouping::Unknown(word) => {
                 let message = format!("`{word}` is no grouping that this daemon knows");
@@ -48,7 +48,7 @@ impl Handlers {
         Ok(match by {
             UsageBy::Day => UsageKey::Day { date: date(sum.day) },
             UsageBy::Model => UsageKey::Model { provider: sum.provider, model: sum.model },
-            UsageBy::Session => {
+            UsageBy::Session | UsageBy::Tree => {
                 let session_id = sum.session.ok_or_else(|| {
                     ProtocolError::new(ErrorCode::Internal, "A sum of a session names none")
                 })?;

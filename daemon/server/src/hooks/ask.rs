@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use config::Settings;
 use extensions::hooks::{HookEvent, Verdict, named_files};
 use futures_util::future::{BoxFuture, join_all};
+use protocol::agent::AgentOrigin;
+use protocol::hook::HookListResult;
 use protocol::ids::SessionId;
 use protocol::item::{ItemBody, Notice, NoticeLevel};
 use protocol::session::SessionSettings;
@@ -13,7 +17,8 @@ use session::hooks::{HookAnswer, HookPoint, HookPoints, HookRequest, HookSubject
 use session::world::CommandEnvironment;
 use tokio::task::JoinSet;
 
-use super::book::{Book, Origin, Ready};
+use super::book::{Book, Origin, Ready, problems};
+use super::costs::Costs;
 use super::run::{Ran, run};
 use super::told::{Scene, Told, rewritten};
 use crate::circumstances::{Circumstances, Known};
@@ -31,8 +36,10 @@ pub(crate) struct Hooks {
     book: Book,
     circumstances: Arc<Circumstances>,
     launcher: Arc<Launcher>,
+    costs: Arc<Costs>,
     /// Those that nobody waits for.
     aside: Arc<Mutex<JoinSet<()>>>,
+    config: PathBuf,
 }
 
 /// Everything that asking needs, once it is known which hooks there are.
@@ -41,6 +48,7 @@ struct Asking {
     cwd: PathBuf,
     environment: CommandEnvironment,
     launcher: Arc<Launcher>,
+    costs: Arc<Costs>,
     aside: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -52,7 +60,30 @@ impl Hooks {
         circumstances: Arc<Circumstances>,
         launcher: Arc<Launcher>,
     ) -> Self {
-        Self { book: Book::new(config, projects), circumstances, launcher, aside: Arc::default() }
+        Self {
+            book: Book::new(config, projects),
+            circumstances,
+            launcher,
+            costs: Arc::default(),
+            aside: Arc::default(),
+            config: config.to_owned(),
+        }
+    }
+
+    /// The hooks that hold in a folder with these settings, and what they cost. Reads files; blocks.
+    pub(crate) fn list(&self, settings: &Settings, folder: &Path) -> HookListResult {
+        let ready = self.book.ready(Some(settings), folder);
+        let hooks = ready.iter().map(|ready| self.costs.status(ready)).collect();
+        HookListResult { hooks, problems: problems(&self.config, settings) }
+    }
+
+    /// Waits for hooks that nobody waits for, but no longer than this.
+    pub(crate) async fn settle(&self, limit: Duration) {
+        let mut aside = std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while aside.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("hooks that were told of an end took too long and are ended");
+        }
     }
 
     /// Where hooks are to be asked in a session.
@@ -64,7 +95,7 @@ impl Hooks {
 
     /// Asks, and waits for all that say something that counts.
     pub(crate) fn ask(&self, request: HookRequest) -> BoxFuture<'static, HookAnswer> {
-        let HookRequest { session, turn_id, settings, subject } = request;
+        let HookRequest { session, turn_id, settings, agent, subject } = request;
         let Some(asking) = self.asking(session, &settings.cwd) else {
             return Box::pin(std::future::ready(HookAnswer::default()));
         };
@@ -75,7 +106,7 @@ impl Hooks {
                 cwd: &settings.cwd,
                 settings: Some(&settings),
             };
-            asking.about(&subject, &scene).await
+            asking.about(&subject, agent.as_deref(), &scene).await
         })
     }
 
@@ -116,6 +147,7 @@ impl Hooks {
             cwd: cwd.to_owned(),
             environment: known.commands(),
             launcher: Arc::clone(&self.launcher),
+            costs: Arc::clone(&self.costs),
             aside: Arc::clone(&self.aside),
         })
     }
@@ -128,25 +160,37 @@ impl Hooks {
 /// Where a session asks hooks for an event. The end of a session is heard by those that heard of its start.
 fn point(event: HookEvent) -> Option<HookPoint> {
     match event {
-        HookEvent::SessionStart | HookEvent::SessionEnd | HookEvent::UserPromptSubmit => {
-            Some(HookPoint::Prompt)
-        }
+        HookEvent::SessionStart
+        | HookEvent::SessionEnd
+        | HookEvent::UserPromptSubmit
+        | HookEvent::SubagentStart => Some(HookPoint::Prompt),
         HookEvent::PreToolUse => Some(HookPoint::BeforeCall),
         HookEvent::PermissionRequest => Some(HookPoint::Permission),
         HookEvent::PostToolUse => Some(HookPoint::AfterCall),
         HookEvent::PreCompact => Some(HookPoint::BeforeCompaction),
         HookEvent::PostCompact => Some(HookPoint::AfterCompaction),
-        HookEvent::Stop => Some(HookPoint::Stop),
+        HookEvent::Stop | HookEvent::SubagentStop => Some(HookPoint::Stop),
         HookEvent::Notification => None,
     }
 }
 
 impl Asking {
-    async fn about(&self, subject: &HookSubject, scene: &Scene<'_>) -> HookAnswer {
+    async fn about(
+        &self,
+        subject: &HookSubject,
+        agent: Option<&AgentOrigin>,
+        scene: &Scene<'_>,
+    ) -> HookAnswer {
         match subject {
             HookSubject::Prompt { text, start } => {
                 let mut answer = match start {
-                    Some(start) => self.ask(&Told::start(*start), scene, None).await,
+                    Some(start) => {
+                        let told = agent.map_or_else(
+                            || Told::start(*start),
+                            |agent| Told::agent_start(&scene.session, agent),
+                        );
+                        self.ask(&told, scene, None).await
+                    }
                     None => HookAnswer::default(),
                 };
                 if matches!(answer.verdict, HookVerdict::End { .. }) {
@@ -170,7 +214,12 @@ impl Asking {
                 self.ask(&Told::after_compaction(compaction), scene, None).await
             }
             HookSubject::Stop { is_active, last_message } => {
-                self.ask(&Told::stop(*is_active, last_message.as_deref()), scene, None).await
+                let stop = Told::stop(*is_active, last_message.as_deref());
+                let told = match agent {
+                    Some(agent) => stop.of_agent(&scene.session, agent),
+                    None => stop,
+                };
+                self.ask(&told, scene, None).await
             }
         }
     }
@@ -194,6 +243,7 @@ impl Asking {
         let ran = join_all(running).await;
         let mut together = Together::default();
         for (ready, ran) in waited.into_iter().zip(ran) {
+            self.costs.note(ready, &ran);
             together.add(ready, ran, body);
         }
         together.answer()
@@ -208,7 +258,7 @@ impl Asking {
 
     fn run_aside(&self, ready: &Ready, input: String) {
         let (ready, cwd, environment) = (ready.clone(), self.cwd.clone(), Arc::clone(&self.environment));
-        let launcher = Arc::clone(&self.launcher);
+        let (launcher, costs) = (Arc::clone(&self.launcher), Arc::clone(&self.costs));
         // A poisoned set is whole: each change is one call.
         let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
         while aside.try_join_next().is_some() {}
@@ -217,7 +267,9 @@ impl Asking {
             return;
         }
         aside.spawn(async move {
-            let Ran { answer, took } = run(&ready, input, &cwd, &environment, &launcher).await;
+            let ran = run(&ready, input, &cwd, &environment, &launcher).await;
+            costs.note(&ready, &ran);
+            let Ran { answer, took } = ran;
             if let Some(failure) = answer.failure {
                 tracing::warn!(command = ready.hook.command, failure, ?took, "a hook failed");
             }

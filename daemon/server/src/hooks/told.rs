@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use extensions::hooks::HookEvent;
+use protocol::agent::AgentOrigin;
 use protocol::context::{Compaction, CompactionReason};
 use protocol::item::{Command, CommandExit, CommandOutcome, CommandOutput, ItemBody};
 use protocol::profile::{ApprovalPolicy, SandboxMode};
@@ -99,6 +100,25 @@ impl Told {
         Self::new(HookEvent::Stop, Vec::new(), fields)
     }
 
+    /// That an agent starts. The names that others have for it: its type is what it is called.
+    pub(super) fn agent_start(id: &str, agent: &AgentOrigin) -> Self {
+        Self::new(HookEvent::SubagentStart, Vec::new(), json!({})).with_agent(id, agent)
+    }
+
+    /// That an agent is to stop, in place of a session.
+    pub(super) fn of_agent(self, id: &str, agent: &AgentOrigin) -> Self {
+        Self { event: HookEvent::SubagentStop, ..self }.with_agent(id, agent)
+    }
+
+    fn with_agent(mut self, id: &str, agent: &AgentOrigin) -> Self {
+        self.names = vec![agent.name.clone()];
+        // What they hear of is the session at the top, and the agent in it.
+        self.fields.insert("session_id".to_owned(), agent.root.to_string().into());
+        self.fields.insert("agent_id".to_owned(), id.into());
+        self.fields.insert("agent_type".to_owned(), agent.name.clone().into());
+        self
+    }
+
     pub(super) fn notification(kind: &str, message: &str) -> Self {
         let fields = json!({ "notification_type": kind, "message": short(message) });
         Self::new(HookEvent::Notification, vec![kind.to_owned()], fields)
@@ -162,6 +182,7 @@ fn names(body: &ItemBody) -> Vec<String> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => &[],
     };
     let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();

@@ -46,6 +46,7 @@ fn append(cwd: &Path, session: SessionId, events: impl IntoIterator<Item = Event
         turn_count: 1,
         usage: Usage::default(),
         settings,
+        agent: None,
     };
     Append { session, records, summary: Some(summary), spent: Vec::new() }
 }

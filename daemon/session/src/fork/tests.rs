@@ -37,6 +37,7 @@ impl Log {
             title: Some("one".into()),
             settings: settings(),
             instructions: Vec::new(),
+            agent: None,
         };
         log.push(Event::SessionCreated(created));
         log
@@ -152,4 +153,24 @@ fn what_was_taken_back_is_not_there_and_payloads_are_named() {
     let fork = fork(id(), &log.0, None).unwrap();
     assert_eq!(fork.blobs, BTreeSet::from([BlobId("b1".into())]));
     assert_eq!(fork.title.as_deref(), Some("one"));
+}
+
+#[test]
+fn tools_of_clients_are_there_too_and_their_clients_alone_answer() {
+    let mut log = Log::new();
+    let tool = protocol::client_tool::ClientTool {
+        name: "tab".into(),
+        description: "Opens a tab".into(),
+        schema: serde_json::json!({"type": "object"}),
+        is_read_only: true,
+    };
+    log.push(Event::ClientToolsRegistered(protocol::client_tool::ClientToolsRegistered {
+        actor: actor(),
+        tools: vec![tool.clone()],
+        timeout_ms: 1_000,
+    }));
+    log.turn(true);
+    let (_, state) = log.forked(None);
+    let tools: Vec<_> = state.client_tools.iter().map(|known| (&known.tool, &known.owner)).collect();
+    assert_eq!(tools, [(&tool, &actor())]);
 }

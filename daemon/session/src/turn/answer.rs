@@ -8,14 +8,14 @@ use protocol::item::{
 };
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::tool::ToolCall;
-use protocol::turn::{TurnFailure, TurnOutcome};
+use protocol::turn::{Turn, TurnFailure, TurnOutcome};
 
 use model::event::StopReason;
 
 use crate::effect::Effect;
 use crate::input::Answer;
 use crate::moment::Moment;
-use crate::state::{Running, SessionState};
+use crate::state::{Phase, Running, SessionState};
 use crate::turn::step::completed;
 use crate::turn::{compaction, ending};
 
@@ -53,19 +53,36 @@ pub(crate) fn take(
         Answer::ReasoningDropped { item_id } => reasoning_dropped(state, running, item_id, moment),
         Answer::Retrying { attempt, max_attempts, delay, failure } => {
             let mut events = discarded(state, running, moment);
+            let usage = spent_so_far(moment).or((!events.is_empty()).then(Usage::default));
             events.push(Event::ModelRetried(ModelRetried {
                 turn_id: running.turn_id,
                 attempt,
                 max_attempts,
                 delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 failure,
-                usage: spent_so_far(moment),
+                usage,
             }));
             vec![Effect::Append(events)]
         }
         Answer::Completed { usage, stop } => answered(state, running, usage, stop, moment),
+        // Nobody asked for that here: the answer says nothing.
+        Answer::Compacted { usage, .. } => answered(state, running, usage, StopReason::Finished, moment),
         Answer::Failed(failure) => failed(state, running, failure, moment),
     }
+}
+
+/// What an answer took that ends before its end: as far as that was told, and nothing if it had begun. `None` of one that
+/// had not.
+pub(crate) fn cut(state: &SessionState, running: &Running, turn: &Turn, moment: &Moment) -> Option<Usage> {
+    let has_begun = match running.phase {
+        Phase::Model => turn.items.iter().any(|item| is_answer(item, running)),
+        Phase::Compacting => turn
+            .items
+            .iter()
+            .any(|item| context::compaction::goes_on(item) && !state.text_so_far(item.id).is_empty()),
+        Phase::Prompt | Phase::Calls | Phase::Compacted => return None,
+    };
+    spent_so_far(moment).or(has_begun.then(Usage::default))
 }
 
 /// What the answer that broke off took, if that was told.
@@ -188,12 +205,18 @@ pub(crate) fn discarded(state: &SessionState, running: &Running, moment: &Moment
     let items = state.current().map_or(&[][..], |(_, turn)| &turn.items);
     items
         .iter()
-        .filter(|item| item.step == running.step && item.status != ItemStatus::Discarded)
-        .filter(|item| {
-            !matches!(item.body, ItemBody::UserMessage(_) | ItemBody::Notice(_) | ItemBody::Compaction(_))
-        })
+        .filter(|item| is_answer(item, running))
         .map(|item| completed(item, ItemStatus::Discarded, state.with_text_so_far(item).body, moment))
         .collect()
+}
+
+/// Whether it is of the answer that goes on.
+fn is_answer(item: &Item, running: &Running) -> bool {
+    let is_other = matches!(
+        item.body,
+        ItemBody::UserMessage(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::Agent(_)
+    );
+    item.step == running.step && item.status != ItemStatus::Discarded && !is_other
 }
 
 fn answered(
@@ -203,14 +226,18 @@ fn answered(
     stop: StopReason,
     moment: &Moment,
 ) -> Vec<Effect> {
-    let responded =
-        Event::ModelResponded(ModelResponded { turn_id: running.turn_id, step: running.step, usage });
+    let responded = Event::ModelResponded(ModelResponded {
+        turn_id: running.turn_id,
+        step: running.step,
+        usage,
+        asked_by: None,
+    });
     let mut effects = vec![Effect::Append(vec![responded])];
     match stop {
         StopReason::Finished => effects.push(Effect::Continue),
         StopReason::Stopped(reason) => {
             let failure = TurnFailure::ModelStopped { reason };
-            effects.extend(ending::end(state, TurnOutcome::Failed { failure }, usage, moment));
+            effects.extend(ending::end(state, TurnOutcome::Failed { failure }, Some(usage), moment));
         }
     }
     effects
@@ -228,7 +255,7 @@ fn failed(
         return effects;
     }
     let failure = TurnFailure::Provider(failure);
-    ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment)
+    ending::end(state, TurnOutcome::Failed { failure }, None, moment)
 }
 
 fn new_item(running: &Running, id: ItemId, status: ItemStatus, body: ItemBody, moment: &Moment) -> Item {

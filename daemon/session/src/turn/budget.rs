@@ -108,12 +108,14 @@ fn ceilings(
     of(BudgetLevel::Turn, &running.limits, spent).chain(beyond_turn(state, in_flight, moment))
 }
 
-/// The ceilings of session, tree and day. Nothing of a session's tree is beside it yet.
+/// The ceilings of session, tree and day. Of calls that go on only the session's own are known.
 fn beyond_turn(state: &SessionState, in_flight: u64, moment: &Moment) -> impl Iterator<Item = Ceiling> {
     let budget = &state.settings.budget;
+    let mut tree = state.spent;
+    tree += moment.beside;
     let with_calls = |spent: Spending| Spending { tool_calls: spent.tool_calls + in_flight, ..spent };
     of(BudgetLevel::Session, &budget.session, with_calls(state.spent))
-        .chain(of(BudgetLevel::Tree, &budget.tree, with_calls(state.spent)))
+        .chain(of(BudgetLevel::Tree, &budget.tree, with_calls(tree)))
         .chain(of(BudgetLevel::Day, &budget.day, with_calls(moment.today)))
 }
 

@@ -8,7 +8,6 @@ use context::history::text_of;
 use protocol::event::{Event, ModelRequested, QuestionAsked, TurnStarted};
 use protocol::ids::TurnId;
 use protocol::item::{CommandExit, CommandOutput, Item, ItemBody, ItemStatus};
-use protocol::model::Usage;
 use protocol::profile::ApprovalPolicy;
 use protocol::question::{Question, QuestionKind};
 use protocol::session::QueuedInput;
@@ -112,7 +111,7 @@ fn next_call(
 ) -> Following {
     use Following::{Alone, Beside};
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Call, moment) {
-        return Alone(ending::end(state, outcome, Usage::default(), moment));
+        return Alone(ending::end(state, outcome, None, moment));
     }
     if running.allowed.contains(&item.id) {
         return Beside(vec![Effect::RunTool { item_id: item.id }]);
@@ -124,7 +123,7 @@ fn next_call(
         let repeats = repeats(turn, item, call);
         if repeats >= REPEATS_BEFORE_END {
             let failure = TurnFailure::Loop { repetitions: repeats + 1, tool: call.name.clone() };
-            return Alone(ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment));
+            return Alone(ending::end(state, TurnOutcome::Failed { failure }, None, moment));
         }
         if repeats >= REPEATS_BEFORE_HINT && moment.is_answerable && may_ask(state) {
             let reason =
@@ -207,10 +206,10 @@ fn next_request(state: &SessionState, running: &Running, turn: &Turn, moment: &M
         if let Some(effects) = hooks::stop(running, moment) {
             return effects;
         }
-        return ending::end(state, TurnOutcome::Completed, Usage::default(), moment);
+        return ending::end(state, TurnOutcome::Completed, None, moment);
     }
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {
-        return ending::end(state, outcome, Usage::default(), moment);
+        return ending::end(state, outcome, None, moment);
     }
     model_request(running.turn_id, running.step.saturating_add(1))
 }
@@ -251,6 +250,7 @@ pub(crate) fn declined_event(item: &Item, message: &str, moment: &Moment) -> Eve
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => {}
     }
     completed(item, ItemStatus::Declined, body, moment)
@@ -306,6 +306,7 @@ fn outcome_of(item: &Item) -> (Option<(CommandExit, CommandOutput)>, String) {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => (None, text_of(item)),
     }
 }

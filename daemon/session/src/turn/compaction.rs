@@ -107,7 +107,7 @@ pub(crate) fn full(state: &SessionState, running: &Running, tokens: u64, moment:
                  may be asked with {most}"
             ),
         );
-        return ending::end(state, TurnOutcome::Failed { failure }, Usage::default(), moment);
+        return ending::end(state, TurnOutcome::Failed { failure }, None, moment);
     }
     let body = Compaction { tokens_before: Some(tokens), ..empty(CompactionReason::Full) };
     started(running.turn_id, running.step, body, answer::discarded(state, running, moment), moment)
@@ -152,10 +152,10 @@ pub(crate) fn go_on(state: &SessionState, running: &Running, turn: &Turn, moment
         |item: &&Item| matches!(item.body, ItemBody::UserMessage(_)) && item.status != ItemStatus::Discarded;
     let mut said = turn.items.iter().filter(is_said).peekable();
     if said.peek().is_none() {
-        return ending::end(state, TurnOutcome::Completed, Usage::default(), moment);
+        return ending::end(state, TurnOutcome::Completed, None, moment);
     }
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {
-        return ending::end(state, outcome, Usage::default(), moment);
+        return ending::end(state, outcome, None, moment);
     }
     // What was said into a turn that only compacts is its first request.
     let step = if said.any(|item| item.step <= running.step) { running.step } else { running.step + 1 };
@@ -191,7 +191,7 @@ pub(crate) fn take(
                 max_attempts,
                 delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
                 failure,
-                usage: answer::spent_so_far(moment),
+                usage: answer::spent_so_far(moment).or((!so_far.is_empty()).then(Usage::default)),
             });
             if so_far.is_empty() {
                 return vec![Effect::Append(vec![retried])];
@@ -202,6 +202,10 @@ pub(crate) fn take(
             vec![Effect::Append(vec![void, retried, Event::ItemStarted(ItemChanged { item: again })])]
         }
         Answer::Completed { usage, stop } => ended(state, running, (item, body), usage, &stop, moment),
+        Answer::Compacted { opaque, usage } => {
+            let body = Compaction { opaque, summary: String::new(), ..body.clone() };
+            done(state, running, item, body, usage, moment)
+        }
         Answer::Failed(failure) => {
             let may_help =
                 matches!(failure.kind, ProviderFailureKind::ContextTooLong | ProviderFailureKind::Malformed);
@@ -210,7 +214,7 @@ pub(crate) fn take(
             }
             let message = failure.message.clone();
             let failure = TurnFailure::Provider(failure);
-            failed(state, (item, body), message, failure, Usage::default(), moment)
+            failed(state, (item, body), message, failure, None, moment)
         }
     }
 }
@@ -224,8 +228,7 @@ fn ended(
     stop: &StopReason,
     moment: &mut Moment,
 ) -> Vec<Effect> {
-    let responded =
-        Event::ModelResponded(ModelResponded { turn_id: running.turn_id, step: running.step, usage });
+    let responded = responded(running, usage);
     let text = state.text_so_far(item.id).trim();
     let cut = match stop {
         StopReason::Finished => None,
@@ -241,26 +244,43 @@ fn ended(
         };
         let mut effects = vec![Effect::Append(vec![responded])];
         let failure = too_long(state, format!("The session could not be compacted. {message}"));
-        effects.extend(failed(state, (item, body), message, failure, usage, moment));
+        effects.extend(failed(state, (item, body), message, failure, Some(usage), moment));
         return effects;
     }
-    let settings = &state.settings;
-    let mut summary = compaction::kept(text, &settings.model_context);
+    let mut summary = compaction::kept(text, &state.settings.model_context);
     if cut.is_some() {
         summary.push_str("\n\n(The notes were cut off here, because they grew too long.)");
     }
+    done(state, running, item, Compaction { summary, ..body.clone() }, usage, moment)
+}
+
+/// It is done: what is carried stands beside what was made of the conversation.
+fn done(
+    state: &SessionState,
+    running: &Running,
+    item: &Item,
+    body: Compaction,
+    usage: Usage,
+    moment: &Moment,
+) -> Vec<Effect> {
+    let settings = &state.settings;
     let turns = compaction::before(&seen(&state.turns), running.step);
     let touched = state.touched.iter().filter(|(_, turn)| !state.rewound.contains(turn));
     let touched: Vec<&Path> = touched.map(|(path, _)| path.as_path()).collect();
     let carried = carried::of(&turns, &touched, &settings.cwd, compaction::room(&settings.model_context));
-    let body = ItemBody::Compaction(Compaction { summary, carried, ..body.clone() });
+    let body = ItemBody::Compaction(Compaction { carried, ..body });
     let (turn_id, item_id) = (running.turn_id, item.id);
-    let events = vec![responded, completed(item, ItemStatus::Completed, body, moment)];
+    let events = vec![responded(running, usage), completed(item, ItemStatus::Completed, body, moment)];
     let next = match moment.hooks.has(HookPoint::AfterCompaction) {
         true => Effect::RunHooks(HookCall::AfterCompaction { turn_id, item_id }),
         false => Effect::Continue,
     };
     vec![Effect::Append(events), next]
+}
+
+fn responded(running: &Running, usage: Usage) -> Event {
+    let (turn_id, step) = (running.turn_id, running.step);
+    Event::ModelResponded(ModelResponded { turn_id, step, usage, asked_by: None })
 }
 
 /// Whether an answer was stopped because it grew too long, in the words of the different APIs.
@@ -290,7 +310,7 @@ fn failed(
     (item, body): (&Item, &Compaction),
     message: String,
     failure: TurnFailure,
-    usage: Usage,
+    usage: Option<Usage>,
     moment: &Moment,
 ) -> Vec<Effect> {
     let Compaction { reason, instructions, tokens_before, .. } = body.clone();
@@ -362,6 +382,7 @@ fn empty(reason: CompactionReason) -> Compaction {
         tokens_before: None,
         summary: String::new(),
         carried: String::new(),
+        opaque: Vec::new(),
         message: None,
     }
 }

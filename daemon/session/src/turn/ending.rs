@@ -20,21 +20,26 @@ const KEPT_OUTPUT: usize = 16 * 1024;
 /// Ends the running turn while something may still be going on.
 pub(crate) fn cut_short(state: &SessionState, outcome: TurnOutcome, moment: &Moment) -> Vec<Effect> {
     let mut effects = vec![Effect::CancelWork];
-    effects.extend(end(state, outcome, Usage::default(), moment));
+    effects.extend(end(state, outcome, None, moment));
     effects
 }
 
 /// Ends a turn that another daemon left in the middle, with what may have been going on then.
 pub(crate) fn cut_short_before(state: &SessionState, outcome: TurnOutcome, moment: &Moment) -> Vec<Effect> {
     let mut effects = vec![Effect::CancelWork];
-    effects.extend(close(state, outcome, Usage::default(), &left_begun(state, moment), moment));
+    effects.extend(close(state, outcome, None, &left_begun(state, moment), moment));
     effects
 }
 
-/// Ends the running turn. `more` is what an answer took that is not folded yet.
-pub(crate) fn end(state: &SessionState, outcome: TurnOutcome, more: Usage, moment: &Moment) -> Vec<Effect> {
+/// Ends the running turn. `told` is what an answer took that is complete and not folded yet.
+pub(crate) fn end(
+    state: &SessionState,
+    outcome: TurnOutcome,
+    told: Option<Usage>,
+    moment: &Moment,
+) -> Vec<Effect> {
     let Some(running) = &state.running else { return Vec::new() };
-    close(state, outcome, more, &running.begun, moment)
+    close(state, outcome, told, &running.begun, moment)
 }
 
 /// The calls that a daemon which is gone may have begun: those whose turn it was, unless they wait for leave.
@@ -50,7 +55,7 @@ pub(crate) fn left_begun(state: &SessionState, moment: &Moment) -> BTreeSet<Item
 fn close(
     state: &SessionState,
     outcome: TurnOutcome,
-    more: Usage,
+    told: Option<Usage>,
     begun: &BTreeSet<ItemId>,
     moment: &Moment,
 ) -> Vec<Effect> {
@@ -65,11 +70,15 @@ fn close(
         let body = interrupted(state, item, begun, moment);
         events.push(completed(item, ItemStatus::Interrupted, body, moment));
     }
-    let is_answering = matches!(running.phase, Phase::Model | Phase::Compacting);
-    let cut = answer::spent_so_far(moment).filter(|_| is_answering && more == Usage::default());
-    let more = cut.unwrap_or(more);
+    let cut = answer::cut(state, running, turn, moment).filter(|_| told.is_none());
+    let more = told.or(cut).unwrap_or_default();
     events.extend(cut.map(|usage| {
-        Event::ModelResponded(ModelResponded { turn_id: running.turn_id, step: running.step, usage })
+        Event::ModelResponded(ModelResponded {
+            turn_id: running.turn_id,
+            step: running.step,
+            usage,
+            asked_by: None,
+        })
     }));
     let mut usage = turn.usage;
     usage += more;
@@ -142,6 +151,7 @@ fn never_begun(body: ItemBody) -> ItemBody {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

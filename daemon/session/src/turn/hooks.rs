@@ -5,7 +5,6 @@ use protocol::ids::{ItemId, TurnId};
 use protocol::item::{
     Command, CommandOutcome, CommandOutput, Item, ItemBody, ItemStatus, Notice, NoticeLevel,
 };
-use protocol::model::Usage;
 use protocol::profile::ApprovalPolicy;
 use protocol::question::QuestionKind;
 use protocol::turn::{Turn, TurnFailure, TurnOutcome};
@@ -220,7 +219,7 @@ fn go_on(
 ) -> Vec<Effect> {
     if let Some(outcome) = budget::reached(state, running, turn, budget::Next::Request, moment) {
         let mut effects = vec![Effect::Append(events)];
-        effects.extend(ending::end(state, outcome, Usage::default(), moment));
+        effects.extend(ending::end(state, outcome, None, moment));
         return effects;
     }
     let step = running.step.saturating_add(1);
@@ -244,6 +243,7 @@ fn stays_inside(kind: &QuestionKind) -> bool {
         | QuestionKind::Permissions { .. }
         | QuestionKind::UserInput { .. }
         | QuestionKind::Elicitation { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::ClientTool { .. }
         | QuestionKind::Unknown(_) => false,
     }
@@ -314,6 +314,7 @@ fn with_output(mut body: ItemBody, output: String) -> ItemBody {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
+        | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => {}
     }
     body

@@ -1,18 +1,19 @@
 //! Calls that a running tool makes of other tools. Each is an item of its own and goes through the policy, hooks,
-//! questions and ceilings as if the model had made it; they run one after the other, while their caller waits. The
-//! model never made them, so it is not shown them.
+//! questions and ceilings as if the model had made it, while their caller waits; those that change nothing run side by
+//! side, any other one alone, in its turn. The model never made them, so it is not shown them.
 
 use protocol::event::{Event, ItemChanged};
 use protocol::ids::ItemId;
 use protocol::item::{Item, ItemBody, ItemStatus, OtherToolCall};
 use protocol::tool::ToolCall;
-use protocol::turn::Turn;
+use protocol::turn::{Turn, TurnOutcome};
 
 use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Running, SessionState};
+use crate::turn::calls::Following;
 use crate::turn::step::completed;
-use crate::turn::{budget, calls, ending, hooks, question};
+use crate::turn::{beside, budget, calls, ending, hooks, question};
 
 /// A running tool calls another one. The item is in the log before anything is done about it; one that can't be
 /// understood ends at once.
@@ -67,31 +68,52 @@ pub(crate) fn proceed(
     turn: &Turn,
     moment: &mut Moment,
 ) -> Option<Vec<Effect>> {
-    let item = open(turn).next()?;
-    let is_asked = state.questions.iter().any(|question| question.item_id == item.id);
-    if is_asked || running.begun.contains(&item.id) {
+    let together = beside::first_of(open(turn), moment);
+    if together.is_empty() {
+        return None;
+    }
+    let is_asked = |item: &&Item| state.questions.iter().any(|question| question.item_id == item.id);
+    if together.iter().any(is_asked) {
         return Some(Vec::new());
     }
+    let is_alone = together.iter().all(|item| !running.begun.contains(&item.id));
+    for (at, item) in together.iter().enumerate() {
+        if running.begun.contains(&item.id) {
+            continue;
+        }
+        match next(state, running, turn, item, moment) {
+            Following::Beside(effects) if effects.is_empty() => {}
+            Following::Beside(mut effects) => {
+                if at + 1 < together.len() && !effects.contains(&Effect::Continue) {
+                    effects.push(Effect::Continue);
+                }
+                return Some(effects);
+            }
+            Following::Alone(effects) => return Some(if is_alone { effects } else { Vec::new() }),
+        }
+    }
+    Some(Vec::new())
+}
+
+fn next(state: &SessionState, running: &Running, turn: &Turn, item: &Item, moment: &mut Moment) -> Following {
     // The turn can't end while the caller runs; it does when the model would be asked again, or calls again.
     if let Some(reached) = budget::reached(state, running, turn, budget::Next::Call, moment) {
         let reason = match reached {
-            protocol::turn::TurnOutcome::LimitReached { message, .. } => message,
-            protocol::turn::TurnOutcome::Completed
-            | protocol::turn::TurnOutcome::Failed { .. }
-            | protocol::turn::TurnOutcome::Interrupted { .. }
-            | protocol::turn::TurnOutcome::Unknown(_) => "A ceiling is reached".to_owned(),
+            TurnOutcome::LimitReached { message, .. } => message,
+            TurnOutcome::Completed
+            | TurnOutcome::Failed { .. }
+            | TurnOutcome::Interrupted { .. }
+            | TurnOutcome::Unknown(_) => "A ceiling is reached".to_owned(),
         };
-        return Some(calls::declined(item, &format!("Not run: {reason}"), moment));
+        return Following::Beside(calls::declined(item, &format!("Not run: {reason}"), moment));
     }
     if running.allowed.contains(&item.id) {
-        return Some(vec![Effect::RunTool { item_id: item.id }]);
+        return Following::Beside(vec![Effect::RunTool { item_id: item.id }]);
     }
     if let Some(effects) = hooks::before_call(running, item, moment) {
-        return Some(effects);
+        return Following::Beside(effects);
     }
-    Some(match calls::judged(state, running, item, moment) {
-        calls::Following::Beside(effects) | calls::Following::Alone(effects) => effects,
-    })
+    calls::judged(state, running, item, moment)
 }
 
 /// The events that close the calls that tools of a daemon which is gone made: those tools are gone, too.

@@ -5,11 +5,12 @@ use protocol::event::{Event, QuestionAnswered, QuestionAsked, QuestionWithdrawn}
 use protocol::ids::{ClientId, ItemId, QuestionId};
 use protocol::profile::ApprovalPolicy;
 use protocol::question::{Answer, Decision, GrantScope, Question, QuestionKind};
-use protocol::turn::Actor;
+use protocol::turn::{Actor, TurnOutcome};
 
 use crate::effect::{Effect, Reply};
 use crate::moment::Moment;
 use crate::state::{Running, SessionState};
+use crate::turn::budget::{Next, reached};
 use crate::turn::calls;
 use crate::turn::judgement::{Judgement, of_stopped};
 
@@ -106,6 +107,9 @@ pub(crate) fn ask(
         Judgement::Run => return vec![allow_tool(id)],
         Judgement::Refuse { reason } => return vec![deny_tool(id, &reason)],
     };
+    if let Some(message) = unaffordable(state, &kind, moment) {
+        return vec![deny_tool(id, &message)];
+    }
     if state.is_granted(&kind) {
         return vec![allow_tool(id)];
     }
@@ -211,6 +215,7 @@ fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> O
         | QuestionKind::FileChange { .. }
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Tool { .. } => {
             Some("This session asks nobody (its approval is `never`), so it was declined.")
         }
@@ -220,6 +225,17 @@ fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> O
             (!moment.is_answerable).then_some("Nobody is there who could answer; go on as you think best.")
         }
     }
+}
+
+/// Why the model is not asked for a server, although a person may have let it: a ceiling is reached.
+fn unaffordable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> Option<String> {
+    let QuestionKind::Sampling { .. } = kind else { return None };
+    let (running, turn) = state.current()?;
+    let TurnOutcome::LimitReached { message, .. } = reached(state, running, turn, Next::Request, moment)?
+    else {
+        return None;
+    };
+    Some(message)
 }
 
 /// Whether it is about a command that the sandbox stopped.
@@ -240,6 +256,7 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
         | QuestionKind::Network { .. }
         | QuestionKind::Permissions { .. }
         | QuestionKind::Tool { .. }
+        | QuestionKind::Sampling { .. }
         | QuestionKind::Unknown(_) => (false, false),
     };
     let lacks_rule = matches!(kind, QuestionKind::Command { proposed_rule: None, .. });
@@ -277,6 +294,7 @@ fn refuse_unfit(kind: &QuestionKind, decision: &Decision) -> Result<(), Protocol
             | QuestionKind::Permissions { .. }
             | QuestionKind::Tool { .. }
             | QuestionKind::Elicitation { .. }
+            | QuestionKind::Sampling { .. }
             | QuestionKind::ClientTool { .. }
             | QuestionKind::Unknown(_) => {
                 invalid("A `reply` is no answer to this question", "Answer with `allow` or `deny`")

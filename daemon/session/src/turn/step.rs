@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use protocol::event::{ConnectionAttempted, Event, ItemChanged};
+use protocol::event::{ConnectionAttempted, Event, ItemChanged, ModelResponded};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, Notice, NoticeLevel};
+use protocol::model::Usage;
 use protocol::turn::{BudgetLevel, LimitKind, TurnOutcome};
 use tools::tool::Report;
 
@@ -13,7 +14,7 @@ use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState, connection_key};
-use crate::turn::{answer, calls, compaction, ending, hooks, nested, question, request, restart};
+use crate::turn::{agent, answer, calls, compaction, ending, hooks, nested, question, request, restart};
 
 /// Different connections of one item that the log tells of.
 const MAX_CONNECTIONS: usize = 200;
@@ -59,6 +60,8 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
         }
         Input::QuestionExpired { question_id } => question::expire(state, question_id, moment),
         Input::Notice { text } => notice(state, text, moment),
+        Input::AgentReported(report) => agent::reported(state, report, moment),
+        Input::ModelAnsweredTool { item_id, usage } => answered_tool(state, item_id, usage),
         Input::Continue => calls::proceed(state, moment),
         Input::Loaded { failure } => restart::loaded(state, failure, moment),
         Input::Stopping { hand_over, is_call_running } => {
@@ -103,6 +106,14 @@ fn reported(state: &SessionState, item_id: ItemId, report: Report) -> Vec<Effect
         return Vec::new();
     }
     vec![Effect::Append(vec![Event::ConnectionAttempted(attempted)])]
+}
+
+/// What a tool asked the model by itself counts, also where its turn has ended meanwhile.
+fn answered_tool(state: &SessionState, item_id: ItemId, usage: Usage) -> Vec<Effect> {
+    let mut items = state.turns.iter().rev().flat_map(|turn| &turn.items);
+    let Some(item) = items.find(|item| item.id == item_id) else { return Vec::new() };
+    let responded = ModelResponded { turn_id: item.turn_id, step: item.step, usage, asked_by: Some(item_id) };
+    vec![Effect::Append(vec![Event::ModelResponded(responded)])]
 }
 
 fn deadline(state: &SessionState, turn_id: TurnId, moment: &Moment) -> Vec<Effect> {

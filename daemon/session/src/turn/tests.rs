@@ -1,6 +1,7 @@
 //! `step` as a table of cases: inputs go in, what follows comes out as short words. Everything is folded as the
 //! actor folds it, so the cases run the whole way.
 
+mod agents;
 mod answers;
 mod bench;
 mod beside;
@@ -12,3 +13,4 @@ mod questions;
 mod requests;
 mod restarts;
 mod rewinds;
+mod samplings;

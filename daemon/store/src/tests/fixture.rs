@@ -118,5 +118,6 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             question_timeout_ms: None,
             model_context: protocol::context::ModelContext::default(),
         },
+        agent: None,
     }
 }

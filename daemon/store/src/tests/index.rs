@@ -1,6 +1,7 @@
 //! Lists: order, filters, pages.
 
-use protocol::ids::{SessionId, Timestamp, TurnId};
+use protocol::agent::AgentOrigin;
+use protocol::ids::{ItemId, SessionId, Timestamp, TurnId};
 use protocol::session::{SessionListParams, SessionStatus, SessionSummary};
 
 use super::fixture::{Fixture, append, summary, texts};
@@ -28,6 +29,31 @@ async fn the_one_that_was_updated_last_comes_first() {
     assert_eq!(list(&store, SessionListParams::default()).await, [30, 20, 10]);
     put(&store, summary(moved, 40)).await;
     assert_eq!(list(&store, SessionListParams::default()).await, [40, 30, 20]);
+}
+
+#[tokio::test]
+async fn agents_are_in_lists_only_if_they_are_asked_for() {
+    let fixture = Fixture::new();
+    let store = fixture.open().await;
+    let (root, agent, below, orphan) = (1, 2, 3, 4);
+    let id = |number: u64| SessionId(uuid::Uuid::from_u128(number.into()));
+    let origin = |parent: u64, root: u64| AgentOrigin {
+        parent: id(parent),
+        item_id: ItemId(id(parent).0),
+        root: id(root),
+        depth: 1,
+        name: "a".into(),
+    };
+    put(&store, summary(id(root), root)).await;
+    for (of, parent, root) in [(agent, root, root), (below, agent, root), (orphan, 9, 9)] {
+        put(&store, SessionSummary { agent: Some(origin(parent, root)), ..summary(id(of), of) }).await;
+    }
+    assert_eq!(list(&store, SessionListParams::default()).await, [1]);
+    let with_agents = SessionListParams { with_agents: true, ..SessionListParams::default() };
+    assert_eq!(list(&store, with_agents).await, [4, 3, 2, 1]);
+    let family = store.family(id(root)).await.expect("family");
+    assert_eq!(family.iter().map(|summary| summary.updated_at.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(store.orphans().await.expect("orphans"), [id(orphan)]);
 }
 
 #[tokio::test]

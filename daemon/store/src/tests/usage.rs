@@ -11,7 +11,8 @@ const DAY: u64 = 86_400_000;
 
 fn spent(day: u64, model: &str, input_tokens: u64, cost: f64) -> Spent {
     let usage = Usage { input_tokens, ..Usage::default() };
-    let spending = Spending { requests: 1, unpriced_requests: 0, tool_calls: 2, usage, cost };
+    let spending =
+        Spending { requests: 1, unpriced_requests: 0, untold_requests: 1, tool_calls: 2, usage, cost };
     Spent { at: Timestamp(day * DAY + 5), provider: "p".into(), model: model.into(), spending }
 }
 
@@ -49,9 +50,14 @@ async fn what_was_spent_is_summed_up_by_day_session_and_model() {
     assert_eq!(sums(UsageBy::Day, late).await.len(), 1);
 
     let day = store.spent_on(day_of(Timestamp(11 * DAY))).await.expect("day");
-    assert_eq!((day.requests, day.tool_calls, day.cost), (2, 4, 4.25));
+    assert_eq!((day.requests, day.untold_requests, day.tool_calls, day.cost), (2, 2, 4, 4.25));
     store.delete(one).await.expect("delete");
     assert_eq!(store.spent_on(11).await.expect("day"), day, "it was spent all the same");
+    let nobody = Some(SessionId(uuid::Uuid::nil()));
+    assert_eq!(sums(UsageBy::Session, all).await[0], (nobody, 0, none(), 18, 5.5), "nobody can tell by whom");
+    store.delete(two).await.expect("delete");
+    assert_eq!(sums(UsageBy::Session, all).await, [(nobody, 0, none(), 19, 5.75)]);
+    assert_eq!(sums(UsageBy::Model, all).await, by_model);
 }
 
 #[tokio::test]

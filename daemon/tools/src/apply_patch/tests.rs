@@ -40,6 +40,7 @@ fn context(cwd: &Path, profile: Profile) -> RunContext {
         environment: Arc::new([]),
         spools: Arc::new(MemorySpools::default()),
         asker: Arc::new(NobodyToAsk),
+        agents: Arc::new(crate::agents::NoAgents),
         caller: Arc::new(NothingToCall),
         judge: Arc::new(NoJudge),
         belongings: Arc::default(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use protocol::item::{CommandOutput, Refusal};
-use sandbox::{Exit, Process, SandboxError, TerminalSize};
+use sandbox::{Exit, Process, SandboxError, Stopped, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -96,6 +96,8 @@ pub(crate) struct Visited {
     pub(crate) output: CommandOutput,
     /// What the sandbox stopped, once it has ended.
     pub(crate) refusals: Vec<Refusal>,
+    /// Those among them that its helper saw, and who met them.
+    pub(crate) stopped: Vec<Stopped>,
     /// What became of programs that did not simply run.
     pub(crate) notes: Vec<String>,
     /// How long the process has run.
@@ -349,10 +351,11 @@ impl Keeper {
         let Some(visit) = self.visit.take() else { return };
         let fresh = Collector::new(Arc::clone(&self.spools), Room::DEFAULT);
         let output = std::mem::replace(&mut self.collector, fresh).finish().await;
-        let mut refusals = self.process.refusals().to_vec();
+        let mut refusals = self.process.refusals();
         refusals.extend(self.proxy.iter().flat_map(Served::refusals));
         let (notes, ran) = (self.interceptor.notes(), self.started.elapsed());
-        let visited = Visited { stage, output, refusals, notes, ran, is_input_refused };
+        let stopped = self.process.stopped().to_vec();
+        let visited = Visited { stage, output, refusals, stopped, notes, ran, is_input_refused };
         if visit.reply.send(visited).is_err() {
             tracing::debug!("the visitor of a process is gone");
         }

@@ -100,6 +100,17 @@ impl Processes {
         self.table().kept.keys().copied().collect()
     }
 
+    /// Whether one has not ended.
+    pub(crate) fn is_busy(&self) -> bool {
+        let goes_on = |kept: &Kept| !kept.is_ended.load(Ordering::Relaxed) && !kept.keeper.is_finished();
+        self.table().kept.values().any(goes_on)
+    }
+
+    /// Ends all of them.
+    pub(crate) fn end_all(&self) {
+        self.table().kept.clear();
+    }
+
     /// Whether nothing goes on.
     pub(crate) fn is_idle(&self) -> bool {
         self.table().kept.values().all(|kept| kept.keeper.is_finished())

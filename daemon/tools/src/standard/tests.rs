@@ -23,11 +23,11 @@ use crate::registry::Registry;
 use crate::tool::{Asker, NobodyToAsk, NothingToCall, RunContext, action};
 
 /// A session in a folder.
-struct Scene {
+pub(super) struct Scene {
     _folder: tempfile::TempDir,
-    root: PathBuf,
-    tools: Registry,
-    context: RunContext,
+    pub(super) root: PathBuf,
+    pub(super) tools: Registry,
+    pub(super) context: RunContext,
     spools: MemorySpools,
 }
 
@@ -42,7 +42,7 @@ impl Asker for Answering {
 }
 
 impl Scene {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("scratch");
         let root = folder.path().canonicalize().expect("real");
         for (path, content) in files {
@@ -60,6 +60,7 @@ impl Scene {
             environment: Arc::new([]),
             spools: Arc::new(spools.clone()),
             asker: Arc::new(NobodyToAsk),
+            agents: Arc::new(crate::agents::NoAgents),
             caller: Arc::new(NothingToCall),
             judge: Arc::new(NoJudge),
             belongings: Arc::default(),
@@ -72,7 +73,7 @@ impl Scene {
         Self { _folder: folder, root, tools, context, spools }
     }
 
-    fn call(name: &str, arguments: &serde_json::Value) -> ToolCall {
+    pub(super) fn call(name: &str, arguments: &serde_json::Value) -> ToolCall {
         let input = CallInput::Json(arguments.to_string());
         ToolCall { call_id: "1".to_owned(), name: name.to_owned(), input }
     }
@@ -84,7 +85,7 @@ impl Scene {
         (outcome.status, outcome.body)
     }
 
-    async fn run(&self, name: &str, arguments: serde_json::Value) -> (ItemStatus, String) {
+    pub(super) async fn run(&self, name: &str, arguments: serde_json::Value) -> (ItemStatus, String) {
         match self.item(name, arguments).await {
             (status, ItemBody::ToolCall(other)) => (status, other.output.expect("output")),
             (status, ItemBody::FileChange(change)) => (status, change.message.expect("message")),
@@ -108,7 +109,7 @@ impl Scene {
     }
 
     /// What is wrong with a call.
-    fn bad(&self, name: &str, arguments: &serde_json::Value) -> String {
+    pub(super) fn bad(&self, name: &str, arguments: &serde_json::Value) -> String {
         self.tools.prepare(&Self::call(name, arguments), &self.root).expect_err("bad").to_string()
     }
 }

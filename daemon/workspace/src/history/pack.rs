@@ -4,11 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 /// Where a content is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     at: u64,
     length: u64,
+    /// Tells whether it is still what was kept.
+    sum: u32,
 }
 
 /// The file.
@@ -31,7 +35,12 @@ impl Kept {
 impl Pack {
     /// Nothing yet, in this empty file, of which at most so much is used.
     pub(crate) fn new(file: File, cap_bytes: u64) -> Self {
-        Self { state: Mutex::new(State { file, end: 0 }), cap_bytes }
+        Self::from(file, 0, cap_bytes)
+    }
+
+    /// One of which so much is used.
+    pub(crate) fn from(file: File, end: u64, cap_bytes: u64) -> Self {
+        Self { state: Mutex::new(State { file, end }), cap_bytes }
     }
 
     /// Keeps a content; `None` if there is no more room.
@@ -44,7 +53,7 @@ impl Pack {
         state.file.seek(SeekFrom::Start(at))?;
         state.file.write_all(bytes)?;
         state.end += length;
-        Ok(Some(Kept { at, length }))
+        Ok(Some(Kept { at, length, sum: crc32fast::hash(bytes) }))
     }
 
     /// Reads a content.
@@ -53,7 +62,15 @@ impl Pack {
         let mut bytes = vec![0; usize::try_from(kept.length).map_err(io::Error::other)?];
         state.file.seek(SeekFrom::Start(kept.at))?;
         state.file.read_exact(&mut bytes)?;
+        if crc32fast::hash(&bytes) != kept.sum {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "What was kept is damaged"));
+        }
         Ok(bytes)
+    }
+
+    /// The file.
+    pub(crate) fn into_file(self) -> File {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).file
     }
 
     /// How much is used.

@@ -11,7 +11,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::HistoryError;
+use super::journal::{Journal, Page};
 use super::pack::{Kept, Pack};
 use super::version::{self, Version, VersionKind};
 use crate::path::{Fingerprint, Folder};
@@ -21,6 +24,8 @@ use crate::walk::Queue;
 const MAX_ENTRIES: usize = 200_000;
 /// Contents of one tree.
 const MAX_PACK_BYTES: u64 = 512 * 1024 * 1024;
+/// What a journal may grow by before a new tree is begun.
+const MAX_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that look.
 const MAX_THREADS: usize = 4;
 /// So few folders are looked through sooner than threads start.
@@ -60,10 +65,15 @@ pub struct Tree {
     device: Option<u64>,
     /// Bytes of contents that were there at first.
     first_bytes: u64,
+    journal: Option<Journal>,
+    /// What is to be written there; absent: all that is known.
+    unwritten: Option<Vec<Page>>,
+    /// Bytes of the journal that all that was known took.
+    first_journal_bytes: u64,
 }
 
 /// What stood under a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it was.
     pub kind: VersionKind,
@@ -95,7 +105,8 @@ struct Names {
 }
 
 /// What is known of a name in a folder.
-struct Known {
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Known {
     entry: Entry,
     print: Fingerprint,
     /// Whether it changed so short before it was read that its times may not tell of the next change.
@@ -125,8 +136,77 @@ impl Tree {
     #[must_use]
     pub fn new(root: PathBuf, hidden: Vec<PathBuf>, file: File) -> Self {
         let pack = Pack::new(file, MAX_PACK_BYTES);
-        let folders = HashMap::new();
-        Self { root, hidden, pack, folders, is_known: false, device: None, first_bytes: 0 }
+        Self {
+            root,
+            hidden,
+            pack,
+            folders: HashMap::new(),
+            is_known: false,
+            device: None,
+            first_bytes: 0,
+            journal: None,
+            unwritten: None,
+            first_journal_bytes: 0,
+        }
+    }
+
+    /// Writes marks into this empty file.
+    #[must_use]
+    pub fn with_journal(self, file: File) -> Self {
+        Self { journal: Some(Journal::new(file)), ..self }
+    }
+
+    /// As it was known at the last mark that is wanted, by these two files of a tree of the same folder. `None` if there
+    /// is no such mark.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn recover(
+        root: PathBuf,
+        hidden: Vec<PathBuf>,
+        contents: File,
+        journal: File,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Self>, HistoryError> {
+        let replayed = Journal::replay(journal, is_wanted).map_err(|error| HistoryError::io(&root, error))?;
+        let Some((journal, replayed)) = replayed else { return Ok(None) };
+        let mut tree = Self::new(root, hidden, contents);
+        tree.pack = Pack::from(tree.pack.into_file(), replayed.end, MAX_PACK_BYTES);
+        let mut changes = Vec::new();
+        for Page { folder, seen, gone } in replayed.pages {
+            tree.take(Listing { folder: folder.into(), seen, gone, print: None }, &mut changes);
+            changes.clear();
+        }
+        tree.device = tree.root_device()?;
+        tree.is_known = true;
+        tree.first_bytes = tree.pack.used();
+        tree.first_journal_bytes = journal.bytes();
+        tree.journal = Some(journal);
+        tree.unwritten = Some(Vec::new());
+        Ok(Some(tree))
+    }
+
+    /// Writes down what is known, under this mark, if there is a journal: from there on another process can go on.
+    ///
+    /// # Errors
+    /// `Io`; then the journal must not be used any more.
+    pub fn mark(&mut self, mark: &[u8]) -> Result<(), HistoryError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let is_first = self.unwritten.is_none();
+        let pages = self.unwritten.replace(Vec::new()).unwrap_or_else(|| {
+            let page = |(folder, names): (&PathBuf, &Names)| Page {
+                folder: folder.clone().into_os_string(),
+                seen: names.known.iter().map(|(name, known)| (name.clone(), known.clone())).collect(),
+                gone: Vec::new(),
+            };
+            self.folders.iter().filter(|(_, names)| !names.known.is_empty()).map(page).collect()
+        });
+        let written = journal.write(pages, mark, self.pack.used());
+        written.map_err(|error| HistoryError::io(&self.root, error))?;
+        if is_first {
+            self.first_journal_bytes = journal.bytes();
+        }
+        Ok(())
     }
 
     /// Looks through the folder, and tells what is different from the last time, in the order of the paths; the first
@@ -142,9 +222,7 @@ impl Tree {
     /// The same, at this time.
     pub(super) fn look_at(&mut self, now: SystemTime) -> Result<Vec<Change>, HistoryError> {
         if !self.is_known {
-            let root = Folder::open(&self.root).map_err(|error| HistoryError::io(&self.root, error))?;
-            self.device =
-                root.found().ok().filter(|_| root.tells_of_names()).map(|found| found.fingerprint().device());
+            self.device = self.root_device()?;
         }
         let listings = self.listings(now)?;
         let mut changes = Vec::new();
@@ -172,7 +250,17 @@ impl Tree {
     /// does not count: a new tree would have it as well.
     #[must_use]
     pub fn is_worn_out(&self) -> bool {
-        self.pack.used() - self.first_bytes > (self.pack.cap() - self.first_bytes) / 2
+        let journal_bytes = self.journal.as_ref().map_or(0, Journal::bytes);
+        journal_bytes - self.first_journal_bytes > MAX_JOURNAL_BYTES
+            || self.pack.used() - self.first_bytes > (self.pack.cap() - self.first_bytes) / 2
+    }
+
+    /// The file system of the root, if its folders tell by their times which names are in them.
+    fn root_device(&self) -> Result<Option<u64>, HistoryError> {
+        let failed = |error: io::Error| HistoryError::io(&self.root, error);
+        let root = Folder::open(&self.root).map_err(failed)?;
+        let device = root.found().map_err(failed)?.fingerprint().device();
+        Ok(root.tells_of_names().then_some(device))
     }
 
     /// Every folder that is there, compared with what is known.
@@ -336,6 +424,12 @@ impl Tree {
     /// Makes what a folder has now what is known of it.
     fn take(&mut self, listing: Listing, changes: &mut Vec<Change>) {
         let Listing { folder, seen, gone, print } = listing;
+        if let Some(unwritten) = &mut self.unwritten
+            && !(seen.is_empty() && gone.is_empty())
+        {
+            let (folder, seen, gone) = (folder.clone().into_os_string(), seen.clone(), gone.clone());
+            unwritten.push(Page { folder, seen, gone });
+        }
         for name in gone {
             self.forget(&folder, &name, changes);
         }

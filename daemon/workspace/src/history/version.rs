@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::HistoryError;
 use crate::path::{Folder, Found, Kind, is_link};
 
@@ -22,7 +24,7 @@ pub struct Version {
 }
 
 /// What can stand there; all else is not looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum VersionKind {
     /// A file.
     File,

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, OFlags, RawMode, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 /// Paths are shorter (limits.h, `PATH_MAX`), and so folders are not found deeper than that allows.
 const MAX_PATH_BYTES: usize = 4096;
@@ -30,7 +31,7 @@ const TELL_OF_NAMES: [u32; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
 
 /// The permission bits of a file; set-user-id and its like are not among them, as no write keeps those.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mode(RawMode);
 
 /// A folder, held open: it stays this one, whatever becomes of its name.
@@ -40,7 +41,7 @@ pub(crate) struct Folder {
 }
 
 /// What a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Kind {
     File,
     Folder,
@@ -64,7 +65,7 @@ pub(crate) struct Found {
 }
 
 /// Tells whether something was changed since it was looked at, by all that its system tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     kind: Kind,
     mode: Mode,

@@ -11,7 +11,7 @@ use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::profile::NetworkProtocol;
 use protocol::question::{Answer, Decision};
-use protocol::session::InstructionFile;
+use protocol::session::{InstructionFile, InstructionKind};
 use protocol::turn::{BudgetLevel, InputPart, LimitKind, TurnFailure, TurnOutcome};
 use serde_json::json;
 
@@ -37,7 +37,12 @@ pub(super) fn samples() -> Vec<Sample> {
         ("modelRetried", model_retried()),
         (
             "modelResponded",
-            Event::ModelResponded(ModelResponded { turn_id: turn_id(), step: 0, usage: usage() }),
+            Event::ModelResponded(ModelResponded {
+                turn_id: turn_id(),
+                step: 0,
+                usage: usage(),
+                asked_by: Some(item_id()),
+            }),
         ),
         ("itemStarted", Event::ItemStarted(ItemChanged { item: started() })),
         ("itemAppended", item_appended()),
@@ -85,11 +90,21 @@ fn session_created() -> Event {
         actor: actor(),
         title: Some("Mend the test".to_owned()),
         settings: session::settings(),
-        instructions: vec![InstructionFile {
-            path: "/repo/AGENTS.md".into(),
-            text: "Run the tests before you stop.\n".to_owned(),
-            is_truncated: false,
-        }],
+        instructions: vec![
+            InstructionFile {
+                path: "/repo/AGENTS.md".into(),
+                text: "Run the tests before you stop.\n".to_owned(),
+                is_truncated: false,
+                kind: InstructionKind::File,
+            },
+            InstructionFile {
+                path: "/repo".into(),
+                text: "- notes: Writes notes. (`/home/me/.config/skein/skills/notes/SKILL.md`)\n".to_owned(),
+                is_truncated: false,
+                kind: InstructionKind::Skills,
+            },
+        ],
+        agent: Some(session::agent_origin()),
     })
 }
 

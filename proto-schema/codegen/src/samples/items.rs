@@ -1,5 +1,6 @@
 //! Samples of items, one of each kind.
 
+use protocol::agent::{AgentReport, AgentStatus};
 use protocol::context::{Compaction, CompactionReason};
 use protocol::item::{
     AgentMessage, ChangeKind, ChangedFile, Command, CommandExit, CommandOutcome, CommandOutput, FileChange,
@@ -11,7 +12,7 @@ use protocol::turn::InputPart;
 use protocol::web::{WebSearch, WebSource};
 use serde_json::json;
 
-use super::{Sample, actor, blob_id, call, item, sample};
+use super::{Sample, actor, blob_id, call, item, sample, session_id, turn_id, usage};
 
 pub(super) fn samples() -> Vec<Sample> {
     let bodies = [
@@ -25,6 +26,7 @@ pub(super) fn samples() -> Vec<Sample> {
         ("notice", notice()),
         ("webSearch", web_search()),
         ("compaction", compaction()),
+        ("agent", agent()),
     ];
     bodies.into_iter().map(|(variant, body)| sample(format!("item.{variant}"), &item(body))).collect()
 }
@@ -34,6 +36,11 @@ fn user_message() -> ItemBody {
         content: vec![
             InputPart::Text { text: "Make the test pass".to_owned() },
             InputPart::StoredImage { media_type: "image/png".to_owned(), blob: blob_id() },
+            InputPart::Skill {
+                name: "notes".to_owned(),
+                path: "/home/me/.config/skein/skills/notes/SKILL.md".into(),
+                text: "Read the log first.".to_owned(),
+            },
         ],
         actor: actor(),
         is_steer: false,
@@ -119,6 +126,18 @@ fn plan() -> ItemBody {
     })
 }
 
+fn agent() -> ItemBody {
+    ItemBody::Agent(AgentReport {
+        session_id: session_id(),
+        turn_id: turn_id(),
+        name: "tests".to_owned(),
+        status: AgentStatus::Completed,
+        message: Some("All tests pass.".to_owned()),
+        usage: usage(),
+        cost: Some(0.25),
+    })
+}
+
 fn notice() -> ItemBody {
     let text = "The sandbox has no namespaces on this machine".to_owned();
     ItemBody::Notice(Notice { level: NoticeLevel::Warning, text, context: None })
@@ -145,6 +164,10 @@ fn compaction() -> ItemBody {
         tokens_before: Some(321_000),
         summary: "The sum was mended; the parser is next.".to_owned(),
         carried: "## What people said\n\n1. Mend the sum.\n".to_owned(),
+        opaque: vec![OpaqueReasoning {
+            wire_api: "responses:openai".to_owned(),
+            item: json!({"type": "compaction", "id": "cmp_1", "encrypted_content": "sealed"}),
+        }],
         message: None,
     })
 }

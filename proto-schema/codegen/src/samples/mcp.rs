@@ -16,6 +16,7 @@ pub(super) fn samples() -> Vec<Sample> {
         target: "npx -y @modelcontextprotocol/server-memory".to_owned(),
         state,
         is_required: false,
+        is_of_session: false,
         protocol: None,
         software: None,
         tools,
@@ -37,11 +38,13 @@ pub(super) fn samples() -> Vec<Sample> {
         tokens: 31,
         ..server("memory", McpServerState::Ready, vec![tool])
     };
+    let of_session =
+        McpServerStatus { is_of_session: true, ..server("editor", McpServerState::Idle, Vec::new()) };
     vec![
         sample("mcp.list.params", &McpListParams { cwd: "/repo".into(), name: None, starts: true }),
         sample(
             "mcp.list.result",
-            &McpListResult { servers: vec![ready, server("broken", failed, Vec::new())] },
+            &McpListResult { servers: vec![ready, server("broken", failed, Vec::new()), of_session] },
         ),
     ]
     .into_iter()

@@ -1,8 +1,9 @@
-//! Samples of `rewind/*` and `diff/*`, and of the events of files and rewinds.
+//! Samples of `rewind/*`, `diff/*` and `output/*`, and of the events of files and rewinds.
 
 use protocol::diff::{DiffReadParams, DiffReadResult, FileChangeKind, FileDiff};
 use protocol::event::Event;
 use protocol::ids::Seq;
+use protocol::output::{OutputReadParams, OutputReadResult};
 use protocol::rewind::{
     ConflictChoice, FilesChanged, LeftFile, RewindAction, RewindEnded, RewindParams, RewindResult,
     RewindScope, RewindTarget, RewoundFile, SessionRewound,
@@ -45,6 +46,23 @@ pub(super) fn samples() -> Vec<Sample> {
         sample("rewind.start.result", &result),
         sample("diff.read.params", &DiffReadParams { session_id: session_id(), turn_id: Some(turn_id()) }),
         sample("diff.read.result", &DiffReadResult { files: vec![diff], count: 1 }),
+        sample(
+            "output.read.params",
+            &OutputReadParams {
+                session_id: session_id(),
+                blob: blob_id(),
+                offset_bytes: 262_144,
+                limit_bytes: Some(65_536),
+            },
+        ),
+        sample(
+            "output.read.result",
+            &OutputReadResult {
+                text: "test 4000 ... ok\n".to_owned(),
+                next_offset_bytes: Some(327_680),
+                total_bytes: 500_000,
+            },
+        ),
     ]
 }
 
@@ -56,6 +74,7 @@ pub(super) fn events() -> [(&'static str, Event); 3] {
         paths: vec!["/repo/Makefile".into(), "/repo/src/lib.rs".into()],
         changes: blob_id(),
         runs_later: vec!["/repo/Makefile".into()],
+        is_meanwhile: true,
     };
     let rewound = SessionRewound {
         actor: actor(),

@@ -1,5 +1,6 @@
 //! Samples of `session/*`, the feed included.
 
+use protocol::agent::AgentOrigin;
 use protocol::context::{ModelContext, SessionCompactParams, SessionCompactResult};
 use protocol::delta::{Delta, FeedBatch, FeedEntry, Lagged, SessionFeed};
 use protocol::error::{ErrorCode, ProtocolError};
@@ -56,6 +57,7 @@ pub(super) fn samples() -> Vec<Sample> {
                 cwd: Some("/repo".into()),
                 with_archived: false,
                 only_active: true,
+                with_agents: true,
                 limit: Some(50),
                 updated_before: Some(at(9)),
             },
@@ -181,7 +183,7 @@ fn presence() -> Presence {
     Presence { attached: vec![attachment], sole_driver: Some(client_id()) }
 }
 
-fn summary() -> SessionSummary {
+pub(super) fn summary() -> SessionSummary {
     SessionSummary {
         id: session_id(),
         title: Some("Mend the test".to_owned()),
@@ -192,6 +194,17 @@ fn summary() -> SessionSummary {
         turn_count: 4,
         usage: usage(),
         settings: settings(),
+        agent: Some(agent_origin()),
+    }
+}
+
+pub(super) fn agent_origin() -> AgentOrigin {
+    AgentOrigin {
+        parent: session_id(),
+        item_id: item_id(),
+        root: session_id(),
+        depth: 1,
+        name: "tests".to_owned(),
     }
 }
 

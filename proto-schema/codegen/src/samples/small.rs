@@ -43,7 +43,11 @@ pub(super) fn samples() -> Vec<Sample> {
         sample(
             "question.list.result",
             &QuestionListResult {
-                questions: vec![OpenQuestion { session_id: session_id(), question: question() }],
+                questions: vec![OpenQuestion {
+                    session_id: session_id(),
+                    agent: Some(super::session::agent_origin()),
+                    question: question(),
+                }],
             },
         ),
         sample(

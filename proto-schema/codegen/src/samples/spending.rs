@@ -5,7 +5,14 @@ use protocol::usage::{Spending, UsageGrouping, UsageKey, UsageReadParams, UsageR
 use super::{Sample, sample, session_id, usage};
 
 pub(super) fn samples() -> Vec<Sample> {
-    let spending = Spending { requests: 2, unpriced_requests: 0, tool_calls: 1, usage: usage(), cost: 0.25 };
+    let spending = Spending {
+        requests: 3,
+        unpriced_requests: 0,
+        untold_requests: 1,
+        tool_calls: 1,
+        usage: usage(),
+        cost: 0.25,
+    };
     let row = |key| UsageRow { key, spending };
     let rows = vec![
         row(UsageKey::Day { date: "2026-11-25".to_owned() }),

@@ -18,9 +18,15 @@ const DENIED_NOW: Answer = Answer::Denied(Errno::PERM);
 /// A number below which all calls are.
 const BEYOND: c_long = 512;
 
-const SHARED: Duty =
-    Duty { network: Network::Off, is_shared: true, is_read_only: false, interception: Interception::Off };
+const SHARED: Duty = Duty {
+    network: Network::Off,
+    is_shared: true,
+    is_read_only: false,
+    interception: Interception::Off,
+    reading: Reading::Silent,
+};
 const OWN: Duty = Duty { is_shared: false, ..SHARED };
+const WATCHED: Duty = Duty { reading: Reading::Told, ..OWN };
 
 /// Runs a filter as the kernel does (net/core/filter.c), with the instructions that ours have.
 fn run(program: &[sock_filter], architecture: u32, call: u32, arguments: [u64; 6]) -> Answer {
@@ -247,6 +253,12 @@ fn a_call_is_asked_for_its_arguments() {
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_RDONLY)], Answer::Goes),
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_WRONLY)], Answer::Waits),
         (OWN, libc::SYS_openat, &[0, 0, i64::from(libc::O_CREAT)], Answer::Waits),
+        (OWN, libc::SYS_openat2, &[0], Answer::Goes),
+        // For reading, too, where that is to be told.
+        (WATCHED, libc::SYS_openat, &[0, 0, i64::from(libc::O_RDONLY)], Answer::Waits),
+        (WATCHED, libc::SYS_openat2, &[0], Answer::Waits),
+        (WATCHED, libc::SYS_read, &[0], Answer::Goes),
+        (WATCHED, libc::SYS_newfstatat, &[0], Answer::Goes),
         // Changes that the sandbox stops are looked at, and none that it does not.
         (OWN, libc::SYS_fchmodat, &[0], Answer::Waits),
         (SHARED, libc::SYS_fchmodat, &[0], Answer::Goes),

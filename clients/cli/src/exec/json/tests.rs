@@ -95,7 +95,7 @@ fn outcome(exit: CommandExit, head: &str, tail: &str, omitted_bytes: u64) -> Opt
 #[test]
 fn a_turn_begins_with_its_thread() {
     let session = SessionId::generate();
-    let line = serde_json::to_string(&Lines::thread(session)).unwrap();
+    let line = serde_json::to_string(&Lines::default().thread(session)).unwrap();
     assert_eq!(line, format!("{{\"type\":\"thread.started\",\"thread_id\":\"{session}\"}}"));
     let mut recorder = Recorder::new();
     let actor = Actor { client_id: ClientId::generate(), name: "x".to_owned() };

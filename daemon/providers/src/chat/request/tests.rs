@@ -6,7 +6,6 @@ use crate::fixtures::{
     agent, assert_prefixes, bare_request, body, body_with, call, conversation, reasoning, request,
     requests_along, showing, user,
 };
-use crate::settings::Search;
 use protocol::tool::CallInput;
 use serde_json::json;
 
@@ -149,7 +148,7 @@ fn options_are_told_in_the_words_that_each_server_knows() {
         service_tier: Some("flex".into()),
         store: Store::Allowed,
         tool_calls: ToolCalls::Single,
-        search: Search::Off,
+        ..RequestOptions::default()
     };
     let sent = |model: &str| body_with(&chat(), &request(model, vec![user("hi")]), &options);
     let rest =

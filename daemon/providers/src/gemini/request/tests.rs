@@ -106,11 +106,11 @@ fn a_signature_stands_on_the_part_it_came_on() {
         vec![
             keep(Signature::Thought { text: "Hm", signature: "s1" }),
             agent("Hello"),
-            keep(Signature::Message { text: "lo", signature: "s2" }),
+            keep(Signature::Message { text: "lo", signature: "s2", links: "" }),
             agent("Bye"),
-            keep(Signature::Message { text: "", signature: "s3" }),
+            keep(Signature::Message { text: "", signature: "s3", links: "" }),
             agent("changed"),
-            keep(Signature::Message { text: "before", signature: "void" }),
+            keep(Signature::Message { text: "before", signature: "void", links: "" }),
         ],
     );
     let wanted = json!([{"role": "model", "parts": [

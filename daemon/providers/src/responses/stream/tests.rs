@@ -231,6 +231,37 @@ fn no_event_that_is_missing_twice_or_early_breaks_the_answer() {
 const COMPLETED: &str = r#"{"type":"response.completed","response":{}}"#;
 
 #[test]
+fn what_a_text_goes_by_stands_behind_it_as_links() {
+    let done = |text: &str, annotations: &serde_json::Value| {
+        let part = serde_json::json!({"type": "output_text", "text": text, "annotations": annotations});
+        let item = serde_json::json!({"type": "message", "id": "m", "content": [part]});
+        serde_json::json!({"type": "response.output_item.done", "output_index": 0, "item": item}).to_string()
+    };
+    let cite =
+        |url: &str, title: &str| serde_json::json!({"type": "url_citation", "url": url, "title": title});
+    let said = |text: &str, annotations: &serde_json::Value| {
+        let delta = r#"{"type":"response.output_text.delta","output_index":0,"delta":"It"}"#;
+        match decode(&[delta, &done(text, annotations)]).unwrap().pop() {
+            Some(ModelEvent::OutputItem { item: OutputItem::Message(text), .. }) => text,
+            other => panic!("no message: {other:?}"),
+        }
+    };
+    let cited = serde_json::json!([
+        cite("https://a.org/x", "A [one]\u{1b}"),
+        cite("https://a.org/x", "again"),
+        cite("https://in.text/", "linked"),
+        cite("javascript:alert(1)", "no"),
+        {"type": "file_citation", "file_id": "f"},
+    ]);
+    let text = "It is so ([here](https://in.text/)).";
+    assert_eq!(said(text, &cited), format!("{text}\n\nSources:\n- [A one](https://a.org/x)"));
+    assert_eq!(said("It", &serde_json::Value::Null), "It");
+    let json = "{\"it\": 1}";
+    assert!(matches!(&decode(&[&done(json, &cited)]).unwrap()[..],
+        [ModelEvent::OutputItem { item: OutputItem::Message(text), .. }] if text == json));
+}
+
+#[test]
 fn text_that_only_the_whole_output_has_is_filled_in() {
     let whole = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"text":"Hello"}]}}"#;
     let delta =

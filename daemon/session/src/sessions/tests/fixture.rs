@@ -151,11 +151,11 @@ impl World for TestWorld {
         Ok(())
     }
 
-    fn profile(&self, _: &SessionSettings) -> Profile {
-        policy::profile::unrestricted()
+    fn profile(&self, _: &SessionSettings) -> BoxFuture<'static, Profile> {
+        Box::pin(std::future::ready(policy::profile::unrestricted()))
     }
 
-    fn environment(&self, _: SessionId) -> crate::world::CommandEnvironment {
+    fn environment(&self, _: SessionId, _: &SessionSettings) -> crate::world::CommandEnvironment {
         [].into()
     }
 }
@@ -191,6 +191,7 @@ impl Bench {
             title: None,
             settings,
             instructions: Vec::new(),
+            agent: None,
         };
         self.sessions.create(new).await.expect("session")
     }

@@ -37,6 +37,7 @@ async fn a_session_whose_log_is_damaged_is_set_aside_and_can_be_deleted() {
         title: Some(title.to_owned()),
         settings: settings(),
         instructions: Vec::new(),
+        agent: None,
     };
     let (sound, broken) = (titled("sound"), titled("broken"));
     let (sound_id, broken_id) = (sound.id, broken.id);

@@ -56,7 +56,7 @@ fn an_interrupt_keeps_what_was_said_and_leaves_the_queue_waiting() {
     let interrupt = Request::Interrupt { expected: None, reason: InterruptReason::Requested };
     assert_eq!(
         bench.request(interrupt),
-        "cancelWork +itemCompleted(agentMessage interrupted) +turnEnded(interrupted) =interrupted"
+        "cancelWork +itemCompleted(agentMessage interrupted) +modelResponded +turnEnded(interrupted) =interrupted"
     );
     let ItemBody::AgentMessage(message) = &bench.item(item_id).body else { panic!("no message") };
     assert_eq!(message.text, "half a");
@@ -123,7 +123,9 @@ fn a_retry_voids_the_answer_so_far() {
          +itemCompleted(command discarded) +modelRetried"
     );
     bench.says("again");
-    assert_eq!(bench.model(Answer::Failed(failure)), "+turnEnded(failed)");
+    // Nobody told what the half answers took, and that is told.
+    assert_eq!(bench.model(Answer::Failed(failure)), "+modelResponded +turnEnded(failed)");
+    assert_eq!(bench.state.spent.untold_requests, 2);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Bench {
     pub(crate) clock: u64,
     pub(crate) is_answerable: bool,
     pub(crate) today: Spending,
+    /// What the others of its tree spent.
+    pub(crate) beside: Spending,
     pub(crate) spent_so_far: Usage,
     pub(crate) hooks: HookPoints,
     pub(crate) asked: Vec<HookCall>,
@@ -96,7 +98,8 @@ impl Bench {
     }
 
     pub(crate) fn with(settings: SessionSettings) -> Self {
-        let created = SessionCreated { actor: actor(), title: None, settings, instructions: Vec::new() };
+        let instructions = Vec::new();
+        let created = SessionCreated { actor: actor(), title: None, settings, instructions, agent: None };
         let record = EventRecord {
             seq: Seq(1),
             at: Timestamp(0),
@@ -109,6 +112,7 @@ impl Bench {
             clock: 0,
             is_answerable: false,
             today: Spending::default(),
+            beside: Spending::default(),
             spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
             asked: Vec::new(),
@@ -124,6 +128,7 @@ impl Bench {
         let mut moment = Moment::new(Timestamp(self.clock), Rules::default(), self.clock);
         moment.is_answerable = self.is_answerable;
         moment.today = self.today;
+        moment.beside = self.beside;
         moment.spent_so_far = self.spent_so_far;
         moment.hooks = self.hooks.clone();
         moment.reads = std::sync::Arc::new(["read_file".to_owned()].into());

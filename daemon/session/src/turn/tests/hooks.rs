@@ -46,7 +46,7 @@ fn a_prompt_waits_for_hooks_and_can_be_refused() {
         bench.hooks_answer(blocks()),
         "+itemCompleted(userMessage discarded) cancelWork +turnEnded(failed)"
     );
-    let shown = context::history::conversation(&bench.state.turns, &|_| None);
+    let shown = context::history::conversation(&bench.state.turns, &|_| None, &|_| true);
     assert!(!format!("{shown:?}").contains("secret"));
 }
 
@@ -58,7 +58,7 @@ fn what_hooks_add_to_a_prompt_stands_after_it_and_is_shown_to_the_model() {
     let notice = Notice { level: NoticeLevel::Information, text: "Added".into(), context };
     let answer = HookAnswer { notices: vec![notice], ..HookAnswer::default() };
     assert_eq!(bench.hooks_answer(answer), "+itemCompleted(notice) +modelRequested callModel");
-    let shown = format!("{:?}", context::history::conversation(&bench.state.turns, &|_| None));
+    let shown = format!("{:?}", context::history::conversation(&bench.state.turns, &|_| None, &|_| true));
     assert!(shown.find("\"go\"") < shown.find("The branch is main"), "{shown}");
 }
 
@@ -87,7 +87,7 @@ fn the_model_hears_nothing_before_hooks_heard_all_that_was_said() {
         bench.hooks_answer(blocks()),
         "+itemCompleted(userMessage discarded) +modelRequested callModel"
     );
-    let shown = format!("{:?}", context::history::conversation(&bench.state.turns, &|_| None));
+    let shown = format!("{:?}", context::history::conversation(&bench.state.turns, &|_| None, &|_| true));
     assert!(shown.contains("\"go\"") && !shown.contains("secret"), "{shown}");
 }
 

@@ -19,6 +19,15 @@ impl Bench {
         let called = Input::ToolCalled { called_by, item_id, call, prepared: Ok(Box::new(body)) };
         (item_id, self.take(called))
     }
+
+    /// The tool of an item reads something.
+    fn nested_read(&mut self, called_by: ItemId, path: &str) -> (ItemId, String) {
+        let item_id = ItemId::generate();
+        let input = CallInput::Json(format!("{{\"path\":\"{path}\"}}"));
+        let call = ToolCall { call_id: path.into(), name: "read_file".into(), input };
+        let body = Box::new(ItemBody::ToolCall(OtherToolCall::new(call.clone())));
+        (item_id, self.take(Input::ToolCalled { called_by, item_id, call, prepared: Ok(body) }))
+    }
 }
 
 #[test]
@@ -32,6 +41,40 @@ fn calls_of_a_tool_run_one_after_the_other_and_the_model_goes_on_after_their_cal
     assert_eq!(bench.tool_ends(first, "a"), "+itemCompleted(command) runTool");
     assert_eq!(bench.tool_ends(second, "a"), "+itemCompleted(command)");
     assert_eq!(bench.tool_ends(caller, "done"), "+itemCompleted(command) +modelRequested callModel");
+}
+
+#[test]
+fn calls_of_a_tool_that_change_nothing_run_side_by_side() {
+    let (mut bench, caller) = Bench::with_running_tool(settings());
+    let (a, said) = bench.nested_read(caller, "a");
+    assert_eq!(said, "+itemStarted(toolCall) runTool");
+    let (b, said) = bench.nested_read(caller, "b");
+    assert_eq!(said, "+itemStarted(toolCall) runTool");
+    // What may change something waits for both, and what reads after it for that.
+    let (change, said) = bench.nested(caller, "make", false);
+    assert_eq!(said, "+itemStarted(command)");
+    let (c, said) = bench.nested_read(caller, "c");
+    assert_eq!(said, "+itemStarted(toolCall)");
+    assert_eq!(bench.read_ends(b, "b"), "+itemCompleted(toolCall)");
+    assert_eq!(bench.read_ends(a, "a"), "+itemCompleted(toolCall) runTool");
+    assert_eq!(bench.tool_ends(change, ""), "+itemCompleted(command) runTool");
+    assert_eq!(bench.read_ends(c, "c"), "+itemCompleted(toolCall)");
+    assert_eq!(bench.tool_ends(caller, "done"), "+itemCompleted(command) +modelRequested callModel");
+}
+
+#[test]
+fn so_many_reads_of_a_tool_run_at_a_time_and_a_ceiling_counts_those_that_run() {
+    let (mut bench, caller) = Bench::with_running_tool(settings());
+    let reads: Vec<_> = (0..5).map(|number| bench.nested_read(caller, &number.to_string())).collect();
+    let begun = reads.iter().filter(|(_, said)| said.ends_with("runTool")).count();
+    assert_eq!(begun, 4);
+    assert!(bench.read_ends(reads[2].0, "").ends_with("runTool"));
+    let mut bench = Bench::new();
+    bench.start_with("go", TurnLimits { max_tool_calls: Some(2), ..TurnLimits::default() });
+    let caller = bench.calls("script");
+    bench.completes();
+    assert!(bench.nested_read(caller, "a").1.ends_with("runTool"));
+    assert!(bench.nested_read(caller, "b").1.ends_with("+itemCompleted(toolCall declined)"));
 }
 
 #[test]

@@ -166,25 +166,25 @@ impl Bench {
     }
 
     /// A call that runs.
-    fn running_call(&mut self) -> ItemId {
+    pub(super) fn running_call(&mut self) -> ItemId {
         self.start("go");
         let item_id = self.calls("ls");
         assert_eq!(self.completes(), "+modelResponded runTool");
         item_id
     }
 
-    fn tool_asks(&mut self, item_id: ItemId, kind: QuestionKind) -> (QuestionId, String) {
+    pub(super) fn tool_asks(&mut self, item_id: ItemId, kind: QuestionKind) -> (QuestionId, String) {
         let question_id = QuestionId::generate();
         let asked = Input::ToolAsked { item_id, question_id, kind, reason: "why".into() };
         (question_id, self.take(asked))
     }
 
-    fn answers(&mut self, question_id: QuestionId, decision: Decision) -> String {
+    pub(super) fn answers(&mut self, question_id: QuestionId, decision: Decision) -> String {
         self.request(Request::Answer { question_id, decision })
     }
 }
 
-fn allow(scope: GrantScope) -> Decision {
+pub(super) fn allow(scope: GrantScope) -> Decision {
     Decision::Allow { scope }
 }
 

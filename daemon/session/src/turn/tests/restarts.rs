@@ -98,8 +98,8 @@ fn folding_the_log_again_gives_the_same_session() {
         Request::Enqueue { input: text("later") },
         Request::Interrupt { expected: None, reason: InterruptReason::Requested },
     ];
-    let created =
-        SessionCreated { actor: actor(), title: None, settings: settings(), instructions: Vec::new() };
+    let (settings, instructions) = (settings(), Vec::new());
+    let created = SessionCreated { actor: actor(), title: None, settings, instructions, agent: None };
     log.push(EventRecord {
         seq: Seq(1),
         at: Timestamp(0),

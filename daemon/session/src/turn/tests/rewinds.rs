@@ -82,6 +82,7 @@ fn files_that_something_runs_later_are_told_at_the_end_of_their_turn() {
             paths: paths.into_iter().map(Into::into).collect(),
             changes: BlobId("sha256:00".to_owned()),
             runs_later: runs_later.into_iter().map(Into::into).collect(),
+            is_meanwhile: false,
         };
         assert_eq!(bench.take(Input::FilesChanged(changed)), "+filesChanged");
     }
