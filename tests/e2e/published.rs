@@ -1,5 +1,5 @@
-//! Clients that others publish drive `skein acp` and `skein mcp-server`, unchanged: `acpx`, the Python SDK of ACP, and the
-//! MCP inspector in both eras.
+//! Clients that others publish drive `skein acp` and `skein mcp-server`, unchanged: `acpx`, the Python SDK and the Rust
+//! crate of ACP, and the MCP inspector in both eras.
 
 use std::path::Path;
 
@@ -65,20 +65,38 @@ fn the_python_sdk_asks_cancels_and_loads() {
     if !published_clients::are_there().unwrap() {
         return skip::skipped(MISSING).unwrap();
     }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/acp_client.py");
+    expect_whole_session(|arguments, cwd| published_clients::python(&script, arguments, cwd).unwrap());
+}
+
+#[test]
+fn the_rust_crate_asks_cancels_and_loads() {
+    if !published_clients::rust_client_is_there().unwrap() {
+        return skip::skipped(MISSING).unwrap();
+    }
+    expect_whole_session(|arguments, cwd| published_clients::rust_client(arguments, cwd).unwrap());
+}
+
+/// A client that gets the program and a folder says yes once, cancels a turn, loads the session again, and tells what it
+/// saw.
+fn expect_whole_session(client: impl FnOnce(&[String], &Path) -> Invocation) {
     let folder = outside();
     let file = folder.path().join("made");
     let (model, env) =
         scene([escalates(&["touch", file.to_str().unwrap()]), Reply::text("It is done."), until_go()]);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/acp_client.py");
     let repository = env.repository();
     let arguments = [skein(), repository.to_string_lossy().into_owned()];
-    let invocation = published_clients::python(&script, &arguments, &repository).unwrap();
-    let output = dressed(invocation, &env).run().unwrap();
+    let output = dressed(client(&arguments, &repository), &env).run().unwrap();
     let result: Value =
         serde_json::from_str(output.stdout.trim()).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert_eq!((&result["version"], &result["asked"]), (&1.into(), &1.into()), "{result}");
     assert_eq!((&result["first"], &result["second"]), (&"end_turn".into(), &"cancelled".into()), "{result}");
     assert_eq!((&result["text"], &result["replayed"]), (&"It is done.".into(), &"It is done.".into()));
+    let kinds: Vec<&str> =
+        result["kinds"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
+    for kind in ["agent_message_chunk", "tool_call", "tool_call_update", "user_message_chunk"] {
+        assert!(kinds.contains(&kind), "{kind}: {result}");
+    }
     assert!(file.exists());
     model.verify().unwrap();
 }

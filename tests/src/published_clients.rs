@@ -41,35 +41,18 @@ const PYPI_PACKAGES: [&str; 4] = [
 /// What stands in the folder once all are there.
 const MARK: &str = "complete";
 
-/// Fetches all of them unless they are there.
+/// Fetches all of them unless they are there, and builds the client that is on a Rust crate.
 ///
 /// # Errors
 /// `Command`, `Failed`, `SetUp`.
 pub fn install() -> Result<(), HarnessError> {
-    if are_there()? {
-        return Ok(());
+    if !are_there()? {
+        fetch()?;
     }
-    let folder = folder()?;
-    std::fs::create_dir_all(&folder)
-        .map_err(|source| HarnessError::SetUp { path: folder.clone(), source })?;
-    let quiet = [
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--no-package-lock",
-        "--silent",
-        "--omit=optional",
-        "--force",
-    ];
-    let node = format!("{}@{NODE_VERSION}", node_package());
-    run("npm", ["install"].iter().chain(&quiet).chain(&NPM_PACKAGES).chain(&[node.as_str()]), &folder)?;
-    let quiet =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
-    let words = quiet.iter().chain(&["--upgrade", "--target"]).map(OsString::from);
-    let packages = PYPI_PACKAGES.iter().map(OsString::from);
-    run("python3", words.chain([python_folder()?.into_os_string()]).chain(packages), &folder)?;
-    let mark = folder.join(MARK);
-    std::fs::write(&mark, versions()).map_err(|source| HarnessError::SetUp { path: mark, source })
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("acp-client/Cargo.toml");
+    let words = ["build", "--quiet", "--locked", "--manifest-path"].map(OsString::from);
+    let places = [manifest.into_os_string(), "--target-dir".into(), rust_folder()?.into_os_string()];
+    run("cargo", words.into_iter().chain(places), &folder()?)
 }
 
 /// Whether all are there, of these versions.
@@ -140,6 +123,22 @@ pub fn python(script: &Path, arguments: &[String], cwd: &Path) -> Result<Invocat
     Ok(Invocation::new("python3", arguments, cwd).variable("PYTHONPATH", python_folder()?))
 }
 
+/// Whether the client on the Rust crate of the Agent Client Protocol is built.
+///
+/// # Errors
+/// `Command`.
+pub fn rust_client_is_there() -> Result<bool, HarnessError> {
+    Ok(rust_program()?.is_file())
+}
+
+/// The client on the Rust crate of the Agent Client Protocol with these arguments.
+///
+/// # Errors
+/// `Command`.
+pub fn rust_client(arguments: &[String], cwd: &Path) -> Result<Invocation, HarnessError> {
+    Ok(Invocation::new(rust_program()?, arguments.iter().map(OsString::from), cwd))
+}
+
 /// What of an editor's conversation does not fit the published schema; nothing if all does.
 ///
 /// # Errors
@@ -167,6 +166,30 @@ pub fn acp_complaints(said: &[Said]) -> Result<Option<String>, HarnessError> {
     Ok((!output.status.success() || !text.is_empty()).then_some(text))
 }
 
+fn fetch() -> Result<(), HarnessError> {
+    let folder = folder()?;
+    std::fs::create_dir_all(&folder)
+        .map_err(|source| HarnessError::SetUp { path: folder.clone(), source })?;
+    let quiet = [
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        "--silent",
+        "--omit=optional",
+        "--force",
+    ];
+    let node = format!("{}@{NODE_VERSION}", node_package());
+    run("npm", ["install"].iter().chain(&quiet).chain(&NPM_PACKAGES).chain(&[node.as_str()]), &folder)?;
+    let quiet =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore"];
+    let words = quiet.iter().chain(&["--upgrade", "--target"]).map(OsString::from);
+    let packages = PYPI_PACKAGES.iter().map(OsString::from);
+    run("python3", words.chain([python_folder()?.into_os_string()]).chain(packages), &folder)?;
+    let mark = folder.join(MARK);
+    std::fs::write(&mark, versions()).map_err(|source| HarnessError::SetUp { path: mark, source })
+}
+
 fn by_node<A: Into<OsString>>(
     script: &str,
     arguments: impl IntoIterator<Item = A>,
@@ -188,6 +211,14 @@ fn node_package() -> String {
 
 fn versions() -> String {
     [&NPM_PACKAGES[..], &[NODE_VERSION], &PYPI_PACKAGES[..]].concat().join("\n")
+}
+
+fn rust_program() -> Result<PathBuf, HarnessError> {
+    Ok(rust_folder()?.join("debug/acp-client").with_extension(std::env::consts::EXE_EXTENSION))
+}
+
+fn rust_folder() -> Result<PathBuf, HarnessError> {
+    Ok(folder()?.join("rust"))
 }
 
 fn python_folder() -> Result<PathBuf, HarnessError> {
