@@ -78,6 +78,11 @@ struct Run {
     model: Arc<SimModel>,
 }
 
+/// Tells a client of the last event.
+type Tells = watch::Sender<Option<Seq>>;
+/// Hears of it.
+type Hears = watch::Receiver<Option<Seq>>;
+
 impl Run {
     async fn live(&self, life: &Life) {
         self.universe.note(|| format!("daemon   begins, {life:?}"));
@@ -152,7 +157,7 @@ impl Run {
     }
 
     /// How each client is told of the last event: one after the other, since one channel would wake them in any order.
-    fn settled(&self) -> (Vec<watch::Sender<Option<Seq>>>, Vec<watch::Receiver<Option<Seq>>>) {
+    fn settled(&self) -> (Vec<Tells>, Vec<Hears>) {
         self.clients.iter().map(|_| watch::channel(None)).unzip()
     }
 
@@ -160,7 +165,7 @@ impl Run {
     async fn start(
         &self,
         sessions: &Arc<Sessions>,
-        settled: Vec<watch::Receiver<Option<Seq>>>,
+        settled: Vec<Hears>,
         busy: mpsc::Sender<()>,
         tasks: &mut JoinSet<()>,
     ) -> SessionHandle {
