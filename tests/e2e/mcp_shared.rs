@@ -9,7 +9,7 @@ use skein_tests::scripted_model::request::Request;
 use skein_tests::scripted_model::server::Options;
 use skein_tests::{ScriptedModel, TestEnv};
 
-use crate::scene::{good_turn, left, scene};
+use crate::scene::{SOON, good_turn, left, scene};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_mcp-server");
 const SERVERS: usize = 5;
@@ -71,7 +71,8 @@ fn fifty_agents_of_a_session_with_five_servers_have_five_processes() {
         env.append_settings(&table).unwrap();
     }
     good_turn(&env, &["go"]);
-    let requests = model.requests();
+    // The wait ends with the first agent; the others go on. Each asks twice, the session itself three times.
+    let requests = model.wait_for_requests(2 * AGENTS + 3, SOON).unwrap();
     let is_agent = |request: &Request| {
         request.user_texts().iter().any(|text| text.contains("look at the servers"))
             && request.last_output().is_some()
