@@ -230,13 +230,27 @@ export interface Attachment {
   version?: string;
 }
 
+/** A command that goes on in the background of a session. */
+export interface BackgroundCommand {
+  /** The command as a person would type it, or the beginning of it. */
+  command: string;
+  /** Whether it runs outside the sandbox. Default: `false`. */
+  isEscalated?: boolean;
+  /** The number by which the model reaches it. */
+  processId: number;
+  /** Since when. */
+  startedAt: Timestamp;
+}
+
 /** Names a stored payload by its content: `sha256:` and 64 hexadecimal digits. */
 export type BlobId = string;
 
-/** Ceilings beyond those of a turn. Of time only a turn has one. */
+/** Ceilings beyond those of a turn. */
 export interface Budget {
   /** Of all sessions together in one day (UTC). Default: `{}`. */
   day?: TurnLimits;
+  /** The same, as far as they asked a provider, by its id in the settings. */
+  providers?: Record<string, TurnLimits>;
   /** Of one session, from its beginning. Default: `{}`. */
   session?: TurnLimits;
   /** Of a session and the agents below it. Default: `{}`. */
@@ -253,8 +267,16 @@ export type BudgetLevel =
   | "tree"
   /** Of all sessions together in one day (UTC). */
   | "day"
+  /** Of all sessions together in one day (UTC), as far as they asked one provider. */
+  | "provider"
   /** A level of a newer protocol. */
   | (string & {});
+
+/** How much of a session's ceilings is spent. Volatile; a client that follows the session is told of it when it comes and whenever that is another share. */
+export interface BudgetUse {
+  /** All ceilings that hold now, the one first of which the largest share is spent. Those of a turn only while one runs. */
+  ceilings: CeilingUse[];
+}
 
 /** Most of a budget is spent. */
 export interface BudgetWarned {
@@ -280,6 +302,20 @@ export type CallInput =
       freeform: string;
       json?: undefined;
     };
+
+/** How much of a ceiling is spent. */
+export interface CeilingUse {
+  /** What is allowed, in the same unit. */
+  allowed: number;
+  /** Whose it is. */
+  level: BudgetLevel;
+  /** What it is on. */
+  limit: LimitKind;
+  /** Of the level `provider`: which one, by its id in the settings. */
+  provider?: string;
+  /** What is spent: tokens, US dollars, milliseconds or calls. */
+  used: number;
+}
 
 /** What happens to a file. */
 export type ChangeKind =
@@ -867,24 +903,35 @@ export type FeedEntry =
       event: EventRecord;
       delta?: undefined;
       presence?: undefined;
+      budget?: undefined;
     }
   /** Volatile. */
   | {
       delta: Delta;
       event?: undefined;
       presence?: undefined;
+      budget?: undefined;
     }
   /** Who is there now. Volatile: only the last one counts. */
   | {
       presence: Presence;
       event?: undefined;
       delta?: undefined;
+      budget?: undefined;
+    }
+  /** How much of the session's ceilings is spent. Volatile: only the last one counts. */
+  | {
+      budget: BudgetUse;
+      event?: undefined;
+      delta?: undefined;
+      presence?: undefined;
     }
   /** An entry of a newer protocol. */
   | {
       event?: undefined;
       delta?: undefined;
       presence?: undefined;
+      budget?: undefined;
     };
 
 /** A change of files. */
@@ -966,6 +1013,8 @@ export interface Folders {
 export interface GlobRule {
   /** What is allowed there; less than where it would stand otherwise. */
   access: Access;
+  /** Names of folders in which it does not hold, wherever they are below the pattern's plain beginning. */
+  except?: string[];
   /** Absolute: `*` and `?` stay within a name, `**` crosses folders, `[…]` and `{…,…}` choose. In `Permissions` also relative, and then it is meant below each of the session's folders. */
   pattern: string;
 }
@@ -1129,6 +1178,16 @@ export type InputPart =
       /** What it says. */
       text: string;
     }
+  /** What an MCP server has at an address that the text mentions as `@server:address`, as the daemon puts it beside; no client sends one. */
+  | {
+      type: "resource";
+      /** The server's name in the settings. */
+      server: string;
+      /** What the server has there, made harmless and bounded; of what is no text what it is. */
+      text: string;
+      /** The address. */
+      uri: string;
+    }
   /** A part of a newer protocol. */
   | UnknownVariant;
 
@@ -1224,6 +1283,8 @@ export type ItemBody =
   | { type: "compaction" } & Compaction
   /** What a session that this one's model started came to. */
   | { type: "agent" } & AgentReport
+  /** What a review found, read out of the model's last message; failed where that can't be read as a whole. */
+  | { type: "review" } & Review
   /** A body of a newer protocol. */
   | UnknownVariant;
 
@@ -1318,10 +1379,12 @@ export interface LeftFile {
   reason: string;
 }
 
-/** Which ceiling ended a turn. */
+/** What a ceiling is on. */
 export type LimitKind =
-  /** Time. */
+  /** Time since the turn's start. */
   | "deadline"
+  /** Time spent working. */
+  | "time"
   /** Tokens. */
   | "tokens"
   /** Money. */
@@ -1383,6 +1446,14 @@ export type LoginStatus =
     }
   /** A status of a newer protocol. */
   | UnknownVariant;
+
+/** Parameters of `mcp/answerPrompt`. */
+export interface McpAnswerPromptParams {
+  /** `content` with the answer, or `deny`. */
+  decision: Decision;
+  /** The prompt. */
+  id: McpPromptId;
+}
 
 /** Parameters of `mcp/finishLogin`: what to do where the browser can't reach this machine. */
 export interface McpFinishLoginParams {
@@ -1466,6 +1537,9 @@ export interface McpPromptArgument {
   name: string;
 }
 
+/** A prompt that waits for a person's word. */
+export type McpPromptId = string;
+
 /** Parameters of `mcp/prompt`. */
 export interface McpPromptParams {
   /** What the person says to what it wants to know. Default: `{}`. */
@@ -1476,11 +1550,29 @@ export interface McpPromptParams {
   name: string;
   /** The server. */
   server: string;
+  /** A session there whose servers are meant: also those that a client gave it. */
+  sessionId?: SessionId;
+  /** Whether the caller asks its person what the server wants to know first, and says so with `mcp/answerPrompt`. The server hears else that nobody is there to be asked. Default: `false`. */
+  takesQuestions?: boolean;
 }
 
-/** Result of `mcp/prompt`. */
+/** What a server wants to know before it says its prompt. It waits ten minutes. */
+export interface McpPromptQuestion {
+  /** Names the prompt until it is answered. */
+  id: McpPromptId;
+  /** What it asks, made harmless. */
+  message: string;
+  /** What an answer looks like: a JSON Schema of an object with plain fields, as in elicitations. */
+  schema: unknown;
+  /** The server. */
+  server: string;
+}
+
+/** Result of `mcp/prompt` and of `mcp/answerPrompt`. */
 export interface McpPromptResult {
-  /** What the server wants to be said, made harmless and bounded. A person sees it before it is said. */
+  /** What the server wants to know before it says something. */
+  question?: McpPromptQuestion;
+  /** What the server wants to be said, made harmless and bounded. A person sees it before it is said. Empty while the server wants to know something. */
   text: string;
 }
 
@@ -1488,12 +1580,56 @@ export interface McpPromptResult {
 export interface McpPromptsParams {
   /** A folder of the workspace, absolute. */
   cwd: string;
+  /** A session there whose servers are meant: also those that a client gave it. */
+  sessionId?: SessionId;
 }
 
 /** Result of `mcp/prompts`: what the servers that run, or ran before, offer. Servers that do not run are started, and not waited for. */
 export interface McpPromptsResult {
+  /** A server of which nothing is known yet is being started: there may be more when it is asked again. Default: `false`. */
+  isStarting?: boolean;
   /** By server and name. */
   prompts: McpPrompt[];
+}
+
+/** Something that an MCP server has to read. */
+export interface McpResource {
+  /** What the server says of it, made harmless. */
+  description?: string;
+  /** The server's name for it, made harmless. */
+  name: string;
+  /** The server. */
+  server: string;
+  /** Its address, without blanks. */
+  uri: string;
+}
+
+/** Parameters of `mcp/resources`. */
+export interface McpResourcesParams {
+  /** A folder of the workspace, absolute. */
+  cwd: string;
+  /** A session there whose servers are meant: also those that a client gave it. */
+  sessionId?: SessionId;
+  /** Whether servers that do not run are started. They are not waited for. Default: `false`. */
+  starts?: boolean;
+}
+
+/** Result of `mcp/resources`: what the servers that run have to read. An input mentions one as `@server:uri`; what the server has there goes along with it. */
+export interface McpResourcesResult {
+  /** Servers that may have something, and can't be asked. Default: `[]`. */
+  failed?: McpServerFailure[];
+  /** By server, in its order; at most 200 of each. */
+  resources: McpResource[];
+  /** Servers that are being started: they may have more when it is asked again. Default: `[]`. */
+  starting?: string[];
+}
+
+/** Why an MCP server can't be asked. */
+export interface McpServerFailure {
+  /** Why, for a person. */
+  message: string;
+  /** The server. */
+  server: string;
 }
 
 /** How an MCP server is. */
@@ -1840,6 +1976,8 @@ export interface Permissions {
   hasOwnTmp?: boolean;
   /** Whether commands may commit in the repository; hooks and configuration stay closed. Default: `false`. */
   isCommitAllowed?: boolean;
+  /** Whether files that something runs later, as `Makefile` or all in `.husky`, may be neither changed nor made. Default: `false`. */
+  isStrict?: boolean;
   /** What commands may use up. Default: `{}`. */
   limits?: ResourceLimits;
   /** Its name in the settings. */
@@ -1887,6 +2025,8 @@ export type PlanStepStatus =
 export interface Presence {
   /** Who is attached, in the order they came. */
   attached: Attachment[];
+  /** The commands that go on in the background, oldest first. */
+  background?: BackgroundCommand[];
   /** The only one who may write, if one took over. */
   soleDriver?: ClientId;
 }
@@ -2364,6 +2504,58 @@ export interface ResourceLimits {
   maxProcesses?: number;
 }
 
+/** What a review came to. The daemon makes one of the last message of a turn that was started with [`answer_schema`]. */
+export interface Review {
+  /** What is wrong, the worst first; empty also where the answer can't be read, which `message` then says. */
+  findings: ReviewFinding[];
+  /** What of the model's answer could not be read. The answer itself is the agent message before. */
+  message?: string;
+  /** On the whole, in a sentence or two; may be empty. Default: `""`. */
+  summary?: string;
+  /** What the reviewer thinks of the change on the whole; absent where the answer can't be read. */
+  verdict?: ReviewVerdict;
+}
+
+/** One thing that is wrong with a change. */
+export interface ReviewFinding {
+  /** The last line, never before the first. */
+  endLine: number;
+  /** The file as the reviewer named it, relative to the session's folder if it is in there. */
+  file: string;
+  /** The file's absolute path; absent if it is not in the session's folder. */
+  path?: string;
+  /** How bad it is. */
+  severity: ReviewSeverity;
+  /** The first line, from 1, of the file as the change leaves it. */
+  startLine: number;
+  /** What goes wrong, when, and what would mend it: Markdown. */
+  text: string;
+  /** One line. */
+  title: string;
+}
+
+/** How bad a finding is. */
+export type ReviewSeverity =
+  /** It loses data, opens a hole, or breaks the main path. */
+  | "critical"
+  /** It breaks something that people will meet. */
+  | "high"
+  /** It breaks something in rare cases. */
+  | "medium"
+  /** A small flaw. */
+  | "low"
+  /** A severity of a newer protocol, or of a model that did not keep to these. */
+  | (string & {});
+
+/** What a reviewer thinks of a change on the whole. */
+export type ReviewVerdict =
+  /** It can stay as it is. */
+  | "acceptable"
+  /** Something is to be mended first. */
+  | "needsWork"
+  /** A verdict of a newer protocol, or of a model that did not keep to these. */
+  | (string & {});
+
 /** What happens to one path. */
 export type RewindAction =
   /** It comes back. */
@@ -2717,6 +2909,8 @@ export interface SessionSettings {
 
 /** All that a client needs to show a session, as of `summary.seq`. */
 export interface SessionSnapshot {
+  /** Tokens that the last request of its turns took, with the answer, which is how full the model's context is; absent before the first one. */
+  contextTokens?: number;
   /** Turns before these; `session/read` has them. */
   earlierTurns: number;
   /** Who is there. */
@@ -2924,6 +3118,8 @@ export interface Spending {
   cost: number;
   /** Answers of models. */
   requests: number;
+  /** Milliseconds in which turns worked, less those in which they waited for a person. Default: `0`. */
+  timeMs?: number;
   /** Calls of tools that were begun. */
   toolCalls: number;
   /** Of these, those whose price is not known. */
@@ -3214,12 +3410,14 @@ export interface TurnInterruptResult {
   turnId?: TurnId;
 }
 
-/** Ceilings of a turn. What is absent has none. */
+/** Ceilings. What is absent has none. */
 export interface TurnLimits {
-  /** Milliseconds from its start. */
+  /** Milliseconds from the start of a turn, whatever it does; of a turn only. */
   deadlineMs?: number;
   /** US dollars. */
   maxCost?: number;
+  /** Milliseconds of work: the time in which turns run, less that in which they wait for a person's answer or for a daemon. Sessions that work at the same time count each. */
+  maxTimeMs?: number;
   /** Tokens of input and output together. */
   maxTokens?: number;
   /** Calls of tools. */
@@ -3353,6 +3551,8 @@ export type UsageGrouping =
   | "session"
   /** Providers and models. */
   | "model"
+  /** Providers. */
+  | "provider"
   /** A session with the agents below it. */
   | "agent"
   /** A grouping of a newer protocol. */
@@ -3380,6 +3580,12 @@ export type UsageKey =
       /** The model's name. */
       model: string;
       /** The provider's id in the settings. */
+      provider: string;
+    }
+  /** A provider. */
+  | {
+      type: "provider";
+      /** Its id in the settings. */
       provider: string;
     }
   /** A key of a newer protocol. */
@@ -3547,8 +3753,12 @@ export interface Methods {
   "mcp/logout": { params: McpLogoutParams; result: McpLogoutResult };
   /** Lists the prompts that the MCP servers of a folder offer. */
   "mcp/prompts": { params: McpPromptsParams; result: McpPromptsResult };
+  /** Lists what the MCP servers of a folder have to read; an input mentions one as `@server:uri`. */
+  "mcp/resources": { params: McpResourcesParams; result: McpResourcesResult };
   /** Asks an MCP server for one of its prompts. */
   "mcp/prompt": { params: McpPromptParams; result: McpPromptResult };
+  /** Answers what an MCP server wants to know before it says its prompt. */
+  "mcp/answerPrompt": { params: McpAnswerPromptParams; result: McpPromptResult };
   /** Lists the language servers of the settings, whether they are found, and how they are. */
   "languageServer/list": { params: LanguageServerListParams; result: LanguageServerListResult };
   /** Lists the hooks that hold in a folder, and what they cost since the daemon started. */

@@ -7,6 +7,7 @@ use crate::error::ProtocolError;
 use crate::event::EventRecord;
 use crate::ids::{ItemId, Seq};
 use crate::session::{Presence, SessionSnapshot};
+use crate::usage::BudgetUse;
 
 /// A piece of an item in progress. May be merged or left out for a slow client; the completed item has it all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +58,8 @@ pub enum FeedEntry {
     Delta(Delta),
     /// Who is there now. Volatile: only the last one counts.
     Presence(Presence),
+    /// How much of the session's ceilings is spent. Volatile: only the last one counts.
+    Budget(BudgetUse),
     /// An entry of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentReport;
 use crate::context::Compaction;
 use crate::ids::{BlobId, ItemId, Timestamp, TurnId};
+use crate::review::Review;
 use crate::tool::ToolCall;
 use crate::turn::{Actor, InputPart};
 use crate::web::WebSearch;
@@ -86,6 +87,8 @@ pub enum ItemBody {
     Compaction(Compaction),
     /// What a session that this one's model started came to.
     Agent(AgentReport),
+    /// What a review found, read out of the model's last message; failed where that can't be read as a whole.
+    Review(Review),
     /// A body of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -437,6 +440,18 @@ pub enum NoticeLevel {
 }
 
 impl ItemBody {
+    /// What a person said, if it is that.
+    #[must_use]
+    pub fn user_message(&self) -> Option<&UserMessage> {
+        if let Self::UserMessage(message) = self { Some(message) } else { None }
+    }
+
+    /// What the model said, if it is that.
+    #[must_use]
+    pub fn agent_message(&self) -> Option<&AgentMessage> {
+        if let Self::AgentMessage(message) = self { Some(message) } else { None }
+    }
+
     /// The call that the item answers, if it is a tool's.
     #[must_use]
     pub fn call(&self) -> Option<&ToolCall> {
@@ -452,6 +467,7 @@ impl ItemBody {
             | Self::WebSearch(_)
             | Self::Compaction(_)
             | Self::Agent(_)
+            | Self::Review(_)
             | Self::Unknown(_) => None,
         }
     }

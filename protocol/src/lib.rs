@@ -11,6 +11,7 @@
 //! - **snapshot**: a session as of a seq. **attach**: a snapshot, or the events since a seq, and then the rest.
 //! - **question**: anything that waits for a person. **answer**: a decision, who made it, and when.
 //! - **rewind**: turns are taken back: what they changed in files, what was said, or both. The log keeps them.
+//! - **review**: what a session that may only read found wrong with a change, as **findings**.
 //! - **agent**: a session that the model of another session, its **parent**, started to work for it.
 //! - **profile**: what a command may touch. **approval**: when a person is asked.
 //!
@@ -61,9 +62,11 @@ pub mod output;
 pub mod profile;
 pub mod question;
 pub mod queue;
+pub mod review;
 pub mod rewind;
 pub mod session;
 pub mod skill;
+pub mod text;
 pub mod tool;
 pub mod trust;
 pub mod turn;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::account::{LoginId, SecretText};
-use crate::ids::Timestamp;
+use crate::ids::{SessionId, Timestamp};
+use crate::question::Decision;
 
 /// When a person is asked before a tool of an MCP server is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -191,11 +193,14 @@ pub struct McpLogoutResult {
 }
 
 /// Parameters of `mcp/prompts`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpPromptsParams {
     /// A folder of the workspace, absolute.
     pub cwd: PathBuf,
+    /// A session there whose servers are meant: also those that a client gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
 }
 
 /// Result of `mcp/prompts`: what the servers that run, or ran before, offer. Servers that do not run are started, and
@@ -205,6 +210,9 @@ pub struct McpPromptsParams {
 pub struct McpPromptsResult {
     /// By server and name.
     pub prompts: Vec<McpPrompt>,
+    /// A server of which nothing is known yet is being started: there may be more when it is asked again.
+    #[serde(default)]
+    pub is_starting: bool,
 }
 
 /// A prompt of an MCP server: something that a person can say with one command.
@@ -239,8 +247,62 @@ pub struct McpPromptArgument {
     pub is_required: bool,
 }
 
-/// Parameters of `mcp/prompt`.
+/// Parameters of `mcp/resources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResourcesParams {
+    /// A folder of the workspace, absolute.
+    pub cwd: PathBuf,
+    /// A session there whose servers are meant: also those that a client gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// Whether servers that do not run are started. They are not waited for.
+    #[serde(default)]
+    pub starts: bool,
+}
+
+/// Result of `mcp/resources`: what the servers that run have to read. An input mentions one as `@server:uri`; what the
+/// server has there goes along with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResourcesResult {
+    /// By server, in its order; at most 200 of each.
+    pub resources: Vec<McpResource>,
+    /// Servers that are being started: they may have more when it is asked again.
+    #[serde(default)]
+    pub starting: Vec<String>,
+    /// Servers that may have something, and can't be asked.
+    #[serde(default)]
+    pub failed: Vec<McpServerFailure>,
+}
+
+/// Something that an MCP server has to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpResource {
+    /// The server.
+    pub server: String,
+    /// Its address, without blanks.
+    pub uri: String,
+    /// The server's name for it, made harmless.
+    pub name: String,
+    /// What the server says of it, made harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// Why an MCP server can't be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServerFailure {
+    /// The server.
+    pub server: String,
+    /// Why, for a person.
+    pub message: String,
+}
+
+/// Parameters of `mcp/prompt`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpPromptParams {
     /// A folder of the workspace, absolute.
@@ -252,12 +314,52 @@ pub struct McpPromptParams {
     /// What the person says to what it wants to know.
     #[serde(default)]
     pub arguments: BTreeMap<String, String>,
+    /// A session there whose servers are meant: also those that a client gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// Whether the caller asks its person what the server wants to know first, and says so with `mcp/answerPrompt`. The
+    /// server hears else that nobody is there to be asked.
+    #[serde(default)]
+    pub takes_questions: bool,
 }
 
-/// Result of `mcp/prompt`.
+/// Result of `mcp/prompt` and of `mcp/answerPrompt`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct McpPromptResult {
-    /// What the server wants to be said, made harmless and bounded. A person sees it before it is said.
+    /// What the server wants to be said, made harmless and bounded. A person sees it before it is said. Empty while the
+    /// server wants to know something.
     pub text: String,
+    /// What the server wants to know before it says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<McpPromptQuestion>,
+}
+
+/// A prompt that waits for a person's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct McpPromptId(pub Uuid);
+
+/// What a server wants to know before it says its prompt. It waits ten minutes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpPromptQuestion {
+    /// Names the prompt until it is answered.
+    pub id: McpPromptId,
+    /// The server.
+    pub server: String,
+    /// What it asks, made harmless.
+    pub message: String,
+    /// What an answer looks like: a JSON Schema of an object with plain fields, as in elicitations.
+    pub schema: serde_json::Value,
+}
+
+/// Parameters of `mcp/answerPrompt`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpAnswerPromptParams {
+    /// The prompt.
+    pub id: McpPromptId,
+    /// `content` with the answer, or `deny`.
+    pub decision: Decision,
 }

@@ -63,6 +63,9 @@ pub struct GlobRule {
     pub pattern: String,
     /// What is allowed there; less than where it would stand otherwise.
     pub access: Access,
+    /// Names of folders in which it does not hold, wherever they are below the pattern's plain beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
 }
 
 impl GlobRule {
@@ -95,7 +98,28 @@ impl GlobRule {
     #[must_use]
     pub fn matches(&self, path: &Path) -> bool {
         let matches = |path: &Path| fast_glob::glob_match(&self.pattern, path.as_os_str().as_encoded_bytes());
-        path.ancestors().any(matches)
+        path.ancestors().any(|above| matches(above) && !self.is_excepted(above))
+    }
+
+    /// Whether a path that the pattern matches lies in a folder that is left out.
+    fn is_excepted(&self, path: &Path) -> bool {
+        let is_plain = |part: &&str| {
+            let mut letters = part.chars();
+            // A backslash takes the meaning of what follows.
+            while let Some(letter) = letters.next() {
+                match letter {
+                    '\\' => drop(letters.next()),
+                    '*' | '?' | '[' | '{' => return false,
+                    _ => {}
+                }
+            }
+            true
+        };
+        let plain = self.pattern.split('/').filter(|part| !part.is_empty()).take_while(is_plain).count();
+        // The root is a component of its own.
+        let below = path.components().skip(plain + 1);
+        !self.except.is_empty()
+            && below.into_iter().any(|part| self.except.iter().any(|name| part.as_os_str() == name.as_str()))
     }
 }
 
@@ -192,6 +216,9 @@ pub struct Permissions {
     /// Whether commands have a `/tmp` of their own, gone when they end.
     #[serde(default)]
     pub has_own_tmp: bool,
+    /// Whether files that something runs later, as `Makefile` or all in `.husky`, may be neither changed nor made.
+    #[serde(default)]
+    pub is_strict: bool,
     /// What of the environment commands see; absent: what the settings say when a turn begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<EnvironmentPolicy>,
@@ -269,6 +296,10 @@ pub struct Profile {
     /// Whether it is told that a command wanted to read what is hidden. Then each file that it opens costs a little more.
     #[serde(default)]
     pub is_reading_told: bool,
+    /// Whether a command that makes what a pattern names is refused. Patterns wall in what is there when it starts; this
+    /// is looked at call by call, and a program that is out to get around it can.
+    #[serde(default)]
+    pub is_making_refused: bool,
 }
 
 impl Profile {
@@ -291,6 +322,7 @@ impl Profile {
             limits: ResourceLimits::default(),
             has_own_tmp: false,
             is_reading_told: false,
+            is_making_refused: false,
         }
     }
 

@@ -162,7 +162,7 @@ pub struct SessionRewound {
 }
 
 /// The files of a rewind are back, but for those that are named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RewindEnded {
     /// How many are back.

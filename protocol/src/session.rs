@@ -270,6 +270,24 @@ pub struct Presence {
     /// The only one who may write, if one took over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sole_driver: Option<ClientId>,
+    /// The commands that go on in the background, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub background: Vec<BackgroundCommand>,
+}
+
+/// A command that goes on in the background of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackgroundCommand {
+    /// The number by which the model reaches it.
+    pub process_id: u32,
+    /// The command as a person would type it, or the beginning of it.
+    pub command: String,
+    /// Whether it runs outside the sandbox.
+    #[serde(default)]
+    pub is_escalated: bool,
+    /// Since when.
+    pub started_at: Timestamp,
 }
 
 /// All that a client needs to show a session, as of `summary.seq`.
@@ -288,6 +306,10 @@ pub struct SessionSnapshot {
     pub queue: Vec<QueuedInput>,
     /// Who is there.
     pub presence: Presence,
+    /// Tokens that the last request of its turns took, with the answer, which is how full the model's context is; absent
+    /// before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
 }
 
 /// Parameters of `session/create`. What is absent comes from the settings.

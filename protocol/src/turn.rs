@@ -1,5 +1,6 @@
 //! Turns: from an input to the model's last word; and the calls that start, steer and end them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -55,18 +56,33 @@ pub enum InputPart {
         /// What it says.
         text: String,
     },
+    /// What an MCP server has at an address that the text mentions as `@server:address`, as the daemon puts it beside;
+    /// no client sends one.
+    #[serde(rename_all = "camelCase")]
+    Resource {
+        /// The server's name in the settings.
+        server: String,
+        /// The address.
+        uri: String,
+        /// What the server has there, made harmless and bounded; of what is no text what it is.
+        text: String,
+    },
     /// A part of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
 }
 
-/// Ceilings of a turn. What is absent has none.
+/// Ceilings. What is absent has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnLimits {
-    /// Milliseconds from its start.
+    /// Milliseconds from the start of a turn, whatever it does; of a turn only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Milliseconds of work: the time in which turns run, less that in which they wait for a person's answer or for a
+    /// daemon. Sessions that work at the same time count each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_time_ms: Option<u64>,
     /// Tokens of input and output together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
@@ -78,12 +94,14 @@ pub struct TurnLimits {
     pub max_tool_calls: Option<u32>,
 }
 
-/// Which ceiling ended a turn.
+/// What a ceiling is on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LimitKind {
-    /// Time.
+    /// Time since the turn's start.
     Deadline,
+    /// Time spent working.
+    Time,
     /// Tokens.
     Tokens,
     /// Money.
@@ -108,12 +126,14 @@ pub enum BudgetLevel {
     Tree,
     /// Of all sessions together in one day (UTC).
     Day,
+    /// Of all sessions together in one day (UTC), as far as they asked one provider.
+    Provider,
     /// A level of a newer protocol.
     #[serde(untagged)]
     Unknown(String),
 }
 
-/// Ceilings beyond those of a turn. Of time only a turn has one.
+/// Ceilings beyond those of a turn.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
@@ -126,6 +146,9 @@ pub struct Budget {
     /// Of all sessions together in one day (UTC).
     #[serde(default)]
     pub day: TurnLimits,
+    /// The same, as far as they asked a provider, by its id in the settings.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, TurnLimits>,
 }
 
 /// How a turn ended.

@@ -1,4 +1,5 @@
-//! What was spent: tokens, money and calls of tools, and the call that tells of it. Knows nothing of ceilings.
+//! What was spent: tokens, money, time and calls of tools, and the call that tells of it; and how much of a session's
+//! ceilings that is.
 
 use std::ops::AddAssign;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::SessionId;
 use crate::model::Usage;
+use crate::turn::{BudgetLevel, LimitKind};
 
 /// What was spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +24,9 @@ pub struct Spending {
     pub untold_requests: u64,
     /// Calls of tools that were begun.
     pub tool_calls: u64,
+    /// Milliseconds in which turns worked, less those in which they waited for a person.
+    #[serde(default)]
+    pub time_ms: u64,
     /// Tokens.
     pub usage: Usage,
     /// US dollars, of the answers whose price is known.
@@ -40,6 +45,7 @@ impl AddAssign for Spending {
         self.unpriced_requests = self.unpriced_requests.saturating_add(other.unpriced_requests);
         self.untold_requests = self.untold_requests.saturating_add(other.untold_requests);
         self.tool_calls = self.tool_calls.saturating_add(other.tool_calls);
+        self.time_ms = self.time_ms.saturating_add(other.time_ms);
         self.usage += other.usage;
         self.cost += other.cost;
     }
@@ -56,6 +62,8 @@ pub enum UsageGrouping {
     Session,
     /// Providers and models.
     Model,
+    /// Providers.
+    Provider,
     /// A session with the agents below it.
     Agent,
     /// A grouping of a newer protocol.
@@ -115,6 +123,12 @@ pub enum UsageKey {
         /// The model's name.
         model: String,
     },
+    /// A provider.
+    #[serde(rename_all = "camelCase")]
+    Provider {
+        /// Its id in the settings.
+        provider: String,
+    },
     /// A key of a newer protocol.
     #[serde(untagged)]
     Unknown(serde_json::Value),
@@ -128,4 +142,41 @@ pub struct UsageReadResult {
     pub rows: Vec<UsageRow>,
     /// All of it.
     pub total: Spending,
+}
+
+/// How much of a session's ceilings is spent. Volatile; a client that follows the session is told of it when it comes and
+/// whenever that is another share.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetUse {
+    /// All ceilings that hold now, the one first of which the largest share is spent. Those of a turn only while one runs.
+    pub ceilings: Vec<CeilingUse>,
+}
+
+/// How much of a ceiling is spent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CeilingUse {
+    /// Whose it is.
+    pub level: BudgetLevel,
+    /// Of the level `provider`: which one, by its id in the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What it is on.
+    pub limit: LimitKind,
+    /// What is spent: tokens, US dollars, milliseconds or calls.
+    #[serde(deserialize_with = "crate::number::required")]
+    pub used: f64,
+    /// What is allowed, in the same unit.
+    #[serde(deserialize_with = "crate::number::required")]
+    pub allowed: f64,
+}
+
+impl CeilingUse {
+    /// The share that is spent, from 0 to 1, and beyond if more was spent than is allowed.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        // Where nothing is allowed all of it is spent.
+        if self.allowed > 0.0 { self.used / self.allowed } else { 1.0 }
+    }
 }

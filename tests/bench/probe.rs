@@ -214,7 +214,10 @@ async fn delays_of(mut feed: Subscription<SessionFeed>, deltas: usize) -> Result
                     let came = delays.len();
                     return Err(Failure::Other(format!("{came} of {deltas} deltas came")));
                 }
-                FeedEntry::Event(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => {}
+                FeedEntry::Event(_)
+                | FeedEntry::Presence(_)
+                | FeedEntry::Budget(_)
+                | FeedEntry::Unknown(_) => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::acp::{editor, editor_with, finish, prompt, said, session, text, until
 use crate::scene::{SOON, outside, scene, script, until_go, wait_for_file};
 
 /// What the program asked the editor for, by method.
-fn asked_for(editor: &Peer) -> Vec<String> {
+pub(crate) fn asked_for(editor: &Peer) -> Vec<String> {
     let requests = editor.said().iter().filter(|said| said.by_program && !said.message["id"].is_null());
     requests.filter_map(|said| said.message["method"].as_str().map(str::to_owned)).collect()
 }

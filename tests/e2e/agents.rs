@@ -6,7 +6,7 @@ use protocol::agent::{AgentListParams, AgentListResult, AgentStatus};
 use protocol::api::agent::AgentClient;
 use protocol::api::question::QuestionClient;
 use protocol::ids::SessionId;
-use protocol::item::ItemBody;
+use protocol::item::{Item, ItemBody};
 use protocol::question::{Decision, GrantScope, QuestionAnswerParams, QuestionListParams};
 use protocol::session::ClientRole;
 use serde_json::{Value, json};
@@ -185,7 +185,9 @@ fn too_many_and_too_deep_are_refused_with_what_to_do() {
             1 => spawns("other", "look elsewhere"),
             2 => spawns("scout", "once more"),
             3 => Reply::call("send_agent", &json!({"agent": "nobody", "message": "hello"})),
-            4 => Reply::call("close_agent", &json!({"agent": "scout"})),
+            // Until the other one was told what it must hear.
+            4 => script("until test -e started; do sleep 0.02; done"),
+            5 => Reply::call("close_agent", &json!({"agent": "scout"})),
             _ => spawns_and_waits(request, 2),
         },
         |_, _, calls| match calls {
@@ -203,7 +205,7 @@ fn too_many_and_too_deep_are_refused_with_what_to_do() {
         .collect();
     assert!(outputs[1].contains("1 agents work already") && outputs[1].contains("wait_agent"), "{outputs:?}");
     assert!(outputs[3].contains("There are `scout`"), "{outputs:?}");
-    assert!(outputs[4].contains("`scout`") && outputs[4].contains("closed"), "{outputs:?}");
+    assert!(outputs[5].contains("`scout`") && outputs[5].contains("closed"), "{outputs:?}");
     let below = requests
         .iter()
         .filter(|request| task_of(request).is_some())
@@ -293,5 +295,112 @@ fn hooks_hear_of_an_agent_as_one_and_can_make_it_go_on() {
             1,
             "only the session at the top: {event}: {heard}"
         );
+    }
+}
+
+/// The sessions of a tree with two agents below one another, from the top.
+fn chain(env: &TestEnv) -> Vec<Value> {
+    listed(env, &["agents", &root_of(env)])
+}
+
+#[test]
+fn each_ceiling_of_a_tree_holds_two_agents_deep() {
+    for (ceiling, told) in [
+        ("max_tokens = 700", "The session with its agents was allowed 700 tokens"),
+        ("max_tool_calls = 4", "The session with its agents was allowed 4 tool calls"),
+        ("max_time = \"3s\"", "The session with its agents was allowed 3 s of work"),
+    ] {
+        // The one at the bottom works without an end, the two above it wait.
+        let (_model, env) = scene(spawns_and_waits, |task, _, calls| match (task, calls) {
+            ("look around", 0) => spawns("below", "look below"),
+            ("look around", _) => waits(&["below"]),
+            _ if ceiling.contains("time") => script("sleep 1000"),
+            _ => script(&format!("echo {calls}")),
+        });
+        env.append_settings(&format!("[budget.tree]\n{ceiling}")).unwrap();
+        let output = env.run(["exec", "go"]).unwrap();
+        // The one at the top has nothing left to do but talk, which is no call.
+        let code = if ceiling.contains("calls") { 0 } else { 4 };
+        assert_eq!(output.code(), Some(code), "{ceiling}: {output:?}");
+        let tree = chain(&env);
+        assert_eq!(tree.len(), 3, "{ceiling}");
+        let bottom = &tree[2];
+        assert_eq!(bottom["status"], json!("limitReached"), "{ceiling}: {bottom}");
+        assert!(bottom["message"].as_str().unwrap().contains(told), "{ceiling}: {bottom}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_agent_came_to_as_the_daemon_stopped_is_told_by_the_next_one_once() {
+    let (_model, env) = scene(
+        |request, calls| match calls {
+            0 => spawns("scout", "look around"),
+            _ if request.user_texts().contains(&"and now") => Reply::text("I see."),
+            _ => Reply::text("It looks around."),
+        },
+        |_, _, _| until_go(),
+    );
+    let id: SessionId = good_turn(&env, &["go"]).session().parse().unwrap();
+    wait_for_file(&env, "started");
+    let told = async |env: &TestEnv| {
+        up(env);
+        let watcher = client(env, "watcher").await;
+        let mut following = watcher.follow(id).await.unwrap();
+        following.until(SOON, tells).await.unwrap();
+        let reports = |seen: &Seen| {
+            let items = seen.completed().filter(|item| matches!(item.body, ItemBody::Agent(_)));
+            items.cloned().collect::<Vec<_>>()
+        };
+        reports(&following.into_seen())
+    };
+    assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
+    let first = told(&env).await;
+    let [item] = &first[..] else { panic!("{first:#?}") };
+    let ItemBody::Agent(report) = &item.body else { panic!("{item:?}") };
+    assert_eq!((report.name.as_str(), &report.status), ("scout", &AgentStatus::Interrupted));
+    // Starts that have nothing to make up for add nothing.
+    for _ in 0..2 {
+        assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
+        assert_eq!(told(&env).await, first);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_agents_came_to_is_told_once_wherever_the_daemon_is_killed() {
+    for requests in 2..=7 {
+        let (model, env) = scene(
+            |_, calls| match calls {
+                0 => spawns("one", "look around"),
+                1 => spawns("two", "look elsewhere"),
+                2 => waits(&["one"]),
+                3 => waits(&["two"]),
+                _ => Reply::text("All done."),
+            },
+            |task, _, calls| match calls {
+                0 => script(&format!("echo {task:?}")),
+                _ => Reply::text("It is in the cellar."),
+            },
+        );
+        let id: SessionId = env.run(["exec", "--detach", "go"]).unwrap().stdout.trim().parse().unwrap();
+        model.wait_for_requests(requests, SOON).unwrap();
+        kill_daemon(&env);
+        up(&env);
+        let client = client(&env, "watcher").await;
+        // `exec --detach` lets a turn go on; those of agents do as their parent's.
+        let mut parent = client.follow(id).await.unwrap();
+        parent.until(SOON, |seen| seen.turns_ended() == 1).await.unwrap();
+        let agents = tree(&client, id).await.agents.into_iter().skip(1);
+        // One that was killed before its turn began has nothing to tell.
+        for agent in agents.filter(|agent| agent.summary.turn_count > 0) {
+            let mut following = client.follow(agent.summary.id).await.unwrap();
+            following.until(SOON, |seen| seen.turns_ended() == 1).await.unwrap();
+            let is_of = |item: &&Item| {
+                matches!(&item.body, ItemBody::Agent(report)
+                    if report.session_id == agent.summary.id && !report.status.is_live())
+            };
+            let told = |seen: &Seen| seen.completed().filter(is_of).count();
+            parent.until(SOON, |seen| told(seen) > 0).await.unwrap();
+            assert_eq!(told(parent.seen()), 1, "killed after {requests} requests");
+        }
     }
 }

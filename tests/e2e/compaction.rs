@@ -19,7 +19,7 @@ use crate::scene::{SOON, client, good_turn, json_turn, kill_daemon, scene, scrip
 use crate::wire_apis::{assert_fits, events, serve};
 
 /// A ceiling that any request is above.
-const ALWAYS: [&str; 2] = ["-c", "model_auto_compact_token_limit=1"];
+pub(crate) const ALWAYS: [&str; 2] = ["-c", "model_auto_compact_token_limit=1"];
 /// What marks the message that stands for all before it.
 const NOTES: &str = "The conversation before it was compacted";
 
@@ -31,7 +31,7 @@ fn begun(more: impl IntoIterator<Item = Reply>) -> (ScriptedModel, TestEnv) {
     (model, env)
 }
 
-fn resume<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn resume<'a>(more: &[&'a str]) -> Vec<&'a str> {
     ["resume", "--last"].iter().chain(more).copied().collect()
 }
 
@@ -166,7 +166,7 @@ fn a_hook_may_forbid_it_and_another_one_hears_of_it() {
 }
 
 /// An answer of the Responses API that is one message.
-fn said(text: &str) -> String {
+pub(crate) fn said(text: &str) -> String {
     let text = json!({"type": "output_text", "text": text, "annotations": []});
     let item = json!({"type": "message", "role": "assistant", "content": [text]});
     let usage = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 15});
@@ -178,7 +178,7 @@ fn said(text: &str) -> String {
 }
 
 /// What the provider itself makes of a conversation.
-fn sealed() -> Value {
+pub(crate) fn sealed() -> Value {
     let said = json!([{"type": "input_text", "text": "The first order."}]);
     json!([
         {"type": "message", "role": "user", "status": "completed", "content": said},

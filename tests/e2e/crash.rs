@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use protocol::api::question::QuestionClient;
 use protocol::event::Event;
@@ -24,12 +24,9 @@ use skein_tests::scripted_model::server::Options;
 use skein_tests::{ScriptedModel, TestEnv};
 
 use crate::scene::{
-    SOON, client, expect_none_left, good_turn, kill_daemon, left, runs, scene, script, seen, state_folder,
-    up, wait_for_file,
+    GONE, SOON, client, expect_none_left, good_turn, kill_daemon, left, runs, scene, script, seen,
+    state_folder, up, wait_for_file, wait_for_programs,
 };
-
-/// How long a child may outlive its daemon.
-const CHILD_LIMIT: Duration = Duration::from_secs(2);
 
 /// Adds a line that names the session and the call to the file `effects`, and takes a while around it.
 fn effect(run: &str, call: &str) -> serde_json::Value {
@@ -191,7 +188,7 @@ impl Killing {
         while let Ok(Ok(())) = tokio::time::timeout(SOON, follower.next()).await {}
         let acknowledged = follower.into_seen();
         for process in env.processes() {
-            assert!(process.wait(CHILD_LIMIT), "{point:?} leaves {process:?}");
+            assert!(process.wait(GONE), "{point:?} leaves {process:?}");
         }
         up(env);
         let after = client(env, "after").await;
@@ -326,10 +323,7 @@ async fn an_attended_turn_waits_for_a_person_after_a_crash() {
 fn nothing_outlives(mode: &str, do_to_helper: fn(&Leftover)) {
     let (_model, env) = scene([script("setsid sleep 674 & sleep 674"), Reply::text("Done.")]);
     env.run(["exec", "--detach", "-s", mode, "go"]).unwrap();
-    let begin = Instant::now();
-    while left(&env, "sleep 674").len() < 2 {
-        assert!(begin.elapsed() < SOON, "{:?}", env.processes());
-    }
+    wait_for_programs(&env, "sleep 674", 2);
     let daemon = env.daemon().unwrap();
     let helpers = children_of(daemon.pid);
     assert!(!helpers.is_empty());

@@ -9,8 +9,8 @@ use skein_tests::environment::process::Invocation;
 use skein_tests::scripted_model::reply::{Answer, Reply};
 
 use crate::scene::{
-    Lines, SOON, good_turn, kill_daemon, left, runs, scene, script, socket, state_folder, until_go,
-    wait_for_file,
+    GONE, Lines, SOON, expect_none_left, good_turn, kill_daemon, runs, scene, script, socket, state_folder,
+    until_go, wait_for_file, wait_for_programs,
 };
 
 /// The daemon's process; there must be one.
@@ -123,10 +123,10 @@ fn a_daemon_that_is_killed_leaves_no_child_and_an_intact_log() {
     let client = env.spawn(["exec", "--json", "go"]).unwrap();
     client.wait_for_stdout("command_execution", SOON).unwrap();
     wait_for_file(&env, "times");
-    let children = left(&env, "sleep ");
-    assert_eq!(children.len(), 1, "{:?}", env.processes());
+    let children = wait_for_programs(&env, "sleep ", 1);
+    assert_eq!(children.len(), 1, "{children:?}");
     kill_daemon(&env);
-    assert!(children[0].wait(Duration::from_secs(2)), "{children:?}");
+    assert!(children[0].wait(GONE), "{children:?}");
     let output = client.wait(SOON).unwrap();
     let lines = Lines::of(&output);
     assert_ne!(output.code(), Some(0), "{output:?}");
@@ -154,7 +154,8 @@ fn sigterm_drains_within_ten_seconds() {
     let kill = Invocation::new("/bin/kill", ["-TERM".to_owned(), daemon.pid.to_string()], "/");
     assert_eq!(kill.run().unwrap().code(), Some(0));
     assert!(daemon.wait(Duration::from_secs(10)), "still there");
-    assert!(begin.elapsed() < Duration::from_secs(10) && left(&env, "sleep ").is_empty());
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    expect_none_left(&env, "sleep ");
     let output = client.wait(SOON).unwrap();
     let lines = Lines::of(&output);
     assert_eq!(lines.last()["type"], "turn.failed", "{:?}", lines.0);
@@ -166,8 +167,11 @@ fn sigterm_drains_within_ten_seconds() {
 fn an_idle_daemon_exits_after_its_time() {
     let (_model, env) = scene([Reply::text("Hi.")]);
     env.append_settings("[daemon]\nidle_exit = \"400ms\"").unwrap();
-    good_turn(&env, &["hello"]);
+    let client = env.spawn(["exec", "--json", "hello"]).unwrap();
+    // While a client is there the daemon is.
+    client.wait_for_stdout("thread.started", SOON).unwrap();
     let daemon = daemon(&env);
+    assert_eq!(client.wait(SOON).unwrap().code(), Some(0));
     assert!(daemon.wait(SOON));
     assert!(!socket(&env).exists(), "it takes its socket away");
 }

@@ -99,7 +99,7 @@ async fn a_call_fails_when_the_client_says_so_or_takes_too_long() {
     let editor = client(&env, "editor").await;
     let session = editor.create(&env).await.unwrap();
     let mut follower = editor.follow(session).await.unwrap();
-    register(&editor, session, vec![tool("open_file")], Some(300)).await.unwrap();
+    register(&editor, session, vec![tool("open_file")], Some(3000)).await.unwrap();
     editor.start(session, "go").await.unwrap();
     let asked = question(&mut follower).await;
     let no = Decision::Deny { message: Some("No such file".to_owned()) };
@@ -108,7 +108,7 @@ async fn a_call_fails_when_the_client_says_so_or_takes_too_long() {
     let outputs: Vec<_> =
         model.requests()[1..].iter().map(|request| request.last_output().unwrap().to_owned()).collect();
     assert_eq!(outputs[0], "No such file");
-    assert_eq!(outputs[1], "The client `editor` did not answer within 300 ms");
+    assert_eq!(outputs[1], "The client `editor` did not answer within 3000 ms");
     assert!(editor.read(session).await.unwrap().questions.is_empty());
     model.verify().unwrap();
 }

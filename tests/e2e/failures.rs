@@ -22,12 +22,15 @@ fn always(reply: impl Into<Reply>) -> (ScriptedModel, TestEnv) {
     (model, env)
 }
 
+/// How soon a deadline of two seconds has ended a turn, on a busy machine.
+const CUT: Duration = Duration::from_secs(15);
+
 /// A turn that its deadline must end while the provider keeps it waiting; how long it took.
 fn cut_short(env: &TestEnv, arguments: &[&str]) -> Duration {
     let begin = std::time::Instant::now();
-    let output = env.run(["exec", "--deadline", "300ms"].iter().chain(arguments).copied()).unwrap();
+    let output = env.run(["exec", "--deadline", "2s"].iter().chain(arguments).copied()).unwrap();
     assert_eq!(output.code(), Some(4), "{output:?}");
-    assert!(output.stderr.contains("longer than the 0.3 s it was allowed"), "{output:?}");
+    assert!(output.stderr.contains("longer than the 2 s it was allowed"), "{output:?}");
     begin.elapsed()
 }
 
@@ -153,23 +156,23 @@ fn a_deadline_cuts_whatever_the_provider_keeps_a_turn_waiting_for() {
         Reply::Silence,
         Reply::rate_limited("60"),
         half().breaks(Point::MiddleOfLastOutput, Then::Stall).into(),
-        half().in_pieces(400).pace(Duration::from_millis(50)).into(),
+        half().in_pieces(400).pace(Duration::from_secs(1)).into(),
         Reply::text("A session that can be compacted."),
         half().breaks(Point::MiddleOfLastOutput, Then::Stall).into(),
     ];
     let (model, env) = scene(faults);
     for _ in 0..4 {
-        assert!(cut_short(&env, &["go"]) < Duration::from_secs(10));
+        assert!(cut_short(&env, &["go"]) < CUT);
     }
     good_turn(&env, &["go"]);
     let compacts = ["resume", "--last", "-c", "model_auto_compact_token_limit=1", "go on"];
-    assert!(cut_short(&env, &compacts) < Duration::from_secs(10));
+    assert!(cut_short(&env, &compacts) < CUT);
     assert_eq!(model.requests().len(), 6);
     // Refused again and again, with pauses in between that grow.
     let port = DeadPort::reserve().unwrap();
     let env = TestEnv::with_base_url(&port.base_url()).unwrap();
     env.append_settings("request_max_retries = 100").unwrap();
-    assert!(cut_short(&env, &["go"]) < Duration::from_secs(10));
+    assert!(cut_short(&env, &["go"]) < CUT);
 }
 
 #[test]
@@ -256,13 +259,13 @@ fn size_of(folder: &std::path::Path) -> u64 {
 
 #[test]
 fn a_command_that_ignores_sigterm_ends_with_its_time() {
-    let call = json!({"command": "trap '' TERM INT HUP; echo ready; while :; do sleep 600; done", "timeout_ms": 500});
+    let call = json!({"command": "trap '' TERM INT HUP; echo ready; while :; do sleep 600; done", "timeout_ms": 3000});
     let (model, env) = scene([Reply::call("shell", &call), Reply::text("Done.")]);
     let begin = std::time::Instant::now();
     good_turn(&env, &["go"]);
     assert!(begin.elapsed() < SOON);
     let told = model.requests()[1].last_output().unwrap().to_owned();
-    assert!(told.contains("ready") && told.contains("500"), "says that and when it was ended: {told}");
+    assert!(told.contains("ready") && told.contains("3000"), "says that and when it was ended: {told}");
     expect_none_left(&env, "sleep");
 }
 

@@ -12,8 +12,8 @@ use skein_tests::environment::process::Output;
 use skein_tests::scripted_model::reply::Reply;
 
 use crate::scene::{
-    Lines, client, escalates, good_turn, json_turn, kill_daemon, outside, patches, runs, scene, script, seen,
-    wait_for_file,
+    GONE, Lines, client, escalates, good_turn, json_turn, kill_daemon, outside, patches, runs, scene, script,
+    seen, wait_for_file,
 };
 
 /// The user's hooks: one for an event, with a matcher; the command gets what it is told on its standard input.
@@ -275,7 +275,7 @@ fn a_hook_that_hangs_or_fails_is_told_and_opens_or_closes_as_it_says() {
 fn nothing_that_a_hook_started_outlives_it_and_it_sees_no_key() {
     let (_model, env) = scene([Reply::text("Done.")]);
     let command = "env > variables; setsid sleep 686 & sleep 687";
-    hooks(&env, &json!({"UserPromptSubmit": [{"hooks": [{"command": command, "timeout": 0.5}]}]}));
+    hooks(&env, &json!({"UserPromptSubmit": [{"hooks": [{"command": command, "timeout": 3}]}]}));
     good_turn(&env, &["go"]);
     crate::scene::expect_none_left(&env, "sleep 68");
     let variables = env.read_file("variables").unwrap();
@@ -455,7 +455,8 @@ fn a_hook_that_hangs_does_not_keep_a_daemon_from_stopping() {
     let started = Instant::now();
     assert_eq!(env.run(["daemon", "stop"]).unwrap().code(), Some(0));
     assert!(exists(&env, "began") && started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    assert!(env.processes().iter().all(|process| !process.command.contains("sleep 1000")));
+    let hooks = env.processes().into_iter().filter(|process| process.command.contains("sleep 1000"));
+    hooks.for_each(|process| assert!(process.wait(GONE), "{process:?}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

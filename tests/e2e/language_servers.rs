@@ -6,10 +6,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use skein_tests::scripted_model::reply::Reply;
 use skein_tests::{ScriptedModel, TestEnv};
 
-use crate::scene::{expect_none_left, good_turn, left, patches, resident, scene, seen, state_folder};
+use crate::scene::{expect_none_left, good_turn, left, patches, resident, scene, script, seen, state_folder};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_language-server");
 
@@ -99,6 +100,26 @@ fn the_model_is_told_the_errors_that_came_with_its_change_and_no_others() {
         let logs = logs(&env);
         assert_eq!(logs.len(), 1, "{logs:?}");
         assert_eq!(logs[0].lines().filter(|line| *line == "initialize").count(), 1, "{logs:?}");
+    }
+}
+
+#[test]
+fn a_patch_that_a_shell_command_holds_is_looked_at_like_any_other() {
+    let command = |line: &str| {
+        format!(
+            "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: {line}.fake\n+{line}\n*** End Patch\nEOF\n"
+        )
+    };
+    let patches = [
+        script(&command("wrong")),
+        Reply::call("exec_command", &json!({"cmd": command("so wrong")})),
+        Reply::call("shell", &json!({"command": ["bash", "-lc", command("all wrong")]})),
+    ];
+    let (_env, told) = turn_of(patches, &[], PATIENT);
+    let places = ["wrong.fake:1:1", "so wrong.fake:1:4", "all wrong.fake:1:5"];
+    for (told, place) in told.iter().zip(places) {
+        assert!(told.contains("Success. Updated the following files:"), "{told}");
+        assert!(told.ends_with(&format!("says fake:\n{place}: this is wrong [E1]")), "{told}");
     }
 }
 

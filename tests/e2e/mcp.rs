@@ -21,7 +21,7 @@ use crate::scene::{
     scene,
 };
 
-const SERVER: &str = env!("CARGO_BIN_EXE_mcp-server");
+pub(crate) const SERVER: &str = env!("CARGO_BIN_EXE_mcp-server");
 
 /// The model calls a tool of the server `fake`.
 pub(crate) fn calls(tool: &str, arguments: &Value) -> Reply {
@@ -38,7 +38,7 @@ fn starts(env: &TestEnv) -> usize {
 }
 
 /// Adds the server `fake` with these arguments, and further lines of its table.
-fn add(env: &TestEnv, arguments: &[&str], lines: &str) {
+pub(crate) fn add(env: &TestEnv, arguments: &[&str], lines: &str) {
     let log = log(env);
     let words = ["--log", log.to_str().unwrap()].into_iter().chain(arguments.iter().copied());
     let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
@@ -540,7 +540,12 @@ async fn prompts_of_a_server_are_listed_and_said() {
         let (_model, env) = with_server([Reply::text("Done.")], arguments, "");
         let client = client(&env, "person").await;
         let cwd = env.repository();
-        let listed = client.rpc().list_prompts(McpPromptsParams { cwd: cwd.clone() }).await.unwrap().prompts;
+        let listed = client
+            .rpc()
+            .list_prompts(McpPromptsParams { cwd: cwd.clone(), session_id: None })
+            .await
+            .unwrap()
+            .prompts;
         assert_eq!(listed.len(), 1, "what can't be sent as it is shown is left out: {listed:?}");
         let prompt = &listed[0];
         assert_eq!(
@@ -550,7 +555,10 @@ async fn prompts_of_a_server_are_listed_and_said() {
         assert_eq!(prompt.arguments[0].description.as_deref(), Some("Its number"));
         let ask = async |arguments: BTreeMap<String, String>| {
             let (cwd, server, name) = (cwd.clone(), "fake".to_owned(), "fix it".to_owned());
-            client.rpc().read_prompt(McpPromptParams { cwd, server, name, arguments }).await
+            client
+                .rpc()
+                .read_prompt(McpPromptParams { cwd, server, name, arguments, ..McpPromptParams::default() })
+                .await
         };
         let said = ask([("issue".to_owned(), "7".to_owned())].into()).await.unwrap();
         assert_eq!(said.text, "Fix the issue \"7\".[2J");
@@ -565,7 +573,11 @@ async fn a_prompt_that_a_server_gets_later_is_listed_though_its_tools_are_the_sa
     let (_model, env) = with_server(replies, &["--prompts"], "");
     let client = client(&env, "person").await;
     let commands = async || {
-        let listed = client.rpc().list_prompts(McpPromptsParams { cwd: env.repository() }).await.unwrap();
+        let listed = client
+            .rpc()
+            .list_prompts(McpPromptsParams { cwd: env.repository(), session_id: None })
+            .await
+            .unwrap();
         listed.prompts.into_iter().map(|prompt| prompt.command).collect::<Vec<_>>()
     };
     assert_eq!(commands().await, ["fake:fix_it"]);

@@ -235,12 +235,24 @@ fn logs_diffs_and_prompts_are_there_to_be_read() {
 
 #[test]
 fn a_review_can_change_nothing() {
-    let (model, env) = scene([Reply::text("Nothing is wrong.")]);
+    let finding = json!({
+        "file": "a.rs", "startLine": 1, "endLine": 2, "severity": "high", "title": "Wrong", "text": "So."
+    });
+    let answer = json!({"findings": [finding], "verdict": "needsWork", "summary": "One."}).to_string();
+    let (model, env) = scene([Reply::text(answer), Reply::text("Nothing is wrong.")]);
     let mut peer = handshake(&env, &json!({}));
     let report = done(&mut peer, "review", &json!({"cwd": env.repository(), "base": "main"}));
-    assert_eq!(report["turn"]["message"], "Nothing is wrong.");
-    let request = model.requests()[0].json().to_string();
-    assert!(request.contains("git diff main...HEAD"), "{request}");
+    let place = env.repository().join("a.rs");
+    assert_eq!(report["turn"]["review"]["findings"][0]["path"], json!(place), "{report:#}");
+    assert_eq!(report["turn"]["review"]["verdict"], "needsWork", "{report:#}");
+    let requests = model.requests();
+    let request = requests[0].json();
+    assert!(request.to_string().contains("git diff main...HEAD"), "{request:#}");
+    assert_eq!(request["text"]["format"]["type"], "json_schema", "{request:#}");
+    let unreadable = done(&mut peer, "review", &json!({"cwd": env.repository()}));
+    assert_eq!(unreadable["turn"]["message"], "Nothing is wrong.", "what it said is not lost");
+    let told = unreadable["turn"]["review"]["message"].as_str().unwrap();
+    assert!(told.contains("did not answer with findings"), "{told}");
     let show = env.run(["sessions", "show", report["sessionId"].as_str().unwrap()]).unwrap();
     assert!(show.stdout.contains("read-only"), "{}", show.stdout);
     finish(peer);

@@ -33,6 +33,11 @@ fn findings_are_told_to_people_and_programs_and_nothing_can_be_changed() {
     assert_eq!(output.code(), Some(0), "{output:?}");
     let found: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(found["findings"][0]["severity"], "high", "the worst first: {found:#}");
+    assert_eq!(found["findings"][0]["path"], json!(env.repository().join("file")), "{found:#}");
+    assert_eq!(found["verdict"], "needsWork", "it follows from the findings: {found:#}");
+    let session = found["sessionId"].as_str().unwrap();
+    let log = env.run(["logs", session]).unwrap();
+    assert!(format!("{}{}", log.stdout, log.stderr).contains("file:1-2  high  It goes"), "{log:?}");
     assert_eq!(env.read_file("file").unwrap(), "two\n", "the session may only read");
     let asked = &model.requests()[0];
     let said = asked.user_texts().join("\n");
@@ -64,4 +69,22 @@ fn what_is_no_change_or_no_commit_costs_no_turn() {
     }
     assert!(!env.repository().join("stolen").exists());
     assert_eq!(model.requests().len(), 0);
+}
+
+#[test]
+fn what_can_be_read_of_an_answer_is_shown_and_the_rest_is_told() {
+    let good = json!({
+        "file": "sub/file", "startLine": 1, "endLine": 1, "severity": "low", "title": "Odd", "text": "So."
+    });
+    let answer = json!({"findings": [good, {"file": "other"}], "summary": "Two."}).to_string();
+    let (model, env) = scene([Reply::text(answer)]);
+    commit(&env, "one\n");
+    env.write_file("sub/file", "two\n").unwrap();
+    let folder = env.repository().join("sub");
+    let output = env.run(["review", "-C", folder.to_str().unwrap()]).unwrap();
+    assert_eq!(output.code(), Some(1), "{output:?}");
+    assert!(output.stdout.starts_with("sub/file:1  low  Odd"), "{output:?}");
+    assert!(output.stderr.contains("1 of 2 findings"), "{output:?}");
+    let said = model.requests()[0].user_texts().join("\n");
+    assert!(said.contains("sub/file"), "names are those below the root, from wherever it is asked: {said}");
 }

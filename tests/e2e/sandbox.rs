@@ -5,7 +5,7 @@ use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
 
 use crate::scene::{
-    SOON, expect_none_left, good_turn, json_turn, left, outside, patches, runs, scene, script,
+    expect_none_left, good_turn, json_turn, outside, patches, runs, scene, script, wait_for_programs,
 };
 
 /// Runs a script in a turn with these arguments, and returns what the model is told.
@@ -167,11 +167,7 @@ fn nothing_outlives_a_daemon_that_is_killed() {
         let text = "setsid sh -c 'trap \"\" TERM HUP; sleep 631' & sleep 632";
         let (_model, env) = scene([script(text)]);
         let client = env.spawn(["exec", "-s", mode, "go"]).unwrap();
-        let begin = std::time::Instant::now();
-        while left(&env, "sleep 63").iter().filter(|process| process.command.starts_with("sleep")).count() < 2
-        {
-            assert!(begin.elapsed() < SOON, "{:?}", env.processes());
-        }
+        wait_for_programs(&env, "sleep 63", 2);
         env.daemon().unwrap().kill();
         expect_none_left(&env, "sleep 63");
         drop(client);

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::ids::SessionId;
 use protocol::profile::ApprovalPolicy;
@@ -183,12 +183,36 @@ pub(crate) fn left(env: &TestEnv, beginning: &str) -> Vec<Leftover> {
     env.processes().into_iter().filter(|process| process.command.starts_with(beginning)).collect()
 }
 
-/// Fails unless all programs whose command line begins so are gone within two seconds.
-pub(crate) fn expect_none_left(env: &TestEnv, beginning: &str) {
-    for process in left(env, beginning) {
-        assert!(process.wait(Duration::from_secs(2)), "{process:?}");
+/// The programs of a home whose command line begins so, once there are so many: what a command starts is not there as
+/// soon as the command is.
+pub(crate) fn wait_for_programs(env: &TestEnv, beginning: &str, count: usize) -> Vec<Leftover> {
+    let begin = Instant::now();
+    loop {
+        let found = left(env, beginning);
+        if found.len() >= count {
+            return found;
+        }
+        assert!(begin.elapsed() < SOON, "{:?}", env.processes());
+        std::thread::yield_now();
     }
-    assert!(left(env, beginning).is_empty(), "{:?}", env.processes());
+}
+
+/// How soon what must not outlive something is gone: two seconds, and what a busy machine adds to them.
+pub(crate) const GONE: Duration = Duration::from_secs(10);
+
+/// Fails unless all programs whose command line begins so are gone soon.
+pub(crate) fn expect_none_left(env: &TestEnv, beginning: &str) {
+    let begin = Instant::now();
+    loop {
+        let left = left(env, beginning);
+        if left.is_empty() {
+            return;
+        }
+        // What is being ended may have started another before that.
+        for process in left {
+            assert!(process.wait(GONE.saturating_sub(begin.elapsed())), "{process:?}");
+        }
+    }
 }
 
 /// Resident bytes of a process.

@@ -17,7 +17,9 @@ use skein_tests::skip::skipped;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
-use crate::scene::{SOON, client, good_turn, resident, runs, scene, seen, socket, state_folder, up};
+use crate::scene::{
+    SOON, client, good_turn, resident, runs, scene, seen, socket, state_folder, up, wait_for_programs,
+};
 
 /// The user id of nobody in particular.
 const OTHER: &str = "65534";
@@ -262,10 +264,7 @@ fn files_are_private_whatever_the_umask() {
 fn no_secret_is_on_a_command_line() {
     let (_model, env) = scene([runs(["sleep", "641"])]);
     let client = env.spawn(["exec", "go"]).unwrap();
-    let begin = std::time::Instant::now();
-    while !env.processes().iter().any(|process| process.command.starts_with("sleep 641")) {
-        assert!(begin.elapsed() < SOON, "{:?}", env.processes());
-    }
+    wait_for_programs(&env, "sleep 641", 1);
     let all = env.processes();
     assert!(all.iter().all(|process| !process.command.contains("sk-scripted")), "{all:?}");
     // Another user sees neither the daemon's variables nor those of its commands.

@@ -93,7 +93,7 @@ fn an_edit_over_somebody_elses_is_told_in_the_same_session() {
 fn a_process_goes_on_and_is_looked_at_again() {
     let go_on = "echo first; until test -e go; do sleep 0.02; done; echo second";
     let calls = vec![
-        call("exec_command", &json!({"cmd": go_on, "yield_time_ms": 500})),
+        call("exec_command", &json!({"cmd": go_on, "yield_time_ms": 3000})),
         script("touch go"),
         call("write_stdin", &json!({"process_id": 1, "yield_time_ms": 20_000})),
         call("write_stdin", &json!({"process_id": 1})),
@@ -126,7 +126,7 @@ fn a_process_is_ended_by_signal() {
     let calls = vec![
         call(
             "exec_command",
-            &json!({"cmd": "trap '' TERM; echo up; while :; do sleep 0.1; done", "yield_time_ms": 500}),
+            &json!({"cmd": "trap '' TERM; echo up; while :; do sleep 0.1; done", "yield_time_ms": 3000}),
         ),
         call("write_stdin", &json!({"process_id": 1, "signal": "terminate", "yield_time_ms": 300})),
         call("write_stdin", &json!({"process_id": 1, "signal": "kill", "yield_time_ms": 20_000})),
@@ -160,6 +160,38 @@ fn another_sessions_process_is_out_of_reach() {
     wait_for_file(&env, "up");
     good_turn(&env, &["look"]);
     assert!(told(&model, 3).contains("There is no process 1 in this session; none goes on"));
+}
+
+#[test]
+fn a_stop_ends_what_is_begun() {
+    let begin = call("exec_command", &json!({"cmd": "touch up; exec sleep 1007", "yield_time_ms": 30_000}));
+    let (_model, env) = scene([begin, Reply::text("Never said.")]);
+    assert_eq!(env.run(["exec", "--detach", "go"]).unwrap().code(), Some(0));
+    wait_for_file(&env, "up");
+    assert_eq!(env.run(["stop", "--last"]).unwrap().code(), Some(0));
+    expect_none_left(&env, "sleep 1007");
+}
+
+#[test]
+fn a_stop_leaves_what_is_only_looked_at() {
+    let begin = json!({"cmd": "read -r line; touch typed; exec sleep 1008", "yield_time_ms": 100});
+    let types = json!({"process_id": 1, "chars": "x\n", "yield_time_ms": 30_000});
+    let look = json!({"process_id": 1, "yield_time_ms": 100});
+    let (model, env) = scene([
+        call("exec_command", &begin),
+        call("write_stdin", &types),
+        call("write_stdin", &look),
+        Reply::text("Done."),
+    ]);
+    assert_eq!(env.run(["exec", "--detach", "go"]).unwrap().code(), Some(0));
+    wait_for_file(&env, "typed");
+    let stopped = env.run(["stop", "--last"]).unwrap();
+    assert!(stopped.code() == Some(0) && stopped.duration < SOON, "{stopped:?}");
+    let session = env.run(["sessions", "list", "--json"]).unwrap();
+    let sessions: Vec<Value> = serde_json::from_str(&session.stdout).unwrap();
+    good_turn(&env, &["resume", sessions[0]["id"].as_str().unwrap(), "go on"]);
+    let told = told(&model, 3);
+    assert!(told.starts_with("Goes on"), "it is still there: {told}");
 }
 
 #[test]

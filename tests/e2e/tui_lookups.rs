@@ -50,3 +50,31 @@ fn skills_hooks_agents_and_outputs_are_those_of_the_daemon() {
     go_back(&terminal);
     leave(terminal);
 }
+
+#[test]
+fn a_command_in_the_background_is_counted_until_it_ends() {
+    let waits = json!({"cmd": "while [ ! -e go ]; do sleep 0.1; done", "yield_time_ms": 250});
+    let (_model, env) = scene([Reply::call("exec_command", &waits), Reply::text("It goes on.")]);
+    env.prepend_settings(PLAIN).unwrap();
+    let terminal = screen_of(&env, &[], (110, 30));
+    turn(&terminal, "start it", "It goes on.");
+    terminal.wait_for("1 in the background").unwrap();
+    look_up(&terminal, "/jobs", "background 1");
+    // Who comes late sees it as well.
+    let other = screen_of(&env, &["attach", "--last"], (110, 30));
+    other.wait_for("1 in the background").unwrap();
+    env.write_file("go", "").unwrap();
+    for terminal in [terminal, other] {
+        terminal
+            .wait_until("the end of it", |screen, _| {
+                !screen
+                    .contents()
+                    .trim_end()
+                    .lines()
+                    .last()
+                    .is_some_and(|row| row.contains("in the background"))
+            })
+            .unwrap();
+        leave(terminal);
+    }
+}

@@ -1,10 +1,10 @@
 //! What tests of the terminal UI begin with: the real program at a terminal, and words for what is seen of it. Knows the
 //! marks of `clients/tui/styles.md`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skein_tests::TestEnv;
-use skein_tests::environment::terminal::{Terminal, keys};
+use skein_tests::environment::terminal::{LIMIT, Terminal, keys};
 
 /// What stands in an empty composer while nothing runs.
 pub(crate) const READY: &str = "Ask for something";
@@ -89,6 +89,16 @@ pub(crate) fn said_so_far(terminal: &Terminal) -> Vec<String> {
     let first = all.iter().position(|row| row.starts_with("› ")).unwrap_or_default();
     let composer = all.iter().rposition(|row| row.starts_with("› ")).unwrap_or_default();
     all[first..composer].iter().filter(|row| !row.is_empty()).cloned().collect()
+}
+
+/// Waits until a text is on the screen or above it. A message with code is there as a whole only when its code has its
+/// colours; until then its last rows are shown.
+pub(crate) fn wait_for_row(terminal: &Terminal, text: &str) {
+    let begin = Instant::now();
+    while !terminal.everything().iter().any(|row| row.contains(text)) {
+        assert!(begin.elapsed() < LIMIT, "{text}: {:#?}", terminal.everything());
+        let _ = terminal.wait_for_silence(STILL);
+    }
 }
 
 /// Nothing is written for so long when nothing happens.

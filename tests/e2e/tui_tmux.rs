@@ -7,7 +7,7 @@ use skein_tests::TestEnv;
 use skein_tests::environment::executable::skein_exe;
 use skein_tests::environment::terminal::{Terminal, keys};
 use skein_tests::error::HarnessError;
-use skein_tests::scripted_model::reply::{Answer, Reply};
+use skein_tests::scripted_model::reply::{Answer, Point, Reply, Then};
 use skein_tests::skip::skipped;
 
 use crate::scene::scene;
@@ -117,6 +117,38 @@ fn sizes_in_quick_succession_within_tmux_lose_nothing() -> Result<(), HarnessErr
     for said in ["› tell me", "› again", "And another one."] {
         assert_eq!(all.matches(said).count(), 1, "{said}: {all}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_window_of_half_the_height_keeps_no_copies_of_what_streams() -> Result<(), HarnessError> {
+    let text: String = (1..=400).map(|word| format!("word{word} ")).collect();
+    let streams = Answer::new().text(text).in_pieces(40).breaks(Point::MiddleOfLastOutput, Then::Stall);
+    let (_model, env) = scene([Reply::from(streams)]);
+    env.prepend_settings(PLAIN).unwrap();
+    let Some((tmux, terminal)) = Tmux::start(&env, (80, 24)) else { return skipped("tmux is not installed") };
+    send(&terminal, "tell me");
+    // It is higher than what is shown of it.
+    terminal.wait_for("word180").unwrap();
+    for rows in [12, 24, 12] {
+        terminal.resize(80, rows).unwrap();
+        let size = format!("80x{rows}");
+        while tmux.run(&["display-message", "-p", "#{window_width}x#{window_height}"]).trim() != size {}
+        terminal
+            .wait_until("the composer at the new size", |screen, _| {
+                let is_of_size = screen.size().0.get() == rows;
+                is_of_size
+                    && screen.contents().contains("Enter says it")
+                    && screen.contents().contains("word180")
+            })
+            .unwrap();
+    }
+    terminal.press(keys::ESCAPE).unwrap();
+    over(&terminal, "Interrupted by");
+    let all = tmux.run(&["capture-pane", "-p", "-J", "-S", "-"]);
+    let words: Vec<&str> = all.split_whitespace().filter(|word| word.starts_with("word")).collect();
+    let wanted: Vec<String> = (1..=words.len()).map(|word| format!("word{word}")).collect();
+    assert!(words.len() >= 180 && words == wanted, "{all}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use skein_tests::environment::terminal::keys;
 use skein_tests::scripted_model::reply::{Answer, Reply};
 
 use crate::scene::{escalates, kill_daemon, outside, scene, script, until_go, wait_for_file};
-use crate::tui_scene::{PLAIN, asked, idle, said_so_far, screen, send, turn};
+use crate::tui_scene::{PLAIN, asked, idle, said_so_far, screen, send, turn, wait_for_row};
 
 #[test]
 fn two_terminals_show_the_same_to_the_character() {
@@ -21,6 +21,10 @@ fn two_terminals_show_the_same_to_the_character() {
     turn(&first, "tell me", "The end of it.");
     let second = screen(&env, &["--continue"]);
     second.wait_for("The end of it.").unwrap();
+    for terminal in [&first, &second] {
+        wait_for_row(terminal, "fn main");
+        idle(terminal);
+    }
     assert_eq!(said_so_far(&first), said_so_far(&second), "from its snapshot");
     send(&second, "count");
     for terminal in [&first, &second] {

@@ -95,13 +95,19 @@ fn escape_twice_takes_a_turn_back_with_its_files() {
     turn(&terminal, "hi", "Hello.");
     turn(&terminal, "make a file", "It is made.");
     assert_eq!(env.read_file("made.txt").unwrap(), "new\n");
-    terminal.press(keys::ESCAPE).unwrap();
-    // One key after the other: together they would be another key.
-    let _ = terminal.wait_for_silence(Duration::from_millis(60));
-    terminal.press(keys::ESCAPE).unwrap();
     let is_listed =
         |screen: &vt100::Screen| screen.rows(0, 80).filter(|row| row.contains(" ago")).count() == 2;
-    terminal.wait_until("both turns", |screen, _| is_listed(screen)).unwrap();
+    let is_there = || {
+        terminal.press(keys::ESCAPE).unwrap();
+        // One key after the other: together, as a busy machine may read them, they are another key.
+        let _ = terminal.wait_for_silence(Duration::from_millis(60));
+        terminal.press(keys::ESCAPE).unwrap();
+        (0..20).any(|_| {
+            let _ = terminal.wait_for_silence(Duration::from_millis(200));
+            terminal.look(|screen, _| is_listed(screen))
+        })
+    };
+    assert!((0..5).any(|_| is_there()), "{:#?}", terminal.rows());
     press_until(&terminal, keys::ENTER, "what was said, and the files");
     press_until(&terminal, keys::ENTER, "rewind");
     terminal.wait_until("what was said", |screen, _| screen.contents().contains("› make a file\n")).unwrap();

@@ -3,14 +3,17 @@
 use serde_json::json;
 use skein_tests::scripted_model::reply::Reply;
 
-use crate::scene::{good_turn, left, scene};
+use crate::scene::{expect_none_left, good_turn, scene};
+
+/// In this time a program says what it has to say, on a busy machine too.
+const BUSY_MS: u64 = 3000;
 
 #[test]
 fn what_is_typed_reaches_a_process_and_its_end_too() {
     let begin = json!({"cmd": "read -r line; echo \"got $line\"; cat", "yield_time_ms": 300});
     let (model, env) = scene([
         Reply::call("exec_command", &begin),
-        Reply::call("write_stdin", &json!({"process_id": 1, "chars": "one\n", "yield_time_ms": 1000})),
+        Reply::call("write_stdin", &json!({"process_id": 1, "chars": "one\n", "yield_time_ms": BUSY_MS})),
         Reply::call("write_stdin", &json!({"process_id": 1, "chars": "two\n\u{4}", "yield_time_ms": 20_000})),
         Reply::text("Done."),
     ]);
@@ -30,12 +33,12 @@ fn a_program_at_a_terminal_is_worked_with() {
     let (model, env) = scene([
         Reply::call(
             "exec_command",
-            &json!({"cmd": script, "tty": true, "size": size(100, 30), "yield_time_ms": 600}),
+            &json!({"cmd": script, "tty": true, "size": size(100, 30), "yield_time_ms": BUSY_MS}),
         ),
-        Reply::call("write_stdin", &json!({"process_id": 1, "chars": "one\n", "yield_time_ms": 600})),
+        Reply::call("write_stdin", &json!({"process_id": 1, "chars": "one\n", "yield_time_ms": BUSY_MS})),
         Reply::call(
             "write_stdin",
-            &json!({"process_id": 1, "chars": "\u{3}", "size": size(90, 20), "yield_time_ms": 600}),
+            &json!({"process_id": 1, "chars": "\u{3}", "size": size(90, 20), "yield_time_ms": BUSY_MS}),
         ),
         Reply::call("write_stdin", &json!({"process_id": 1, "chars": "\u{4}", "yield_time_ms": 20_000})),
         Reply::text("Done."),
@@ -57,7 +60,7 @@ fn a_program_at_a_terminal_is_worked_with() {
 fn a_process_without_a_terminal_is_interrupted() {
     let script = "trap 'echo interrupted; exit 4' INT; (echo ready; exec sleep 1000)";
     let (model, env) = scene([
-        Reply::call("exec_command", &json!({"cmd": script, "yield_time_ms": 500})),
+        Reply::call("exec_command", &json!({"cmd": script, "yield_time_ms": BUSY_MS})),
         Reply::call("write_stdin", &json!({"process_id": 1, "chars": "\u{3}", "yield_time_ms": 20_000})),
         Reply::text("Done."),
     ]);
@@ -78,5 +81,5 @@ fn what_holds_a_terminal_open_neither_outlives_its_command_nor_delays_the_turn()
     let requests = model.requests();
     let ended = requests[1].last_output().unwrap();
     assert!(ended.starts_with("Exit code: 0\n") && ended.ends_with("over\n"), "{ended}");
-    assert!(left(&env, "sleep").is_empty());
+    expect_none_left(&env, "sleep");
 }

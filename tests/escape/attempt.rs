@@ -65,6 +65,11 @@ impl Attempt {
         Self { under: Under::Policy("read-only"), ..self }
     }
 
+    /// Under the profile that closes files which something runs later.
+    pub(crate) const fn strict(self) -> Self {
+        Self { under: Under::Permissions("strict"), ..self }
+    }
+
     /// Under a profile that opens the network.
     pub(crate) const fn with_network(self) -> Self {
         Self { under: Under::Permissions("online"), ..self }

@@ -1,6 +1,7 @@
 //! The tables of attempts, by what they go at.
 
 mod files;
+mod later;
 mod machine;
 mod network;
 mod processes;
@@ -10,8 +11,13 @@ use crate::attempt::Attempt;
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = Attempt> {
-    [files::ATTEMPTS, repository::ATTEMPTS, processes::ATTEMPTS, network::ATTEMPTS, machine::ATTEMPTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    let tables = [
+        files::ATTEMPTS,
+        repository::ATTEMPTS,
+        later::ATTEMPTS,
+        processes::ATTEMPTS,
+        network::ATTEMPTS,
+        machine::ATTEMPTS,
+    ];
+    tables.into_iter().flatten().copied()
 }

@@ -120,6 +120,37 @@ fn honest_work_of_an_ordinary_user_goes_on_in_bubblewrap() {
     work(User::Ordinary, "bwrap");
 }
 
+/// What `strict` does not take.
+const BESIDE_WHAT_RUNS_LATER: &str = "make -s -C late && cat late/package.json > fresh/copy && mkdir -p fresh/src && \
+    echo x > fresh/src/lib.rs && mv fresh/src/lib.rs fresh/src/main.rs && rm fresh/src/main.rs && \
+    mkdir -p fresh/target/out fresh/node_modules/d && echo x > fresh/target/out/Makefile && \
+    echo '{}' > fresh/node_modules/d/package.json && rm -r fresh/src fresh/target fresh/node_modules";
+
+fn strict(rung: &str) {
+    for user in [User::Own, User::Ordinary] {
+        if is_there(user, rung) {
+            let how = Run::Permitted { rung, permissions: "strict" };
+            let output = Yard::new(user).run(how, BESIDE_WHAT_RUNS_LATER, &[]);
+            assert_eq!(output.code(), Some(0), "{rung}, {user:?}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn beside_what_runs_later_work_goes_on_in_namespaces() {
+    strict("namespaces");
+}
+
+#[test]
+fn beside_what_runs_later_work_goes_on_in_bubblewrap() {
+    strict("bwrap");
+}
+
+#[test]
+fn beside_what_runs_later_work_goes_on_under_landlock() {
+    strict("landlock");
+}
+
 /// Commits, and tries what a commit does not need: each of these runs something later.
 const COMMIT: &str = "git add kept && git -c user.name=a -c user.email=a@b.c commit -q -m made && git log --oneline | grep -q made || exit 3
 touch .git/hooks/post-commit && exit 4

@@ -18,6 +18,20 @@ use crate::yard::{SECRET, Yard};
 /// Names that may not come to be in a workspace.
 const PROTECTED: [&str; 7] = ["nested/.git", ".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
 
+/// What something runs later: what is there may not change, and no such name may come to be.
+const LATE: [&str; 10] = [
+    "late",
+    ".github",
+    ".husky",
+    "fresh/Makefile",
+    "fresh/a/Makefile",
+    "fresh/package.json",
+    "fresh/build.rs",
+    "fresh/.envrc",
+    "fresh/.vscode",
+    "fresh/.husky",
+];
+
 /// What watches during an attempt.
 pub(crate) struct Witness<'a> {
     yard: &'a Yard,
@@ -131,7 +145,7 @@ impl<'a> Witness<'a> {
         for folder in ["outside", "sockets", "skein/config.toml"] {
             look(&self.yard.path(folder), Exactness::Changes, &mut state);
         }
-        for name in PROTECTED {
+        for name in PROTECTED.iter().chain(&LATE) {
             look(&self.yard.path("work").join(name), Exactness::Content, &mut state);
         }
         for entry in fs::read_dir(self.yard.root()).unwrap() {

@@ -277,6 +277,7 @@ impl Client {
                     view.delta(delta)?;
                 }
                 FeedEntry::Presence(_) => return Err("who is there comes by itself".to_owned()),
+                FeedEntry::Budget(_) => {}
                 FeedEntry::Unknown(value) => return Err(format!("an unknown entry {value}")),
             }
         }

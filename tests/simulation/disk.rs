@@ -287,8 +287,8 @@ impl Log for Mount {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn spent_on(&self, _: u64) -> Outcome<'_, Spending> {
-        Box::pin(async { Ok(Spending::default()) })
+    fn spent_on(&self, _: u64) -> Outcome<'_, Vec<(String, Spending)>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn blob<'a>(&'a self, _: &'a BlobId) -> Outcome<'a, Option<Vec<u8>>> {

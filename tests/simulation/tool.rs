@@ -165,6 +165,7 @@ fn ended(body: ItemBody, printed: String) -> ItemBody {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

@@ -200,6 +200,7 @@ fn text_of(item: &Item) -> Option<&str> {
         | ItemBody::Notice(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => None,
     }
 }

@@ -20,6 +20,7 @@ use protocol::session::{
     ClientRole, Presence, SessionAttachParams, SessionCreateParams, SessionReadParams, SessionSnapshot,
 };
 use protocol::turn::{InputPart, TurnLimits, TurnStartParams, TurnStartResult};
+use protocol::usage::BudgetUse;
 use protocol::version::SUPPORTED;
 use wire::dial;
 use wire::error::WireError;
@@ -313,6 +314,8 @@ pub struct Seen {
     pub records: Vec<EventRecord>,
     /// Who was there last.
     pub presence: Option<Presence>,
+    /// How much of its ceilings was spent last.
+    pub budget: Option<BudgetUse>,
     /// How many deltas came.
     pub deltas: usize,
     /// How often it lagged.
@@ -382,6 +385,7 @@ impl Seen {
                 self.grow(&delta)?;
             }
             FeedEntry::Presence(presence) => self.presence = Some(presence),
+            FeedEntry::Budget(budget) => self.budget = Some(budget),
             FeedEntry::Unknown(value) => return Err(format!("unknown entry {value}")),
         }
         Ok(())

@@ -30,6 +30,7 @@ pub const NEEDS: &[Need] = &[
     Need { program: "gdb", package: "gdb", purpose: "work that goes on in the sandbox" },
     Need { program: "setpriv", package: "util-linux", purpose: "tests with another user" },
     Need { program: "tmux", package: "tmux", purpose: "tests of the terminal UI within it" },
+    Need { program: "screen", package: "screen", purpose: "tests of the terminal UI within it" },
     Need { program: "dbus-daemon", package: "dbus-daemon", purpose: "tests of the keyring" },
     Need { program: "dbus-send", package: "dbus-bin", purpose: "tests of the keyring" },
     Need { program: "gnome-keyring-daemon", package: "gnome-keyring", purpose: "tests of the keyring" },

@@ -195,14 +195,21 @@ impl Agent {
             "name": "Keys and accounts of Skein",
             "description": "What `skein login` stored, a key in the environment, or a model of this machine",
         })];
-        if capabilities.has_terminal_sign_in {
-            methods.push(json!({
+        if capabilities.has_terminal_sign_in || capabilities.has_own_terminal_sign_in {
+            let mut method = json!({
                 "type": "terminal",
                 "id": setup::SIGN_IN,
                 "name": "Sign in",
                 "description": "Runs `skein login` in a terminal",
                 "args": ["--login"],
-            }));
+            });
+            if capabilities.has_own_terminal_sign_in
+                && let Ok(program) = std::env::current_exe()
+            {
+                let command = json!({"label": "Sign in", "command": program, "args": ["login"]});
+                method["_meta"] = json!({"terminal-auth": command});
+            }
+            methods.push(method);
         }
         self.editor.introduce(capabilities);
         json!({

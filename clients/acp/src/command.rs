@@ -1,7 +1,6 @@
 //! Commands that are typed after a slash and answered without a model.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use protocol::ids::SessionId;
 use protocol::mcp::{McpPrompt, McpPromptParams};
@@ -63,7 +62,7 @@ pub(crate) fn offered(text: &str, offered: &[McpPrompt]) -> Option<McpPromptPara
         rest = left;
     }
     let (server, name) = (prompt.server.clone(), prompt.name.clone());
-    Some(McpPromptParams { cwd: PathBuf::new(), server, name, arguments })
+    Some(McpPromptParams { server, name, arguments, ..McpPromptParams::default() })
 }
 
 /// The command that a prompt is, if it is one of ours. Others are for the model.

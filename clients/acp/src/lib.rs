@@ -7,8 +7,11 @@
 //! turns questions into permission requests and forms, `choice` settings into modes and options, `prompt` what the
 //! editor sends into input, `servers` its MCP servers into settings of its session alone. `editor` is the way back.
 //!
-//! Commands run and files change in the daemon, in its sandbox, and never through the editor; `buffers` asks an editor
-//! that offers it what a linked file holds that is not saved. When the editor goes, what runs goes on.
+//! Commands run and files change in the daemon, in its sandbox, and never through the editor: what an editor offers of
+//! its own terminals and of writing files is left alone, because what it starts or writes for an agent no sandbox holds,
+//! and nobody else in the session would see (decision 13). What commands print is shown as it comes: in `terminal`s that
+//! only show it, where the editor has such, and else as text of the call. `buffers` asks an editor that offers it what a
+//! linked file holds that is not saved. When the editor goes, what runs goes on.
 //!
 //! Version 2 is not spoken: nothing of it is stable. Its schema is called a preview whose definitions can still change
 //! (`agent-client-protocol-schema` 1.20 keeps it behind `unstable_protocol_v2`, outside of `unstable`), the npm package
@@ -34,6 +37,7 @@ mod servers;
 mod session;
 mod setup;
 mod story;
+mod terminal;
 mod time;
 mod tool;
 

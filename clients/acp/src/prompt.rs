@@ -64,6 +64,7 @@ pub(crate) fn first_text(input: &[InputPart]) -> Option<&str> {
             InputPart::Image { .. }
             | InputPart::StoredImage { .. }
             | InputPart::Skill { .. }
+            | InputPart::Resource { .. }
             | InputPart::Unknown(_),
         )
         | None => None,

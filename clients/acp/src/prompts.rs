@@ -92,7 +92,9 @@ pub(crate) fn ending(outcome: &TurnOutcome) -> Ending {
         } => told("cancelled"),
         TurnOutcome::LimitReached { limit, .. } => match limit {
             LimitKind::Tokens | LimitKind::Cost => told("max_tokens"),
-            LimitKind::ToolCalls | LimitKind::Deadline | LimitKind::Unknown(_) => told("max_turn_requests"),
+            LimitKind::ToolCalls | LimitKind::Deadline | LimitKind::Time | LimitKind::Unknown(_) => {
+                told("max_turn_requests")
+            }
         },
         TurnOutcome::Failed { failure } => match failure {
             TurnFailure::ModelStopped { reason } => {

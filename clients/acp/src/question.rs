@@ -1,5 +1,6 @@
 //! Questions as an editor asks them: as a permission with options, or as a form; and its answers as decisions.
 
+use protocol::mcp::McpPromptQuestion;
 use protocol::question::{Decision, GrantScope, Prompt, Question, QuestionKind};
 use serde_json::{Map, Value, json};
 use view::replies::replies;
@@ -31,17 +32,7 @@ pub(crate) fn asked(
     capabilities: Option<&ClientCapabilities>,
 ) -> Option<Asked> {
     let has_forms = capabilities.is_some_and(|capabilities| capabilities.has_forms);
-    let form = |message: &str, schema: Value| {
-        has_forms.then(|| Asked {
-            method: "elicitation/create",
-            params: json!({
-                "sessionId": session,
-                "mode": "form",
-                "message": escape::prose(message),
-                "requestedSchema": schema,
-            }),
-        })
-    };
+    let form = |message: &str, schema: &Value| has_forms.then(|| form(session, message, schema));
     match &question.kind {
         QuestionKind::Command { .. }
         | QuestionKind::FileChange { .. }
@@ -51,13 +42,37 @@ pub(crate) fn asked(
         | QuestionKind::Tool { .. } => Some(permission(session, question, call)),
         QuestionKind::UserInput { prompts } => {
             let message = prompts.iter().map(|prompt| prompt.text.as_str()).collect::<Vec<_>>().join("\n");
-            form(&message, form_of(prompts))
+            form(&message, &form_of(prompts))
         }
         QuestionKind::Elicitation { server, message, schema } => {
-            form(&format!("{server} asks: {message}"), schema.clone())
+            form(&format!("{server} asks: {message}"), schema)
         }
         QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => None,
     }
+}
+
+/// The form of what an MCP server wants to know before it says its prompt. Only for an editor that shows forms.
+pub(crate) fn of_prompt(session: &str, question: &McpPromptQuestion) -> Asked {
+    let McpPromptQuestion { server, message, schema, .. } = question;
+    form(session, &format!("{server} asks: {message}"), schema)
+}
+
+/// What a form was filled with.
+pub(crate) fn of_form(answer: &Result<Value, RpcError>) -> Decision {
+    match answer.as_ref().ok().and_then(accepted) {
+        Some(content) => Decision::Content { value: Value::Object(content.clone()) },
+        None => Decision::Deny { message: None },
+    }
+}
+
+fn form(session: &str, message: &str, schema: &Value) -> Asked {
+    let params = json!({
+        "sessionId": session,
+        "mode": "form",
+        "message": escape::prose(message),
+        "requestedSchema": schema,
+    });
+    Asked { method: "elicitation/create", params }
 }
 
 /// What the editor's answer decides; `None` if it decides nothing.
@@ -90,10 +105,7 @@ pub(crate) fn decision(kind: &QuestionKind, answer: Result<Value, RpcError>) -> 
             Some(content) => Some(Decision::Reply { answers: replies(prompts, content) }),
             None => no(),
         },
-        QuestionKind::Elicitation { .. } => match accepted(&answer) {
-            Some(content) => Some(Decision::Content { value: Value::Object(content.clone()) }),
-            None => no(),
-        },
+        QuestionKind::Elicitation { .. } => Some(of_form(&Ok(answer))),
         QuestionKind::ClientTool { .. } | QuestionKind::Unknown(_) => None,
     }
 }

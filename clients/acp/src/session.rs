@@ -15,7 +15,7 @@ use protocol::error::ErrorCode;
 use protocol::event::{Event, TurnEnded};
 use protocol::ids::{QuestionId, RequestId, SessionId, TurnId};
 use protocol::item::NoticeLevel;
-use protocol::mcp::{McpPrompt, McpPromptParams, McpPromptsParams};
+use protocol::mcp::{McpAnswerPromptParams, McpPrompt, McpPromptParams, McpPromptsParams};
 use protocol::question::{Question, QuestionAnswerParams};
 use protocol::session::{
     SessionReadParams, SessionSettings, SessionSnapshot, SessionUpdateParams, SettingOverride,
@@ -45,6 +45,9 @@ use crate::time::iso;
 
 /// How often at most an editor is told what a command prints.
 const PRINT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often it is asked what MCP servers offer, while one of them is being started.
+const OFFERS_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the editor wants of a session.
 #[derive(Debug)]
@@ -101,6 +104,8 @@ pub(crate) struct Session {
     served_by: String,
     /// What the MCP servers offer to be said.
     offered: Vec<McpPrompt>,
+    /// When to ask again what they offer, since one of them is being started.
+    offered_at: Option<Instant>,
 }
 
 impl Session {
@@ -128,6 +133,7 @@ impl Session {
             notices,
             servers,
             offered: Vec::new(),
+            offered_at: None,
         };
         session.note_connection();
         session
@@ -143,12 +149,8 @@ impl Session {
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         self.begin().await;
         let error = loop {
-            let print = async {
-                match self.print_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let print = at(self.print_at);
+            let offered = at(self.offered_at);
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Close { request }) => return self.close(&request).await,
@@ -169,6 +171,11 @@ impl Session {
                     let updates = self.story.printed();
                     self.tell(updates).await;
                 }
+                () = offered => {
+                    if self.ask_prompts().await {
+                        self.offer_commands().await;
+                    }
+                }
             }
         };
         for request in self.prompts.take_all() {
@@ -177,6 +184,7 @@ impl Session {
     }
 
     async fn begin(&mut self) {
+        self.ask_prompts().await;
         self.offer_commands().await;
         for notice in std::mem::take(&mut self.notices) {
             self.notice(&NoticeLevel::Warning, &notice).await;
@@ -186,13 +194,24 @@ impl Session {
         }
     }
 
+    /// Asks what the MCP servers offer to be said: whether that is something else than before.
+    async fn ask_prompts(&mut self) -> bool {
+        self.offered_at = None;
+        let params = McpPromptsParams { cwd: self.settings.cwd.clone(), session_id: Some(self.id) };
+        match self.attached.call(async |rpc| McpClient::list_prompts(rpc, params.clone()).await).await {
+            Ok(listed) => {
+                self.offered_at = listed.is_starting.then(|| Instant::now() + OFFERS_PAUSE);
+                std::mem::replace(&mut self.offered, listed.prompts) != self.offered
+            }
+            Err(error) => {
+                debug!(%error, "the prompts of MCP servers can't be listed");
+                false
+            }
+        }
+    }
+
     /// Tells of the commands, among them what the MCP servers offer to be said.
     async fn offer_commands(&mut self) {
-        let params = McpPromptsParams { cwd: self.settings.cwd.clone() };
-        match self.attached.call(async |rpc| McpClient::list_prompts(rpc, params.clone()).await).await {
-            Ok(listed) => self.offered = listed.prompts,
-            Err(error) => debug!(%error, "the prompts of MCP servers can't be listed"),
-        }
         self.editor.update(&self.name, &command::all(&self.offered)).await;
     }
 
@@ -297,8 +316,21 @@ impl Session {
 
     /// What an MCP server wants to be said, which the person is shown.
     async fn filled_in(&mut self, wanted: McpPromptParams) -> Result<Vec<InputPart>, RpcError> {
-        let wanted = McpPromptParams { cwd: self.settings.cwd.clone(), ..wanted };
-        let read = self.attached.call(async |rpc| McpClient::read_prompt(rpc, wanted.clone()).await).await?;
+        let capabilities = self.editor.capabilities();
+        let takes_questions = capabilities.is_some_and(|capabilities| capabilities.has_forms);
+        let (cwd, session_id) = (self.settings.cwd.clone(), Some(self.id));
+        let wanted = McpPromptParams { cwd, session_id, takes_questions, ..wanted };
+        let mut read =
+            self.attached.call(async |rpc| McpClient::read_prompt(rpc, wanted.clone()).await).await?;
+        while let Some(question) = read.question {
+            let asked = question::of_prompt(&self.name, &question);
+            let asking = self.editor.ask(asked.method, &asked.params).await;
+            // Who has closed the form, or can't show it, has said no.
+            let answer = asking.answer.await.unwrap_or_else(|_| Err(RpcError::cancelled()));
+            let params = McpAnswerPromptParams { id: question.id, decision: question::of_form(&answer) };
+            read =
+                self.attached.call(async |rpc| McpClient::answer_prompt(rpc, params.clone()).await).await?;
+        }
         let chunk = Chunk { content: Block::text(read.text.clone()), message_id: None };
         self.tell(Some(Update::UserMessageChunk(chunk))).await;
         Ok(vec![InputPart::Text { text: read.text }])
@@ -405,7 +437,7 @@ impl Session {
                             let update = self.story.grow(&delta);
                             self.tell(update).await;
                         }
-                        FeedEntry::Presence(_) | FeedEntry::Unknown(_) => {}
+                        FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => {}
                     }
                 }
                 if self.story.is_printing() && self.print_at.is_none() {
@@ -618,6 +650,14 @@ impl Session {
     /// What comes over the connection of this moment is said by the editor's person.
     fn note_connection(&mut self) {
         self.story.is_own(self.attached.connection().welcome().client_id);
+    }
+}
+
+/// Waits until then; for ever if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::schema::request::{Authenticate, ListSessions, McpServer, NewSession, 
 use crate::servers::Servers;
 use crate::session::{Parts, Session};
 use crate::story::{CompactionForm, NoticeForm, Story};
+use crate::terminal::OutputForm;
 use crate::time::iso;
 
 /// The way to sign in that the agent itself knows.
@@ -231,7 +232,9 @@ async fn open(
     let notices = if has_notices { NoticeForm::Notice } else { NoticeForm::Thought };
     let has_compactions = editor.capabilities().is_some_and(|capabilities| capabilities.has_compactions);
     let compactions = if has_compactions { CompactionForm::Compaction } else { CompactionForm::Notice };
-    let mut story = Story::new(settings.cwd.clone(), notices, compactions);
+    let shows_output = editor.capabilities().is_some_and(|capabilities| capabilities.shows_output);
+    let output = if shows_output { OutputForm::Terminal } else { OutputForm::Text };
+    let mut story = Story::new(settings.cwd.clone(), notices, compactions, output);
     if replay == Replay::All {
         let name = id.to_string();
         for turn in earlier(&mut attached, &snapshot).await?.iter().chain(&snapshot.turns) {

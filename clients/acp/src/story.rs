@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use protocol::context::Compaction;
 use protocol::delta::Delta;
 use protocol::ids::{ClientId, ItemId, TurnId};
-use protocol::item::{Item, ItemBody, ItemStatus, NoticeLevel, Plan, PlanStepStatus, UserMessage};
+use protocol::item::{Command, Item, ItemBody, ItemStatus, NoticeLevel, Plan, PlanStepStatus, UserMessage};
 use protocol::turn::{InputPart, Turn};
 use view::{escape, words};
 
@@ -15,6 +15,7 @@ use crate::schema::content::Block;
 use crate::schema::update::{
     Chunk, CompactionStatus, PlanEntry, Priority, Severity, StepStatus, ToolCall, ToolContent, Update,
 };
+use crate::terminal::{self, OutputForm};
 use crate::tool;
 
 /// Most bytes that are shown of the output of a command that runs.
@@ -53,6 +54,7 @@ pub(crate) struct Story {
     cwd: PathBuf,
     notices: NoticeForm,
     compactions: CompactionForm,
+    output: OutputForm,
     /// Connections of ours.
     own: Vec<ClientId>,
     told: HashMap<ItemId, Told>,
@@ -70,8 +72,9 @@ struct Told {
 enum Piece {
     /// So many bytes of a text.
     Text { speaker: Speaker, bytes: u64 },
-    /// A call of a tool; of a command, its last output.
-    Call { item: Box<Item>, bytes: u64, output: String },
+    /// A call of a tool; of a command, its last output, or in a terminal what is not shown yet, and whether it was told
+    /// that it has ended.
+    Call { item: Box<Item>, bytes: u64, output: String, has_ended: bool },
     /// All of it, or nothing is to be told.
     Whole,
 }
@@ -83,8 +86,14 @@ enum Speaker {
 }
 
 impl Story {
-    pub(crate) fn new(cwd: PathBuf, notices: NoticeForm, compactions: CompactionForm) -> Self {
-        Self { cwd, notices, compactions, own: Vec::new(), told: HashMap::new(), printing: BTreeSet::new() }
+    pub(crate) fn new(
+        cwd: PathBuf,
+        notices: NoticeForm,
+        compactions: CompactionForm,
+        output: OutputForm,
+    ) -> Self {
+        let (own, told, printing) = (Vec::new(), HashMap::new(), BTreeSet::new());
+        Self { cwd, notices, compactions, output, own, told, printing }
     }
 
     /// What comes over this connection is said by the editor's own person.
@@ -123,8 +132,8 @@ impl Story {
                 updates
             }
             ItemBody::Reasoning(reasoning) => self.text(item, Speaker::Thought, &reasoning.summary),
-            ItemBody::Command(_) | ItemBody::FileChange(_) | ItemBody::ToolCall(_) => {
-                self.call(item).into_iter().collect()
+            ItemBody::Command(_) | ItemBody::FileChange(_) | ItemBody::ToolCall(_) | ItemBody::Review(_) => {
+                self.call(item)
             }
             ItemBody::UserMessage(message) if self.is_new(item) => self.said(item, message, echo),
             ItemBody::Plan(plan) if item.status == ItemStatus::Completed && self.is_new(item) => {
@@ -168,6 +177,11 @@ impl Story {
                 Some(chunk(*speaker, delta.item_id, new))
             }
             Piece::Call { bytes, output, .. } => {
+                // What was left out on the way is not waited for: what is newest is of more use.
+                if let Some(missed) = delta.offset_bytes.checked_sub(*bytes).filter(|missed| *missed > 0) {
+                    output.push_str("\n…\n");
+                    *bytes += missed;
+                }
                 let new = unknown(delta.offset_bytes, &delta.text, *bytes)?;
                 *bytes += new.len() as u64;
                 output.push_str(new);
@@ -188,9 +202,16 @@ impl Story {
     pub(crate) fn printed(&mut self) -> Vec<Update> {
         let mut updates = Vec::new();
         for id in std::mem::take(&mut self.printing) {
-            if let Some(Told { what: Piece::Call { output, .. }, .. }) = self.told.get(&id) {
-                updates.push(Update::ToolCallChanged(tool::printing(id.to_string(), output)));
-            }
+            let Some(Told { what: Piece::Call { output, .. }, .. }) = self.told.get_mut(&id) else {
+                continue;
+            };
+            updates.push(Update::ToolCallChanged(match self.output {
+                OutputForm::Text => tool::printing(id.to_string(), output),
+                OutputForm::Terminal => {
+                    let meta = terminal::grown(&id.to_string(), &std::mem::take(output), None);
+                    ToolCall { tool_call_id: id.to_string(), meta, ..ToolCall::default() }
+                }
+            }));
         }
         updates
     }
@@ -198,7 +219,7 @@ impl Story {
     /// The call of an item that runs or waits.
     pub(crate) fn running(&self, item: ItemId) -> Option<ToolCall> {
         match &self.told.get(&item)?.what {
-            Piece::Call { item, .. } => tool::call(item, &self.cwd),
+            Piece::Call { item, .. } => Some(self.shown(item, tool::call(item, &self.cwd)?)),
             Piece::Text { .. } | Piece::Whole => None,
         }
     }
@@ -246,29 +267,61 @@ impl Story {
         vec![chunk(speaker, item.id, new)]
     }
 
-    fn call(&mut self, item: &Item) -> Option<Update> {
-        let call = tool::call(item, &self.cwd)?;
-        let so_far = match &item.body {
-            ItemBody::Command(command) => command.output_so_far.clone(),
-            ItemBody::UserMessage(_)
-            | ItemBody::AgentMessage(_)
-            | ItemBody::Reasoning(_)
-            | ItemBody::FileChange(_)
-            | ItemBody::ToolCall(_)
-            | ItemBody::Plan(_)
-            | ItemBody::Notice(_)
-            | ItemBody::WebSearch(_)
-            | ItemBody::Compaction(_)
-            | ItemBody::Agent(_)
-            | ItemBody::Unknown(_) => String::new(),
-        };
+    fn call(&mut self, item: &Item) -> Vec<Update> {
+        let Some(call) = tool::call(item, &self.cwd) else { return Vec::new() };
+        let mut call = self.shown(item, call);
         self.printing.remove(&item.id);
-        let what = Piece::Call { item: Box::new(item.clone()), bytes: so_far.len() as u64, output: so_far };
-        let before = self.told.insert(item.id, Told { turn: item.turn_id, what });
-        Some(match before {
-            None => Update::ToolCall(call),
-            Some(_) => Update::ToolCallChanged(call),
-        })
+        let before = self.told.remove(&item.id).map(|told| told.what);
+        let is_new = before.is_none();
+        let (mut bytes, mut output, mut has_ended) = match before {
+            Some(Piece::Call { bytes, output, has_ended, .. }) => (bytes, output, has_ended),
+            Some(Piece::Text { .. } | Piece::Whole) | None => (0, String::new(), false),
+        };
+        let mut after = None;
+        match (self.output, command(item)) {
+            (OutputForm::Terminal, Some(command)) => {
+                let id = call.tool_call_id.clone();
+                match &command.outcome {
+                    Some(outcome) => output += &terminal::rest(&outcome.output, bytes),
+                    None => output += unknown(0, &command.output_so_far, bytes).unwrap_or_default(),
+                }
+                bytes = bytes.max(match &command.outcome {
+                    Some(outcome) => outcome.output.total_bytes,
+                    None => command.output_so_far.len() as u64,
+                });
+                let ended = command.outcome.as_ref().filter(|_| !has_ended);
+                let grown = terminal::grown(&id, &std::mem::take(&mut output), ended);
+                has_ended |= ended.is_some();
+                if is_new {
+                    // A terminal is opened by the call, and grows by what comes after it.
+                    call.meta = Some(terminal::opened(&id, &command.cwd));
+                    let grown = grown.map(|meta| ToolCall {
+                        tool_call_id: id,
+                        meta: Some(meta),
+                        ..ToolCall::default()
+                    });
+                    after = grown.map(Update::ToolCallChanged);
+                } else {
+                    call.meta = grown;
+                }
+            }
+            (OutputForm::Terminal | OutputForm::Text, command) => {
+                output = command.map(|command| command.output_so_far.clone()).unwrap_or_default();
+                bytes = output.len() as u64;
+            }
+        }
+        let what = Piece::Call { item: Box::new(item.clone()), bytes, output, has_ended };
+        self.told.insert(item.id, Told { turn: item.turn_id, what });
+        let update = if is_new { Update::ToolCall(call) } else { Update::ToolCallChanged(call) };
+        std::iter::once(update).chain(after).collect()
+    }
+
+    /// A call as this editor shows it.
+    fn shown(&self, item: &Item, call: ToolCall) -> ToolCall {
+        match (self.output, command(item)) {
+            (OutputForm::Terminal, Some(command)) => terminal::shown(call, tool::beside_output(command)),
+            (OutputForm::Terminal | OutputForm::Text, _) => call,
+        }
     }
 
     fn said(&self, item: &Item, message: &UserMessage, echo: Echo) -> Vec<Update> {
@@ -286,6 +339,9 @@ impl Story {
             }
             InputPart::StoredImage { media_type, .. } => Block::text(format!("(an image, {media_type})")),
             InputPart::Skill { name, .. } => Block::text(format!("(the skill `{name}`)")),
+            InputPart::Resource { server, uri, .. } => {
+                Block::text(format!("(what the MCP server `{server}` has at `{uri}`)"))
+            }
             InputPart::Unknown(_) => Block::text("(something that this version does not know)"),
         };
         message.content.iter().map(block).map(chunk).collect()
@@ -319,6 +375,10 @@ fn entries(plan: &Plan) -> Update {
         status: status(&step.status),
     });
     Update::Plan { entries: entries.collect() }
+}
+
+fn command(item: &Item) -> Option<&Command> {
+    if let ItemBody::Command(command) = &item.body { Some(command) } else { None }
 }
 
 /// What of a piece was not told, if it goes on where the told text ends.
@@ -363,7 +423,7 @@ mod tests {
     use super::*;
 
     fn story() -> Story {
-        Story::new("/repo".into(), NoticeForm::Thought, CompactionForm::Notice)
+        Story::new("/repo".into(), NoticeForm::Thought, CompactionForm::Notice, OutputForm::Text)
     }
 
     fn item(id: ItemId, status: ItemStatus, body: ItemBody) -> Item {
@@ -447,7 +507,8 @@ mod tests {
             message: None,
         };
         let compacted = |status| item(id, status, ItemBody::Compaction(body.clone()));
-        let mut story = Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Compaction);
+        let mut story =
+            Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Compaction, OutputForm::Text);
         let told: Vec<_> = [ItemStatus::InProgress, ItemStatus::Completed]
             .into_iter()
             .flat_map(|status| story.item(&compacted(status), Echo::Others))
@@ -466,7 +527,8 @@ mod tests {
         let notice = || Notice { level: NoticeLevel::Warning, text: "Weak\nVery.".to_owned(), context: None };
         let item = item(ItemId::generate(), ItemStatus::Completed, ItemBody::Notice(notice()));
         assert!(matches!(story().item(&item, Echo::Others).as_slice(), [Update::AgentThoughtChunk(_)]));
-        let mut story = Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Notice);
+        let mut story =
+            Story::new("/repo".into(), NoticeForm::Notice, CompactionForm::Notice, OutputForm::Text);
         let expected = Update::Notice {
             severity: Severity::Warning,
             title: "Weak".to_owned(),

@@ -6,9 +6,10 @@ use protocol::item::{
     ChangeKind, ChangedFile, Command, CommandExit, CommandOutcome, FileChange, Item, ItemBody, ItemStatus,
     OtherToolCall, ToolContent as Part,
 };
+use protocol::review::{Review, ReviewFinding};
 use protocol::tool::CallInput;
 use serde_json::{Value, json};
-use view::{escape, words};
+use view::{escape, reviews, words};
 
 use crate::diff;
 use crate::schema::update::{Location, ToolCall, ToolContent, ToolKind, ToolStatus};
@@ -24,6 +25,7 @@ pub(crate) fn call(item: &Item, cwd: &Path) -> Option<ToolCall> {
         ItemBody::Command(command) => of_command(command),
         ItemBody::FileChange(change) => of_change(change, cwd),
         ItemBody::ToolCall(other) => of_other(other, cwd),
+        ItemBody::Review(review) => of_review(review),
         ItemBody::UserMessage(_)
         | ItemBody::AgentMessage(_)
         | ItemBody::Reasoning(_)
@@ -92,19 +94,10 @@ fn of_command(command: &Command) -> ToolCall {
         if !output.trim().is_empty() {
             content.push(fenced(&output));
         }
-        content.extend(words::exit(&outcome.exit).map(ToolContent::text));
-        content.extend(outcome.refusals.iter().map(|refusal| {
-            ToolContent::text(format!(
-                "The sandbox stopped it at `{}`",
-                escape::short_line(&refusal.target, 300)
-            ))
-        }));
     } else if !command.output_so_far.is_empty() {
         content.push(fenced(&command.output_so_far));
     }
-    if let Some(message) = &command.message {
-        content.push(bounded(message));
-    }
+    content.extend(beside_output(command));
     let outside = if command.is_escalated { " (outside the sandbox)" } else { "" };
     ToolCall {
         title: Some(format!("{}{outside}", title(&command.command))),
@@ -130,6 +123,22 @@ fn of_command(command: &Command) -> ToolCall {
         }),
         ..ToolCall::default()
     }
+}
+
+/// What a command shows beside what it printed.
+pub(crate) fn beside_output(command: &Command) -> Vec<ToolContent> {
+    let mut content = Vec::new();
+    if let Some(outcome) = &command.outcome {
+        content.extend(words::exit(&outcome.exit).map(ToolContent::text));
+        content.extend(outcome.refusals.iter().map(|refusal| {
+            ToolContent::text(format!(
+                "The sandbox stopped it at `{}`",
+                escape::short_line(&refusal.target, 300)
+            ))
+        }));
+    }
+    content.extend(command.message.as_deref().map(bounded));
+    content
 }
 
 fn printed(outcome: &CommandOutcome) -> String {
@@ -169,6 +178,27 @@ fn of_change(change: &FileChange, cwd: &Path) -> ToolCall {
         locations: Some(locations.collect()),
         raw_input: Some(json!({"patch": change.call.input.text()})),
         raw_output: change.message.as_ref().map(|message| json!({"message": message})),
+        ..ToolCall::default()
+    }
+}
+
+/// No call, but the form in which an editor shows places beside what is said of them.
+fn of_review(review: &Review) -> ToolCall {
+    let shown = |text: &str| ToolContent::text(escape::prose(&escape::shortened(text, MAX_TEXT)));
+    let finding =
+        |finding: &ReviewFinding| shown(&format!("{}\n\n{}", reviews::title(finding), finding.text));
+    let mut content: Vec<ToolContent> = review.findings.iter().map(finding).collect();
+    let last = [Some(review.summary.as_str()), review.message.as_deref()].into_iter().flatten();
+    content.extend(last.filter(|text| !text.is_empty()).map(shown));
+    let location = |finding: &ReviewFinding| {
+        let path = finding.path.as_ref()?.to_string_lossy().into_owned();
+        Some(Location { path, line: Some(finding.start_line) })
+    };
+    ToolCall {
+        title: Some(title(&reviews::head(review))),
+        kind: Some(ToolKind::Read),
+        content: Some(content),
+        locations: Some(review.findings.iter().filter_map(location).collect()),
         ..ToolCall::default()
     }
 }
@@ -279,6 +309,24 @@ mod tests {
         }
         let place = Location { path: "/repo/src/a.rs".to_owned(), line: None };
         assert_eq!(other("read_file", r#"{"path":"src/a.rs"}"#).locations, Some(vec![place]));
+    }
+
+    #[test]
+    fn a_review_points_at_its_places() {
+        let answer = r#"{"findings": [
+            {"file": "src/a.rs", "startLine": 4, "endLine": 5, "severity": "high", "title": "Wrong", "text": "So."},
+            {"file": "../b.rs", "startLine": 1, "endLine": 1, "severity": "low", "title": "Odd", "text": "Hm."}
+        ], "summary": "Two."}"#;
+        let review = Review::read(answer, Path::new("/repo"));
+        let call = super::call(&item(ItemBody::Review(review)), Path::new("/repo")).unwrap();
+        assert_eq!(call.title.as_deref(), Some("Review: 2 findings, needs work"));
+        assert_eq!(
+            call.locations,
+            Some(vec![Location { path: "/repo/src/a.rs".to_owned(), line: Some(4) }]),
+            "what is not in the folder is no place"
+        );
+        let texts = ["src/a.rs:4-5  high  Wrong\n\nSo.", "../b.rs:1  low  Odd\n\nHm.", "Two."];
+        assert_eq!(call.content, Some(texts.map(|text| ToolContent::text(text.to_owned())).to_vec()));
     }
 
     #[test]

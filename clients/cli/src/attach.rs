@@ -210,7 +210,7 @@ impl Follower {
                 Ok(())
             }
             FeedEntry::Delta(delta) => self.human.delta(delta).map_err(CliError::Output),
-            FeedEntry::Presence(_) | FeedEntry::Unknown(_) => Ok(()),
+            FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => Ok(()),
         }
     }
 
@@ -235,36 +235,13 @@ impl Follower {
 }
 
 fn note_question(record: &EventRecord, asker: &mut Asker) {
-    match &record.event {
-        Event::QuestionAsked(asked) if asked.question.kind.is_for_person() => {
-            asker.ask(asked.question.clone())
+    if let Event::QuestionAsked(asked) = &record.event {
+        if asked.question.kind.is_for_person() {
+            asker.ask(asked.question.clone());
         }
-        Event::QuestionAsked(_) => {}
-        Event::QuestionAnswered(answered) => asker.withdraw(answered.question_id),
-        Event::QuestionWithdrawn(withdrawn) => asker.withdraw(withdrawn.question_id),
-        Event::SessionCreated(_)
-        | Event::SessionUpdated(_)
-        | Event::SessionArchived(_)
-        | Event::SessionUnarchived(_)
-        | Event::InputQueued(_)
-        | Event::QueuedInputChanged(_)
-        | Event::QueuedInputCancelled(_)
-        | Event::TurnStarted(_)
-        | Event::ModelRequested(_)
-        | Event::ModelRetried(_)
-        | Event::ModelResponded(_)
-        | Event::ItemStarted(_)
-        | Event::ItemAppended(_)
-        | Event::ItemCompleted(_)
-        | Event::TurnEnded(_)
-        | Event::TurnSuspended(_)
-        | Event::ConnectionAttempted(_)
-        | Event::BudgetWarned(_)
-        | Event::TurnResumed(_)
-        | Event::FilesChanged(_)
-        | Event::SessionRewound(_)
-        | Event::RewindEnded(_)
-        | Event::ClientToolsRegistered(_)
-        | Event::Unknown(_) => {}
+    } else if let Event::QuestionAnswered(answered) = &record.event {
+        asker.withdraw(answered.question_id);
+    } else if let Event::QuestionWithdrawn(withdrawn) = &record.event {
+        asker.withdraw(withdrawn.question_id);
     }
 }

@@ -189,16 +189,7 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
 
 /// A limit of a provider, for a person.
 pub(crate) fn rate_limit(limit: &RateLimit) -> String {
-    let amount = match (limit.remaining, limit.limit, limit.used_percent) {
-        (Some(left), Some(all), _) => format!("{} of {} left", words::thousands(left), words::thousands(all)),
-        (Some(left), None, _) => format!("{} left", words::thousands(left)),
-        (None, _, Some(used)) => format!("{used:.0} % used"),
-        (None, _, None) => "not told".to_owned(),
-    };
-    let whole = limit.resets_at.filter(|at| at.0 > now().0);
-    let whole =
-        whole.map(|at| format!(", whole again in {}", words::span(at.since(now())))).unwrap_or_default();
-    escape::line(&format!("{}, {}: {amount}{whole}", limit.provider, limit.name)).into_owned()
+    escape::line(&format!("{}, {}", limit.provider, words::rate_limit(limit, now()))).into_owned()
 }
 
 async fn print_log(log: &Path, args: &LogArgs, output: Output) -> Result<(), CliError> {

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: ExecArgs, output: Output) -> u8 {
     let mut reporter = if args.flags.json { Reporter::json(output) } else { Reporter::human(output) };
     let last_message_file = args.flags.output_last_message.clone();
     let (ending, last_message) = match Signals::new() {
-        Ok(mut signals) => turn(args, output, &mut reporter, &mut signals).await,
+        Ok(mut signals) => Box::pin(turn(args, output, &mut reporter, &mut signals)).await,
         Err(source) => (Ending::Error(CliError::System { what: "Can't listen for signals", source }), None),
     };
     let was_run = last_message.is_some() || matches!(ending, Ending::Turn(_));

@@ -100,6 +100,7 @@ mod tests {
         Presence {
             attached: attached.iter().map(|who| (*who).clone()).collect(),
             sole_driver: sole.map(|who| who.actor.client_id),
+            background: Vec::new(),
         }
     }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use protocol::item::CommandExit;
 use protocol::profile::{
-    Access, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode,
-    SandboxReport, SandboxRung,
+    Access, GlobRule, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile,
+    SandboxMode, SandboxReport, SandboxRung,
 };
 use serde_json::{Value, json};
 use view::escape;
@@ -24,6 +24,7 @@ Examples:
   skein sandbox --policy read-only -- sh -c 'echo > here.txt'     fails: nothing may be written
   skein sandbox -- curl https://example.com                       fails: no network
   skein sandbox --allow-host example.com -- curl https://example.com
+  skein sandbox --strict -- make                                  a Makefile can't be changed, or made
   skein sandbox --deny .env --allow-write ~/cache -- make
   skein sandbox --backend landlock -- make
   skein sandbox --explain                                         what a command could touch here
@@ -38,9 +39,13 @@ pub(crate) struct SandboxArgs {
     /// What the command may touch [default: what the configuration says]
     #[arg(short, long, visible_alias = "sandbox", short_alias = 's', value_name = "MODE")]
     policy: Option<SandboxChoice>,
-    /// The permissions of this name in the configuration: `[permissions.NAME]`
+    /// The permissions of this name in the configuration: `[permissions.NAME]`; or `strict`
     #[arg(long, value_name = "NAME", conflicts_with = "policy")]
     permissions: Option<String>,
+    /// The same as `--permissions strict`: the workspace may be written, but for files that something runs later, such as
+    /// `package.json`, `build.rs`, `Makefile`, `.envrc`, and all in `.vscode`, `.husky` or `.github/workflows`
+    #[arg(long, conflicts_with_all = ["policy", "permissions"])]
+    strict: bool,
     /// Run it in this folder
     #[arg(short = 'C', long, visible_alias = "cd", value_name = "DIR")]
     cwd: Option<PathBuf>,
@@ -165,6 +170,9 @@ pub(crate) fn run(args: SandboxArgs, local: &dyn Local, output: Output) -> Resul
     Ok(exit_code(&exit))
 }
 
+/// The permissions that are there without being described.
+const STRICT: &str = "strict";
+
 const UNCONFINED: &str = "danger-full-access: nothing confines this command";
 
 fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
@@ -190,7 +198,7 @@ fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
     };
     Ok(SandboxRun {
         policy: args.policy.map(Into::into),
-        permissions: args.permissions,
+        permissions: args.permissions.or_else(|| args.strict.then(|| STRICT.to_owned())),
         folder: absolute_folder(args.cwd.as_deref())?,
         additional_roots,
         paths,
@@ -241,8 +249,17 @@ fn in_words(profile: &Profile, report: &SandboxReport, style: crate::style::Styl
     for path in paths {
         add(access_word(profile.access(path)), &path.display().to_string());
     }
-    for glob in &profile.globs {
-        add(access_word(glob.access), &glob.pattern);
+    for GlobRule { pattern, access, except } in &profile.globs {
+        let except =
+            if except.is_empty() { String::new() } else { format!(", but not in {}", except.join(", ")) };
+        add(access_word(*access), &format!("{pattern}{except}"));
+    }
+    if profile.is_making_refused {
+        add(
+            "",
+            "patterns hold what is there; programs that make more of these names are refused, which is no wall:",
+        );
+        add("", "one that is out to get around it can, and then a turn's end names the files that run later");
     }
     let network = match profile.network {
         NetworkAccess::Off => "off",
@@ -337,7 +354,7 @@ fn address(host: &str, port: Option<u16>) -> String {
 mod tests {
     use super::*;
     use crate::style::Style;
-    use protocol::profile::{GlobRule, RungReport};
+    use protocol::profile::RungReport;
 
     #[test]
     fn the_explanation_names_paths_globs_hosts_limits_and_why_a_rung_does_not_hold() {
@@ -349,7 +366,11 @@ mod tests {
         ];
         let mut profile =
             Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Rules);
-        profile.globs = vec![GlobRule { pattern: "/repo/**/.env".to_owned(), access: Access::Hidden }];
+        profile.globs = vec![GlobRule {
+            pattern: "/repo/**/.env".to_owned(),
+            access: Access::Hidden,
+            except: vec!["target".to_owned()],
+        }];
         profile.network_rules = vec![host_rule("a.net:443").expect("host")];
         profile.limits.max_processes = Some(7);
         let report = SandboxReport {
@@ -372,7 +393,7 @@ mod tests {
                 "else      read",
                 "write     /repo",
                 "read      /repo/.git",
-                "none      /repo/**/.env",
+                "none      /repo/**/.env, but not in target",
                 "network   what rules allow",
                 "          allow a.net:443",
                 "sockets   its own alone",

@@ -210,6 +210,7 @@ pub(crate) fn shown(input: &[InputPart]) -> String {
         InputPart::Text { text } => text.trim(),
         InputPart::Image { .. } | InputPart::StoredImage { .. } => "[image]",
         InputPart::Skill { .. } => "[skill]",
+        InputPart::Resource { .. } => "[resource]",
         InputPart::Unknown(_) => "[…]",
     });
     let text = words.collect::<Vec<_>>().join(" ");

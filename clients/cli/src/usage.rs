@@ -1,9 +1,9 @@
-//! `skein usage`: what was spent, by day, session, model or agent.
+//! `skein usage`: what was spent, by day, session, model, provider or agent.
 
 use clap::{Args, ValueEnum};
 use protocol::api::usage::UsageClient;
 use protocol::usage::{Spending, UsageGrouping, UsageKey, UsageReadParams, UsageReadResult};
-use view::escape;
+use view::{escape, words};
 
 use crate::connect::connect;
 use crate::error::CliError;
@@ -37,6 +37,8 @@ enum By {
     Session,
     /// Providers and models
     Model,
+    /// Providers
+    Provider,
     /// Sessions with the agents below them
     Agent,
 }
@@ -52,6 +54,7 @@ pub(crate) async fn run(args: UsageArgs, output: Output) -> Result<(), CliError>
         By::Day => UsageGrouping::Day,
         By::Session => UsageGrouping::Session,
         By::Model => UsageGrouping::Model,
+        By::Provider => UsageGrouping::Provider,
         By::Agent => UsageGrouping::Agent,
     };
     let params = UsageReadParams { by, session_id, days: args.days };
@@ -68,9 +71,20 @@ fn print(found: &UsageReadResult, by: By, output: Output) -> Result<(), CliError
         By::Day => "day",
         By::Session | By::Agent => "session",
         By::Model => "model",
+        By::Provider => "provider",
     };
-    let headings =
-        [heading, "cost", "input", "cached", "cache writes", "output", "reasoning", "requests", "tool calls"];
+    let headings = [
+        heading,
+        "cost",
+        "input",
+        "cached",
+        "cache writes",
+        "output",
+        "reasoning",
+        "requests",
+        "tool calls",
+        "time",
+    ];
     let mut rows: Vec<_> = found.rows.iter().map(|row| cells(name(&row.key), &row.spending)).collect();
     if rows.len() > 1 {
         rows.push(cells("total".to_owned(), &found.total));
@@ -102,6 +116,7 @@ fn name(key: &UsageKey) -> String {
         UsageKey::Model { provider, model } => {
             format!("{} ({})", escape::line(model), escape::line(provider))
         }
+        UsageKey::Provider { provider } => escape::line(provider).into_owned(),
         UsageKey::Unknown(_) => "?".to_owned(),
     }
 }
@@ -118,5 +133,6 @@ fn cells(name: String, spending: &Spending) -> Vec<String> {
         spending.tool_calls,
     ];
     let numbers = numbers.map(|number| number.to_string());
-    [name, format!("${:.4}", spending.cost)].into_iter().chain(numbers).collect()
+    let time = words::span(spending.time_ms);
+    [name, format!("${:.4}", spending.cost)].into_iter().chain(numbers).chain([time]).collect()
 }

@@ -72,7 +72,7 @@ impl Cursor {
                     unseen.push(FeedEntry::Event(record));
                 }
                 FeedEntry::Presence(now) => presence = Some(now),
-                FeedEntry::Delta(_) | FeedEntry::Unknown(_) => unseen.push(entry),
+                FeedEntry::Delta(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => unseen.push(entry),
             }
         }
         self.last = Some(last);

@@ -2,11 +2,12 @@
 
 use protocol::item::ItemBody;
 use protocol::question::{Question, QuestionKind};
+use protocol::review::Review;
 use protocol::session::{SessionSnapshot, SessionStatus, SessionSummary};
 use protocol::turn::{Turn, TurnOutcome};
 use schemars::JsonSchema;
 use serde::Serialize;
-use view::{escape, words};
+use view::{escape, reviews, words};
 
 /// Letters of the last message that are told.
 const MAX_MESSAGE: usize = 64 * 1024;
@@ -68,6 +69,9 @@ pub(crate) struct TurnReport {
     /// The last that the agent said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// What a review found, of a turn that was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) review: Option<Review>,
     /// How many commands were run.
     pub(crate) commands: usize,
     /// The files that patches changed.
@@ -154,7 +158,14 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut parts = Vec::new();
         if let Some(turn) = &self.turn {
-            parts.extend(turn.message.clone());
+            // The message of a review that could be read is the same as data.
+            match &turn.review {
+                Some(review) => {
+                    parts.extend(turn.message.clone().filter(|_| review.message.is_some()));
+                    parts.push(escape::prose(&reviews::text(review)).into_owned());
+                }
+                None => parts.extend(turn.message.clone()),
+            }
             parts.extend(turn.reason.clone());
             if turn.outcome.is_none() {
                 parts.push("The turn has not ended.".to_owned());
@@ -171,13 +182,14 @@ impl Report {
 
 fn turn_report(turn: &Turn) -> TurnReport {
     let mut changed_files = Vec::new();
-    let (mut message, mut commands) = (None, 0);
+    let (mut message, mut review, mut commands) = (None, None, 0);
     for item in &turn.items {
         match &item.body {
             ItemBody::AgentMessage(said) => {
                 message = Some(escape::shortened(&said.text, MAX_MESSAGE).into_owned())
             }
             ItemBody::Command(_) => commands += 1,
+            ItemBody::Review(found) => review = Some(found.clone()),
             ItemBody::FileChange(change) => {
                 let paths = change.changes.iter().map(|file| file.path.to_string_lossy().into_owned());
                 changed_files.extend(paths);
@@ -207,6 +219,7 @@ fn turn_report(turn: &Turn) -> TurnReport {
         outcome,
         reason: turn.outcome.as_ref().and_then(words::ending),
         message,
+        review,
         commands,
         changed_files,
         input_tokens: turn.usage.input_tokens,

@@ -9,7 +9,7 @@ use protocol::item::ItemBody;
 use protocol::session::{SessionListParams, SessionReadParams};
 use protocol::turn::{InputPart, Turn};
 use rmcp::model::{Resource, ResourceTemplate};
-use view::{escape, words};
+use view::{escape, reviews, words};
 
 /// Sessions whose resources are listed.
 const LISTED: u32 = 25;
@@ -119,6 +119,7 @@ fn log(turn: &Turn, text: &mut String) {
                     InputPart::Text { text } => text.as_str(),
                     InputPart::Image { .. } | InputPart::StoredImage { .. } => "(an image)",
                     InputPart::Skill { .. } => "(a skill)",
+                    InputPart::Resource { .. } => "(a resource of an MCP server)",
                     InputPart::Unknown(_) => "(something that is not known here)",
                 });
                 format!("## {}\n\n{}", message.actor.name, said.collect::<Vec<_>>().join("\n"))
@@ -145,6 +146,7 @@ fn log(turn: &Turn, text: &mut String) {
                 format!("({})", words::compaction(compaction, &item.status))
             }
             ItemBody::Agent(report) => format!("({})", words::agent(report)),
+            ItemBody::Review(review) => reviews::text(review),
             ItemBody::Reasoning(_) | ItemBody::Plan(_) | ItemBody::Unknown(_) => continue,
         };
         text.push_str(piece.trim_end());

@@ -9,6 +9,7 @@ use protocol::api::turn::TurnClient;
 use protocol::ids::{QuestionId, RequestId, SessionId};
 use protocol::profile::SandboxMode;
 use protocol::question::{Decision, GrantScope, QuestionListParams};
+use protocol::review::answer_schema;
 use protocol::session::{SessionCreateParams, SessionListParams, SettingsOverrides};
 use protocol::turn::{InputPart, InterruptReason, TurnInterruptParams, TurnLimits, TurnStartParams};
 use rmcp::model::{
@@ -197,7 +198,7 @@ async fn call(
         return told(again(options, asked, answer, watch).await);
     }
     let outcome = match name.as_ref() {
-        "start_session" => start(options, read(arguments)?, watch).await,
+        "start_session" => start(options, read(arguments)?, None, watch).await,
         "continue_session" => proceed(options, read(arguments)?, watch).await,
         "wait_for_session" => match session(&read::<OneSession>(arguments)?) {
             Ok(session) => wait(options, session, watch).await,
@@ -219,13 +220,19 @@ async fn call(
     told(outcome)
 }
 
-async fn start(options: ConnectOptions, wanted: StartSession, watch: Watch) -> Result<Answered, ClientError> {
+async fn start(
+    options: ConnectOptions,
+    wanted: StartSession,
+    output_schema: Option<Value>,
+    watch: Watch,
+) -> Result<Answered, ClientError> {
     let sandbox = wanted.sandbox.map(|sandbox| match sandbox {
         Sandbox::ReadOnly => SandboxMode::ReadOnly,
         Sandbox::WorkspaceWrite => SandboxMode::WorkspaceWrite,
     });
     let limits = TurnLimits {
         deadline_ms: wanted.deadline_seconds.map(|seconds| seconds.saturating_mul(1000)),
+        max_time_ms: None,
         max_tokens: wanted.max_tokens,
         max_cost: None,
         max_tool_calls: wanted.max_tool_calls,
@@ -247,7 +254,7 @@ async fn start(options: ConnectOptions, wanted: StartSession, watch: Watch) -> R
     let params = TurnStartParams {
         session_id,
         input: vec![InputPart::Text { text: wanted.prompt }],
-        output_schema: None,
+        output_schema,
         limits,
         expected_seq: None,
         request_id: Some(RequestId::generate()),
@@ -345,9 +352,11 @@ async fn review(options: ConnectOptions, wanted: Review, watch: Watch) -> Result
     let focus = wanted.focus.map(|focus| format!(" Look in particular at: {focus}")).unwrap_or_default();
     let prompt = format!(
         "Review {what} in this repository. Read the code around each change. Look for what is wrong: bugs, missing \
-         cases, broken callers, races, security, tests that can't fail. Leave out matters of taste.{focus}\n\nAnswer \
-         with a list, the worst first, each with file and line, what happens, and what would mend it. If there is \
-         nothing, say so. Change nothing."
+         cases, broken callers, races, security, tests that can't fail. Leave out matters of taste.{focus}\n\nChange \
+         nothing. Answer with one JSON object of the schema that goes with this: `findings`, the worst first, each with \
+         `file` (relative to this folder), `startLine` and `endLine` in the new file, `severity` (critical, high, \
+         medium or low), `title` in one line, and in `text` what happens, when, and what would mend it; `verdict` \
+         (acceptable, or needsWork); `summary` in a sentence or two. If there is nothing, the list is empty."
     );
     let start = StartSession {
         prompt,
@@ -360,15 +369,16 @@ async fn review(options: ConnectOptions, wanted: Review, watch: Watch) -> Result
         max_tool_calls: None,
         deadline_seconds: None,
     };
-    start_boxed(options, start, watch).await
+    start_boxed(options, start, Some(answer_schema()), watch).await
 }
 
 async fn start_boxed(
     options: ConnectOptions,
     wanted: StartSession,
+    output_schema: Option<Value>,
     watch: Watch,
 ) -> Result<Answered, ClientError> {
-    Box::pin(start(options, wanted, watch)).await
+    Box::pin(start(options, wanted, output_schema, watch)).await
 }
 
 /// What was asked, by the state of the request.

@@ -17,7 +17,7 @@ use rmcp::service::{Peer, RoleServer};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use view::{escape, words};
+use view::{escape, reviews, words};
 
 use crate::question;
 use crate::report::Report;
@@ -321,6 +321,7 @@ impl Follower {
                 escape::short_line(&words::compaction(compaction, &item.status), 300)
             }
             ItemBody::Agent(report) => escape::short_line(&words::agent(report), 300),
+            ItemBody::Review(review) => escape::short_line(&reviews::head(review), 300),
             ItemBody::FileChange(_)
             | ItemBody::AgentMessage(_)
             | ItemBody::UserMessage(_)

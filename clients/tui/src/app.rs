@@ -8,7 +8,8 @@ use client::ClientError;
 use protocol::daemon::RateLimit;
 use protocol::hook::HookListResult;
 use protocol::ids::{ClientId, Seq, SessionId, Timestamp};
-use protocol::mcp::McpPrompt;
+use protocol::mcp::{McpPrompt, McpResourcesResult};
+use protocol::session::SessionSummary;
 use protocol::skill::Skill;
 use ratatui::text::Line;
 use view::{Activity, Block, View, escape};
@@ -25,9 +26,11 @@ use crate::help;
 use crate::highlight::Syntaxes;
 use crate::image::Said;
 use crate::link::Call;
+use crate::mentions::Absent;
 use crate::modes::Before;
 use crate::pager::Pager;
 use crate::picker::Picker;
+use crate::prompts::AskedPrompt;
 use crate::run::{Mode, SessionChoice};
 use crate::settings::Settings;
 use crate::theme::{Theme, ThemeName};
@@ -36,6 +39,8 @@ use crate::visit::Visit;
 
 /// How long a notice is shown.
 const NOTICE_MS: u64 = 8000;
+/// How often prompts of MCP servers are asked for, while one of them is being started.
+pub(crate) const PROMPTS_EVERY_MS: u64 = 500;
 
 /// The state of the screen.
 pub(crate) struct App {
@@ -85,6 +90,16 @@ pub(crate) struct App {
     pub(crate) last_folded: Option<Block>,
     /// Prompts of MCP servers, as far as they are known.
     pub(crate) prompts: Vec<McpPrompt>,
+    /// When to ask for them again, since a server that may have some is being started.
+    pub(crate) prompts_at: Option<Timestamp>,
+    /// Calls about the session's folder, which is not known yet.
+    unplaced: Vec<fn(PathBuf) -> Call>,
+    /// What a server wants to know before it says its prompt.
+    pub(crate) asked_prompt: Option<AskedPrompt>,
+    /// What MCP servers have to read, as far as it is known.
+    pub(crate) resources: McpResourcesResult,
+    /// When to ask for it again, since a server that may have some is being started.
+    pub(crate) resources_at: Option<Timestamp>,
     /// Skills of the folder and of the person, as far as they are known.
     pub(crate) skills: Vec<Skill>,
     /// The session that is shown beside this one.
@@ -141,6 +156,8 @@ pub(crate) enum Aside {
     /// What a report of a bug has in it.
     Report(String),
     Hooks(Box<HookListResult>),
+    /// The session's commands in the background, and the sessions that run, as of a time.
+    Jobs(Vec<SessionSummary>, Timestamp),
     /// What the session's provider still lets be asked of it, as of a time.
     Limits(Vec<RateLimit>, Timestamp),
 }
@@ -225,6 +242,11 @@ impl App {
             detail: Detail::Folded,
             last_folded: None,
             prompts: Vec::new(),
+            prompts_at: None,
+            unplaced: Vec::new(),
+            asked_prompt: None,
+            resources: McpResourcesResult::default(),
+            resources_at: None,
             skills: Vec::new(),
             beside: None,
             seen: HashMap::new(),
@@ -270,7 +292,9 @@ impl App {
         let notice = self.notice.as_ref().map(|notice| notice.until);
         let dialog = self.dialog.as_ref().and_then(|dialog| dialog.listens_at(now));
         let picker = self.picker.as_ref().and_then(|picker| picker.wakes_at());
-        [clock, notice, dialog, picker].into_iter().flatten().min()
+        let prompts = self.prompts_at.filter(|_| self.wants_prompts());
+        let resources = self.resources_at.filter(|_| self.is_mentioning());
+        [clock, notice, dialog, picker, prompts, resources].into_iter().flatten().min()
     }
 
     /// Forgets what is over by now, and asks for what is to be seen anew.
@@ -278,12 +302,40 @@ impl App {
         if self.notice.as_ref().is_some_and(|notice| notice.until <= now) {
             self.notice = None;
         }
+        if self.wants_prompts() && self.prompts_at.take_if(|at| *at <= now).is_some() {
+            self.ask_of_folder(Call::Prompts);
+        }
+        if self.is_mentioning() && self.resources_at.take_if(|at| *at <= now).is_some() {
+            self.ask_resources(Absent::Left);
+        }
         let picker = self.picker.as_mut()?;
         picker.refresh_at.take_if(|at| *at <= now)?;
         match picker.listing() {
             Some(listing) => Some(self.list(listing)),
             None => Some(Effect::Call(Call::Agents)),
         }
+    }
+
+    /// Makes a call about the session's folder, as soon as that is known: keys may be quicker than the first news.
+    pub(crate) fn ask_of_folder(&mut self, call: fn(PathBuf) -> Call) {
+        match &self.view.status().settings {
+            Some(settings) => self.chores.push(Chore::Call(call(settings.cwd.clone()))),
+            None => self.unplaced.push(call),
+        }
+    }
+
+    /// Makes the calls that waited for the session's folder.
+    pub(crate) fn ask_unplaced(&mut self) {
+        if self.view.status().settings.is_some() {
+            for call in std::mem::take(&mut self.unplaced) {
+                self.ask_of_folder(call);
+            }
+        }
+    }
+
+    /// A command is being written, which could be a prompt of an MCP server.
+    fn wants_prompts(&self) -> bool {
+        self.composer.text().starts_with('/')
     }
 
     /// Asks for sessions.
@@ -411,9 +463,15 @@ impl App {
                 Pen { theme, width, detail: Detail::Full, syntaxes, cwd: &cwd }.block(&block)
             }
             Aside::Limits(limits, now) => help::limits(&limits, now, width, &self.theme),
+            Aside::Jobs(sessions, now) => {
+                let own = self.view.status();
+                help::jobs(&own.presence.background, own.session, &sessions, now, width, &self.theme)
+            }
             Aside::Hooks(listed) => help::hooks(&listed, width, &self.theme),
             Aside::Report(text) => help::report(&text, width, &self.theme),
-            Aside::Status => help::status(self.view.status(), self.own, width, &self.theme),
+            Aside::Status => {
+                help::status(self.view.status(), self.branch.as_deref(), self.own, width, &self.theme)
+            }
         }
     }
 }

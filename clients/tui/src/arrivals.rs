@@ -10,7 +10,6 @@ use crate::app::{App, Chore, Tone};
 use crate::completion::Kind;
 use crate::files::Found;
 use crate::image::{self, Image, Note};
-use crate::list::{List, Row};
 use crate::run::Mode;
 use crate::visit::Visited;
 
@@ -94,11 +93,11 @@ impl App {
     pub(crate) fn found(&mut self, found: Found) {
         let asked = self.files_asked;
         if let Some(completion) = &mut self.completion
-            && let Kind::Files { number, is_complete } = &mut completion.kind
+            && let Kind::Files { number, is_complete, paths, .. } = &mut completion.kind
             && found.number == asked
         {
-            (*number, *is_complete) = (found.number, found.is_complete);
-            completion.list = List::new(found.paths.into_iter().map(|path| Row::new(path, "")).collect());
+            (*number, *is_complete, *paths) = (found.number, found.is_complete, found.paths);
+            self.offer_mentions();
         }
     }
 }

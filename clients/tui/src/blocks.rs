@@ -8,10 +8,11 @@ use protocol::item::{
     PlanStepStatus, Reasoning, UserMessage,
 };
 use protocol::question::{Answer, Decision};
+use protocol::review::{Review, ReviewSeverity};
 use protocol::turn::{InputPart, TurnOutcome};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use view::{Block, BlockBody, Joint, Message, MessageEnd, escape, fold, words};
+use view::{Block, BlockBody, Joint, Message, MessageEnd, escape, fold, reviews, words};
 
 use crate::diff::{self, DiffLine};
 use crate::highlight::Syntaxes;
@@ -31,6 +32,8 @@ const DIFF_LINES: usize = 40;
 const THOUGHT_LINES: usize = 2;
 /// Letters of a line of output that are shown.
 const LINE_LETTERS: usize = 400;
+/// Marks a call that a tool made, as code in `js_repl` does.
+const BY_CODE: &str = "  by code";
 /// A command that took longer says how long.
 const LONG_MS: u64 = 1000;
 
@@ -85,11 +88,12 @@ impl Pen<'_> {
                     if *turns == 1 { "1 earlier turn is" } else { &format!("{turns} earlier turns are") };
                 self.text("·", theme.dim, theme.dim, &format!("{turns} not shown"))
             }
-            BlockBody::Item(item) => self.item(item, block.answer.as_ref()),
+            BlockBody::Item(item) => self.item_marked(item, block.answer.as_ref()),
             BlockBody::Message(message) => return self.message(message, None),
             BlockBody::Retried(retried) => {
                 self.text("!", theme.warning, theme.warning, &words::retry(retried))
             }
+            BlockBody::Warned(warned) => self.text("!", theme.warning, theme.warning, &warned.message),
             BlockBody::Updated { actor, changes } => {
                 let changes: Vec<String> =
                     changes.iter().map(|change| format!("{}: {}", change.what, change.to)).collect();
@@ -213,6 +217,22 @@ impl Pen<'_> {
         lines
     }
 
+    /// An item, with who called it if that was not the model.
+    fn item_marked(&self, item: &Item, answer: Option<&Answer>) -> Vec<Line<'static>> {
+        let mut lines = self.item(item, answer);
+        if item.called_by.is_some()
+            && let Some(first) = lines.first_mut()
+        {
+            if first.width() + BY_CODE.len() <= usize::from(self.width) {
+                first.spans.push(Span::styled(BY_CODE, self.theme.dim));
+            } else {
+                let mark = self.text(" ", self.theme.dim, self.theme.dim, BY_CODE.trim_start());
+                lines.splice(1..1, mark);
+            }
+        }
+        lines
+    }
+
     fn item(&self, item: &Item, answer: Option<&Answer>) -> Vec<Line<'static>> {
         let theme = self.theme;
         match &item.body {
@@ -248,6 +268,7 @@ impl Pen<'_> {
                 lines
             }
             ItemBody::Agent(report) => self.text("·", theme.dim, theme.dim, &words::agent(report)),
+            ItemBody::Review(review) => self.review(review),
             ItemBody::Unknown(_) => {
                 self.text("·", theme.dim, theme.dim, "something that this client does not know how to show")
             }
@@ -262,6 +283,9 @@ impl Pen<'_> {
                 InputPart::Text { text: part } => text.push_str(part),
                 InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
                 InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
+                InputPart::Resource { server, uri, .. } => {
+                    text.push_str(&format!("[{server}: {uri}]"));
+                }
                 InputPart::Unknown(_) => text.push_str("[…]"),
             }
             text.push('\n');
@@ -428,7 +452,7 @@ impl Pen<'_> {
     fn plan(&self, item: &Item, plan: &Plan) -> Vec<Line<'static>> {
         let theme = self.theme;
         let title = plan.explanation.as_deref().filter(|text| !text.trim().is_empty()).unwrap_or("the plan");
-        let mut lines = self.text("☰", theme.accent, theme.strong, title);
+        let mut lines = self.text("≡", theme.accent, theme.strong, title);
         for step in &plan.steps {
             let (mark, of_mark, of_text) = match &step.status {
                 PlanStepStatus::Completed => ("[x] ", theme.good, theme.dim),
@@ -442,6 +466,30 @@ impl Pen<'_> {
         if !matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress) {
             let message = plan.message.as_deref().unwrap_or("The plan was not taken");
             lines.extend(self.text(" ", theme.bad, theme.bad, message));
+        }
+        lines
+    }
+
+    fn review(&self, review: &Review) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let mut lines = self.text("◆", theme.accent, theme.strong, &reviews::head(review));
+        for finding in &review.findings {
+            let severity = match &finding.severity {
+                ReviewSeverity::Critical | ReviewSeverity::High => theme.bad,
+                ReviewSeverity::Medium | ReviewSeverity::Unknown(_) => theme.warning,
+                ReviewSeverity::Low => theme.dim,
+            };
+            let spans = [
+                Span::styled(escape::line(&finding.place()).into_owned(), theme.link),
+                Span::styled(format!("  {}  ", escape::line(finding.severity.name())), severity),
+                Span::styled(escape::line(&finding.title).into_owned(), theme.strong),
+            ];
+            lines.extend(self.line(" ", theme.dim, &spans, Break::Words));
+            lines.extend(self.text(" ", theme.dim, theme.text, &finding.text));
+        }
+        lines.extend(self.text(" ", theme.dim, theme.dim, &review.summary));
+        if let Some(message) = &review.message {
+            lines.extend(self.text("!", theme.warning, theme.warning, message));
         }
         lines
     }
@@ -481,11 +529,13 @@ pub(crate) fn can_fold(block: &Block) -> bool {
             | ItemBody::Plan(_)
             | ItemBody::Notice(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => false,
         },
         BlockBody::Earlier { .. }
         | BlockBody::Message(_)
         | BlockBody::Retried(_)
+        | BlockBody::Warned(_)
         | BlockBody::Updated { .. }
         | BlockBody::Suspended
         | BlockBody::Resumed { .. }
@@ -506,6 +556,7 @@ pub(crate) fn has_code(block: &Block) -> bool {
         BlockBody::Earlier { .. }
         | BlockBody::Item(_)
         | BlockBody::Retried(_)
+        | BlockBody::Warned(_)
         | BlockBody::Updated { .. }
         | BlockBody::Suspended
         | BlockBody::Resumed { .. }

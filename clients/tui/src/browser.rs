@@ -244,6 +244,7 @@ impl Preview {
                 | ItemBody::WebSearch(_)
                 | ItemBody::Compaction(_)
                 | ItemBody::Agent(_)
+                | ItemBody::Review(_)
                 | ItemBody::Unknown(_) => {}
             }
         }

@@ -147,7 +147,9 @@ pub(crate) fn skill_row(skill: &Skill) -> Pick {
         format!("${}", skill.name),
         format!("{state}{} · {source} · {tokens} tokens", skill.description),
     );
-    (row, skill.state.is_usable().then(|| Picked::Skill(skill.name.clone())))
+    // By its name, another one is read that goes before it.
+    let is_read = skill.state != SkillState::Shadowed;
+    (row, is_read.then(|| Picked::SkillText(skill.name.clone())))
 }
 
 /// A session of a tree of agents; `own` is the one that is shown.

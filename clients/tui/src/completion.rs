@@ -1,4 +1,4 @@
-//! What completes the word that is being written: a command after `/`, a file after `@`, a skill after `$`. Knows nothing of keys.
+//! What completes the word that is being written: a command after `/`, a file or what an MCP server has after `@`, a skill after `$`. Knows nothing of keys.
 
 use protocol::mcp::McpPrompt;
 use protocol::skill::Skill;
@@ -25,8 +25,17 @@ pub(crate) enum Kind {
     Commands(Vec<Entry>),
     /// Skills of these names.
     Skills(Vec<String>),
-    /// Files, as the answer to a question.
-    Files { number: u64, is_complete: bool },
+    /// Files, as the answer to a question, and what MCP servers have to read: what each row is in a text; absent for one
+    /// that only tells something.
+    Files { number: u64, is_complete: bool, paths: Vec<String>, texts: Vec<Option<String>> },
+}
+
+impl Completion {
+    /// Nothing so far: what `@` offers is looked for.
+    pub(crate) fn of_mentions(from: usize, number: u64) -> Self {
+        let kind = Kind::Files { number, is_complete: false, paths: Vec::new(), texts: Vec::new() };
+        Self { from, list: List::default(), kind }
+    }
 }
 
 /// What a word asks for.

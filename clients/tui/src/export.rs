@@ -3,7 +3,7 @@
 use protocol::item::{Command, ItemBody, PlanStepStatus};
 use protocol::session::SessionSnapshot;
 use protocol::turn::{InputPart, Turn};
-use view::words;
+use view::{reviews, words};
 
 /// The turns of pages that follow each other.
 pub(crate) fn markdown(pages: &[SessionSnapshot]) -> String {
@@ -32,6 +32,9 @@ fn push_turn(text: &mut String, turn: &Turn) {
                         InputPart::Text { text: part } => text.push_str(part),
                         InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
                         InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
+                        InputPart::Resource { server, uri, .. } => {
+                            text.push_str(&format!("[{server}: {uri}]"));
+                        }
                         InputPart::Unknown(_) => text.push_str("[…]"),
                     }
                     text.push('\n');
@@ -42,6 +45,7 @@ fn push_turn(text: &mut String, turn: &Turn) {
             }
             ItemBody::WebSearch(search) => text.push_str(&format!("\n{}\n", words::web_search(search))),
             ItemBody::Agent(report) => text.push_str(&format!("\n{}\n", words::agent(report))),
+            ItemBody::Review(review) => push_fenced(text, "text", &reviews::text(review)),
             ItemBody::Reasoning(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::Unknown(_) => {
             }
             ItemBody::Command(command) => push_command(text, command),

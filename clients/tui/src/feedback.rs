@@ -96,6 +96,7 @@ fn kind(item: &Item) -> String {
         ItemBody::WebSearch(_) => "a search of the web".to_owned(),
         ItemBody::Compaction(_) => "a compaction".to_owned(),
         ItemBody::Agent(_) => "an agent's report".to_owned(),
+        ItemBody::Review(_) => "a review".to_owned(),
         ItemBody::Unknown(_) => "something newer".to_owned(),
     }
 }

@@ -19,6 +19,7 @@ use crate::wrap::{Break, fit, width_of, wrap};
 /// Most rows of the composer, of what is under way, and of the queue.
 const COMPOSER_ROWS: usize = 8;
 const LIVE_ROWS: usize = 14;
+const LEAST_LIVE_ROWS: usize = 4;
 /// Most blocks of what is finished that are shown as under way: until the next frame, and until their colours come.
 const NEXT_BLOCKS: usize = 4;
 const UNCOLOURED_BLOCKS: usize = 32;
@@ -123,6 +124,9 @@ impl App {
             middle.insert(0, Line::styled(fit(&text, usize::from(width)), self.theme.dim));
         }
         let room = rows.saturating_sub(below.len() + middle.len() + 1);
+        // A terminal that is made half as high takes the rows at the top into its scrollback for good; what will be drawn
+        // anew is not to be among them.
+        let half = (rows / 2).saturating_sub(below.len() + middle.len() + 1);
         let mut live = Vec::new();
         let pen = Pen { theme: &self.theme, width, detail, syntaxes: &self.syntaxes, cwd: &cwd };
         // Of what is finished the next frames have the most; the end is what matters.
@@ -146,7 +150,7 @@ impl App {
             }
             None => {
                 let most = match detail {
-                    Detail::Folded => LIVE_ROWS,
+                    Detail::Folded => LIVE_ROWS.min(half.max(LEAST_LIVE_ROWS)),
                     Detail::Full => usize::MAX,
                 };
                 live.drain(..live.len().saturating_sub(room.min(most)));
@@ -247,6 +251,7 @@ impl App {
                     InputPart::Image { .. }
                     | InputPart::StoredImage { .. }
                     | InputPart::Skill { .. }
+                    | InputPart::Resource { .. }
                     | InputPart::Unknown(_) => None,
                 });
                 let text = format!("  queued: {}", text.unwrap_or_else(|| "[image]".to_owned()));
@@ -262,12 +267,12 @@ impl App {
 
     fn notice_lines(&self, width: u16) -> Vec<Line<'static>> {
         let Some(notice) = &self.notice else { return Vec::new() };
-        let style = match notice.tone {
-            Tone::Calm => self.theme.dim,
-            Tone::Bad => self.theme.bad,
+        let (mark, style) = match notice.tone {
+            Tone::Calm => ("· ", self.theme.dim),
+            Tone::Bad => ("! ", self.theme.bad),
         };
         let text = Span::styled(escape::line(&notice.text).into_owned(), style);
-        let mut lines = wrap(&[text], width, &[Span::styled("! ", style)], &[Span::raw("  ")], Break::Words);
+        let mut lines = wrap(&[text], width, &[Span::styled(mark, style)], &[Span::raw("  ")], Break::Words);
         lines.truncate(NOTICE_ROWS);
         lines
     }

@@ -1,8 +1,9 @@
-//! What `/help`, `/keys`, `/status`, `/hooks` and `/feedback` show, and tips. Knows nothing of when.
+//! What `/help`, `/keys`, `/status`, `/jobs`, `/hooks` and `/feedback` show, and tips. Knows nothing of when.
 
 use protocol::daemon::RateLimit;
 use protocol::hook::{HookListResult, HookOutcome};
-use protocol::ids::{ClientId, Timestamp};
+use protocol::ids::{ClientId, SessionId, Timestamp};
+use protocol::session::{BackgroundCommand, SessionStatus, SessionSummary};
 use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
@@ -32,7 +33,7 @@ const KEYS: [(&str, &str); 20] = [
     ),
     ("!! COMMAND", "the same with the terminal as its own, and the agent is not told"),
     ("# LINE", "adds a line to the project's instructions, or to your own"),
-    ("@", "mentions a file, by a few letters of its path"),
+    ("@", "mentions a file, or what an MCP server has, by a few letters"),
     ("$", "mentions a skill, by the letters of its name"),
     ("Ctrl+V", "the image in the clipboard goes along"),
     ("Ctrl+T", "the whole session, nothing folded"),
@@ -157,6 +158,7 @@ pub(crate) fn report(text: &str, width: u16, theme: &Theme) -> Vec<Line<'static>
 /// All that is known of a session.
 pub(crate) fn status(
     status: &Status,
+    branch: Option<&str>,
     own: Option<ClientId>,
     width: u16,
     theme: &Theme,
@@ -173,7 +175,13 @@ pub(crate) fn status(
         put("folder", &settings.cwd.to_string_lossy());
         put("model", &format!("{} ({})", settings.model, settings.provider));
         put("effort", status.effort().unwrap_or("default"));
+        if let Some(branch) = branch {
+            put("branch", branch);
+        }
         put("sandbox", settings.sandbox.as_str());
+        if let Some(permissions) = &settings.permissions {
+            put("permissions", &permissions.name);
+        }
         put("approvals", settings.approval.as_str());
         if let Some(instructions) = &settings.developer_instructions {
             put("instructions", &escape::shortened(instructions.trim(), 400));
@@ -182,12 +190,64 @@ pub(crate) fn status(
     put("doing", doing(status));
     put("spent", &words::tokens(&status.usage));
     if let Some(tokens) = status.context_tokens {
-        put("context", &format!("{} tokens at the last request", words::thousands(tokens)));
+        let window = status.settings.as_ref().and_then(|settings| settings.model_context.window_tokens);
+        let of = window.map(|window| format!(" of {}", words::thousands(window))).unwrap_or_default();
+        put("context", &format!("{}{of} tokens at the last request", words::thousands(tokens)));
+    }
+    for ceiling in &status.budget.ceilings {
+        put("budget", &words::ceiling(ceiling));
+    }
+    for command in &status.presence.background {
+        put("background", &escape::short_line(&command.command, HOOK_LETTERS));
     }
     put("queue", &status.queue.len().to_string());
     for attachment in &status.presence.attached {
         let is_us = Some(attachment.actor.client_id) == own;
         put("here", &format!("{}{}", attachment.actor.name, if is_us { " (you)" } else { "" }));
+    }
+    lines
+}
+
+/// The session's commands in the background, and the sessions that run.
+pub(crate) fn jobs(
+    background: &[BackgroundCommand],
+    own: Option<SessionId>,
+    sessions: &[SessionSummary],
+    now: Timestamp,
+    width: u16,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let mut lines = vec![Line::default()];
+    for command in background {
+        let outside = if command.is_escalated { " · outside the sandbox" } else { "" };
+        let since = words::span(now.since(command.started_at));
+        let text = format!("{} · for {since}{outside}", escape::short_line(&command.command, HOOK_LETTERS));
+        lines.extend(row(&format!("background {}", command.process_id), &text, width, theme));
+    }
+    for session in sessions {
+        let state = match session.status {
+            SessionStatus::Waiting { .. } => "waits for an answer",
+            SessionStatus::Idle
+            | SessionStatus::Running { .. }
+            | SessionStatus::Archived
+            | SessionStatus::Damaged { .. }
+            | SessionStatus::Unknown(_) => "runs",
+        };
+        let title = session.title.clone().unwrap_or_else(|| session.id.to_string());
+        let here = if Some(session.id) == own { "here · " } else { "" };
+        let agent = if session.agent.is_some() { "an agent · " } else { "" };
+        let text = format!(
+            "{} · {here}{agent}{}",
+            escape::short_line(&title, HOOK_LETTERS),
+            escape::line(&session.settings.cwd.to_string_lossy())
+        );
+        lines.extend(row(state, &text, width, theme));
+    }
+    if background.is_empty() {
+        lines.extend(row("background", "nothing of this session's goes on there", width, theme));
+    }
+    if sessions.is_empty() {
+        lines.extend(row("sessions", "none runs a turn", width, theme));
     }
     lines
 }

@@ -16,7 +16,7 @@ use crate::image::Said;
 use crate::keymap::Action;
 use crate::lesson;
 use crate::link::Call;
-use crate::list::List;
+use crate::mentions::Absent;
 use crate::pager::{Pager, Turned};
 use crate::picker::{Picked, Picker};
 use crate::prompts;
@@ -83,7 +83,7 @@ impl App {
                     Verdict::Nothing => None,
                     Verdict::Decide(decision) => {
                         dialog.is_answered = true;
-                        Some(Effect::Call(Call::Answer(id, decision)))
+                        Some(Effect::Call(self.answer(id, decision, now)))
                     }
                 };
             }
@@ -162,6 +162,7 @@ impl App {
             | Picked::Text(_)
             | Picked::Lesson(..)
             | Picked::Skill(_)
+            | Picked::SkillText(_)
             | Picked::Open(_)
             | Picked::Output(..)
             | Picked::Beside(_)
@@ -202,13 +203,14 @@ impl App {
                 self.composer.set_text(&text);
                 None
             }
+            Picked::SkillText(name) => Some(Effect::Call(Call::Skill(self.cwd(), name))),
             Picked::Skill(name) => {
                 self.composer.insert(&completion::skill_mention(&name));
                 None
             }
             Picked::Open(file) => Some(Effect::Open(file)),
             Picked::Output(blob, title) => {
-                self.pager = Some(Pager::of_output(blob.clone(), title));
+                self.pager = Some(Pager::of_output(blob.clone(), format!("$ {title}")));
                 Some(Effect::Call(Call::Output(blob, 0)))
             }
             Picked::Lesson(Some(file), line) => {
@@ -246,9 +248,8 @@ impl App {
                 let (custom, prompts) = (&self.settings.commands, &self.prompts);
                 self.completion = completion::commands(from, name, custom, prompts);
                 if is_opened {
-                    // Servers may have others by now, or have been started since.
-                    let cwd = self.cwd();
-                    self.chores.push(Chore::Call(Call::Prompts(cwd)));
+                    // There may be others by now, and servers may have been started since.
+                    self.ask_of_folder(Call::Prompts);
                 }
             }
             Wanted::Skills(name) => {
@@ -256,21 +257,18 @@ impl App {
                 self.complete_skill();
                 if is_opened {
                     // There may be others by now.
-                    let cwd = self.cwd();
-                    self.chores.push(Chore::Call(Call::Skills(cwd)));
+                    self.ask_of_folder(Call::Skills);
                 }
             }
             Wanted::Files(path) => {
-                self.files_asked += 1;
-                self.chores.push(Chore::Find { number: self.files_asked, text: path.to_owned() });
-                let is_open = self
-                    .completion
-                    .as_ref()
-                    .is_some_and(|open| open.from == from && matches!(open.kind, Kind::Files { .. }));
-                if !is_open {
-                    let kind = Kind::Files { number: self.files_asked, is_complete: false };
-                    self.completion = Some(Completion { from, list: List::default(), kind });
+                let path = path.to_owned();
+                let is_open = self.completion.as_ref().is_some_and(|open| open.from == from);
+                if !(is_open && self.is_mentioning()) {
+                    self.completion = Some(Completion::of_mentions(from, self.files_asked));
+                    self.ask_resources(Absent::Begun);
                 }
+                self.files_asked += 1;
+                self.chores.push(Chore::Find { number: self.files_asked, text: path });
             }
         }
     }
@@ -313,9 +311,11 @@ impl App {
                             entry.argument.is_empty() || entry.argument.starts_with('['),
                         )
                     }
-                    (Kind::Files { .. }, Some(_)) => {
-                        (completion::mention(&completion.list.chosen_row()?.label), false)
-                    }
+                    (Kind::Files { texts, .. }, Some(chosen)) => match texts.get(chosen)? {
+                        Some(text) => (text.clone(), false),
+                        // It only tells something.
+                        None => return Some(None),
+                    },
                     (Kind::Skills(names), Some(chosen)) => {
                         (completion::skill_mention(names.get(chosen)?), false)
                     }
@@ -430,7 +430,8 @@ impl App {
         {
             let message = Some(reply.text()).filter(|text| !text.trim().is_empty());
             dialog.is_answered = true;
-            return Some(Effect::Call(Call::Answer(dialog.id(), Decision::Deny { message })));
+            let id = dialog.id();
+            return Some(Effect::Call(self.answer(id, Decision::Deny { message }, now)));
         }
         if self.composer.is_blank() {
             return None;
@@ -501,12 +502,13 @@ pub(crate) fn words_of(input: &[InputPart]) -> Option<String> {
     let parts: Option<Vec<&str>> = input
         .iter()
         // The daemon puts it beside the text that calls for it, and does so again.
-        .filter(|part| !matches!(part, InputPart::Skill { .. }))
+        .filter(|part| !matches!(part, InputPart::Skill { .. } | InputPart::Resource { .. }))
         .map(|part| match part {
             InputPart::Text { text } => Some(text.as_str()),
             InputPart::Image { .. }
             | InputPart::StoredImage { .. }
             | InputPart::Skill { .. }
+            | InputPart::Resource { .. }
             | InputPart::Unknown(_) => None,
         })
         .collect();

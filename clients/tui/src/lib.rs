@@ -53,6 +53,7 @@ mod markdown;
 #[cfg(test)]
 mod matrix;
 mod memory;
+mod mentions;
 mod modes;
 mod news;
 mod obey;

@@ -23,7 +23,10 @@ use protocol::context::SessionCompactParams;
 use protocol::daemon::{DaemonStatusParams, RateLimit};
 use protocol::hook::{HookListParams, HookListResult};
 use protocol::ids::{BlobId, ClientId, QuestionId, QueuedId, RequestId, SessionId, TurnId};
-use protocol::mcp::{McpPrompt, McpPromptParams, McpPromptsParams};
+use protocol::mcp::{
+    McpAnswerPromptParams, McpPromptParams, McpPromptResult, McpPromptsParams, McpPromptsResult,
+    McpResourcesParams, McpResourcesResult,
+};
 use protocol::output::{OutputReadParams, OutputReadResult};
 use protocol::question::{Decision, QuestionAnswerParams};
 use protocol::queue::QueueCancelParams;
@@ -32,7 +35,7 @@ use protocol::session::{
     SessionFocusParams, SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot,
     SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
-use protocol::skill::{Skill, SkillListParams};
+use protocol::skill::{Skill, SkillListParams, SkillReadParams, SkillReadResult};
 use protocol::turn::{
     InterruptReason, TurnEnqueueParams, TurnInterruptParams, TurnLimits, TurnStartParams, TurnSteerParams,
 };
@@ -92,6 +95,10 @@ pub(crate) enum Call {
     Prompts(PathBuf),
     /// Reads one; the text is what was written.
     Prompt(Box<McpPromptParams>, String),
+    /// Answers what a server wants to know before it says its prompt; the text is what was written.
+    AnswerPrompt(Box<McpAnswerPromptParams>, String),
+    /// Lists what MCP servers have to read.
+    Resources(McpResourcesParams),
     /// Lists models.
     Models,
     /// Lists sessions: those of a folder, or all.
@@ -106,6 +113,10 @@ pub(crate) enum Call {
     Export(PathBuf),
     /// Lists the skills of a folder.
     Skills(PathBuf),
+    /// Reads what a skill of a folder says.
+    Skill(PathBuf, String),
+    /// Lists what runs now, in every session.
+    Running,
     /// Lists the session's agents.
     Agents,
     /// Lists the hooks of a folder, with what they cost.
@@ -129,13 +140,16 @@ pub(crate) enum Reply {
     Turns(Box<SessionSnapshot>),
     Rewind(Box<RewindResult>),
     Forked(SessionId),
-    Prompts(Vec<McpPrompt>),
-    Prompt(String),
+    Prompts(McpPromptsResult),
+    Resources(McpResourcesResult),
+    Prompt(Box<McpPromptResult>),
     Models(Box<ModelListResult>),
     Sessions(Vec<SessionSummary>),
     Peeked(Box<SessionSnapshot>),
     Page(Box<SessionSnapshot>),
     Skills(Vec<Skill>),
+    Skill(Box<SkillReadResult>),
+    Running(Vec<SessionSummary>),
     Agents(Vec<AgentNode>),
     Hooks(Box<HookListResult>),
     Limits(Vec<RateLimit>),
@@ -292,13 +306,23 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             attached.call(async |rpc| rpc.compact(params.clone()).await).await?;
         }
         Call::Prompts(cwd) => {
-            let params = McpPromptsParams { cwd: cwd.clone() };
+            let params = McpPromptsParams { cwd: cwd.clone(), session_id: Some(session_id) };
             let listed = attached.call(async |rpc| rpc.list_prompts(params.clone()).await).await?;
-            return Ok(Reply::Prompts(listed.prompts));
+            return Ok(Reply::Prompts(listed));
+        }
+        Call::Resources(params) => {
+            let params = McpResourcesParams { session_id: Some(session_id), ..params.clone() };
+            let listed = attached.call(async |rpc| rpc.list_resources(params.clone()).await).await?;
+            return Ok(Reply::Resources(listed));
         }
         Call::Prompt(params, _) => {
-            let read = attached.call(async |rpc| rpc.read_prompt((**params).clone()).await).await?;
-            return Ok(Reply::Prompt(read.text));
+            let params = McpPromptParams { session_id: Some(session_id), ..(**params).clone() };
+            let read = attached.call(async |rpc| rpc.read_prompt(params.clone()).await).await?;
+            return Ok(Reply::Prompt(Box::new(read)));
+        }
+        Call::AnswerPrompt(params, _) => {
+            let read = attached.call(async |rpc| rpc.answer_prompt((**params).clone()).await).await?;
+            return Ok(Reply::Prompt(Box::new(read)));
         }
         Call::Models => {
             let params = ModelListParams::default();
@@ -343,6 +367,21 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             let params = SkillListParams { cwd: cwd.clone() };
             let listed = attached.call(async |rpc| rpc.list_skills(params.clone()).await).await?;
             return Ok(Reply::Skills(listed.skills));
+        }
+        Call::Skill(cwd, name) => {
+            let params = SkillReadParams { cwd: cwd.clone(), name: name.clone() };
+            let read = attached.call(async |rpc| rpc.read_skill(params.clone()).await).await?;
+            return Ok(Reply::Skill(Box::new(read)));
+        }
+        Call::Running => {
+            let params = SessionListParams {
+                only_active: true,
+                with_agents: true,
+                limit: Some(MAX_LIST),
+                ..Default::default()
+            };
+            let listed = attached.call(async |rpc| SessionClient::list(rpc, params.clone()).await).await?;
+            return Ok(Reply::Running(listed.sessions));
         }
         Call::Agents => {
             let params = AgentListParams { session_id: Some(session_id) };

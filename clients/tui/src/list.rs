@@ -92,6 +92,21 @@ impl List {
         self.at = self.shown.iter().position(|at| *at == row).unwrap_or(self.at);
     }
 
+    /// Chooses a row by its number, and says of it that it holds now.
+    pub(crate) fn begin_at(&mut self, row: usize) {
+        if let Some(row) = self.rows.get_mut(row) {
+            row.detail =
+                if row.detail.is_empty() { "now".to_owned() } else { format!("now · {}", row.detail) };
+        }
+        self.choose(row);
+    }
+
+    /// Chooses a row that is shown, if it is.
+    pub(crate) fn choose_row(&mut self, row: &Row) {
+        let is_it = |at: &usize| self.rows.get(*at) == Some(row);
+        self.at = self.shown.iter().position(is_it).unwrap_or(self.at);
+    }
+
     /// At most so many rows, the chosen one among them.
     pub(crate) fn lines(&self, width: u16, most: usize, theme: &Theme) -> Vec<Line<'static>> {
         let width = usize::from(width);

@@ -7,6 +7,8 @@ use client::Update;
 use crossterm::event::{KeyCode, KeyEvent};
 use protocol::ids::{ClientId, Timestamp};
 use protocol::item::Item;
+use protocol::model::{ReasoningEffort, Usage};
+use protocol::profile::SandboxMode;
 use protocol::session::SessionSnapshot;
 use ratatui::layout::Size;
 use serde_json::{Value, json};
@@ -20,6 +22,7 @@ use crate::link::News;
 use crate::run::Mode;
 use crate::screen::Screen;
 use crate::settings::Settings;
+use crate::status_line::Field;
 use crate::theme::{Theme, ThemeName};
 
 pub(crate) const NOW: Timestamp = Timestamp(12_000);
@@ -232,6 +235,58 @@ fn a_session_with_one_of_everything_is_shown_in_each_width_and_theme() {
             assert!(shown.iter().all(|text| *text == shown[0]), "the words depend on the theme");
             insta::assert_snapshot!(format!("columns-{width}"), shown[0]);
         }
+    });
+}
+
+/// A session of which all can be told in the line at the bottom, in danger mode.
+fn told_of(theme: ThemeName) -> App {
+    let mut snapshot = everything();
+    let settings = &mut snapshot.summary.settings;
+    settings.sandbox = SandboxMode::DangerFullAccess;
+    settings.reasoning_effort = Some(ReasoningEffort::High);
+    settings.model_context.window_tokens = Some(200_000);
+    settings.price =
+        serde_json::from_value(json!({"input": 1.0, "cachedInput": 0.1, "output": 4.0})).unwrap();
+    snapshot.summary.usage = Usage { input_tokens: 400_000, output_tokens: 20_000, ..Usage::default() };
+    snapshot.presence = serde_json::from_value(json!({
+        "attached": [{
+            "actor": {"clientId": ClientId::generate(), "name": "editor"}, "canAnswer": true, "attachedAt": 0,
+        }],
+        "background": [{"processId": 1, "command": "npm run watch", "startedAt": 0}],
+    }))
+    .unwrap();
+    let turn = snapshot.turns[0].id;
+    let mut app = app(theme, snapshot);
+    let usage = Usage { input_tokens: 50_000, output_tokens: 1000, ..Usage::default() };
+    let responded = json!({"type": "modelResponded", "turnId": turn, "step": 0, "usage": usage});
+    let entries = json!([
+        {"event": {"seq": 6, "at": 0, "event": responded}},
+        {"budget": {"ceilings": [{"level": "day", "limit": "cost", "used": 4.25, "allowed": 5.0}]}},
+    ]);
+    let entries = serde_json::from_value(entries).unwrap();
+    app.news(News::Update(Update::Entries(entries), ClientId::generate()), NOW);
+    app.branch = Some("main".to_owned());
+    app.script_says = Some("load 0.4".to_owned());
+    app
+}
+
+#[test]
+fn the_line_at_the_bottom_tells_what_fits_in_each_width_and_theme() {
+    insta::with_settings!({snapshot_path => "../tests/screens", prepend_module_to_snapshot => false}, {
+        let mut shown = String::new();
+        for width in WIDTHS {
+            for (fields, which) in [(Field::USUAL.to_vec(), "usual"), (Field::ALL.to_vec(), "all")] {
+                for theme in THEMES {
+                    let mut app = told_of(theme);
+                    app.settings.status_line = fields.clone();
+                    let terminal = draw(&mut app, width, ROWS);
+                    let text = styled(terminal.screen());
+                    let at = text.rfind("\n  waiting").expect("the line is the last one");
+                    shown.push_str(&format!("{width} columns, {which}, {}:{}", theme.as_str(), &text[at..]));
+                }
+            }
+        }
+        insta::assert_snapshot!("status-line", shown);
     });
 }
 

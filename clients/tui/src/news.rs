@@ -5,16 +5,15 @@ use protocol::delta::FeedEntry;
 use protocol::error::ErrorDetail;
 use protocol::event::Event;
 use protocol::ids::Timestamp;
-use protocol::item::{Item, ItemBody};
+use protocol::item::Item;
 use protocol::question::Answer;
 use protocol::turn::TurnOutcome;
 use view::{Link, words};
 
-use crate::app::{App, Aside, Effect, Tone};
-use crate::choices::skill_row;
-use crate::command::Choice;
+use crate::app::{App, Aside, Effect, PROMPTS_EVERY_MS, Tone};
 use crate::dialog::Dialog;
 use crate::link::{Call, CallError, News, Reply};
+use crate::pager::Pager;
 use crate::picker::Picker;
 use crate::run::SessionChoice;
 
@@ -27,6 +26,7 @@ impl App {
                 // After a new connection the feed is not there yet, and with it what can be told of it.
                 let is_attached = !matches!(update, Update::Lost | Update::Back(_));
                 self.update(update, now);
+                self.ask_unplaced();
                 if is_attached { self.tell_focus() } else { None }
             }
             News::Told(call, Ok(reply)) => self.answered(call, reply, now),
@@ -74,19 +74,24 @@ impl App {
             (_, Reply::Forked(session)) => {
                 return Some(Effect::Switch(SessionChoice::Existing(session), None));
             }
-            (_, Reply::Prompts(prompts)) => {
-                self.prompts = prompts;
+            (_, Reply::Prompts(listed)) => {
+                self.prompts = listed.prompts;
+                self.prompts_at = listed.is_starting.then_some(Timestamp(now.0 + PROMPTS_EVERY_MS));
                 // They may fit where nothing did.
                 if self.composer.text().starts_with('/') {
                     self.complete();
                 }
             }
-            // It is seen before it is said.
-            (_, Reply::Prompt(text)) => self.composer.insert(&text),
+            (_, Reply::Resources(listed)) => self.resources_listed(listed, now),
+            (Call::Prompt(_, written) | Call::AnswerPrompt(_, written), Reply::Prompt(read)) => {
+                self.prompt_read(*read, written, now);
+            }
+            (_, Reply::Prompt(_)) => {}
             (_, Reply::Models(models)) => {
-                let settings = self.view.status().settings.as_ref();
-                if let Some(picker) = &mut self.picker {
-                    picker.set_models(*models, settings);
+                if let Some(mut picker) = self.picker.take() {
+                    picker.set_models(*models, self.view.status().settings.as_ref());
+                    picker.begin_at(|picked| self.holds(picked));
+                    self.picker = Some(picker);
                 }
             }
             (_, Reply::Sessions(sessions)) => {
@@ -109,7 +114,7 @@ impl App {
             }
             (_, Reply::Skills(skills)) => {
                 if let Some(picker) = &mut self.picker {
-                    picker.fill(Choice::Skill, skills.iter().map(skill_row).collect());
+                    picker.set_skills(&skills);
                 }
                 self.skills = skills;
                 if self.picker.is_none() {
@@ -130,6 +135,10 @@ impl App {
                     self.asides.push(Aside::Limits(limits, now));
                 }
             }
+            (_, Reply::Skill(read)) => {
+                self.pager = Some(Pager::of_text(format!("${}", read.skill.name), read.text));
+            }
+            (_, Reply::Running(sessions)) => self.asides.push(Aside::Jobs(sessions, now)),
             (_, Reply::Hooks(listed)) => self.asides.push(Aside::Hooks(listed)),
             (Call::Output(blob, _), Reply::Output(read)) => {
                 if let Some(pager) = &mut self.pager {
@@ -170,13 +179,17 @@ impl App {
                 | Call::Fork(..)
                 | Call::Compact(_)
                 | Call::Prompts(_)
+                | Call::Resources(_)
                 | Call::Prompt(..)
+                | Call::AnswerPrompt(..)
                 | Call::Turns
                 | Call::Preview(..)
                 | Call::Rewind(..)
                 | Call::Sessions(..)
                 | Call::Peek(_)
                 | Call::Skills(_)
+                | Call::Skill(..)
+                | Call::Running
                 | Call::Agents
                 | Call::Hooks(_)
                 | Call::Limits
@@ -273,8 +286,9 @@ impl App {
     }
 
     /// The first question that waits is the dialog.
-    fn show_question(&mut self, now: Timestamp) {
-        let first = self.view.questions().first();
+    pub(crate) fn show_question(&mut self, now: Timestamp) {
+        let asked = self.asked_prompt.as_ref().map(|asked| &asked.question);
+        let first = self.view.questions().first().or(asked);
         if self.dialog.as_ref().map(Dialog::id) != first.map(|question| question.id) {
             self.dialog = first.map(|question| Dialog::new(question.clone(), now, self.last_key));
         }
@@ -287,7 +301,10 @@ impl App {
     }
 
     fn refused(&mut self, call: Call, error: &CallError, now: Timestamp) {
-        let is_minor = matches!(call, Call::Prompts(_) | Call::Peek(_) | Call::Skills(_) | Call::Limits);
+        let is_minor = matches!(
+            call,
+            Call::Prompts(_) | Call::Resources(_) | Call::Peek(_) | Call::Skills(_) | Call::Limits
+        );
         self.undo(call);
         if is_minor {
             return;
@@ -337,10 +354,11 @@ impl App {
                     picker.set_preview(session, None);
                 }
             }
-            Call::Prompt(_, text) => self.composer.insert(&text),
+            Call::Prompt(_, text) | Call::AnswerPrompt(_, text) => self.composer.insert(&text),
             Call::Preview(..)
             | Call::Rewind(..)
             | Call::Prompts(_)
+            | Call::Resources(_)
             | Call::Tend(..)
             | Call::Fork(..)
             | Call::Compact(_)
@@ -348,6 +366,8 @@ impl App {
             | Call::Archive
             | Call::Focus(_)
             | Call::Sessions(..)
+            | Call::Skill(..)
+            | Call::Running
             | Call::Hooks(_)
             | Call::Limits
             | Call::Report(_)
@@ -358,21 +378,8 @@ impl App {
 }
 
 fn message_of(item: &Item) -> Option<&str> {
-    match &item.body {
-        ItemBody::AgentMessage(message) if !message.text.trim().is_empty() => Some(&message.text),
-        ItemBody::AgentMessage(_)
-        | ItemBody::UserMessage(_)
-        | ItemBody::Reasoning(_)
-        | ItemBody::Command(_)
-        | ItemBody::FileChange(_)
-        | ItemBody::ToolCall(_)
-        | ItemBody::Plan(_)
-        | ItemBody::Notice(_)
-        | ItemBody::WebSearch(_)
-        | ItemBody::Compaction(_)
-        | ItemBody::Agent(_)
-        | ItemBody::Unknown(_) => None,
-    }
+    let message = item.body.agent_message()?;
+    (!message.text.trim().is_empty()).then_some(message.text.as_str())
 }
 
 fn decided_elsewhere(answer: &Answer) -> String {

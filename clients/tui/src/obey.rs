@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use protocol::ids::Timestamp;
-use protocol::session::SessionCreateParams;
+use protocol::session::{SessionCreateParams, SettingOverride};
 
 use crate::app::{App, Aside, Chore, Effect, Tone};
 use crate::browser::Listing;
-use crate::command::{Choice, Command, Notifications};
+use crate::command::{Choice, Command, Notifications, effort};
 use crate::highlight::Syntaxes;
 use crate::keys::words_of;
 use crate::link::Call;
-use crate::picker::Picker;
+use crate::picker::{Picked, Picker};
 use crate::run::SessionChoice;
 use crate::theme::{Theme, ThemeName};
 use crate::vim::Vim;
@@ -60,6 +60,7 @@ impl App {
                 self.choose(Choice::Model, now);
                 return Some(Effect::Call(Call::Models));
             }
+            Command::Jobs => return Some(Effect::Call(Call::Running)),
             Command::Hooks => return Some(Effect::Call(Call::Hooks(self.cwd()))),
             Command::Choose(Choice::Output) => {
                 self.choose(Choice::Output, now);
@@ -122,7 +123,28 @@ impl App {
 
     /// Lets a person choose from a list.
     pub(crate) fn choose(&mut self, choice: Choice, now: Timestamp) {
-        self.picker = Some(Picker::of(choice, self.composer.history(), &self.settings.modes, now));
+        let mut picker = Picker::of(choice, self.composer.history(), &self.settings.modes, now);
+        picker.begin_at(|picked| self.holds(picked));
+        self.picker = Some(picker);
+    }
+
+    /// Whether choosing this would change nothing.
+    pub(crate) fn holds(&self, picked: &Picked) -> bool {
+        let status = self.view.status();
+        if let Picked::Theme(theme) = picked {
+            return *theme == self.theme.name;
+        }
+        let (Picked::Change(change), Some(settings)) = (picked, &status.settings) else { return false };
+        if let Some(model) = &change.model {
+            let provider = SettingOverride::text("model_provider", &settings.provider);
+            return *model == settings.model && change.values == [provider];
+        }
+        if !change.values.is_empty() {
+            return status.effort().is_some_and(|level| **change == effort(level));
+        }
+        // A profile of the settings stands in place of a mode.
+        let is_mode = |mode| mode == settings.sandbox && settings.permissions.is_none();
+        change.sandbox.is_none_or(is_mode) && change.approval.is_none_or(|policy| policy == settings.approval)
     }
 
     /// Lets a person choose from what waits for its turn.

@@ -154,7 +154,7 @@ fn hooks(app: &mut App) {
 
 fn output(app: &mut App) {
     let blob = protocol::ids::BlobId("sha256:1".to_owned());
-    app.pager = Some(crate::pager::Pager::of_output(blob.clone(), "cargo test".to_owned()));
+    app.pager = Some(crate::pager::Pager::of_output(blob.clone(), "$ cargo test".to_owned()));
     let read = protocol::output::OutputReadResult {
         text: "test one ... ok\ntest two ... \u{1b}[31mFAILED\n".to_owned(),
         next_offset_bytes: Some(44),

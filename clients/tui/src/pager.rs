@@ -1,4 +1,4 @@
-//! The whole session, nothing folded, on all of the screen; or all that a command printed. Turns are read page by page
+//! The whole session, nothing folded, on all of the screen; or all that a command printed, or another text. Turns are read page by page
 //! from the end, output part by part from the beginning, as far as a person scrolls. Knows nothing of how a page is
 //! fetched.
 
@@ -41,8 +41,9 @@ pub(crate) struct Pager {
 /// What a command printed, as far as it is there.
 #[derive(Debug)]
 struct Output {
-    blob: BlobId,
-    /// The command.
+    /// Absent if all of it is there.
+    blob: Option<BlobId>,
+    /// What it is.
     title: String,
     text: String,
     /// Where what follows begins.
@@ -77,14 +78,23 @@ impl Pager {
 
     /// Waits for the beginning of what a command printed.
     pub(crate) fn of_output(blob: BlobId, title: String) -> Self {
-        let output = Output { blob, title, text: String::new(), next: None, total_bytes: 0 };
+        let output = Output { blob: Some(blob), title, text: String::new(), next: None, total_bytes: 0 };
         Self { is_loading: true, output: Some(output), top: Some(0), ..Self::default() }
+    }
+
+    /// Shows a text that is not the session's.
+    pub(crate) fn of_text(title: String, text: String) -> Self {
+        let total_bytes = text.len() as u64;
+        let output = Output { blob: None, title, text, next: None, total_bytes };
+        Self { output: Some(output), top: Some(0), ..Self::default() }
     }
 
     /// A part of an output came.
     pub(crate) fn add_output(&mut self, blob: &BlobId, read: &OutputReadResult) {
         let last_top = self.last_top();
-        let Some(output) = self.output.as_mut().filter(|output| output.blob == *blob) else { return };
+        let Some(output) = self.output.as_mut().filter(|output| output.blob.as_ref() == Some(blob)) else {
+            return;
+        };
         output.text.push_str(&read.text);
         output.total_bytes = read.total_bytes;
         output.next = read.next_offset_bytes.filter(|_| output.text.len() < MOST_BYTES);
@@ -184,8 +194,8 @@ impl Pager {
         let Some(output) = self.output.as_ref().filter(|_| is_at_end && !self.is_loading) else {
             return Turned::Nothing;
         };
-        let Some(next) = output.next else { return Turned::Nothing };
-        let turned = Turned::More(output.blob.clone(), next);
+        let (Some(next), Some(blob)) = (output.next, output.blob.clone()) else { return Turned::Nothing };
+        let turned = Turned::More(blob, next);
         self.is_loading = true;
         turned
     }
@@ -279,11 +289,11 @@ impl Output {
         let title = escape::short_line(&self.title, 40);
         let total = words::thousands(self.total_bytes);
         match self.next {
-            Some(_) => format!("$ {title} · more below · {total} bytes · "),
+            Some(_) => format!("{title} · more below · {total} bytes · "),
             None if (self.text.len() as u64) < self.total_bytes => {
-                format!("$ {title} · the beginning of {total} bytes · ")
+                format!("{title} · the beginning of {total} bytes · ")
             }
-            None => format!("$ {title} · {total} bytes · "),
+            None => format!("{title} · {total} bytes · "),
         }
     }
 }
@@ -331,7 +341,7 @@ mod tests {
     #[test]
     fn an_output_is_read_on_where_its_end_is_seen() {
         let blob = BlobId("sha256:1".to_owned());
-        let mut pager = Pager::of_output(blob.clone(), "make all".to_owned());
+        let mut pager = Pager::of_output(blob.clone(), "$ make all".to_owned());
         shown(&mut pager);
         let part = |text: &str, next| OutputReadResult {
             text: text.to_owned(),

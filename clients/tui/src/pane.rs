@@ -76,6 +76,10 @@ impl<W: Write> Pane<W> {
 
 impl<W: Write> Drop for Pane<W> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It was left before the panic was told; to leave it again would take the cursor back above that.
+            return;
+        }
         // A terminal that is gone can't be put back, and needs not.
         let _gone = queue!(self.out, LeaveAlternateScreen, Show);
         let _gone = self.out.flush();

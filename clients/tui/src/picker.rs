@@ -14,12 +14,14 @@ use protocol::rewind::RewindResult;
 use protocol::session::{
     SessionSettings, SessionSnapshot, SessionSummary, SettingOverride, SettingsOverrides,
 };
+use protocol::skill::Skill;
 use ratatui::text::{Line, Span};
 use view::{escape, words};
 
 use crate::browser::{self, Browser, Listing, Purpose, Tending};
 use crate::choices::{
     PERMISSIONS, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning, session_row,
+    skill_row,
 };
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
 use crate::lesson;
@@ -52,6 +54,8 @@ pub(crate) struct Picker {
     browser: Option<Browser>,
     /// What was written before it came, and is not lost if nothing is chosen.
     written: Option<String>,
+    /// For each row what goes along with what is written, where the row can; empty if none can.
+    mentions: Vec<Option<String>>,
     /// Whether the rows are still on their way.
     is_loading: bool,
     /// When what it shows is asked for again, if it is.
@@ -87,6 +91,8 @@ pub(crate) enum Picked {
     Beside(SessionId),
     /// A skill goes along with what is written.
     Skill(String),
+    /// What a skill says is shown.
+    SkillText(String),
     /// The person's editor opens a file.
     Open(PathBuf),
     /// All of what this command printed is shown.
@@ -121,7 +127,10 @@ impl Picker {
             Choice::Model => new("Models", Vec::new()).loading(),
             Choice::Turn => new("Back to before", Vec::new()).loading(),
             Choice::Fork => new("A new session, which begins as this one was", Vec::new()).loading(),
-            Choice::Skill => new("Skills", Vec::new()).loading(),
+            Choice::Skill => {
+                let keys = "↑ ↓ moves · Enter shows it · Tab mentions it · Esc closes";
+                Self { keys, ..new("Skills", Vec::new()).loading() }
+            }
             Choice::Agent => new("Agents", Vec::new()).loading(),
             Choice::Output => new("What commands printed and is not shown whole", Vec::new()).loading(),
             Choice::Queued => new("What waits for its turn", Vec::new()),
@@ -201,9 +210,17 @@ impl Picker {
             choice,
             browser: None,
             written: None,
+            mentions: Vec::new(),
             is_loading: false,
             refresh_at: None,
             listens_at,
+        }
+    }
+
+    /// Begins at what holds already, so that Enter alone changes nothing.
+    pub(crate) fn begin_at(&mut self, holds: impl Fn(&Picked) -> bool) {
+        if let Some(at) = self.picks.iter().position(|picked| picked.as_ref().is_some_and(&holds)) {
+            self.list.begin_at(at);
         }
     }
 
@@ -304,6 +321,15 @@ impl Picker {
         self.is_loading = false;
     }
 
+    /// Skills came.
+    pub(crate) fn set_skills(&mut self, skills: &[Skill]) {
+        if self.choice == Choice::Skill {
+            let mention = |skill: &Skill| skill.state.is_usable().then(|| skill.name.clone());
+            self.mentions = skills.iter().map(mention).collect();
+            self.fill(Choice::Skill, skills.iter().map(skill_row).collect());
+        }
+    }
+
     /// Turns came.
     pub(crate) fn set_places(&mut self, snapshot: &SessionSnapshot, now: Timestamp) {
         let places = rewinding::places(snapshot, now).into_iter();
@@ -402,6 +428,7 @@ impl Picker {
             KeyCode::PageUp => self.list.go(-8),
             KeyCode::PageDown => self.list.go(8),
             KeyCode::Enter => return self.chosen(),
+            KeyCode::Tab => return self.mentioned(),
             KeyCode::Backspace => {
                 self.filter.pop();
                 self.list.filter(&self.filter);
@@ -422,6 +449,14 @@ impl Picker {
     fn chosen(&self) -> Picked {
         let picked = self.list.chosen().and_then(|at| self.picks.get(at));
         picked.cloned().flatten().unwrap_or(Picked::Nothing)
+    }
+
+    /// What goes along with what is written, if what is chosen can.
+    fn mentioned(&self) -> Picked {
+        match self.list.chosen().and_then(|at| self.mentions.get(at)) {
+            Some(Some(name)) => Picked::Skill(name.clone()),
+            Some(None) | None => Picked::Nothing,
+        }
     }
 
     /// The list in at most so many lines; the line to look for something is the last but one.

@@ -64,8 +64,11 @@ fn exchange(query: &str) -> Vec<u8> {
         let left = until.saturating_duration_since(Instant::now());
         let Ok(left) = Timespec::try_from(left) else { break };
         let mut waiting = [PollFd::new(&input, PollFlags::IN)];
-        if !matches!(poll(&mut waiting, Some(&left)), Ok(1..)) {
-            break;
+        match poll(&mut waiting, Some(&left)) {
+            Ok(1..) => {}
+            // Something else happened to this process, such as the end of one that it started.
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) | Err(_) => break,
         }
         let mut buffer = [0; 1024];
         match rustix::io::read(&input, &mut buffer) {

@@ -4,9 +4,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use protocol::mcp::{McpPrompt, McpPromptParams};
+use protocol::ids::{ItemId, QuestionId, Timestamp, TurnId};
+use protocol::mcp::{
+    McpAnswerPromptParams, McpPrompt, McpPromptId, McpPromptParams, McpPromptQuestion, McpPromptResult,
+};
+use protocol::question::{Decision, Question, QuestionKind};
 
+use crate::app::App;
 use crate::command::Entry;
+use crate::link::Call;
 
 /// A prompt as people are told of it.
 pub(crate) fn entry(prompt: &McpPrompt) -> Entry {
@@ -36,7 +42,49 @@ pub(crate) fn asked(
         server: prompt.server.clone(),
         name: prompt.name.clone(),
         arguments,
+        session_id: None,
+        takes_questions: true,
     }))
+}
+
+/// A prompt that its server says only once it knows something.
+#[derive(Debug)]
+pub(crate) struct AskedPrompt {
+    id: McpPromptId,
+    /// As a dialog shows it. It is none of the session.
+    pub(crate) question: Question,
+    /// What was written to ask for the prompt.
+    written: String,
+}
+
+impl App {
+    /// A prompt was read: what it says is seen before it is said, and what its server wants to know is asked.
+    pub(crate) fn prompt_read(&mut self, read: McpPromptResult, written: String, now: Timestamp) {
+        let Some(McpPromptQuestion { id, server, message, schema }) = read.question else {
+            return self.composer.insert(&read.text);
+        };
+        let question = Question {
+            id: QuestionId::generate(),
+            turn_id: TurnId::generate(),
+            item_id: ItemId::generate(),
+            asked_at: now,
+            reason: format!("The MCP server `{server}` wants to know something before it says its prompt"),
+            kind: QuestionKind::Elicitation { server, message, schema },
+        };
+        self.asked_prompt = Some(AskedPrompt { id, question, written });
+        self.show_question(now);
+    }
+
+    /// Brings a decision to whoever asked.
+    pub(crate) fn answer(&mut self, question: QuestionId, decision: Decision, now: Timestamp) -> Call {
+        match self.asked_prompt.take_if(|asked| asked.question.id == question) {
+            Some(AskedPrompt { id, written, .. }) => {
+                self.show_question(now);
+                Call::AnswerPrompt(Box::new(McpAnswerPromptParams { id, decision }), written)
+            }
+            None => Call::Answer(question, decision),
+        }
+    }
 }
 
 /// What its arguments are: by name, or in their order. What is too much belongs to the last one.

@@ -1,7 +1,6 @@
 //! Going back to before a turn: which one, what of it, and what becomes of files that somebody else changed since.
 
 use protocol::ids::{Timestamp, TurnId};
-use protocol::item::ItemBody;
 use protocol::rewind::{ConflictChoice, RewindParams, RewindResult, RewindScope, RewindTarget};
 use protocol::session::SessionSnapshot;
 use protocol::turn::{InputPart, Turn};
@@ -167,25 +166,13 @@ fn target(turn_id: TurnId) -> RewindTarget {
 
 /// What a person said first in a turn.
 fn said(turn: &Turn) -> String {
-    let message = turn.items.iter().find_map(|item| match &item.body {
-        ItemBody::UserMessage(message) => Some(message),
-        ItemBody::AgentMessage(_)
-        | ItemBody::Reasoning(_)
-        | ItemBody::Command(_)
-        | ItemBody::FileChange(_)
-        | ItemBody::ToolCall(_)
-        | ItemBody::Plan(_)
-        | ItemBody::Notice(_)
-        | ItemBody::WebSearch(_)
-        | ItemBody::Compaction(_)
-        | ItemBody::Agent(_)
-        | ItemBody::Unknown(_) => None,
-    });
+    let message = turn.items.iter().find_map(|item| item.body.user_message());
     let parts = message.into_iter().flat_map(|message| &message.content).filter_map(|part| match part {
         InputPart::Text { text } => Some(text.as_str()),
         InputPart::Image { .. }
         | InputPart::StoredImage { .. }
         | InputPart::Skill { .. }
+        | InputPart::Resource { .. }
         | InputPart::Unknown(_) => None,
     });
     parts.collect::<Vec<_>>().join("\n")

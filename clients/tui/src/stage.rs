@@ -474,6 +474,10 @@ impl Stage {
                         self.memory.remember(&text, scene.clock.now());
                     }
                 }
+                // Until it is known which folder that is.
+                chore @ Chore::Find { .. } if scene.app.view.status().settings.is_none() => {
+                    scene.app.chores.push(chore);
+                }
                 Chore::Find { number, text } => {
                     let folder = scene.app.cwd();
                     scene.finder.get_or_insert_with(|| Finder::of(folder)).ask(number, &text);

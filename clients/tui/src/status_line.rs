@@ -12,6 +12,8 @@ use crate::app::App;
 use crate::help::doing;
 use crate::wrap::width_of;
 
+/// The share of a ceiling from which it deserves a look; the daemon warns there too.
+const NEARLY: f64 = 0.8;
 /// Letters of a field.
 const FIELD_LETTERS: usize = 60;
 
@@ -25,9 +27,13 @@ pub(crate) enum Field {
     Approvals,
     Queue,
     Others,
+    /// Commands that go on in the background.
+    Background,
     Context,
     Tokens,
     Cost,
+    /// The ceiling that is nearest.
+    Budget,
     Branch,
     Folder,
     Session,
@@ -36,7 +42,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Activity,
         Self::Mode,
         Self::Sandbox,
@@ -44,9 +50,11 @@ impl Field {
         Self::Approvals,
         Self::Queue,
         Self::Others,
+        Self::Background,
         Self::Context,
         Self::Tokens,
         Self::Cost,
+        Self::Budget,
         Self::Branch,
         Self::Folder,
         Self::Session,
@@ -54,7 +62,7 @@ impl Field {
     ];
 
     /// Those that are shown where nothing else is set.
-    pub(crate) const USUAL: [Self; 10] = [
+    pub(crate) const USUAL: [Self; 13] = [
         Self::Activity,
         Self::Mode,
         Self::Sandbox,
@@ -62,9 +70,12 @@ impl Field {
         Self::Approvals,
         Self::Script,
         Self::Queue,
+        Self::Background,
+        Self::Budget,
         Self::Others,
         Self::Context,
         Self::Cost,
+        Self::Branch,
     ];
 
     /// The name as it stands in settings.
@@ -77,9 +88,11 @@ impl Field {
             Self::Approvals => "approvals",
             Self::Queue => "queue",
             Self::Others => "others",
+            Self::Background => "background",
             Self::Context => "context",
             Self::Tokens => "tokens",
             Self::Cost => "cost",
+            Self::Budget => "budget",
             Self::Branch => "branch",
             Self::Folder => "folder",
             Self::Session => "session",
@@ -142,9 +155,26 @@ impl App {
                 Some(status.queue.len()).filter(|queued| *queued > 0).map(|it| format!("{it} queued"))?
             }
             Field::Others => self.others(status)?,
+            Field::Background => match status.presence.background.len() {
+                0 => return None,
+                going => format!("{going} in the background"),
+            },
+            Field::Budget => {
+                let nearest = status.budget.ceilings.first()?;
+                let style = match nearest.share() {
+                    share if share >= 1.0 => theme.bad,
+                    share if share >= NEARLY => theme.warning,
+                    _ => theme.dim,
+                };
+                return Some((format!("spent {}", words::ceiling(nearest)), style));
+            }
             Field::Context => {
                 let tokens = status.context_tokens.filter(|tokens| *tokens > 0)?;
-                format!("context {}", words::thousands(tokens))
+                let window = settings.and_then(|settings| settings.model_context.window_tokens);
+                match window.filter(|window| *window > 0) {
+                    Some(window) => format!("context {}%", tokens.saturating_mul(100) / window),
+                    None => format!("context {}", words::thousands(tokens)),
+                }
             }
             Field::Tokens => {
                 let tokens = Some(status.usage.total_tokens()).filter(|tokens| *tokens > 0)?;
@@ -198,8 +228,16 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use client::Update;
+    use protocol::delta::FeedEntry;
+    use protocol::ids::ClientId;
+    use protocol::session::{BackgroundCommand, Presence};
+    use protocol::turn::{BudgetLevel, LimitKind};
+    use protocol::usage::{BudgetUse, CeilingUse};
+
     use super::*;
     use crate::frame::tests::idle;
+    use crate::link::News;
 
     #[test]
     fn a_person_says_what_the_line_holds() {
@@ -211,6 +249,42 @@ mod tests {
         app.script_says = Some("load 0.4\u{1b}[2J".to_owned());
         assert_eq!(line(&app, 80), "  main · repo · load 0.4\\e[2J · m-1");
         assert_eq!(line(&app, 14), "  main · repo");
+    }
+
+    #[test]
+    fn what_goes_on_and_what_is_spent_is_told() {
+        let mut app = idle();
+        app.settings.status_line = vec![Field::Background, Field::Budget];
+        let line = |app: &App| app.status_line(80, Timestamp(0));
+        assert_eq!(line(&app).to_string(), "  ", "nothing is to be told");
+        let command = BackgroundCommand {
+            process_id: 1,
+            command: "npm run watch".to_owned(),
+            is_escalated: false,
+            started_at: Timestamp(0),
+        };
+        let presence = Presence { background: vec![command.clone(), command], ..Presence::default() };
+        app.news(News::Update(Update::Presence(presence), ClientId::generate()), Timestamp(0));
+        for (used, said) in [(3.15, "63%"), (4.0, "80%"), (6.0, "120%")] {
+            let ceiling = CeilingUse {
+                level: BudgetLevel::Day,
+                provider: None,
+                limit: LimitKind::Cost,
+                used,
+                allowed: 5.0,
+            };
+            let told = FeedEntry::Budget(BudgetUse { ceilings: vec![ceiling] });
+            app.news(News::Update(Update::Entries(vec![told]), ClientId::generate()), Timestamp(0));
+            let line = line(&app);
+            assert_eq!(line.to_string(), format!("  2 in the background · spent {said} of $5.00 a day"));
+            let style = line.spans.last().unwrap().style;
+            let wanted = match used {
+                3.15 => app.theme.dim,
+                4.0 => app.theme.warning,
+                _ => app.theme.bad,
+            };
+            assert_eq!(style, wanted, "{said}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
@@ -40,10 +42,34 @@ const SIZE_CHANGES: u32 = 8;
 /// How long tmux may show another size than it tells: it tells of no second change sooner than 250 ms after the first.
 const TMUX_SETTLES: Duration = Duration::from_millis(300);
 
+/// How long the thread of an event stream may take to end.
+const READER_ENDS: Duration = Duration::from_secs(2);
+
+/// What an event stream's thread rings when it has done with the terminal: who waits for the stream is woken. As long as
+/// the thread waits for the terminal, it holds one.
+#[derive(Default)]
+struct Bell {
+    waker: Mutex<Option<Waker>>,
+    rung: Condvar,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // A poisoned waker is whole: each change is one call.
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        self.rung.notify_all();
+    }
+}
+
 /// A terminal in raw mode.
 pub(crate) struct Terminal {
     /// Absent while the terminal is asked something: there is one reader.
     events: Option<EventStream>,
+    /// What the stream's thread rings.
+    bell: Arc<Bell>,
     /// Questions for the cursor that were given up; their answers may still come.
     given_up: u32,
     watches_mouse: bool,
@@ -66,7 +92,7 @@ impl Terminal {
             restore();
             before(panic);
         }));
-        let mut entered = Self { events: None, given_up: 0, watches_mouse: false };
+        let mut entered = Self { events: None, bell: Arc::default(), given_up: 0, watches_mouse: false };
         terminal::enable_raw_mode()?;
         let answers = probe::ask();
         entered.come_back()?;
@@ -75,7 +101,7 @@ impl Terminal {
 
     /// Gives the terminal to somebody else for a while, as it was before.
     pub(crate) fn give_away(&mut self) {
-        self.events = None;
+        self.stop_reading();
         restore();
     }
 
@@ -140,7 +166,7 @@ impl Terminal {
     /// Where its cursor is; absent if it does not say so within 2 s.
     pub(crate) fn cursor(&mut self) -> Option<Position> {
         // The answer comes between the keys, and the stream would take it.
-        self.events = None;
+        self.stop_reading();
         // Ending the stream wakes whoever reads next, who would take that for the end of the wait.
         let _awake = event::poll(Duration::ZERO);
         let mut place = None;
@@ -159,7 +185,29 @@ impl Terminal {
 
     /// The next event; absent when the terminal is gone. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<io::Result<Event>> {
-        self.events.get_or_insert_with(EventStream::new).next().await
+        let Self { events, bell, .. } = self;
+        let events = events.get_or_insert_with(EventStream::new);
+        std::future::poll_fn(|context| {
+            *bell.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
+            let waker = Waker::from(Arc::clone(bell));
+            events.poll_next_unpin(&mut Context::from_waker(&waker))
+        })
+        .await
+    }
+
+    /// Ends the stream of events, and waits for its thread. That one goes on if it has not begun to wait yet and somebody
+    /// else takes the sign to stop: it would take the next key, and keep all others from reading until that comes.
+    fn stop_reading(&mut self) {
+        if self.events.take().is_none() {
+            return;
+        }
+        let begin = Instant::now();
+        let mut waker = self.bell.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        *waker = None;
+        while Arc::strong_count(&self.bell) > 1 && begin.elapsed() < READER_ENDS {
+            let waited = self.bell.rung.wait_timeout(waker, Duration::from_millis(5));
+            waker = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 

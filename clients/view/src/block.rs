@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use protocol::event::{ModelRetried, TurnEnded};
+use protocol::event::{BudgetWarned, ModelRetried, TurnEnded};
 use protocol::ids::{ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::question::Answer;
@@ -41,6 +41,8 @@ pub enum BlockBody {
     Message(Message),
     /// The provider failed and is asked again.
     Retried(ModelRetried),
+    /// Most of a ceiling is spent.
+    Warned(BudgetWarned),
     /// Somebody changed the session.
     Updated {
         /// Who.
@@ -145,6 +147,7 @@ impl Block {
                     | ItemBody::Notice(_)
                     | ItemBody::WebSearch(_)
                     | ItemBody::Agent(_)
+                    | ItemBody::Review(_)
                     | ItemBody::Unknown(_) => {}
                 }
                 BlockBody::Item(Box::new(Item { body, ..item }))
@@ -161,6 +164,7 @@ impl Block {
             BlockBody::Message(message) => Some(message.item_id),
             BlockBody::Earlier { .. }
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. }
@@ -176,6 +180,7 @@ impl Block {
             BlockBody::Ended(ended) => Some(ended.turn_id),
             BlockBody::Earlier { .. }
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. } => None,
@@ -206,10 +211,12 @@ impl Block {
                 | ItemBody::Notice(_)
                 | ItemBody::WebSearch(_)
                 | ItemBody::Agent(_)
+                | ItemBody::Review(_)
                 | ItemBody::Unknown(_) => return,
             },
             BlockBody::Earlier { .. }
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. }
@@ -225,6 +232,7 @@ impl Block {
             BlockBody::Earlier { .. }
             | BlockBody::Item(_)
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. }
@@ -264,6 +272,7 @@ impl Block {
             BlockBody::Earlier { .. }
             | BlockBody::Item(_)
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use protocol::text::is_invisible;
+
 /// Combining marks that may stand on one letter; more would reach into other lines.
 const MARKS: usize = 4;
 
@@ -86,15 +88,7 @@ fn escape(text: &str, strictness: Strictness) -> Cow<'_, str> {
 
 /// Letters that act on a terminal, or that are never seen.
 fn is_dangerous(letter: char) -> bool {
-    letter.is_control()
-        || is_joiner(letter)
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}'
-            | '\u{200b}' | '\u{200e}' | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
+    letter.is_control() || is_invisible(letter)
 }
 
 /// Letters that are not seen and that words and emoji need.

@@ -5,13 +5,14 @@
 //! small however long the session is. A long message is handed out in pieces, cut where the text says and not when it
 //! came, so that all screens show the same. A snapshot or an event that was seen before changes nothing, so attaching
 //! again never shows anything twice. `escape`, `fold` and `words` turn content into harmless text, in the words
-//! that people read; `replies` reads what was filled into a form. Knows nothing of terminals, colours and widths.
+//! that people read, `reviews` those of reviews; `replies` reads what was filled into a form. Knows nothing of terminals, colours and widths.
 
 mod block;
 mod changes;
 pub mod escape;
 pub mod fold;
 pub mod replies;
+pub mod reviews;
 mod settled;
 mod status;
 mod view;

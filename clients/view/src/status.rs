@@ -3,6 +3,7 @@
 use protocol::ids::{SessionId, Timestamp, TurnId};
 use protocol::model::{ReasoningEffort, Usage};
 use protocol::session::{Presence, QueuedInput, SessionSettings};
+use protocol::usage::BudgetUse;
 
 /// What one line tells of a session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,13 +18,14 @@ pub struct Status {
     pub activity: Activity,
     /// Tokens spent in all.
     pub usage: Usage,
-    /// Tokens that the last request took, which is how full the model's context is; absent until one was answered
-    /// while this looked on.
+    /// Tokens that the last request took, which is how full the model's context is; absent until one was answered.
     pub context_tokens: Option<u64>,
     /// Inputs that wait, the next one first.
     pub queue: Vec<QueuedInput>,
     /// Who is there.
     pub presence: Presence,
+    /// How much of its ceilings is spent, the nearest one first; empty where there is none.
+    pub budget: BudgetUse,
     /// Whether the daemon is there.
     pub link: Link,
 }

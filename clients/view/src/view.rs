@@ -63,7 +63,8 @@ impl View {
     /// retries, is not in a snapshot and is left out.
     pub fn snapshot(&mut self, snapshot: SessionSnapshot) {
         self.settle();
-        let SessionSnapshot { summary, turns, earlier_turns, questions, queue, presence } = snapshot;
+        let SessionSnapshot { summary, turns, earlier_turns, questions, queue, presence, context_tokens } =
+            snapshot;
         self.seq = summary.seq;
         self.questions = questions;
         let under_way = turns.last().filter(|turn| turn.outcome.is_none());
@@ -75,9 +76,11 @@ impl View {
             settings: Some(summary.settings),
             activity: Activity::Idle,
             usage: summary.usage,
-            context_tokens: self.status.context_tokens,
+            // An older daemon does not tell.
+            context_tokens: context_tokens.or(self.status.context_tokens),
             queue,
             presence,
+            budget: std::mem::take(&mut self.status.budget),
             link: Link::Up,
         };
         match summary.status {
@@ -110,6 +113,7 @@ impl View {
             FeedEntry::Event(_) | FeedEntry::Unknown(_) => {}
             FeedEntry::Delta(delta) => self.grow(delta.item_id, delta.offset_bytes, &delta.text),
             FeedEntry::Presence(presence) => self.status.presence = presence,
+            FeedEntry::Budget(budget) => self.status.budget = budget,
         }
     }
 
@@ -178,11 +182,13 @@ impl View {
             }
             Event::ModelRequested(_) => {}
             Event::ModelRetried(retried) => self.push(BlockBody::Retried(retried)),
+            Event::BudgetWarned(warned) => self.push(BlockBody::Warned(warned)),
             Event::ModelResponded(responded) => {
                 self.status.usage += responded.usage;
                 // What a call asked by itself does not fill the session's window.
-                if responded.asked_by.is_none() {
-                    self.status.context_tokens = Some(responded.usage.total_tokens());
+                let tokens = responded.usage.total_tokens();
+                if responded.asked_by.is_none() && tokens > 0 {
+                    self.status.context_tokens = Some(tokens);
                 }
             }
             Event::ItemStarted(changed) => self.push_item(changed.item),
@@ -220,7 +226,6 @@ impl View {
                 self.push(BlockBody::Updated { actor: rewound.actor, changes });
             }
             Event::ConnectionAttempted(_)
-            | Event::BudgetWarned(_)
             | Event::FilesChanged(_)
             | Event::RewindEnded(_)
             | Event::ClientToolsRegistered(_)

@@ -12,7 +12,8 @@ use protocol::item::{ChangeKind, ChangedFile, CommandExit, ItemStatus};
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::question::{Decision, GrantScope, QuestionKind};
 use protocol::rewind::SessionRewound;
-use protocol::turn::{InterruptReason, TurnFailure, TurnOutcome};
+use protocol::turn::{BudgetLevel, InterruptReason, LimitKind, TurnFailure, TurnOutcome};
+use protocol::usage::CeilingUse;
 use protocol::web::{WebSearch, WebSource};
 
 use crate::escape;
@@ -301,7 +302,10 @@ pub fn changed(file: &ChangedFile, cwd: &Path) -> String {
 #[must_use]
 pub fn spent(ended: &TurnEnded) -> String {
     let cost = ended.cost.map(|cost| format!(" · ${cost:.4}")).unwrap_or_default();
-    format!("{} · {}{cost}", span(ended.duration_ms), tokens(&ended.usage))
+    // Nothing of an answer that broke off is told, and some providers never tell.
+    let tokens =
+        if ended.usage == Usage::default() { "no tokens told".to_owned() } else { tokens(&ended.usage) };
+    format!("{} · {tokens}{cost}", span(ended.duration_ms))
 }
 
 /// Tokens in and out.
@@ -339,6 +343,36 @@ pub fn turns_and_files(turns: u32, files: u32) -> String {
 pub fn count(number: u32, one: &str, several: &str) -> String {
     let word = if number == 1 { one } else { several };
     format!("{} {word}", thousands(u64::from(number)))
+}
+
+/// How much of a ceiling is spent, such as `63% of $5.00 a day`.
+#[must_use]
+pub fn ceiling(ceiling: &CeilingUse) -> String {
+    let most = ceiling.allowed.max(0.0);
+    let allowed = match &ceiling.limit {
+        LimitKind::Cost => format!("${most:.2}"),
+        LimitKind::Tokens => format!("{} tokens", thousands(whole(most))),
+        LimitKind::ToolCalls => format!("{} calls", thousands(whole(most))),
+        LimitKind::Deadline | LimitKind::Time => span(whole(most)),
+        LimitKind::Unknown(limit) => format!("{most} {limit}"),
+    };
+    let whose = match &ceiling.level {
+        BudgetLevel::Turn => "a turn".to_owned(),
+        BudgetLevel::Session => "a session".to_owned(),
+        BudgetLevel::Tree => "with agents".to_owned(),
+        BudgetLevel::Day => "a day".to_owned(),
+        BudgetLevel::Provider => {
+            format!("a day of {}", ceiling.provider.as_deref().unwrap_or("the provider"))
+        }
+        BudgetLevel::Unknown(level) => level.clone(),
+    };
+    format!("{}% of {allowed} {whose}", whole(ceiling.share() * 100.0))
+}
+
+/// A number without what is behind its point.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn whole(number: f64) -> u64 {
+    number.floor() as u64
 }
 
 /// `1,234,567`.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use protocol::ids::SessionId;
-use protocol::session::SessionSummary;
+use protocol::session::{SessionStatus, SessionSummary};
 
 /// The session at the top of the tree that this one belongs to.
 pub(crate) fn root_of(summary: &SessionSummary) -> SessionId {
@@ -13,6 +13,11 @@ pub(crate) fn root_of(summary: &SessionSummary) -> SessionId {
 /// How far below a session that is no agent.
 pub(crate) fn depth_of(summary: &SessionSummary) -> u32 {
     summary.agent.as_ref().map_or(0, |agent| agent.depth)
+}
+
+/// Whether it has a turn that is not over.
+pub(crate) fn is_active(summary: &SessionSummary) -> bool {
+    matches!(summary.status, SessionStatus::Running { .. } | SessionStatus::Waiting { .. })
 }
 
 /// Those below a session, of a whole family, in their order. One whose parent is not there is nowhere.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{ItemId, SessionId};
-use protocol::session::{SessionStatus, SessionSummary};
+use protocol::session::SessionSummary;
 use protocol::turn::InputPart;
 use session::input::Request;
 use tokio::time::Instant;
 use tools::agents::{AgentState, Agents, NewAgent, Outcome, When};
 
+use crate::family::is_active;
 use crate::tree::Trees;
 
 /// What a call of a session's model reaches.
@@ -128,8 +129,4 @@ impl Reach {
         let starter = all.iter().find(|known| known.id == parent)?;
         starter.agent.as_ref().map(|origin| origin.name.clone())
     }
-}
-
-fn is_active(agent: &SessionSummary) -> bool {
-    matches!(agent.status, SessionStatus::Running { .. } | SessionStatus::Waiting { .. })
 }

@@ -1,7 +1,7 @@
 //! What an agent is doing, by its session as it stands in memory or in the store.
 
 use protocol::agent::AgentStatus;
-use protocol::item::{ItemBody, ItemStatus};
+use protocol::item::ItemStatus;
 use protocol::question::Question;
 use protocol::session::{SessionSnapshot, SessionStatus};
 use protocol::turn::{InterruptReason, Turn, TurnFailure, TurnOutcome};
@@ -48,25 +48,9 @@ pub(crate) fn asked(question: &Question) -> String {
 }
 
 fn said_last(turn: &Turn) -> Option<String> {
-    turn.items.iter().rev().find_map(|item| match &item.body {
-        ItemBody::AgentMessage(message)
-            if item.status != ItemStatus::Discarded && !message.text.trim().is_empty() =>
-        {
-            Some(message.text.clone())
-        }
-        ItemBody::AgentMessage(_)
-        | ItemBody::UserMessage(_)
-        | ItemBody::Reasoning(_)
-        | ItemBody::Command(_)
-        | ItemBody::FileChange(_)
-        | ItemBody::ToolCall(_)
-        | ItemBody::Plan(_)
-        | ItemBody::Notice(_)
-        | ItemBody::WebSearch(_)
-        | ItemBody::Compaction(_)
-        | ItemBody::Agent(_)
-        | ItemBody::Unknown(_) => None,
-    })
+    let said = turn.items.iter().rev().filter(|item| item.status != ItemStatus::Discarded);
+    let mut texts = said.filter_map(|item| item.body.agent_message()).map(|message| &message.text);
+    texts.find(|text| !text.trim().is_empty()).cloned()
 }
 
 fn why(failure: &TurnFailure) -> String {

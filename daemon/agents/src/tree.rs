@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
 
+use futures_util::future::join_all;
 use protocol::agent::{AgentListResult, AgentNode, AgentOrigin, AgentReport, AgentStatus};
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord};
@@ -16,13 +17,15 @@ use session::input::Request;
 use session::sessions::{NewSession, Sessions};
 use session::state::SessionState;
 use store::Store;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tools::agents::{AgentState, Agents, NewAgent};
 
-use crate::family::{below, depth_of, root_of};
+use crate::family::{below, depth_of, is_active, root_of};
+use crate::missed::{Missed, Misses};
 use crate::office::Office;
 use crate::reach::Reach;
+use crate::starting::Starting;
 use crate::state;
 
 /// Trees that are told of at once.
@@ -37,10 +40,12 @@ pub struct Trees {
     sessions: OnceLock<Weak<Sessions>>,
     /// Changes whenever an agent may have come to something.
     ticks: watch::Sender<u64>,
-    /// Held while one is started, so that the limits hold.
-    starting: Mutex<()>,
+    /// Who starts one.
+    starting: Starting,
     /// What is carried to other sessions.
     carrying: TaskTracker,
+    /// Agents that the daemon before may not have told of.
+    misses: Misses,
 }
 
 impl Trees {
@@ -52,8 +57,9 @@ impl Trees {
             office,
             sessions: OnceLock::new(),
             ticks: watch::Sender::new(0),
-            starting: Mutex::default(),
+            starting: Starting::default(),
             carrying: TaskTracker::new(),
+            misses: Misses::default(),
         })
     }
 
@@ -84,6 +90,44 @@ impl Trees {
         }
     }
 
+    /// Finds agents that ended together with the daemon before. Comes before anything happens in this one.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn find_missed(&self) -> Result<(), ProtocolError> {
+        Ok(self.misses.find(&self.store).await?)
+    }
+
+    /// Tells their parents what they came to, unless they heard of it. `may_load` returns when a session may be loaded.
+    pub async fn make_up(&self, may_load: impl AsyncFn(SessionId)) {
+        let telling = self.misses.take().into_iter().map(async |missed| {
+            may_load(missed.parent).await;
+            if let Err(error) = self.tell_late(missed).await {
+                tracing::warn!(agent = %missed.agent, %error, "what an agent came to could not be told");
+            }
+        });
+        join_all(telling).await;
+    }
+
+    async fn tell_late(&self, missed: Missed) -> Result<(), ProtocolError> {
+        let snapshot = self.open(missed.agent).await?.read(0, 1).await?;
+        let (Some(origin), Some(turn)) = (&snapshot.summary.agent, snapshot.turns.last()) else {
+            return Ok(());
+        };
+        let (status, message) = state::ended(turn);
+        if status.is_live() {
+            return Ok(());
+        }
+        // A session keeps what a turn came to once, however often it hears of it.
+        self.open(missed.parent).await?.report(report(missed.agent, origin, turn, status, message)).await
+    }
+
+    /// Waits for what is carried to other sessions. Comes when the sessions have stopped.
+    pub async fn settle(&self) {
+        self.carrying.close();
+        self.carrying.wait().await;
+    }
+
     /// Hears of what happened in a session; see `World::happened`.
     pub fn happened(self: &Arc<Self>, state: &SessionState, event: &Event) {
         self.tick();
@@ -99,7 +143,7 @@ impl Trees {
                 && let Some(turn) = state.turns.iter().rev().find(|turn| turn.id == asked.question.turn_id)
             {
                 let message = Some(state::asked(&asked.question));
-                self.carry(origin.parent, report(state, origin, turn, AgentStatus::Waiting, message));
+                self.carry(origin.parent, report(state.id, origin, turn, AgentStatus::Waiting, message));
             }
         } else if let Event::SessionArchived(_) = event {
             self.begin(state.id, async |trees: Arc<Self>, id| trees.close_below(id).await);
@@ -184,13 +228,13 @@ impl Trees {
         call: ItemId,
         wish: NewAgent,
     ) -> Result<SessionSummary, ProtocolError> {
-        let _starting = self.starting.lock().await;
+        let parent = self.sessions()?.open(session).await?.summary().await?;
+        let _alone = self.starting.alone_in(root_of(&parent)).await;
         // Invariant: an agent's session has the id of the call that started it.
         let id = SessionId(call.0);
         if let Some(known) = self.store.summary(id).await? {
             return Ok(known);
         }
-        let parent = self.sessions()?.open(session).await?.summary().await?;
         let family = self.store.family(root_of(&parent)).await?;
         self.refuse_too_many(&parent, &family)?;
         let name = name_of(&wish, session, &family)?;
@@ -373,18 +417,18 @@ impl Trees {
 fn report_of_end(state: &SessionState, turn: TurnId) -> Option<AgentReport> {
     let turn = state.turns.iter().rev().find(|known| known.id == turn)?;
     let (status, message) = state::ended(turn);
-    Some(report(state, state.agent.as_ref()?, turn, status, message))
+    Some(report(state.id, state.agent.as_ref()?, turn, status, message))
 }
 
 fn report(
-    state: &SessionState,
+    session_id: SessionId,
     origin: &AgentOrigin,
     turn: &Turn,
     status: AgentStatus,
     message: Option<String>,
 ) -> AgentReport {
     AgentReport {
-        session_id: state.id,
+        session_id,
         turn_id: turn.id,
         name: origin.name.clone(),
         status,
@@ -401,10 +445,6 @@ fn is_stopped(outcome: &TurnOutcome) -> bool {
         InterruptReason::DaemonStopped | InterruptReason::Unknown(_) => false,
     };
     matches!(outcome, TurnOutcome::Interrupted { reason, .. } if by_somebody(reason))
-}
-
-fn is_active(summary: &SessionSummary) -> bool {
-    matches!(summary.status, SessionStatus::Running { .. } | SessionStatus::Waiting { .. })
 }
 
 /// The name that was wished for, or a number; a parent's agents have different ones.

@@ -226,10 +226,18 @@ fn limits(section: &mut Section<'_>, target: &mut TurnLimits) {
     ceilings(section, target);
 }
 
+/// `[budget.session]`, `[budget.tree]` (a session with its agents), `[budget.day]` (all sessions, in UTC) and
+/// `[budget.provider.<id>]` (all sessions, a day, as far as they ask that provider).
 fn budget(section: &mut Section<'_>, target: &mut Budget) {
     section.within("session", |section| ceilings(section, &mut target.session));
     section.within("tree", |section| ceilings(section, &mut target.tree));
     section.within("day", |section| ceilings(section, &mut target.day));
+    for (id, value) in section.entries("provider") {
+        if let Some(mut section) = value.section() {
+            ceilings(&mut section, target.providers.entry(id.to_owned()).or_default());
+            section.finish();
+        }
+    }
 }
 
 /// What a tree may hold at most is a session each, with a model's stream.
@@ -238,9 +246,13 @@ fn agents(section: &mut Section<'_>, target: &mut AgentLimits) {
     section.set("max_live", &mut target.max_live, |value| value.whole(0..=64));
 }
 
+/// The same at each level. `max_time` is time that turns work: from the start of a turn to its end, less what it waits for
+/// an answer or for a daemon. Sessions that work at the same time count each, as they do with tokens. A turn's `deadline`
+/// is time by the clock, whatever it waits for.
 fn ceilings(section: &mut Section<'_>, target: &mut TurnLimits) {
     section.set("max_tokens", &mut target.max_tokens, |value| value.whole(1..=u64::MAX).map(Some));
     section.set("max_cost", &mut target.max_cost, |value| value.number().map(Some));
+    section.set("max_time", &mut target.max_time_ms, |value| value.duration().map(Some));
     section.set("max_tool_calls", &mut target.max_tool_calls, |value| value.whole(0..=u32::MAX).map(Some));
 }
 

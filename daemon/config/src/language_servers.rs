@@ -27,6 +27,9 @@ pub struct LanguageServer {
     pub command: String,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// A file that is found from the folder of the executable, if the program is a language server only where that is
+    /// there.
+    pub companion: Option<String>,
     /// Endings of the files that it is asked about, without the dot, each with the protocol's word for their language.
     pub languages: BTreeMap<String, String>,
     /// Names of files by which the folder that it works on is known: the outermost one that has one of them.
@@ -52,6 +55,7 @@ impl LanguageServer {
         Self {
             command: command.to_owned(),
             arguments: texts(arguments),
+            companion: None,
             languages: languages
                 .iter()
                 .map(|(ending, word)| ((*ending).to_owned(), (*word).to_owned()))
@@ -89,7 +93,8 @@ pub(crate) fn known() -> BTreeMap<String, LanguageServer> {
         ("hxx", "cpp"),
         ("m", "objective-c"),
     ];
-    let known: [(&str, LanguageServer); 6] = [
+    const SCRIPT_ROOTS: [&str; 3] = ["tsconfig.json", "jsconfig.json", "package.json"];
+    let known: [(&str, LanguageServer); 7] = [
         (
             "rust-analyzer",
             LanguageServer::new(
@@ -100,13 +105,16 @@ pub(crate) fn known() -> BTreeMap<String, LanguageServer> {
             ),
         ),
         (
+            // From version 7 on the compiler is a server itself, and `typescript-language-server` finds nothing with it.
+            "typescript",
+            LanguageServer {
+                companion: Some("../lib/getExePath.js".to_owned()),
+                ..LanguageServer::new("tsc", &["--lsp", "--stdio"], &SCRIPTS, &SCRIPT_ROOTS)
+            },
+        ),
+        (
             "typescript-language-server",
-            LanguageServer::new(
-                "typescript-language-server",
-                &["--stdio"],
-                &SCRIPTS,
-                &["tsconfig.json", "jsconfig.json", "package.json"],
-            ),
+            LanguageServer::new("typescript-language-server", &["--stdio"], &SCRIPTS, &SCRIPT_ROOTS),
         ),
         (
             "basedpyright",
@@ -135,6 +143,8 @@ pub(crate) fn read(name: &str, value: &Value<'_>, servers: &mut BTreeMap<String,
     let is_misread = section.get("command").is_some_and(|value| {
         let command = program(&value);
         server.command = command.clone().unwrap_or_default();
+        // A person knows what they name.
+        server.companion = None;
         server.is_own |= command.is_some();
         command.is_none()
     });
@@ -214,6 +224,7 @@ mod tests {
         assert_eq!(zig.language_of(Path::new("/a/b.zig")), Some("zig"));
         assert_eq!(zig.settings, serde_json::json!({"level": 3, "names": ["a"]}));
         assert_eq!(servers["rust-analyzer"].language_of(Path::new("/a/b.rs")), Some("rust"));
+        assert!(servers["typescript"].companion.is_some() && servers["typescript"].is_enabled);
         assert_eq!(servers["rust-analyzer"].language_of(Path::new("/a/rs")), None);
     }
 

@@ -15,6 +15,8 @@ use crate::value::{Value, nearest};
 
 /// What a description stands on if it extends no other one.
 const BASES: [SandboxMode; 2] = [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite];
+/// What is described already.
+const STRICT: &str = "strict";
 /// No limit is larger; sums of them do not overflow.
 const LARGEST: u64 = 1 << 60;
 
@@ -37,6 +39,7 @@ pub struct PermissionProfile {
     limits: ResourceLimits,
     is_commit_allowed: bool,
     has_own_tmp: bool,
+    is_strict: bool,
 }
 
 impl PermissionProfile {
@@ -58,7 +61,7 @@ impl PermissionProfile {
                 } else {
                     GlobRule::pattern_below(folder, rest)
                 };
-                globs.push(GlobRule { pattern, access: *access });
+                globs.push(GlobRule { pattern, access: *access, except: Vec::new() });
             } else {
                 paths.push(PathRule { path: plain(&folder.join(rest)), access: *access });
             }
@@ -72,6 +75,7 @@ impl PermissionProfile {
             limits: self.limits,
             is_commit_allowed: self.is_commit_allowed,
             has_own_tmp: self.has_own_tmp,
+            is_strict: self.is_strict,
             environment: self.environment.clone(),
         })
     }
@@ -88,7 +92,14 @@ impl PermissionProfile {
             limits: ResourceLimits::default(),
             is_commit_allowed: false,
             has_own_tmp: false,
+            is_strict: false,
         }
+    }
+
+    /// What may be chosen without being described: `workspace-write`, in which files that something runs later may be
+    /// neither changed nor made.
+    fn strict() -> Self {
+        Self { name: STRICT.to_owned(), is_strict: true, ..Self::new(SandboxMode::WorkspaceWrite) }
     }
 }
 
@@ -96,7 +107,8 @@ impl PermissionProfile {
 pub(crate) fn read<'a>(entries: &[(&'a str, Value<'a>)]) -> BTreeMap<String, PermissionProfile> {
     let mut all = Vec::new();
     for (name, value) in entries {
-        if BASES.iter().chain([&SandboxMode::DangerFullAccess]).any(|mode| mode.as_str() == *name) {
+        let mut modes = BASES.iter().chain([&SandboxMode::DangerFullAccess]);
+        if *name == STRICT || modes.any(|mode| mode.as_str() == *name) {
             let message = format!("`{name}` is built in and can't be described anew; choose another name");
             value.place().error(message, None);
         } else if let Some(mut section) = value.section() {
@@ -105,7 +117,8 @@ pub(crate) fn read<'a>(entries: &[(&'a str, Value<'a>)]) -> BTreeMap<String, Per
         }
     }
     let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
-    let mut settled: BTreeMap<String, PermissionProfile> = BTreeMap::new();
+    let strict = PermissionProfile::strict();
+    let mut settled = BTreeMap::from([(strict.name.clone(), strict)]);
     // Each round settles those whose base is known; what is left in the end extends itself, or what does.
     loop {
         let mut left = Vec::new();
@@ -161,7 +174,7 @@ fn base(
     if names.contains(&wanted.as_str()) {
         return None;
     }
-    let meant = nearest(&wanted, names.iter().copied().chain(BASES.map(SandboxMode::as_str)));
+    let meant = nearest(&wanted, names.iter().copied().chain(BASES.map(SandboxMode::as_str)).chain([STRICT]));
     value.refuse::<()>(&format!("is `{wanted}`, but there are no such permissions"), meant);
     plain()
 }

@@ -591,3 +591,33 @@ fn an_mcp_server_that_can_t_be_reached_is_complained_of() {
         assert!(problems[0].line.is_some(), "{text}");
     }
 }
+
+#[test]
+fn every_level_of_a_budget_has_the_same_ceilings_and_a_slip_is_told_with_its_place() {
+    let ceilings = "max_tokens = 5\nmax_cost = 1.5\nmax_time = \"2h\"\nmax_tool_calls = 3\n";
+    let tables = ["limits", "budget.session", "budget.tree", "budget.day", "budget.provider.openai"];
+    let text: String = tables.iter().map(|table| format!("[{table}]\n{ceilings}")).collect();
+    let settings = file(&text).settings();
+    let budget = &settings.budget;
+    for limits in [&settings.limits, &budget.session, &budget.tree, &budget.day, &budget.providers["openai"]]
+    {
+        let given = (limits.max_tokens, limits.max_cost, limits.max_time_ms, limits.max_tool_calls);
+        assert_eq!(given, (Some(5), Some(1.5), Some(7_200_000), Some(3)));
+    }
+    let wrong = "[budget.provider.openai]\nmax_time = \"soon\"\n[budget.provider.p]\nmax_tokns = 1\n[budget.day]\ndeadline = \"1h\"\n";
+    let problems = file(wrong).problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("2:12 `budget.provider.openai.max_time` must be a duration"),
+        "{problems:?}"
+    );
+    let slips = file(wrong.split_once("soon\"\n").unwrap().1).problems();
+    assert_eq!(slips.len(), 2, "{slips:?}");
+    assert!(
+        slips
+            .iter()
+            .any(|slip| slip.contains("`budget.provider.p.max_tokns`") && slip.ends_with("(max_tokens)")),
+        "{slips:?}"
+    );
+    assert!(slips.iter().any(|slip| slip.contains("`budget.day.deadline` is not a known key")), "{slips:?}");
+}

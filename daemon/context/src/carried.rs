@@ -80,6 +80,9 @@ fn words(message: &UserMessage) -> String {
         InputPart::Skill { name, path, .. } => {
             format!("(The skill `{name}` came along; its text is in `{}`.)", path.display())
         }
+        InputPart::Resource { server, uri, .. } => {
+            format!("(What the MCP server `{server}` has at `{uri}` came along; it can be read there again.)")
+        }
         InputPart::Unknown(_) => "(Something stood here that this version does not know.)".to_owned(),
     };
     message.content.iter().map(part).collect::<Vec<_>>().join("\n")
@@ -211,6 +214,7 @@ fn done(items: &[(usize, &Item)], cwd: &Path) -> Vec<String> {
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => {
                 format!("called `{}` {}", call.name, shorten::line(call.input.text(), CALL_CHARS))
             }

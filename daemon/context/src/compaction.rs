@@ -61,6 +61,7 @@ fn is_of_conversation(body: &ItemBody) -> bool {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => false,
     }
 }

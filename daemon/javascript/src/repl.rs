@@ -241,3 +241,43 @@ fn text(output: CommandOutput) -> String {
     let whole = output.blob.map(|blob| format!("; `blob:{}` is the whole", blob.0)).unwrap_or_default();
     format!("{}\n[… {} bytes left out{whole} …]\n{}", output.head, output.omitted_bytes, output.tail)
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::tool::CallInput;
+
+    use super::*;
+
+    fn wrong(input: &str) -> String {
+        let tool = JsRepl::new(Arc::new(Launcher::new("/nonexistent".into(), None)), "/nonexistent".into());
+        let input = CallInput::Json(input.to_owned());
+        let call = ToolCall { call_id: "1".to_owned(), name: NAME.to_owned(), input };
+        tool.prepare(&call, Path::new("/")).expect_err("bad").to_string()
+    }
+
+    #[test]
+    fn arguments_of_code_that_are_no_good_say_what_is_wrong() {
+        for (input, told) in [
+            ("{}", "missing field `code`"),
+            (r#"{"code": "1", "script": "2"}"#, "unknown field `script`"),
+            (r#"{"code": 1}"#, "invalid type"),
+            (r#"{"code": "1", "timeout_ms": -1}"#, "invalid value"),
+            ("[1", NAME),
+        ] {
+            let error = wrong(input);
+            assert!(error.contains(NAME) && error.contains(told), "{input}: {error}");
+        }
+    }
+
+    #[test]
+    fn code_of_megabytes_is_refused_before_an_interpreter_starts() {
+        let error = wrong(&json!({"code": "x".repeat(4 << 20)}).to_string());
+        assert!(error.contains("longer than 262144 bytes") && error.len() < 1_000, "{error}");
+    }
+
+    #[test]
+    fn code_goes_alone_because_what_it_calls_may_change_things() {
+        let tool = JsRepl::new(Arc::new(Launcher::new("/nonexistent".into(), None)), "/nonexistent".into());
+        assert!(!tool.is_read_only());
+    }
+}

@@ -33,7 +33,7 @@ mod server;
 mod servers;
 
 pub use error::LanguageServerError;
-pub use program::find_program;
+pub use program::{find_program, has_companion};
 pub use project::project;
 pub use recipe::Recipe;
 pub use servers::LanguageServers;

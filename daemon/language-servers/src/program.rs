@@ -19,6 +19,13 @@ pub fn find_program(command: &str, path: &OsStr, is_trusted: impl Fn(&Path) -> b
     std::env::split_paths(path).find_map(|folder| may_be(&folder.join(command)))
 }
 
+/// Whether this file is found from the folder that an executable really is in. Looks at the file system.
+#[must_use]
+pub fn has_companion(program: &Path, companion: &str) -> bool {
+    let real = program.canonicalize();
+    real.is_ok_and(|real| real.parent().is_some_and(|folder| folder.join(companion).is_file()))
+}
+
 fn is_executable(real: &Path) -> bool {
     #[cfg(unix)]
     let may_be_run = rustix::fs::access(real, rustix::fs::Access::EXEC_OK).is_ok();
@@ -58,5 +65,20 @@ mod tests {
         assert_eq!((absolute("bin/ls"), absolute("repo/ls")), (Some(root.join("bin/ls")), None));
         assert_eq!(find_program("ls", OsStr::new("."), |_| true), None);
         assert_eq!(find_program("./ls", OsStr::new("."), |_| true), None);
+    }
+
+    #[test]
+    fn a_companion_is_looked_for_where_the_program_really_is() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        for path in ["new/bin/tsc", "new/lib/server.js", "old/bin/tsc"] {
+            fs::create_dir_all(root.join(path).parent().expect("parent")).expect("folder");
+            fs::write(root.join(path), "").expect("file");
+        }
+        fs::create_dir(root.join("links")).expect("folder");
+        symlink("../new/bin/tsc", root.join("links/tsc")).expect("link");
+        let has = |program: &str| has_companion(&root.join(program), "../lib/server.js");
+        assert!(has("new/bin/tsc") && has("links/tsc"));
+        assert!(!has("old/bin/tsc") && !has("missing"));
     }
 }

@@ -31,6 +31,7 @@ mod tests {
         let server = LanguageServer {
             command: "x".to_owned(),
             arguments: Vec::new(),
+            companion: None,
             languages: [].into(),
             roots: vec!["Cargo.toml".to_owned()],
             settings: serde_json::Value::Null,

@@ -130,6 +130,7 @@ mod tests {
         LanguageServer {
             command: "ls".to_owned(),
             arguments: Vec::new(),
+            companion: None,
             languages: [("a".to_owned(), "a".to_owned())].into(),
             roots: Vec::new(),
             settings,

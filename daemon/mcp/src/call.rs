@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, InputRequest, InputRequiredResult,
-    InputResponses, JsonObject, ReadResourceRequest, ReadResourceRequestParams, ReadResourceResult,
-    ServerResult,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, GetPromptRequest,
+    GetPromptRequestParams, GetPromptResult, InputRequest, InputRequiredResult, InputResponses, JsonObject,
+    ReadResourceRequest, ReadResourceRequestParams, ReadResourceResult, ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, RoleClient, ServiceError};
 use rmcp::transport::DynamicTransportError;
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tools::belongings::Belongings;
-use tools::tool::{Asker, RunContext};
+use tools::tool::{Asker, NobodyToAsk, RunContext};
 
 use crate::error::McpError;
 use crate::handler::{Caller, Handler, elicit};
@@ -52,6 +52,22 @@ impl Waiting {
             session: Arc::clone(&context.belongings),
             progress: context.progress.clone(),
             cancel: context.cancel.clone(),
+        }
+    }
+
+    /// For somebody who asks beside any session: there is nobody whom the server could ask something.
+    pub(crate) fn of_nobody(within: Duration) -> Self {
+        Self::of_person(within, Arc::new(NobodyToAsk))
+    }
+
+    /// For a person, beside any session.
+    pub(crate) fn of_person(within: Duration, asker: Arc<dyn Asker>) -> Self {
+        Self {
+            within,
+            asker,
+            session: Arc::default(),
+            progress: mpsc::channel(1).0,
+            cancel: CancellationToken::new(),
         }
     }
 }
@@ -104,6 +120,28 @@ pub(crate) async fn read(live: &Live, uri: String, waiting: Waiting) -> Result<R
     match exchange(live, waiting, request).await? {
         ServerResult::ReadResourceResult(result) => Ok(result),
         _ => Err(nonsense(&live.handler, "it is no resource")),
+    }
+}
+
+/// Asks for a prompt. Dropping the future forgets it.
+///
+/// # Errors
+/// As of a call.
+pub(crate) async fn prompt(
+    live: &Live,
+    params: GetPromptRequestParams,
+    waiting: Waiting,
+) -> Result<GetPromptResult, McpError> {
+    let request = |given: Option<Given>| {
+        let mut params = params.clone();
+        if let Some(Given { responses, state }) = given {
+            (params.input_responses, params.request_state) = (Some(responses), state);
+        }
+        ClientRequest::GetPromptRequest(GetPromptRequest::new(params))
+    };
+    match exchange(live, waiting, request).await? {
+        ServerResult::GetPromptResult(result) => Ok(result),
+        _ => Err(nonsense(&live.handler, "it is no prompt")),
     }
 }
 

@@ -10,7 +10,7 @@
 //! keeps what was known last, so that the first request of a session has the tools while their server still starts,
 //! and which definitions a person let pass. A `tool` is one of them as sessions see it: it says when a person is to be
 //! asked, calls (`call`), and makes of a result what a model can read (`outcome`). `resources` are two tools more, for
-//! servers that have something to read; `prompts` are for people alone. What a server asks in the middle of a call
+//! servers that have something to read, and `mentions` is the same for people; `prompts` are for people alone. What a server asks in the middle of a call
 //! (`handler`) goes to whoever called; if it does not say in which call it asks, to the one session that calls it, and to
 //! nobody if there are several. Where the settings let it, it may ask the session's model, too (`sampling`).
 //!
@@ -25,6 +25,7 @@ mod definition;
 mod error;
 mod handler;
 mod memory;
+mod mentions;
 mod outcome;
 mod prompts;
 mod recipe;
@@ -40,6 +41,7 @@ mod tool;
 
 pub use error::McpError;
 pub use memory::Memory;
+pub use mentions::{Absent, Mention, mentions};
 pub use recipe::{Guard, Recipe};
 pub use servers::Servers;
 pub use sign_in::accounts::Accounts;

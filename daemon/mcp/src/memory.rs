@@ -89,6 +89,19 @@ impl Memory {
         }
     }
 
+    /// Keeps what a person let pass for once, if nothing is known so far: a description that comes later is another one,
+    /// also if it says that the tool only reads.
+    pub(crate) fn meet(self: &Arc<Self>, server: &str, tool: &str, definition: &str) {
+        let is_news = {
+            let mut kept = self.lock();
+            let key = key(server, tool);
+            !kept.called.contains_key(&key) && note(&mut kept.called, key, definition)
+        };
+        if is_news {
+            self.save();
+        }
+    }
+
     /// Writes beside the runtime's own threads, where there is one. What can't be written is asked about again.
     fn save(self: &Arc<Self>) {
         let memory = Arc::clone(self);

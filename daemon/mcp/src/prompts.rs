@@ -2,15 +2,12 @@
 //! stranger: made harmless and bounded here, and shown to the person before it is said.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use protocol::mcp::{McpPrompt, McpPromptArgument};
-use rmcp::model::{
-    ContentBlock, GetPromptRequestParams, GetPromptResponse, Prompt, PromptMessage, ResourceContents, Role,
-};
+use rmcp::model::{ContentBlock, GetPromptRequestParams, Prompt, PromptMessage, ResourceContents, Role};
 use serde_json::{Map, Value};
 
-use crate::call::failed;
+use crate::call::{self, Waiting};
 use crate::definition::digest;
 use crate::error::McpError;
 use crate::server::Live;
@@ -80,19 +77,12 @@ pub(crate) async fn get(
     live: &Live,
     known: &McpPrompt,
     arguments: BTreeMap<String, String>,
-    within: Duration,
+    waiting: Waiting,
 ) -> Result<String, McpError> {
     let mut params = GetPromptRequestParams::new(known.name.clone());
     params.arguments = Some(checked(known, arguments)?);
     let server = || known.server.clone();
-    let answer = match tokio::time::timeout(within, live.peer.get_prompt_once(params)).await {
-        Ok(answer) => answer.map_err(|error| failed(&live.handler, within, error))?,
-        Err(_) => return Err(McpError::CallTimeout { server: server(), within }),
-    };
-    let GetPromptResponse::Complete(result) = answer else {
-        let reason = "it asks something before it says its prompt".to_owned();
-        return Err(McpError::Nonsense { server: server(), reason });
-    };
+    let result = call::prompt(live, params, waiting).await?;
     let said = text(&result.messages);
     if said.trim().is_empty() {
         return Err(McpError::Nonsense { server: server(), reason: "its prompt says nothing".to_owned() });

@@ -67,6 +67,31 @@ pub(crate) struct Status {
     pub(crate) offer: Option<Arc<Offer>>,
 }
 
+/// What is known of what a server offers.
+pub(crate) enum Offered {
+    /// What it offered last.
+    Known(Arc<Offer>),
+    /// Nothing so far.
+    Nothing {
+        /// It will be tried now; it was not in vain before.
+        is_starting: bool,
+    },
+}
+
+/// Whether something of a server can be read.
+pub(crate) enum Readable {
+    /// It says that it has nothing.
+    Nothing,
+    /// Now.
+    Now(Arc<Live>),
+    /// Soon.
+    Starting,
+    /// Once somebody starts it.
+    Idle,
+    /// Not as it is.
+    Failed(McpError),
+}
+
 #[derive(Clone)]
 enum Phase {
     Idle,
@@ -137,6 +162,29 @@ impl Server {
     /// What it offers, as it was known last; absent if it never was.
     pub(crate) fn offer(&self) -> Option<Arc<Offer>> {
         self.status.borrow().offer.clone()
+    }
+
+    /// What it offers, or whether that will be known soon, once it is begun.
+    pub(crate) fn offered(&self) -> Offered {
+        // One look: between two it could have come up.
+        let status = self.status.borrow();
+        match (&status.offer, &status.phase) {
+            (Some(offer), _) => Offered::Known(Arc::clone(offer)),
+            (None, Phase::Idle | Phase::Starting) => Offered::Nothing { is_starting: true },
+            (None, Phase::Ready(_) | Phase::Failed(_)) => Offered::Nothing { is_starting: false },
+        }
+    }
+
+    /// Whether something of it can be read now.
+    pub(crate) fn readable(&self) -> Readable {
+        let status = self.status.borrow();
+        match &status.phase {
+            _ if status.offer.as_ref().is_some_and(|offer| !offer.has_resources) => Readable::Nothing,
+            Phase::Ready(live) if !live.peer.is_transport_closed() => Readable::Now(Arc::clone(live)),
+            Phase::Ready(_) | Phase::Idle => Readable::Idle,
+            Phase::Starting => Readable::Starting,
+            Phase::Failed(error) => Readable::Failed(error.clone()),
+        }
     }
 
     pub(crate) fn touch(&self) {

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use protocol::mcp::{McpPrompt, McpServerState, McpServerStatus, ToolApproval};
+use protocol::mcp::{McpPromptsResult, McpServerState, McpServerStatus, ToolApproval};
 use sandbox::Launcher;
 use tokio::time::Instant;
-use tools::tool::Tool;
+use tools::tool::{Asker, Tool};
 
+use crate::call::Waiting;
 use crate::definition::{Definition, Offer};
 use crate::error::McpError;
 use crate::memory::Memory;
 use crate::recipe::Recipe;
-use crate::server::{Budget, Server};
+use crate::server::{Budget, Offered, Server};
 use crate::sign_in::accounts::Accounts;
 use crate::sign_in::login::Login;
 use crate::tool::McpTool;
@@ -163,19 +164,21 @@ impl Servers {
 
     /// The prompts of these servers, as far as they are known. Those of which nothing is known are started.
     #[must_use]
-    pub fn prompts(&self, recipes: &[Recipe]) -> Vec<McpPrompt> {
-        let servers = self.all(recipes);
-        let offers = servers.iter().filter_map(|server| {
-            let offer = server.offer();
-            if offer.is_none() {
-                server.begin();
+    pub fn prompts(&self, recipes: &[Recipe]) -> McpPromptsResult {
+        let mut result = McpPromptsResult { prompts: Vec::new(), is_starting: false };
+        for server in self.all(recipes) {
+            match server.offered() {
+                Offered::Known(offer) => result.prompts.extend(offer.prompts.iter().cloned()),
+                Offered::Nothing { is_starting } => {
+                    result.is_starting |= is_starting;
+                    server.begin();
+                }
             }
-            offer
-        });
-        offers.flat_map(|offer| offer.prompts.clone()).collect()
+        }
+        result
     }
 
-    /// What a prompt of a server says.
+    /// What a prompt of a server says; what the server wants to know first is asked there.
     ///
     /// # Errors
     /// `NoPrompt`, `BadCall`, or why the server did not answer.
@@ -184,6 +187,7 @@ impl Servers {
         recipe: &Recipe,
         name: &str,
         arguments: BTreeMap<String, String>,
+        asker: Arc<dyn Asker>,
     ) -> Result<String, McpError> {
         let unknown = || McpError::NoPrompt { server: recipe.name.clone(), prompt: text::line(name, 100) };
         let server = self.all(std::slice::from_ref(recipe)).pop().ok_or_else(unknown)?;
@@ -191,7 +195,7 @@ impl Servers {
         let offer = server.offer().unwrap_or_default();
         let known = offer.prompts.iter().find(|prompt| prompt.name == name).ok_or_else(unknown)?;
         let within = Duration::from_millis(recipe.server.tool_timeout_ms);
-        prompts::get(&live, known, arguments, within).await
+        prompts::get(&live, known, arguments, Waiting::of_person(within, asker)).await
     }
 
     /// How these servers are; those that are switched off are named too.
@@ -269,7 +273,7 @@ impl Servers {
     }
 
     /// Those that are switched on.
-    fn all(&self, recipes: &[Recipe]) -> Vec<Arc<Server>> {
+    pub(crate) fn all(&self, recipes: &[Recipe]) -> Vec<Arc<Server>> {
         let mut known = self.lock();
         let mut found = Vec::new();
         for recipe in recipes.iter().filter(|recipe| recipe.server.is_enabled) {

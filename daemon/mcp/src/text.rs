@@ -1,13 +1,14 @@
 //! Text of strangers, made harmless: no control characters, nothing that is invisible, bounded.
 
+use protocol::text::is_invisible;
+
 /// Whether a character may stay. What is not seen can tell a model what its person does not read.
 fn is_visible(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => false,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' => false,
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => false,
-        c => !c.is_control(),
+        // Selectors of glyphs, and what stands for nothing yet: long texts were hidden in them.
+        '\u{e0080}'..='\u{e0fff}' => false,
+        c => !c.is_control() && !is_invisible(c),
     }
 }
 

@@ -111,10 +111,13 @@ impl Tool for McpTool {
             let ItemBody::ToolCall(other) = body else {
                 return RunOutcome { status: ItemStatus::Failed, body };
             };
-            // A description that was called without a question is the one that later ones are held against.
-            if other.consent.is_none() {
-                let Definition { offered_as, digest, .. } = &tool.definition;
-                tool.memory.call(&tool.server.recipe.name, offered_as, digest);
+            // A description that was called without a question, or the first one at all, is the one that later ones are
+            // held against.
+            let (memory, server) = (&tool.memory, &tool.server.recipe.name);
+            let Definition { offered_as, digest, .. } = &tool.definition;
+            match other.consent {
+                None => memory.call(server, offered_as, digest),
+                Some(_) => memory.meet(server, offered_as, digest),
             }
             let called = match arguments(&other.call) {
                 Ok(arguments) => tool.call(arguments, &context).await,

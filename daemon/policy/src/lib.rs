@@ -1,7 +1,7 @@
 //! What the agent may do. Pure: looks at no file, clock or process.
 //!
 //! `profile` resolves a session's settings to what commands may touch; `decision` names what can be asked about;
-//! `harmless` knows the commands that `untrusted` lets pass.
+//! `harmless` knows the commands that `untrusted` lets pass; `late` the files that something runs later.
 //!
 //! A command is judged by what it would run: `analysis` finds every command in it, inside scripts and wrappers too;
 //! `rules` holds what people wrote and matches it against those; `danger` names what does damage; `verdict` puts them
@@ -13,6 +13,7 @@ pub mod analysis;
 mod danger;
 pub mod decision;
 mod harmless;
+pub mod late;
 pub mod network;
 pub mod profile;
 pub mod rules;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use protocol::profile::{Access, GlobRule, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::session::SessionSettings;
 
+use crate::late;
+
 /// Names that are read-only inside every writable root, whether or not they exist: what they hold runs later,
 /// or decides what may run.
 pub const PROTECTED_NAMES: [&str; 6] = [".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
@@ -33,7 +35,7 @@ pub struct Surroundings {
 /// is protected or closed, but nothing opens the daemon's own folders.
 #[must_use]
 pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profile {
-    let mut paths = Vec::new();
+    let (mut paths, mut closed_later) = (Vec::new(), Vec::new());
     let permissions = settings.permissions.as_ref();
     let network = match settings.sandbox {
         SandboxMode::ReadOnly if permissions.is_none() => NetworkAccess::Off,
@@ -42,8 +44,16 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
     };
     if settings.sandbox == SandboxMode::WorkspaceWrite {
         let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
-        for root in roots {
+        for root in roots.clone() {
             add_root(&mut paths, root);
+        }
+        if let Some(permissions) = permissions.filter(|permissions| permissions.is_strict) {
+            let opened = permissions.paths.iter().filter(|rule| rule.access == Access::Write);
+            for root in roots.chain(opened.map(|rule| &rule.path)) {
+                let (folders, globs) = late::rules(root);
+                paths.extend(folders);
+                closed_later.extend(globs);
+            }
         }
         if settings.is_tmp_writable {
             for folder in &surroundings.temporary {
@@ -67,7 +77,9 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
     paths.extend(surroundings.own_folders.iter().map(|folder| rule(folder, Access::Hidden)));
     let mut profile = Profile::new(settings.sandbox, Access::Read, paths, network);
     if let Some(permissions) = permissions {
+        profile.is_making_refused = !closed_later.is_empty();
         profile.globs = permissions.globs.iter().flat_map(|rule| globs(rule, settings)).collect();
+        profile.globs.extend(closed_later);
         profile.network_rules.clone_from(&permissions.network_rules);
         profile.unix_sockets =
             permissions.unix_sockets.iter().filter(|path| !is_own(path)).cloned().collect();
@@ -98,7 +110,7 @@ fn globs(rule: &GlobRule, settings: &SessionSettings) -> Vec<GlobRule> {
     }
     let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
     let below = |root: &PathBuf| GlobRule::pattern_below(root, &rule.pattern);
-    roots.map(|root| GlobRule { pattern: below(root), access: rule.access }).collect()
+    roots.map(|root| GlobRule { pattern: below(root), ..rule.clone() }).collect()
 }
 
 fn add_root(paths: &mut Vec<PathRule>, root: &Path) {

@@ -13,7 +13,7 @@ use futures_util::stream::{iter, once, unfold};
 use model::client::{ModelClient, ModelStream, UnfitTool};
 use model::event::ModelEvent;
 use model::limits::RateLimit;
-use model::request::{InputItem, ModelRequest, answers};
+use model::request::{InputItem, ModelRequest};
 use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailure, Usage};
 use protocol::tool::ToolSpecification;
@@ -21,8 +21,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use crate::failure::Failure;
-use crate::provider::{Asked, Form, Provider, Reply};
-use crate::recording::{Player, Tape};
+use crate::provider::{Asked, Provider, Reply};
+use crate::recording::{Form, Place, Player, Tape};
 use crate::retry::Budget;
 use crate::searches;
 use crate::settings::{ProviderError, ProviderSettings};
@@ -121,8 +121,7 @@ impl<R: Reader> Question<R> {
             body: provider.api.body(request, &provider.options)?,
             message: provider.message(request)?,
             model: request.model.clone(),
-            form: Form::Events,
-            answers_before: answers(&request.input),
+            place: Place::of(Form::Events, &request.input),
         };
         Ok(Self { asked, reader: provider.api.reader(request) })
     }
@@ -139,8 +138,7 @@ impl<R: Reader> Question<R> {
             body: body?,
             message: None,
             model: request.model.clone(),
-            form: Form::Object,
-            answers_before: 0,
+            place: Place::of(Form::Object, &request.input),
         };
         Ok(Self { asked, reader })
     }

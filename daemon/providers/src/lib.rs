@@ -95,7 +95,8 @@ pub fn is_recording(path: &Path) -> bool {
 }
 
 /// A client that plays a recording (see `ProviderSettings::recording`) through the same reading that it was made with.
-/// The answer is found by counting the answers in the conversation, so that any number of sessions can follow it.
+/// The answer is found by the conversation: how many answers it holds, and where there are several with so many, how it
+/// begins and ends. So any number of sessions can follow it.
 ///
 /// # Errors
 /// The file can't be read or is no recording.

@@ -19,7 +19,7 @@ use crate::certificates::{self, Unusable};
 use crate::connection::{Connection, Trust};
 use crate::failure::{Failure, cause};
 use crate::limits;
-use crate::recording::{End, Player, Recorder, Tape};
+use crate::recording::{End, Form, Place, Player, Recorder, Tape};
 use crate::retry::Again;
 use crate::settings::{
     Compaction, Key, MAX_RETRIES, ProviderError, ProviderSettings, RequestOptions, Secret, Transport,
@@ -47,18 +47,8 @@ pub(crate) struct Asked {
     /// The same for a WebSocket, where the wire API has one.
     pub(crate) message: Option<Bytes>,
     pub(crate) model: String,
-    pub(crate) form: Form,
-    /// How many answers stand in the conversation.
-    pub(crate) answers_before: usize,
-}
-
-/// What an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Events, one after the other.
-    Events,
-    /// One object. It is not recorded.
-    Object,
+    /// What it is asked after, and for.
+    pub(crate) place: Place,
 }
 
 /// An answer that begins.
@@ -174,7 +164,10 @@ impl<A: WireApi> Provider<A> {
 
     /// Whether it puts conversations into less itself.
     pub(crate) fn compacts(&self) -> bool {
-        self.options.compaction == Compaction::Provider && self.player.is_none()
+        match &self.player {
+            Some(player) => player.compacts(),
+            None => self.options.compaction == Compaction::Provider,
+        }
     }
 
     /// The limits that the last answer with any told of.
@@ -214,8 +207,7 @@ impl<A: WireApi> Provider<A> {
 
     /// Sends a request, up to the headers of a good answer. `time` numbers the requests that are made of one, from 0.
     pub(crate) async fn send(&self, asked: &Asked, body: Bytes, time: usize) -> Result<Reply, Failure> {
-        let recorder = self.recorder.as_ref().filter(|_| asked.form == Form::Events);
-        let tape = recorder.map(|recorder| recorder.tape(asked.answers_before, &asked.model));
+        let tape = self.recorder.as_ref().map(|recorder| recorder.tape(&asked.place, &asked.model));
         if let Some(player) = &self.player {
             return Ok(Reply { events: self.played(player, asked, time)?, tape });
         }
@@ -235,7 +227,7 @@ impl<A: WireApi> Provider<A> {
         }
         let client = self.connection.client().await?;
         let mut headers = self.headers.clone();
-        if asked.form == Form::Object {
+        if asked.place.form == Form::Object {
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         }
         let request = client.post(asked.url.clone()).headers(headers).body(body);
@@ -249,7 +241,7 @@ impl<A: WireApi> Provider<A> {
             *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = told;
         }
         let status = response.status();
-        if status.is_success() && asked.form == Form::Object {
+        if status.is_success() && asked.place.form == Form::Object {
             let whole = self.in_time(self.whole(response)).await??;
             return Ok(Reply { events: Events::new(stream::iter([Ok(frame(&whole))]).boxed()), tape });
         }
@@ -270,8 +262,8 @@ impl<A: WireApi> Provider<A> {
 
     /// The answer that was recorded.
     fn played(&self, player: &Player, asked: &Asked, time: usize) -> Result<Events, Failure> {
-        let Some(exchange) = player.take(asked.answers_before, time) else {
-            let number = asked.answers_before + 1;
+        let Some(exchange) = player.take(&asked.place, time) else {
+            let number = asked.place.answers_before + 1;
             let message = format!("The recording holds no further answer to request {number}");
             return Err(Failure::new(ProviderFailureKind::Rejected, Again::Never, message));
         };

@@ -1,6 +1,7 @@
-//! Answers as a file: what providers streamed, to be read by a person, and to be played again through the same
-//! reading. One line of JSON for each answer or refusal, in the order in which they ended; the first line says what
-//! the file is. Knows nothing of what the events mean.
+//! Answers as a file: what providers said, to be read by a person, and to be played again through the same reading. One
+//! line of JSON for each answer or refusal, in the order in which they ended; the first line says what the file is. An
+//! answer belongs to a place in a conversation, so that any number of sessions can follow a recording, each from where it
+//! is. Knows nothing of what the events mean.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -8,13 +9,18 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::request::{InputItem, answers, text_of};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use crate::settings::{RecordedApi, Secret};
 
 /// The version of the format.
 const VERSION: u32 = 1;
+
+/// The length of a mark.
+const MARK_BYTES: usize = 8;
 
 /// The longest title.
 const TITLE_BYTES: u64 = 4096;
@@ -29,12 +35,76 @@ pub(crate) struct Title {
     pub(crate) wire_api: RecordedApi,
 }
 
+/// What a request stands after. A conversation that was put into less begins anew, so counting answers does not do.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Place {
+    /// What is asked for.
+    #[serde(default, skip_serializing_if = "Form::is_events")]
+    pub(crate) form: Form,
+    /// How many answers stood in the conversation that was sent.
+    pub(crate) answers_before: usize,
+    /// A mark of how it begins.
+    #[serde(default)]
+    pub(crate) head: String,
+    /// A mark of the last thing in it.
+    #[serde(default)]
+    pub(crate) tail: String,
+}
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Form {
+    /// Events, one after the other.
+    #[default]
+    Events,
+    /// One object, which stands for the conversation.
+    Object,
+}
+
+impl Form {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as `serde` has it")]
+    fn is_events(&self) -> bool {
+        *self == Self::Events
+    }
+}
+
+impl Place {
+    /// The place of a request with this conversation.
+    pub(crate) fn of(form: Form, input: &[InputItem]) -> Self {
+        // What stands for the conversation before may be several things that the provider made.
+        let is_made = |item: &InputItem| matches!(item, InputItem::Reasoning(_));
+        let made = input.iter().take_while(|item| is_made(item)).count();
+        let head = &input[..made.max(1).min(input.len())];
+        let tail = &input[input.len().saturating_sub(1)..];
+        Self { form, answers_before: answers(input), head: mark(head), tail: mark(tail) }
+    }
+}
+
+/// Tells conversations apart, and nothing of what they say.
+fn mark(items: &[InputItem]) -> String {
+    let mut hash = Sha256::new();
+    for item in items {
+        match item {
+            InputItem::UserMessage(content) => hash.update(text_of(content).as_bytes()),
+            InputItem::AgentMessage(text) => hash.update(text),
+            InputItem::Reasoning(opaque) => hash.update(opaque.item.to_string()),
+            InputItem::ToolCall(call) => hash.update(call.input.text()),
+            InputItem::ToolOutput { output, .. } => hash.update(text_of(output).as_bytes()),
+        }
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(MARK_BYTES).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// One answer.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RecordedExchange {
-    /// How many answers stood in the conversation that was sent.
-    pub(crate) answers_before: usize,
+    /// What it is an answer to.
+    #[serde(flatten)]
+    pub(crate) place: Place,
     /// The model that was asked.
     pub(crate) model: String,
     /// The HTTP status.
@@ -42,7 +112,7 @@ pub(crate) struct RecordedExchange {
     /// The body of a refusal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) body: String,
-    /// The data of each event of an answer.
+    /// The data of each event of an answer; an object is the only one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) events: Vec<String>,
     /// How it ended.
@@ -104,9 +174,9 @@ impl Recorder {
     }
 
     /// A tape for the answer to a request.
-    pub(crate) fn tape(self: &Arc<Self>, answers_before: usize, model: &str) -> Tape {
+    pub(crate) fn tape(self: &Arc<Self>, place: &Place, model: &str) -> Tape {
         let exchange = RecordedExchange {
-            answers_before,
+            place: place.clone(),
             model: model.to_owned(),
             status: 200,
             body: String::new(),
@@ -153,17 +223,34 @@ impl Recorder {
     }
 }
 
-/// Plays what was recorded. Each request gets what came to the request with as many answers before; a request that is
-/// sent again gets what came then.
+/// Plays what was recorded. Each request gets what came to the one at its place; a request that is sent again gets what
+/// came then.
 pub(crate) struct Player {
-    takes: BTreeMap<usize, Vec<RecordedExchange>>,
+    takes: BTreeMap<(Form, usize), Vec<RecordedExchange>>,
 }
 
 impl Player {
-    /// What comes to the request with so many answers before, when it is sent for the time of this number, from 0.
-    pub(crate) fn take(&self, answers_before: usize, time: usize) -> Option<&RecordedExchange> {
-        self.takes.get(&answers_before)?.get(time)
+    /// Whether the recorded provider put a conversation into less, or was asked to.
+    pub(crate) fn compacts(&self) -> bool {
+        self.takes.keys().any(|(form, _)| *form == Form::Object)
     }
+
+    /// What comes to the request at this place, when it is sent for the time of this number, from 0. Who says other
+    /// things than were recorded, or gets other things out of tools, is answered by the number of answers alone.
+    pub(crate) fn take(&self, place: &Place, time: usize) -> Option<&RecordedExchange> {
+        let all: Vec<_> = self.takes.get(&(place.form, place.answers_before))?.iter().collect();
+        let of_head = narrowed(all, |take| take.place.head == place.head);
+        narrowed(of_head, |take| take.place.tail == place.tail).get(time).copied()
+    }
+}
+
+/// Those that fit; all, if none does.
+fn narrowed(
+    takes: Vec<&RecordedExchange>,
+    fits: impl Fn(&RecordedExchange) -> bool,
+) -> Vec<&RecordedExchange> {
+    let fitting: Vec<_> = takes.iter().copied().filter(|take| fits(take)).collect();
+    if fitting.is_empty() { takes } else { fitting }
 }
 
 /// Whether a file looks like a recording.
@@ -191,11 +278,14 @@ fn title(text: &str) -> Result<Title, String> {
 pub(crate) fn read(path: &Path) -> Result<(RecordedApi, Player), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let title = title(&text)?;
-    let mut takes: BTreeMap<usize, Vec<RecordedExchange>> = BTreeMap::new();
+    let mut takes: BTreeMap<_, Vec<RecordedExchange>> = BTreeMap::new();
     for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let exchange: RecordedExchange =
             serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-        takes.entry(exchange.answers_before).or_default().push(exchange);
+        takes.entry((exchange.place.form, exchange.place.answers_before)).or_default().push(exchange);
     }
     Ok((title.wire_api, Player { takes }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::error::SandboxError;
 use crate::execution::Execution;
 use crate::explain::{explain, explain_for};
-use crate::helper::Helper;
+use crate::helper::{Helper, Readiness};
 use crate::plan::{self, Enforcement};
 use crate::probe;
 use crate::process::Process;
@@ -43,6 +43,14 @@ impl Launcher {
     #[must_use]
     pub fn with_register(mut self, folder: PathBuf) -> Self {
         self.helper.register = Some(Register::new(folder));
+        self
+    }
+
+    /// Has the next helper ready when a command comes, from the second one on: it is started already, and waits. For who
+    /// starts many. Commands are to be started from one runtime alone then.
+    #[must_use]
+    pub fn one_ahead(mut self) -> Self {
+        self.helper.readiness = Readiness::OneAhead;
         self
     }
 

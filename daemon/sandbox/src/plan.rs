@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
 use helper_protocol::plan::{
-    self, Command, Confinement, Network, Pattern, Plan, Reading, Rule, Rules, Tmp, VERSION,
+    self, Command, Confinement, Making, Network, Pattern, Plan, Reading, Rule, Rules, Tmp, VERSION,
 };
 use protocol::profile::{Access, NetworkAccess, Profile};
 
@@ -65,6 +65,10 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
                 plan::Stdin::Passed
             }
         },
+        output: match request.output {
+            Output::Terminal(_) => plan::Output::Null,
+            Output::Piped | Output::Separate | Output::Inherit => plan::Output::Passed,
+        },
         terminal: match request.output {
             Output::Terminal(size) => Some(plan::TerminalSize { columns: size.columns, rows: size.rows }),
             Output::Piped | Output::Separate | Output::Inherit => None,
@@ -98,6 +102,7 @@ pub(crate) fn outside(execution: &Execution) -> Result<Plan, SandboxError> {
             cwd: bytes(execution.cwd.as_os_str())?,
         },
         stdin: plan::Stdin::Passed,
+        output: plan::Output::Passed,
         terminal: None,
         limits: plan::Limits::default(),
         interception: plan::Interception::Off,
@@ -175,8 +180,11 @@ fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
         NetworkAccess::Full => Network::Full,
     };
     let patterns = profile.globs.iter();
-    let patterns =
-        patterns.map(|glob| Pattern { pattern: glob.pattern.clone(), access: translate(glob.access) });
+    let patterns = patterns.map(|glob| Pattern {
+        pattern: glob.pattern.clone(),
+        access: translate(glob.access),
+        except: glob.except.clone(),
+    });
     let sockets = profile.unix_sockets.iter();
     Ok(Rules {
         paths,
@@ -187,6 +195,7 @@ fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
             .collect::<Result<_, SandboxError>>()?,
         tmp: if profile.has_own_tmp { Tmp::Own } else { Tmp::Shared },
         reading: if profile.is_reading_told { Reading::Told } else { Reading::Silent },
+        making: if profile.is_making_refused { Making::Refused } else { Making::Free },
     })
 }
 

@@ -1,14 +1,13 @@
 //! Starts a helper with a plan. Knows which descriptors go where; everything else is the plan's.
 //!
-//! The helper's standard input is its end of the socket, its standard output and standard error are the
-//! command's. So nothing has to be done between fork and exec, and the standard library can start it with
-//! `posix_spawn`, which does not copy the daemon's page tables.
+//! The command's streams come along with the plan, so a helper can be started before it is known what for. Nothing has
+//! to be done between fork and exec, and the standard library can start it with `posix_spawn`, which does not copy the
+//! daemon's page tables.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
 use std::time::Duration;
 
 use helper_protocol::bytes::Bytes;
@@ -19,11 +18,10 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::error::SandboxError;
-use crate::helper::Helper;
+use crate::helper::{Helper, Started};
 use crate::plan;
 use crate::process::{Channel, Process};
 use crate::register;
@@ -58,75 +56,24 @@ pub(crate) enum Streams {
 
 /// Starts the command of a plan; returns when it runs. Dropping the future kills what was started.
 pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> Result<Process, StartError> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let theirs = theirs.into_std()?;
-    theirs.set_nonblocking(false)?;
-    let mut command = Command::new(helper.program().await);
-    command
-        .arg0(helper_protocol::NAME)
-        .arg(helper_protocol::ARGUMENT)
-        .env_clear()
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::from(OwnedFd::from(theirs)));
     let mut ends = Ends::default();
-    let (stdin, output, error) = match streams {
-        // The command's process makes all three.
-        Streams::Asked(_, output @ Output::Terminal(_)) => (None, Err(output), None),
-        Streams::Asked(stdin, output) => {
-            let stdin = match stdin {
-                Stdin::Null => None,
-                Stdin::Inherit => Some(io::stdin().as_fd().try_clone_to_owned()?),
-                Stdin::Piped => {
-                    let (writer, reader) = pipe::pipe()?;
-                    ends.input = Some(writer);
-                    Some(reader.into_blocking_fd()?)
-                }
-            };
-            (stdin, Err(output), None)
-        }
-        Streams::Given([stdin, output, error]) => (Some(stdin), Ok(output), Some(error)),
+    let passed = match streams {
+        Streams::Given(all) => all.into(),
+        Streams::Asked(stdin, output) => passed(stdin, output, &mut ends)?,
     };
-    match output {
-        Ok(output) => {
-            command.stdout(output);
-        }
-        Err(Output::Separate) => {
-            let (writer, reader) = pipe::pipe()?;
-            command.stdout(writer.into_blocking_fd()?);
-            let (writer, from_errors) = pipe::pipe()?;
-            command.stderr(writer.into_blocking_fd()?);
-            (ends.output, ends.errors) = (Some(reader), Some(from_errors));
-        }
-        Err(Output::Piped) => {
-            let (writer, reader) = pipe::pipe()?;
-            let writer = writer.into_blocking_fd()?;
-            command.stdout(writer.try_clone()?).stderr(writer);
-            ends.output = Some(reader);
-        }
-        Err(Output::Inherit) => {
-            command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
-        }
-        Err(Output::Terminal(_)) => {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-        }
-    }
-    if let Some(error) = error {
-        command.stderr(error);
-    }
-    let child = command.spawn()?;
+    let Started { child, stream } = helper.start().await?;
     // Before it has a plan: one that nobody knows of has nothing to run.
     let entry = helper.record(child.id());
     if let (Confinement::Landlock(_) | Confinement::Supervision, Some(entry)) = (&plan.confinement, &entry) {
         let name = Bytes(register::MARK.as_bytes().to_vec());
         plan.command.environment.push((name, Bytes(entry.mark().into_bytes())));
     }
-    // The command still holds the helper's ends; without them only the helper's own keep the pipe open.
-    drop(command);
-    let mut channel = Channel::new(ours);
+    let mut channel = Channel::new(stream);
     let frame = frame::encode(&plan).map_err(io::Error::other)?;
     let conversation = async {
-        send(&mut channel.stream, &frame, stdin.as_ref()).await?;
+        send(&mut channel.stream, &frame, &passed).await?;
+        // Only the helper's own ends keep the pipes open.
+        drop(passed);
         channel.report().await
     };
     match timeout(SETTING_UP, conversation).await {
@@ -143,6 +90,7 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
             } else if plan.terminal.is_some() {
                 return Err(silent("no terminal came with the helper's report"));
             }
+            helper.make_ready().await;
             Ok(Process::new(child, channel, ends, entry, proxy))
         }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
@@ -158,21 +106,52 @@ fn silent(reason: &str) -> StartError {
     StartError::Other(SandboxError::Helper { reason: reason.to_owned() })
 }
 
-/// Sends the plan, and with its first bytes the standard input that the command shall have.
-async fn send(stream: &mut UnixStream, frame: &[u8], stdin: Option<&OwnedFd>) -> Result<(), SandboxError> {
-    let rest = match stdin {
-        None => frame,
-        Some(stdin) => {
-            let (header, rest) = frame.split_at(frame::HEADER_BYTES);
-            let descriptors = [stdin.as_fd()];
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-            let mut control = SendAncillaryBuffer::new(&mut space);
-            control.push(SendAncillaryMessage::ScmRights(&descriptors));
-            // Invariant: nothing was sent before, so a few bytes always fit.
-            rustix::net::sendmsg(&*stream, &[IoSlice::new(header)], &mut control, SendFlags::NOSIGNAL)
-                .map_err(io::Error::from)?;
-            rest
+/// The command's ends of the streams that a caller asks for, in the order in which a plan passes them.
+fn passed(stdin: Stdin, output: Output, ends: &mut Ends) -> io::Result<Vec<OwnedFd>> {
+    let mut passed = Vec::new();
+    match (stdin, output) {
+        // The command's process makes all three.
+        (_, Output::Terminal(_)) => return Ok(passed),
+        (Stdin::Null, _) => {}
+        (Stdin::Inherit, _) => passed.push(io::stdin().as_fd().try_clone_to_owned()?),
+        (Stdin::Piped, _) => {
+            let (writer, reader) = pipe::pipe()?;
+            ends.input = Some(writer);
+            passed.push(reader.into_blocking_fd()?);
         }
-    };
+    }
+    match output {
+        Output::Terminal(_) => {}
+        Output::Separate => {
+            let ((writer, reader), (error_writer, from_errors)) = (pipe::pipe()?, pipe::pipe()?);
+            passed.extend([writer.into_blocking_fd()?, error_writer.into_blocking_fd()?]);
+            (ends.output, ends.errors) = (Some(reader), Some(from_errors));
+        }
+        Output::Piped => {
+            let (writer, reader) = pipe::pipe()?;
+            let writer = writer.into_blocking_fd()?;
+            passed.extend([writer.try_clone()?, writer]);
+            ends.output = Some(reader);
+        }
+        Output::Inherit => {
+            passed.push(io::stdout().as_fd().try_clone_to_owned()?);
+            passed.push(io::stderr().as_fd().try_clone_to_owned()?);
+        }
+    }
+    Ok(passed)
+}
+
+/// Sends the plan, and with its first bytes the streams that the command shall have.
+async fn send(stream: &mut UnixStream, frame: &[u8], passed: &[OwnedFd]) -> Result<(), SandboxError> {
+    let (header, rest) = frame.split_at(frame::HEADER_BYTES);
+    let descriptors: Vec<_> = passed.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    }
+    // Invariant: nothing was sent before, so a few bytes always fit.
+    rustix::net::sendmsg(&*stream, &[IoSlice::new(header)], &mut control, SendFlags::NOSIGNAL)
+        .map_err(io::Error::from)?;
     Ok(stream.write_all(rest).await?)
 }

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     client: SetOnce<Client>,
     in_flight: Arc<Semaphore>,
     close: CancellationToken,
+    /// Feeds that begin, and whether the client has left them since.
+    beginning: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
             client: SetOnce::new(),
             in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             close: CancellationToken::new(),
+            beginning: Mutex::default(),
         }
     }
 
@@ -93,6 +96,25 @@ impl Connection {
         })
     }
 
+    /// Notes that the client is being told of a feed. It may leave the feed as soon as it hears of it, which is before
+    /// this side has put it down.
+    pub(crate) fn begin(&self, feed: String) -> Beginning<'_> {
+        self.beginnings().insert(feed.clone(), false);
+        Beginning { connection: self, feed }
+    }
+
+    /// Notes that the client left a feed, if that is just beginning.
+    pub(crate) fn leave(&self, feed: &str) {
+        if let Some(is_left) = self.beginnings().get_mut(feed) {
+            *is_left = true;
+        }
+    }
+
+    fn beginnings(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        // A poisoned map is whole: each change is one call.
+        self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns when the connection is to be closed from this side: another one needs its place, or it took too
     /// long to say who it is.
     pub(crate) async fn unwanted(&self) {
@@ -110,6 +132,25 @@ impl Connection {
         if tokio::time::timeout(INITIALIZE_LIMIT, self.client.wait()).await.is_ok() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// A feed that begins. Dropping it forgets that.
+pub(crate) struct Beginning<'a> {
+    connection: &'a Connection,
+    feed: String,
+}
+
+impl Beginning<'_> {
+    /// Whether the client has left it by now.
+    pub(crate) fn is_left(&self) -> bool {
+        self.connection.beginnings().get(&self.feed).copied().unwrap_or_default()
+    }
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.connection.beginnings().remove(&self.feed);
     }
 }
 
@@ -225,6 +266,18 @@ mod tests {
         connection.initialize(client()).expect("first");
         assert_eq!(connection.initialize(client()).expect_err("second").code, ErrorCode::InvalidRequest);
         assert_eq!(connection.actor().expect("actor").client_id, connection.id());
+    }
+
+    #[test]
+    fn a_feed_that_is_left_while_it_begins_is_known() {
+        let connection = Connection::new();
+        connection.leave("1");
+        let (one, other) = (connection.begin("1".to_owned()), connection.begin("2".to_owned()));
+        connection.leave("1");
+        assert_eq!((one.is_left(), other.is_left()), (true, false));
+        drop((one, other));
+        assert!(connection.beginnings().is_empty());
+        assert!(!connection.begin("1".to_owned()).is_left());
     }
 
     #[test]

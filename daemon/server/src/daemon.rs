@@ -82,7 +82,8 @@ impl Daemon {
         sandbox::reap(&register);
         let reader = Reader::new(helper.clone());
         let program = helper.clone();
-        let launcher = Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register));
+        let launcher =
+            Arc::new(Launcher::new(helper, settings.sandbox_backend).with_register(register).one_ahead());
         let registry = Arc::new(own_tools(Arc::clone(&launcher), program));
         let circumstances = Arc::new(Circumstances::new(folders.config_file(), environment));
         let accounts = Arc::new(Accounts::new(&folders));
@@ -119,6 +120,7 @@ impl Daemon {
             world.hooks().cloned(),
             Arc::downgrade(&sessions),
         ));
+        agents.find_missed().await.map_err(ServerError::Recover)?;
         let recovery = Recovery::begin(&store, &sessions).await.map_err(ServerError::Recover)?;
         agents.tidy().await;
         Ok(Arc::new(Self {

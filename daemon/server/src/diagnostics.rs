@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use config::{Diagnostics as Switch, LanguageServer, Settings};
 use futures_util::future::BoxFuture;
-use language_servers::{LanguageServers, Recipe, find_program, project};
+use language_servers::{LanguageServers, Recipe, find_program, has_companion, project};
 use protocol::error::ProtocolError;
 use protocol::ids::SessionId;
 use protocol::language_server::{LanguageServerListResult, LanguageServerState, LanguageServerStatus};
@@ -163,7 +163,8 @@ impl<'a> Place<'a> {
     fn program(&self, server: &LanguageServer) -> Option<PathBuf> {
         let is_trusted =
             |path: &Path| !path.starts_with(self.root) && self.profile.access(path) == Access::Read;
-        find_program(&server.command, self.path, is_trusted)
+        let found = find_program(&server.command, self.path, is_trusted);
+        found.filter(|program| server.companion.as_ref().is_none_or(|file| has_companion(program, file)))
     }
 }
 

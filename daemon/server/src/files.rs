@@ -6,6 +6,7 @@
 //! is kept as what changed meanwhile, so that it can be taken back by whoever chooses to. What was known before each call
 //! is on disk, so that the next daemon finds what a call changed that was cut off.
 
+mod restoring;
 mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,12 +21,12 @@ use protocol::ids::{BlobId, ItemId, SessionId, TurnId};
 use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode};
 use protocol::rewind::{ChangedFile, FileKind, FileVersion, FilesChanged, LeftFile, RewindEnded};
 use protocol::session::SessionSettings;
-use session::file_history::{Background, Before, Call, FileHistory};
-use store::{Blobs, Store};
-use workspace::history::{self, Change, Entry, HistoryError, Tree, Version, VersionKind};
+use session::file_history::{Background, Before, Call, FileHistory, Restored};
+use store::{Blobs, Durability, Store};
+use workspace::history::{Change, Entry, HistoryError, Tree, Version, VersionKind};
 
+use self::restoring::{restore, settle};
 use self::shelf::{Mark, MarkKind, Shelf, Slot};
-use crate::late;
 
 /// Trees that are kept; the one that was not used for the longest time goes first.
 const MAX_TREES: usize = 8;
@@ -33,8 +34,6 @@ const MAX_TREES: usize = 8;
 const MAX_KEPT_BYTES: usize = 256 * 1024 * 1024;
 /// Paths that an event names.
 const MAX_PATHS: usize = 100;
-/// Files that a rewind could not bring back, as an event names them.
-const MAX_LEFT: usize = 1000;
 
 /// What changes in files.
 pub(crate) struct Files {
@@ -76,7 +75,7 @@ enum Look {
     After(TurnId, ItemId, Background),
     /// Only if a command went on in the background.
     Between(TurnId, Background),
-    /// The same; what is found is the daemon's own doing.
+    /// The same, after the daemon itself changed what is there.
     Again,
 }
 
@@ -84,8 +83,8 @@ enum Look {
 #[derive(Default)]
 struct Found {
     differences: Vec<Difference>,
-    /// The call that had left a command in the background.
-    left: Option<ItemId>,
+    /// The call that had left a command in the background, and the last turn since.
+    left: Option<(TurnId, ItemId)>,
 }
 
 /// Whose changes are kept.
@@ -106,7 +105,8 @@ struct Difference {
 
 impl Files {
     pub(crate) fn new(store: Store, folder: &Path, hidden: Vec<PathBuf>) -> Self {
-        Self { store, shelf: Arc::new(Shelf::open(folder)), hidden, trees: Mutex::default() }
+        let shelf = Arc::new(Shelf::open(folder, store.blobs().durability()));
+        Self { store, shelf, hidden, trees: Mutex::default() }
     }
 
     /// The folders of a session that are looked at.
@@ -199,7 +199,7 @@ impl Files {
             .collect();
         let late = changes.iter().filter(|changed| {
             let is_file = changed.after.as_ref().is_some_and(|after| after.kind == FileKind::File);
-            is_file && late::runs_later(&changed.path, by.roots)
+            is_file && policy::late::runs_later(&changed.path, by.roots)
         });
         Ok(FilesChanged {
             turn_id: by.turn,
@@ -229,6 +229,35 @@ impl Files {
     }
 }
 
+impl Files {
+    /// What a command in the background changed while a rewind went on; not what the rewind did itself.
+    async fn beside(&self, session: SessionId, changes: &[ChangedFile]) -> Option<FilesChanged> {
+        let roots = self.roots(session);
+        let (mut found, mut left) = (Vec::new(), None);
+        for root in &roots {
+            match self.look(session, root.clone(), Look::Again).await {
+                Ok(more) => {
+                    left = left.or(more.left);
+                    found.extend(more.differences);
+                }
+                Err(error) => tracing::warn!(%error, "what changed meanwhile is not known"),
+            }
+        }
+        let own: BTreeMap<&Path, Option<&FileVersion>> =
+            changes.iter().map(|changed| (changed.path.as_path(), changed.after.as_ref())).collect();
+        found.retain(|difference| {
+            let after = difference.after.clone().map(|(entry, content)| {
+                let content = content.or((entry.kind == VersionKind::Folder).then(Vec::new));
+                Version { kind: entry.kind, mode: entry.mode, content }
+            });
+            own.get(difference.path.as_path()).is_none_or(|own| !is_same(*own, after.as_ref()))
+        });
+        let (turn, item) = left?;
+        let by = Changer { session, turn, item, roots: &roots, is_meanwhile: true };
+        self.note(&by, found).await
+    }
+}
+
 impl FileHistory for Files {
     fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Before> {
         async move {
@@ -248,7 +277,11 @@ impl FileHistory for Files {
                     )),
                 }
             }
-            let by = Changer { item: left.unwrap_or(call.item_id), is_meanwhile: true, ..Changer::of(call) };
+            let by = Changer {
+                item: left.map_or(call.item_id, |(_, item)| item),
+                is_meanwhile: true,
+                ..Changer::of(call)
+            };
             Before { notices, meanwhile: self.note(&by, found).await }
         }
         .boxed()
@@ -287,7 +320,7 @@ impl FileHistory for Files {
                     Err(error) => tracing::warn!(%error, "what changed meanwhile is not known"),
                 }
             }
-            let by = Changer { session, turn, item: left?, roots: &roots, is_meanwhile: true };
+            let by = Changer { session, turn, item: left?.1, roots: &roots, is_meanwhile: true };
             self.note(&by, found).await
         }
         .boxed()
@@ -326,27 +359,30 @@ impl FileHistory for Files {
         session: SessionId,
         settings: &'a SessionSettings,
         changes: &'a BlobId,
-    ) -> BoxFuture<'a, RewindEnded> {
+    ) -> BoxFuture<'a, Restored> {
         async move {
             let (store, changes, profile) = (self.store.clone(), changes.clone(), own_profile(settings));
+            let roots: Vec<_> =
+                std::iter::once(&settings.cwd).chain(&settings.additional_roots).cloned().collect();
             let work = move || {
                 let changes = read_changes(store.blobs(), &changes)?;
-                Ok::<_, ProtocolError>(restore(store.blobs(), &profile, &changes))
+                let ended = restore(store.blobs(), &profile, &changes);
+                if store.blobs().durability() == Durability::Power {
+                    settle(&changes, &roots);
+                }
+                Ok::<_, ProtocolError>((ended, changes))
             };
             let reason = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(ended)) => {
-                    for root in self.roots(session) {
-                        if let Err(error) = self.look(session, root, Look::Again).await {
-                            tracing::warn!(%error, "what changes meanwhile is not known");
-                        }
-                    }
-                    return ended;
+                Ok(Ok((ended, changes))) => {
+                    let meanwhile = self.beside(session, &changes).await;
+                    return Restored { ended, meanwhile };
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
             tracing::error!(%session, reason, "what a rewind is to bring back can't be read");
-            RewindEnded { restored: 0, left: vec![LeftFile { path: settings.cwd.clone(), reason }] }
+            let left = vec![LeftFile { path: settings.cwd.clone(), reason }];
+            Restored { ended: RewindEnded { restored: 0, left }, meanwhile: None }
         }
         .boxed()
     }
@@ -395,93 +431,6 @@ pub(crate) fn kind(kind: VersionKind) -> FileKind {
     }
 }
 
-/// Changes in the order in which they can be carried out: what goes, the deepest first; then what comes.
-fn in_order(changes: &[ChangedFile]) -> Vec<&ChangedFile> {
-    let (mut coming, mut going): (Vec<_>, Vec<_>) =
-        changes.iter().partition(|changed| changed.after.is_some());
-    going.sort_by(|one, other| other.path.cmp(&one.path));
-    coming.sort_by(|one, other| one.path.cmp(&other.path));
-    going.into_iter().chain(coming).collect()
-}
-
-fn restore(blobs: &Blobs, profile: &Profile, changes: &[ChangedFile]) -> RewindEnded {
-    let mut ended = RewindEnded { restored: 0, left: Vec::new() };
-    tidy(blobs, profile, changes);
-    for changed in in_order(changes) {
-        match restore_one(blobs, profile, changed) {
-            Ok(()) => ended.restored += 1,
-            Err(reason) if ended.left.len() < MAX_LEFT => {
-                ended.left.push(LeftFile { path: changed.path.clone(), reason });
-            }
-            Err(_) => {}
-        }
-    }
-    ended
-}
-
-/// Removes what a rewind that was cut off left under names of its own. What can't be removed is only untidy.
-fn tidy(blobs: &Blobs, profile: &Profile, changes: &[ChangedFile]) {
-    let mut folders: BTreeMap<&Path, Vec<&ChangedFile>> = BTreeMap::new();
-    for changed in changes {
-        if let Some(folder) = changed.path.parent() {
-            folders.entry(folder).or_default().push(changed);
-        }
-    }
-    for (folder, changes) in folders {
-        let is_kept = |left: &Version| {
-            changes.iter().any(|changed| {
-                is_same(changed.before.as_ref(), Some(left))
-                    || is_same(changed.after.as_ref(), Some(left))
-                    || changed.after.as_ref().is_some_and(|after| is_begun(blobs, after, left))
-            })
-        };
-        if let Err(error) = history::tidy(profile, folder, is_kept) {
-            tracing::warn!(%error, "what a rewind that was cut off left is still there");
-        }
-    }
-}
-
-/// Whether this file is another one that was not written to its end.
-fn is_begun(blobs: &Blobs, whole: &FileVersion, begun: &Version) -> bool {
-    whole.kind == FileKind::File
-        && begun.kind == VersionKind::File
-        && begun.content.as_ref().is_some_and(|begun| {
-            let whole = load(blobs, whole).ok().and_then(|whole| whole.content);
-            whole.is_some_and(|whole| whole.starts_with(begun))
-        })
-}
-
-fn restore_one(blobs: &Blobs, profile: &Profile, changed: &ChangedFile) -> Result<(), String> {
-    let current = history::look(&changed.path).map_err(|error| error.to_string())?;
-    if is_same(changed.after.as_ref(), current.as_ref()) {
-        return Ok(());
-    }
-    if !is_same(changed.before.as_ref(), current.as_ref()) {
-        return Err(format!("`{}` was changed meanwhile", changed.path.display()));
-    }
-    let target = match &changed.after {
-        None => None,
-        Some(version) => Some(load(blobs, version)?),
-    };
-    history::restore(profile, &changed.path, current.as_ref(), target.as_ref())
-        .map_err(|error| error.to_string())
-}
-
-fn load(blobs: &Blobs, version: &FileVersion) -> Result<Version, String> {
-    let kind = match &version.kind {
-        FileKind::File => VersionKind::File,
-        FileKind::Link => VersionKind::Link,
-        FileKind::Folder => VersionKind::Folder,
-        FileKind::Unknown(kind) => return Err(format!("`{kind}` is no kind that this daemon knows")),
-    };
-    let content = match &version.content {
-        Some(id) => blobs.read(id).map_err(|error| error.to_string())?,
-        None if kind == VersionKind::Folder => Some(Vec::new()),
-        None => None,
-    };
-    Ok(Version { kind, mode: version.mode, content })
-}
-
 /// What a rewind may write: the session's folders.
 fn own_profile(settings: &SessionSettings) -> Profile {
     let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
@@ -525,7 +474,7 @@ fn look(
             }
             let changes = without_places(root, known.tree.look()?);
             let differences = differences(&known.tree, changes)?;
-            let left = known.left.map(|(_, item)| item);
+            let left = known.left;
             known.mark(root, why)?;
             Ok(Found { differences, left })
         }
@@ -621,7 +570,7 @@ fn difference(tree: &Tree, change: Change) -> Result<Difference, HistoryError> {
         // A folder's content is that it is there.
         Some(entry) if entry.kind == VersionKind::Folder => Ok(Some((entry, None))),
         Some(entry) => {
-            let content = entry.content.map(|kept| tree.content(kept)).transpose()?;
+            let content = entry.content.map(|kept| tree.content(kept)).transpose()?.flatten();
             Ok::<_, HistoryError>(Some((entry, content)))
         }
     };

@@ -22,10 +22,11 @@ mod trust;
 mod turn;
 mod usage;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use jsonrpsee::Extensions;
-use jsonrpsee::server::{Methods, RegisterMethodError};
+use jsonrpsee::server::{Methods, RegisterMethodError, SubscriptionSink};
+use jsonrpsee::{Extensions, PendingSubscriptionSink};
 use protocol::api::account::AccountServer;
 use protocol::api::agent::AgentServer;
 use protocol::api::config::ConfigServer;
@@ -50,6 +51,7 @@ use protocol::error::{ErrorCode, ProtocolError};
 
 use crate::connection::Connection;
 use crate::daemon::Daemon;
+use crate::middleware;
 
 /// All handlers.
 #[derive(Clone)]
@@ -90,6 +92,23 @@ fn caller(extensions: &Extensions) -> Result<&Arc<Connection>, ProtocolError> {
     extensions
         .get::<Arc<Connection>>()
         .ok_or_else(|| ProtocolError::new(ErrorCode::Internal, "The call came over no connection"))
+}
+
+/// Begins a feed; absent when the client is gone or has left it already. A client hears of a feed before jsonrpsee has
+/// put it down, and an end that comes in between finds nothing to end.
+async fn accept(pending: PendingSubscriptionSink, connection: &Connection) -> Option<SubscriptionSink> {
+    let beginning = connection.begin(middleware::name(&pending.subscription_id()));
+    let sink = pending.accept().await.ok()?;
+    (!beginning.is_left()).then_some(sink)
+}
+
+/// An error for a path that begins nowhere.
+fn refuse_relative(path: &Path) -> Result<(), ProtocolError> {
+    if path.is_absolute() {
+        return Ok(());
+    }
+    let message = format!("`{}` is not an absolute path", path.display());
+    Err(ProtocolError::new(ErrorCode::InvalidRequest, message))
 }
 
 /// Runs what looks at files on a thread that may wait for them.

@@ -42,10 +42,27 @@ pub(crate) async fn take_in(
                     invalid("A skill can't be sent").with_hint("Write `$` and its name into the text")
                 );
             }
+            InputPart::Resource { .. } => {
+                return Err(invalid("A resource can't be sent")
+                    .with_hint("Write `@`, the MCP server's name, `:` and the address into the text"));
+            }
             InputPart::Unknown(_) => return Err(invalid("The input has a part of a kind that is not known")),
         });
     }
     Ok(taken)
+}
+
+/// All that an input says in words.
+pub(crate) fn words(input: &[InputPart]) -> String {
+    let texts = input.iter().filter_map(|part| match part {
+        InputPart::Text { text } => Some(text.as_str()),
+        InputPart::Image { .. }
+        | InputPart::StoredImage { .. }
+        | InputPart::Skill { .. }
+        | InputPart::Resource { .. }
+        | InputPart::Unknown(_) => None,
+    });
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 fn check(input: &[InputPart]) -> Result<(), ProtocolError> {
@@ -63,6 +80,7 @@ fn check(input: &[InputPart]) -> Result<(), ProtocolError> {
             InputPart::Image { .. }
             | InputPart::StoredImage { .. }
             | InputPart::Skill { .. }
+            | InputPart::Resource { .. }
             | InputPart::Unknown(_) => 0,
         })
         .sum();

@@ -18,7 +18,7 @@
 //! `offered` says which tools models have, and why not others.
 //! `skills` finds the instructions for particular tasks that a session has.
 //! `diagnostics` chooses the language servers that look at what was changed.
-//! `files` watches what calls change in files, and `late` names those that something runs later. `story` reads out of
+//! `files` watches what calls change in files. `story` reads out of
 //! a log what there is to take back, `rewind` holds it against what stands there now, `difference` shows it as text.
 //!
 //! `local` is what the command line does without a daemon, over the same parts.
@@ -38,7 +38,6 @@ mod files;
 mod handlers;
 mod hooks;
 mod input;
-mod late;
 mod lifecycle;
 mod listener;
 mod loads;
@@ -47,6 +46,7 @@ mod logins;
 mod logs;
 mod mcp;
 mod mcp_logins;
+mod mcp_prompts;
 mod middleware;
 mod models;
 mod notify;

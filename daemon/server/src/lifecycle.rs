@@ -27,6 +27,8 @@ use crate::{handlers, process, settings};
 // Together these stay under the 10 s in which a daemon that was asked to stop is gone.
 /// How long running turns may take to come to a durable point.
 const DRAIN_LIMIT: Duration = Duration::from_secs(6);
+/// How long sessions may take to hear what their agents came to, when all have stopped.
+const AGENTS_LIMIT: Duration = Duration::from_secs(1);
 /// How long hooks that hear of the end of sessions may take.
 const HOOKS_LIMIT: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
@@ -92,7 +94,11 @@ async fn run(
     let closing = CancellationToken::new();
     let ending = async {
         let recover = async {
-            daemon.recovery.run(&daemon.sessions, &daemon.circumstances, &daemon.accounts).await;
+            let passed = async |session| daemon.recovery.passed(session).await;
+            tokio::join!(
+                daemon.recovery.run(&daemon.sessions, &daemon.circumstances, &daemon.accounts),
+                daemon.agents.make_up(passed),
+            );
             std::future::pending::<()>().await;
         };
         let idle_exit = settings.daemon.idle_exit_ms.map(Duration::from_millis);
@@ -110,6 +116,9 @@ async fn run(
         };
         daemon.stop.ask(ending);
         drain(&daemon.sessions, ending, &mut signals).await;
+        if tokio::time::timeout(AGENTS_LIMIT, daemon.agents.settle()).await.is_err() {
+            tracing::warn!("what agents came to was not told in time; the next start makes up for it");
+        }
         if let Some(hooks) = daemon.world.hooks() {
             hooks.settle(HOOKS_LIMIT).await;
         }

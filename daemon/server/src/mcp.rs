@@ -20,6 +20,7 @@ use tools::tool_suggest::{Enabler, Suggestion, Suggestions};
 
 use crate::circumstances::{Circumstances, Variables};
 use crate::mcp_logins::McpLogins;
+use crate::mcp_prompts::AskedPrompts;
 use crate::projects::Projects;
 use crate::reach::Reach;
 use crate::{environment, settings};
@@ -33,6 +34,8 @@ pub(crate) struct SessionServers {
     circumstances: Arc<Circumstances>,
     reach: Arc<Reach>,
     pub(crate) logins: McpLogins,
+    /// Prompts that wait for an answer.
+    pub(crate) asked: AskedPrompts,
     /// The further folders of sessions that asked for their tools.
     folders: Mutex<BTreeMap<(PathBuf, SessionId), Vec<PathBuf>>>,
 }
@@ -45,7 +48,14 @@ impl SessionServers {
         reach: Arc<Reach>,
         logins: McpLogins,
     ) -> Self {
-        Self { servers, circumstances, reach, logins, folders: Mutex::default() }
+        Self {
+            servers,
+            circumstances,
+            reach,
+            logins,
+            asked: AskedPrompts::default(),
+            folders: Mutex::default(),
+        }
     }
 
     /// All of them.

@@ -358,7 +358,7 @@ impl Log for Watched {
         Log::spent_in_tree(&self.store, root)
     }
 
-    fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {
+    fn spent_on(&self, day: u64) -> Outcome<'_, Vec<(String, Spending)>> {
         Log::spent_on(&self.store, day)
     }
 

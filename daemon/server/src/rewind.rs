@@ -89,7 +89,7 @@ impl Planned {
         }
         let is_kept = |version: &FileVersion| version.content.is_some() || version.kind == FileKind::Folder;
         if target.as_ref().is_some_and(|target| !is_kept(target)) {
-            let reason = "What was there was too large to be kept".to_owned();
+            let reason = "What was there was too large to be kept, or was lost with the power".to_owned();
             return self.left.push(LeftFile { path, reason });
         }
         if now.as_ref().is_some_and(|now| now.content.is_none()) {

@@ -216,6 +216,7 @@ pub(crate) fn words(input: &[InputPart]) -> Vec<String> {
         InputPart::Image { .. }
         | InputPart::StoredImage { .. }
         | InputPart::Skill { .. }
+        | InputPart::Resource { .. }
         | InputPart::Unknown(_) => None,
     });
     let mut words: Vec<String> = Vec::new();

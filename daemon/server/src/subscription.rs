@@ -229,7 +229,9 @@ mod tests {
         };
         let number = |entry: &FeedEntry| match entry {
             FeedEntry::Delta(delta) => delta.offset_bytes,
-            FeedEntry::Event(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => panic!("no delta"),
+            FeedEntry::Event(_) | FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => {
+                panic!("no delta")
+            }
         };
         batch.entries.iter().map(number).collect()
     }
@@ -327,7 +329,7 @@ mod tests {
             agent: None,
         };
         let (questions, queue, presence) = (Vec::new(), Vec::new(), Presence::default());
-        SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, presence }
+        SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, presence, context_tokens: None }
     }
 
     #[test]

@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
-use protocol::event::{Event, EventRecord, ModelResponded, ModelRetried};
+use protocol::event::{Event, EventRecord};
 use protocol::ids::{BlobId, ItemId, QuestionId, RequestId, Seq, Timestamp, TurnId};
 use protocol::model::{ProviderFailure, ProviderFailureKind};
 use protocol::question::{Decision, QuestionKind};
-use protocol::usage::Spending;
 use store::{Append, Checkpoint, Spent};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -25,6 +24,7 @@ use tracing::{error, warn};
 use crate::audience::{Audience, Intent};
 use crate::census::{Census, Counts};
 use crate::effect::Effect;
+use crate::file_history::Restored;
 use crate::handle::{Answered, Message, Respond};
 use crate::hands::{Asked, Hands};
 use crate::header;
@@ -33,7 +33,7 @@ use crate::input::{Answer, Input, Request};
 use crate::load::{self, Loaded};
 use crate::log::Log;
 use crate::moment::{Moment, Rules};
-use crate::state::{SessionState, answer_spending, is_call_made};
+use crate::state::SessionState;
 use crate::today::Today;
 use crate::trees::{Branch, Trees};
 use crate::turn::request::refuse_running;
@@ -87,7 +87,7 @@ pub(crate) struct Actor {
     header_seq: Seq,
     pub(crate) around: Arc<Surroundings>,
     /// Its place among the agents that it belongs to.
-    branch: Branch,
+    pub(crate) branch: Branch,
     mailbox: mpsc::Receiver<Box<Message>>,
     /// What the work and its timers tell.
     pub(crate) inputs: mpsc::Receiver<Vec<Input>>,
@@ -97,11 +97,13 @@ pub(crate) struct Actor {
     pub(crate) is_stopping: bool,
     /// When texts that grew are made durable.
     checkpoint_at: Option<Instant>,
+    /// When a ceiling of time may be reached.
+    pub(crate) look_again_at: Option<Instant>,
     share: Counts,
     /// Decided and folded, but not durable yet.
     records: Vec<EventRecord>,
     /// What was spent by that.
-    spent: Vec<Spent>,
+    pub(crate) spent: Vec<Spent>,
     /// Whether the header beside the log lacks something that no event tells.
     is_header_stale: bool,
     /// What is to be done once `records` are durable, in order.
@@ -146,6 +148,7 @@ impl Actor {
             audience: Audience::default(),
             is_stopping: false,
             checkpoint_at: None,
+            look_again_at: None,
             share: Counts::default(),
             records: Vec::new(),
             spent: Vec::new(),
@@ -281,7 +284,12 @@ impl Actor {
                 let is_over = self.audience.is_empty() && self.state.running.is_none();
                 return (is_over && self.state.settings.is_ephemeral).then_some(Last::Rest);
             }
+            () = self.hands.work.going_changed() => {
+                let now = self.around.world.now();
+                self.audience.show_background(self.hands.work.going(), now);
+            }
             () = until(self.checkpoint_at) => self.take(Input::Checkpoint, None),
+            () = until(self.look_again_at) => self.time_passed(),
             () = until(unload_at) => {
                 // What tools left running keeps the session; it is looked at again later.
                 if self.hands.work.is_idle() {
@@ -379,11 +387,10 @@ impl Actor {
             };
             let mut moment = Moment::new(self.now(), rules, fastrand::u64(..));
             moment.is_answerable = self.audience.can_answer() || self.branch.is_answerable();
-            moment.beside = self.branch.beside();
+            self.reckon(&mut moment);
             if !self.state.client_tools.is_empty() {
                 moment.clients = self.audience.clients();
             }
-            moment.today = self.around.today.spent(moment.at);
             if let Input::Model { turn_id, event: Answer::Spent { usage } } = &input
                 && self.state.running.as_ref().is_some_and(|running| running.turn_id == *turn_id)
             {
@@ -451,39 +458,16 @@ impl Actor {
                 self.hands.work.clear_timers();
             }
             let record = EventRecord { seq: self.state.seq.next(), at, request_id, event };
+            let (worked, working) = (self.state.spent.time_ms, self.state.working_since());
             if let Err(error) = self.state.apply(&record) {
                 // The number was made from the state itself.
                 error!(%error, "an event of the actor's own does not fit");
                 continue;
             }
-            self.note_spending(&record);
+            self.note_spending(&record, self.state.spent.time_ms.saturating_sub(worked), working);
             self.records.push(record.clone());
             self.after.push(After::Event(record));
         }
-    }
-
-    /// Notes what an event of the actor's own spent.
-    fn note_spending(&mut self, record: &EventRecord) {
-        let settings = &self.state.settings;
-        let spending =
-            if let Event::ModelResponded(ModelResponded { usage, asked_by: Some(_), .. }) = &record.event {
-                answer_spending(settings.price.as_ref(), *usage)
-            } else if let Event::ModelResponded(ModelResponded { usage, .. })
-            | Event::ModelRetried(ModelRetried { usage: Some(usage), .. }) = &record.event
-            {
-                self.hands.answered(*usage);
-                answer_spending(settings.price.as_ref(), *usage)
-            } else if let Event::ItemCompleted(completed) = &record.event
-                && is_call_made(&completed.item)
-            {
-                Spending { tool_calls: 1, ..Spending::default() }
-            } else {
-                return;
-            };
-        self.around.today.add(record.at, spending);
-        self.branch.spend(spending);
-        let (provider, model) = (settings.provider.clone(), settings.model.clone());
-        self.spent.push(Spent { at: record.at, provider, model, spending });
     }
 
     /// Makes durable what was decided, then lets it be seen, answered and acted upon.
@@ -495,6 +479,7 @@ impl Actor {
             // The log has all text then, for those who come back and read on from there.
             self.take(Input::Checkpoint, None);
         }
+        let may_be_spent = !self.records.is_empty() || !self.queries.is_empty();
         while !self.records.is_empty() || !self.after.is_empty() {
             if !self.records.is_empty()
                 && let Err(error) = self.write().await
@@ -540,7 +525,10 @@ impl Actor {
                     After::AllowAlways(kind) => self.allow_always(&kind),
                     After::Restore(changes) => {
                         // Nothing else happens in the session meanwhile.
-                        let ended = self.hands.restore(&self.state, &changes).await;
+                        let Restored { ended, meanwhile } = self.hands.restore(&self.state, &changes).await;
+                        meanwhile
+                            .into_iter()
+                            .for_each(|changed| self.take(Input::FilesChanged(changed), None));
                         self.take(Input::Restored(ended), None);
                         // What came of it is durable before anything that stands after it.
                         self.after.extend(round.drain(..));
@@ -553,6 +541,9 @@ impl Actor {
         }
         for query in std::mem::take(&mut self.queries) {
             self.answer_query(query).await;
+        }
+        if may_be_spent {
+            self.look_at_ceilings();
         }
         self.count();
         if self.state.seq.0 >= self.header_seq.0 + EVENTS_PER_HEADER {
@@ -675,13 +666,14 @@ impl Actor {
         self.share = now;
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.around.world.now()
     }
 }
 
 impl Drop for Actor {
     fn drop(&mut self) {
+        self.around.today.leave(self.state.id);
         self.around.census.change(self.share, Counts::default());
     }
 }

@@ -159,6 +159,7 @@ async fn images(state: &SessionState, log: &dyn Log) -> Result<HashMap<BlobId, S
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => continue,
         };
         for blob in blobs {
@@ -178,6 +179,7 @@ fn stored_in_input(part: &InputPart) -> Option<&BlobId> {
         InputPart::Text { .. }
         | InputPart::Image { .. }
         | InputPart::Skill { .. }
+        | InputPart::Resource { .. }
         | InputPart::Unknown(_) => None,
     }
 }

@@ -7,16 +7,21 @@ use std::sync::Arc;
 use protocol::delta::Delta;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
-use protocol::ids::{ClientId, RequestId};
-use protocol::session::{Attachment, ClientRole, Presence};
+use protocol::ids::{ClientId, RequestId, Timestamp};
+use protocol::session::{Attachment, BackgroundCommand, ClientRole, Presence};
 use protocol::turn::Actor;
+use protocol::usage::{BudgetUse, CeilingUse};
 use tokio::sync::Notify;
+use tools::belongings::Going;
 
-use crate::handle::{DetachGuard, Wish};
-use crate::outbox::{Inbox, Outbox, outbox};
+use crate::handle::{Seat, Wish};
+use crate::outbox::{Outbox, outbox};
 
 /// Wishes that are remembered.
 const MAX_WISHES: usize = 64;
+
+/// Letters of a command in the background that are shown.
+const COMMAND_LETTERS: usize = 400;
 
 /// What a client is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +37,11 @@ pub(crate) enum Intent {
 pub(crate) struct Audience {
     subscribers: Vec<Subscriber>,
     sole_driver: Option<ClientId>,
+    background: Vec<BackgroundCommand>,
     /// The last wishes that had a name and were carried out, with the connection that they came over.
     wishes: VecDeque<(ClientId, RequestId)>,
+    /// How much of the ceilings was spent when it was shown last.
+    budget: BudgetUse,
     detached: Arc<Notify>,
 }
 
@@ -56,7 +64,7 @@ impl Audience {
     /// Who is there.
     pub(crate) fn presence(&self) -> Presence {
         let attached = self.subscribers.iter().map(|subscriber| subscriber.attachment.clone()).collect();
-        Presence { attached, sole_driver: self.sole_driver }
+        Presence { attached, sole_driver: self.sole_driver, background: self.background.clone() }
     }
 
     /// The clients that are there.
@@ -67,11 +75,14 @@ impl Audience {
 
     /// Adds a client, and lets everybody see it; a snapshot of its own would show it already, but not every client
     /// begins with one.
-    pub(crate) fn join(&mut self, attachment: Attachment) -> (Inbox, DetachGuard) {
+    pub(crate) fn join(&mut self, attachment: Attachment) -> Seat {
         let (outbox, inbox) = outbox();
+        if !self.budget.ceilings.is_empty() {
+            outbox.budget(&self.budget);
+        }
         self.subscribers.push(Subscriber { outbox, attachment });
         self.show_presence();
-        (inbox, DetachGuard(Arc::clone(&self.detached)))
+        Seat::new(inbox, Arc::clone(&self.detached))
     }
 
     /// Waits until a client may have left. Cancel safe.
@@ -99,6 +110,38 @@ impl Audience {
     /// Shows a delta to everybody.
     pub(crate) fn show_delta(&self, delta: &Delta) {
         self.subscribers.iter().for_each(|subscriber| subscriber.outbox.delta(delta));
+    }
+
+    /// Shows how much of the ceilings is spent, if that is another share than was shown before.
+    pub(crate) fn show_budget(&mut self, budget: BudgetUse) {
+        let is_same = |one: &CeilingUse, other: &CeilingUse| {
+            (&one.level, &one.limit, &one.provider, one.allowed.to_bits(), percent(one))
+                == (&other.level, &other.limit, &other.provider, other.allowed.to_bits(), percent(other))
+        };
+        let (new, old) = (&budget.ceilings, &self.budget.ceilings);
+        if new.len() != old.len() || !new.iter().zip(old).all(|(one, other)| is_same(one, other)) {
+            self.subscribers.iter().for_each(|subscriber| subscriber.outbox.budget(&budget));
+            self.budget = budget;
+        }
+    }
+
+    /// Shows which commands go on in the background, if they are others than before.
+    pub(crate) fn show_background(&mut self, going: Vec<Going>, now: Timestamp) {
+        let new = going.iter().map(|going| going.process_id);
+        if new.eq(self.background.iter().map(|command| command.process_id)) {
+            return;
+        }
+        let background = going.into_iter().map(|going| {
+            let ran = u64::try_from(going.ran.as_millis()).unwrap_or(u64::MAX);
+            BackgroundCommand {
+                process_id: going.process_id,
+                command: going.command.chars().take(COMMAND_LETTERS).collect(),
+                is_escalated: going.is_escalated,
+                started_at: Timestamp(now.0.saturating_sub(ran)),
+            }
+        });
+        self.background = background.collect();
+        self.show_presence();
     }
 
     fn show_presence(&self) {
@@ -227,6 +270,12 @@ impl Audience {
     fn name(&self, client: ClientId) -> &str {
         self.of(client).next().map_or("another client", |attachment| &attachment.actor.name)
     }
+}
+
+/// The share of a ceiling that is spent, in whole percents.
+#[expect(clippy::cast_possible_truncation, reason = "it saturates")]
+fn percent(ceiling: &CeilingUse) -> i64 {
+    (ceiling.share() * 100.0).floor() as i64
 }
 
 fn follows_not() -> ProtocolError {

@@ -42,6 +42,15 @@ pub struct Before {
     pub meanwhile: Option<FilesChanged>,
 }
 
+/// What came of a rewind's files.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// How many are back, and which are not.
+    pub ended: RewindEnded,
+    /// What a command in the background changed while they were brought back.
+    pub meanwhile: Option<FilesChanged>,
+}
+
 /// What changes in files.
 pub trait FileHistory: Send + Sync {
     /// Looks at the folders before a call, and notes on disk that it begins.
@@ -70,7 +79,7 @@ pub trait FileHistory: Send + Sync {
         session: SessionId,
         settings: &'a SessionSettings,
         changes: &'a BlobId,
-    ) -> BoxFuture<'a, RewindEnded>;
+    ) -> BoxFuture<'a, Restored>;
 }
 
 /// A call, and who watches what it does to files.

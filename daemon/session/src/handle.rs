@@ -129,8 +129,7 @@ pub(crate) enum Start {
 pub(crate) struct Joined {
     pub(crate) seq: Seq,
     pub(crate) snapshot: Option<Box<SessionSnapshot>>,
-    pub(crate) inbox: Inbox,
-    pub(crate) guard: DetachGuard,
+    pub(crate) seat: Seat,
 }
 
 /// The questions of a session: those that wait, and whether one was answered.
@@ -222,7 +221,7 @@ impl SessionHandle {
             Some(_) => Start::Live,
         };
         let joined = self.ask(|reply| Message::Attach { attachment, start, reply }).await?;
-        let Joined { seq, snapshot, inbox, guard } = joined;
+        let Joined { seq, snapshot, seat } = joined;
         let first = match (since, snapshot) {
             (Some(since), _) if since > seq => {
                 let message = format!("The log ends at {seq}, there is no event {since} in it");
@@ -237,7 +236,7 @@ impl SessionHandle {
             (None, Some(snapshot)) => FeedStart::Snapshot(snapshot),
             (None, None) => return Err(gone(self.id)),
         };
-        Ok(Feed { first, inbox, _guard: guard })
+        Ok(Feed { first, seat })
     }
 
     /// Shows the session: `limit` turns, `skip` from the end.
@@ -320,8 +319,7 @@ pub enum FeedStart {
 pub struct Feed {
     /// What comes first.
     pub first: FeedStart,
-    inbox: Inbox,
-    _guard: DetachGuard,
+    seat: Seat,
 }
 
 impl Feed {
@@ -330,14 +328,27 @@ impl Feed {
     /// # Errors
     /// The end, once all entries before it were taken.
     pub async fn next(&mut self) -> Result<Vec<FeedEntry>, End> {
-        self.inbox.next().await
+        self.seat.inbox.next().await
     }
 }
 
-/// Tells the actor that a subscriber may be gone. Stands after the inbox, so that it is dropped after it.
-pub(crate) struct DetachGuard(pub(crate) Arc<Notify>);
+/// A subscriber's inbox. Dropping it tells the actor, which then finds it gone.
+pub(crate) struct Seat {
+    inbox: Inbox,
+    // Invariant: stands after the inbox, so that it is dropped after it.
+    _leaving: Leaving,
+}
 
-impl Drop for DetachGuard {
+impl Seat {
+    /// One that tells of its end there.
+    pub(crate) fn new(inbox: Inbox, detached: Arc<Notify>) -> Self {
+        Self { inbox, _leaving: Leaving(detached) }
+    }
+}
+
+struct Leaving(Arc<Notify>);
+
+impl Drop for Leaving {
     fn drop(&mut self) {
         self.0.notify_one();
     }

@@ -12,14 +12,14 @@ use protocol::ids::{BlobId, ItemId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus, OpaqueReasoning};
 use protocol::model::Usage;
 use protocol::profile::{Access, Profile};
-use protocol::rewind::{FilesChanged, RewindEnded};
+use protocol::rewind::FilesChanged;
 use tokio::sync::mpsc;
 use tools::registry::{Listing, Registry};
 
 use crate::actor::Surroundings;
 use crate::asking;
 use crate::compacting;
-use crate::file_history::{Call, Watch};
+use crate::file_history::{Call, Restored, Watch};
 use crate::gauge::Gauge;
 use crate::hooking::{self, Rewriting};
 use crate::hooks::{HookCall, SessionStart};
@@ -263,10 +263,10 @@ impl Hands {
     }
 
     /// Brings the files of a rewind back.
-    pub(crate) async fn restore(&self, state: &SessionState, changes: &BlobId) -> RewindEnded {
+    pub(crate) async fn restore(&self, state: &SessionState, changes: &BlobId) -> Restored {
         match self.around.world.files() {
             Some(files) => files.restore(state.id, &state.settings, changes).await,
-            None => RewindEnded { restored: 0, left: Vec::new() },
+            None => Restored::default(),
         }
     }
 

@@ -94,6 +94,7 @@ fn said(body: &ItemBody) -> String {
         InputPart::Image { .. }
         | InputPart::StoredImage { .. }
         | InputPart::Skill { .. }
+        | InputPart::Resource { .. }
         | InputPart::Unknown(_) => None,
     });
     texts.collect::<Vec<_>>().join("\n")

@@ -125,6 +125,11 @@ pub enum Input {
         /// The turn.
         turn_id: TurnId,
     },
+    /// A ceiling of time may be reached.
+    TimePassed {
+        /// The turn.
+        turn_id: TurnId,
+    },
     /// A question waited as long as it may.
     QuestionExpired {
         /// Which.

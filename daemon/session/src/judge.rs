@@ -43,6 +43,7 @@ impl SessionJudge {
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => BTreeSet::new(),
         };
         Self { rules, grants: state.all_grants(), settled }

@@ -8,7 +8,7 @@
 //! model's answer, which `asking` asks for (`compacting`, where a provider puts a conversation into less), the running
 //! tool, and `hooks`, programs of people that are asked; `callers` is how a running tool calls others, `own_model` how one
 //! asks the session's model, and `client_tools` are those that clients have; `gauge` guesses how many tokens a request has.
-//! `audience` is who follows, with their roles; `outbox` is a subscriber's bounded queue.
+//! `ceilings` is what the actor has to do with budgets, `worked` how the fold counts time. `audience` is who follows, with their roles; `outbox` is a subscriber's bounded queue.
 //!
 //! `sessions` makes, finds and loads sessions; `fork` is what one has of another that it begins as; `handle` is how the
 //! rest of the daemon talks to one; `load` reads it from the log, with `header` so that a long one need not be folded from
@@ -16,7 +16,7 @@
 //! what calls change in files, and the way back.
 //!
 //! Sessions that a model started are sessions like any other: `trees` is what those of one tree have together, and what
-//! they tell one another comes through the `handle`.
+//! they tell one another comes through the `handle`; `today` is what all sessions spent.
 //!
 //! Knows nothing of JSON-RPC, SQL, providers, sandboxes or files.
 
@@ -25,6 +25,7 @@ mod asking;
 mod asks;
 mod audience;
 mod callers;
+mod ceilings;
 mod census;
 pub mod client_tools;
 mod compacting;
@@ -50,12 +51,14 @@ pub mod sessions;
 mod spools;
 pub mod state;
 mod stopping;
+mod title;
 mod today;
 mod toolbox;
 mod trees;
 pub mod turn;
 mod turns;
 mod work;
+mod worked;
 pub mod world;
 
 pub use census::Counts;

@@ -43,7 +43,7 @@ pub trait Log: Send + Sync {
     /// Sets a session aside whose log makes no sense, and gives what to answer.
     fn set_aside(&self, session: SessionId, reason: String) -> BoxFuture<'_, StoreError>;
     /// What all sessions together spent on a day.
-    fn spent_on(&self, day: u64) -> Outcome<'_, Spending>;
+    fn spent_on(&self, day: u64) -> Outcome<'_, Vec<(String, Spending)>>;
     /// What each session of a tree spent, by the one at its top.
     fn spent_in_tree(&self, root: SessionId) -> Outcome<'_, Vec<(SessionId, Spending)>>;
     /// A stored payload; `None` if it is gone.
@@ -101,7 +101,7 @@ impl Log for Store {
         Box::pin(self.set_aside(session, reason))
     }
 
-    fn spent_on(&self, day: u64) -> Outcome<'_, Spending> {
+    fn spent_on(&self, day: u64) -> Outcome<'_, Vec<(String, Spending)>> {
         Box::pin(self.spent_on(day))
     }
 

@@ -13,8 +13,10 @@ use crate::hooks::{HookPoints, SessionStart};
 /// The rules that people wrote, and what they allowed for good.
 pub type Rules = Arc<policy::rules::Rules>;
 
-/// Makes another sequence of identities out of a seed.
+/// Make other sequences of identities out of a seed.
 const LAST: u64 = 0xA5A5_A5A5_5A5A_5A5A;
+
+const REVIEW: u64 = 0x3C3C_3C3C_C3C3_C3C3;
 
 /// When a decision is made, what holds beyond the log then, and the source of the identities it hands out.
 #[derive(Clone, Debug)]
@@ -27,8 +29,14 @@ pub struct Moment {
     pub is_answerable: bool,
     /// What all sessions together spent on this day.
     pub today: Spending,
+    /// Of that, what the session's provider was asked for.
+    pub provider_today: Spending,
+    /// How many other sessions work right now.
+    pub working_today: u32,
     /// What the other sessions of its tree of agents spent.
     pub beside: Spending,
+    /// How many of these work right now.
+    pub working_beside: u32,
     /// What the answer that goes on took so far, as far as the provider told.
     pub spent_so_far: Usage,
     /// Where hooks are to be asked.
@@ -51,7 +59,10 @@ impl Moment {
             rules,
             is_answerable: false,
             today: Spending::default(),
+            provider_today: Spending::default(),
+            working_today: 0,
             beside: Spending::default(),
+            working_beside: 0,
             spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
             clients: BTreeSet::new(),
@@ -85,6 +96,13 @@ impl Moment {
     #[must_use]
     pub fn last_item_id(&self) -> ItemId {
         Self { seed: self.seed ^ LAST, ..self.clone() }.item_id()
+    }
+
+    /// The identity of what a review found, which is told at the end of its turn: one for each moment, and none of the
+    /// others.
+    #[must_use]
+    pub fn review_item_id(&self) -> ItemId {
+        Self { seed: self.seed ^ REVIEW, ..self.clone() }.item_id()
     }
 
     fn uuid(&mut self) -> Uuid {

@@ -10,6 +10,7 @@ use protocol::error::ProtocolError;
 use protocol::event::EventRecord;
 use protocol::ids::Seq;
 use protocol::session::Presence;
+use protocol::usage::BudgetUse;
 use tokio::sync::Notify;
 
 /// Entries that may wait.
@@ -117,6 +118,19 @@ impl Outbox {
         });
     }
 
+    /// Queues how much of the ceilings is spent, in place of what waits of that.
+    pub fn budget(&self, budget: &BudgetUse) {
+        self.with(|queue| {
+            if queue.end.is_some() {
+                return;
+            }
+            queue.entries.retain(|entry| !matches!(entry, FeedEntry::Budget(_)));
+            if queue.entries.len() < MAX_ENTRIES {
+                queue.entries.push_back(FeedEntry::Budget(budget.clone()));
+            }
+        });
+    }
+
     /// Ends the feed after what is queued.
     pub fn close(&self, error: Option<ProtocolError>) {
         self.with(|queue| {
@@ -147,7 +161,9 @@ impl Queue {
     fn first_seq(&self) -> Option<Seq> {
         self.entries.iter().find_map(|entry| match entry {
             FeedEntry::Event(record) => Some(record.seq),
-            FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => None,
+            FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => {
+                None
+            }
         })
     }
 }

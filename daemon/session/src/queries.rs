@@ -10,12 +10,12 @@ impl Actor {
     pub(crate) async fn answer_query(&mut self, query: Message) {
         match query {
             Message::Attach { attachment, start, reply } => {
-                let (inbox, guard) = self.audience.join(attachment);
+                let seat = self.audience.join(attachment);
                 let snapshot = match start {
                     Start::Snapshot { turns } => Some(Box::new(self.snapshot(0, turns))),
                     Start::Live => None,
                 };
-                answer(reply, Ok(Joined { seq: self.state.seq, snapshot, inbox, guard }));
+                answer(reply, Ok(Joined { seq: self.state.seq, snapshot, seat }));
             }
             Message::Drive { actor, request_id, wish, reply } => {
                 answer(reply, self.audience.drive(&actor, request_id, wish));

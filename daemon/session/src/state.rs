@@ -22,13 +22,14 @@ use protocol::session::{
     InstructionFile, ModelPrice, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus,
     SessionSummary,
 };
-use protocol::turn::{BudgetLevel, InputPart, LimitKind, Turn, TurnLimits};
+use protocol::turn::{BudgetLevel, LimitKind, Turn, TurnLimits};
 use protocol::usage::Spending;
 
 use crate::client_tools;
 use crate::effect::Reply;
 use crate::grants::Grants;
 use crate::hooks::{HookAnswer, HookCall, Hooked};
+use crate::title::title_of;
 use crate::turns;
 
 pub use crate::grants::grant_key;
@@ -37,8 +38,6 @@ pub use crate::grants::grant_key;
 const MAX_REQUESTS: usize = 200;
 /// Files that were changed which are remembered.
 const MAX_TOUCHED: usize = 200;
-/// Characters of the first input that become the title.
-const TITLE_CHARS: usize = 80;
 
 /// A session as of `seq`.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +76,8 @@ pub struct SessionState {
     pub requests: VecDeque<(RequestId, Seq, Reply)>,
     /// Tokens spent in all.
     pub usage: Usage,
+    /// Tokens that the last request of a turn took, with the answer.
+    pub(crate) context_tokens: Option<u64>,
     /// All that was spent.
     pub spent: Spending,
     /// Ceilings that were warned of, and on which day.
@@ -122,6 +123,10 @@ pub struct Running {
     pub(crate) uncompacted: Option<u32>,
     /// Files that it changed and that something runs later.
     pub(crate) late: BTreeSet<PathBuf>,
+    /// Milliseconds that it worked, as far as events told.
+    pub(crate) worked_ms: u64,
+    /// Since when it works beyond that; absent while it waits.
+    pub(crate) working_since: Option<Timestamp>,
     /// Questions of tools that run, which wait in the middle.
     pub(crate) asking: BTreeSet<QuestionId>,
     /// Items whose tools were begun by this daemon; not durable.
@@ -211,6 +216,7 @@ impl SessionState {
             answered: VecDeque::new(),
             requests: VecDeque::new(),
             usage: Usage::default(),
+            context_tokens: None,
             spent: Spending::default(),
             warned: BTreeMap::new(),
             last_request: None,
@@ -235,8 +241,10 @@ impl SessionState {
         }
         self.seq = record.seq;
         self.updated_at = record.at;
+        self.count_work(record);
         turns::fold(&mut self.turns, record);
         self.fold_rest(record);
+        self.note_work(record.at);
         if let Some(id) = record.request_id {
             self.note_request(id, record);
         }
@@ -299,6 +307,8 @@ impl SessionState {
                     compacted: None,
                     uncompacted: None,
                     late: BTreeSet::new(),
+                    worked_ms: 0,
+                    working_since: None,
                     asking: BTreeSet::new(),
                     begun: BTreeSet::new(),
                     hooks: Hooked::default(),
@@ -315,6 +325,11 @@ impl SessionState {
             }
             Event::ModelResponded(responded) => {
                 self.note_answer(responded.turn_id, responded.usage);
+                // What a call asked by itself does not fill the session's context, and 0 says that nobody told.
+                let tokens = responded.usage.total_tokens();
+                if responded.asked_by.is_none() && tokens > 0 {
+                    self.context_tokens = Some(tokens);
+                }
                 if let Some(running) = self.running.as_mut().filter(|_| responded.asked_by.is_none()) {
                     running.phase = Phase::Calls;
                 }
@@ -658,6 +673,7 @@ impl SessionState {
                 | ItemBody::Notice(_)
                 | ItemBody::WebSearch(_)
                 | ItemBody::Agent(_)
+                | ItemBody::Review(_)
                 | ItemBody::Unknown(_) => {}
             }
         }
@@ -730,6 +746,7 @@ impl SessionState {
             questions: self.questions.clone(),
             queue: self.queue.iter().cloned().collect(),
             presence,
+            context_tokens: self.context_tokens,
         }
     }
 }
@@ -741,6 +758,7 @@ pub(crate) fn answer_spending(price: Option<&ModelPrice>, usage: Usage) -> Spend
         unpriced_requests: u64::from(price.is_none()),
         untold_requests: u64::from(usage == Usage::default()),
         tool_calls: 0,
+        time_ms: 0,
         usage,
         cost: price.map_or(0.0, |price| price.cost(&usage)),
     }
@@ -772,22 +790,4 @@ pub fn folds(id: SessionId, records: &[EventRecord]) -> Result<(), String> {
         return Ok(());
     }
     SessionState::fold(id, records).map(drop).map_err(|error| error.to_string())
-}
-
-/// The beginning of the first input, on one line.
-fn title_of(item: &Item) -> Option<String> {
-    let ItemBody::UserMessage(message) = &item.body else { return None };
-    let text = message.content.iter().find_map(|part| match part {
-        InputPart::Text { text } => Some(text),
-        InputPart::Image { .. }
-        | InputPart::StoredImage { .. }
-        | InputPart::Skill { .. }
-        | InputPart::Unknown(_) => None,
-    })?;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut title: String = line.chars().take(TITLE_CHARS).collect();
-    if title.len() < line.len() {
-        title.push('…');
-    }
-    (!title.is_empty()).then_some(title)
 }

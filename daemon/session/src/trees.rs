@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use protocol::ids::SessionId;
+use protocol::ids::{SessionId, Timestamp};
 use protocol::usage::Spending;
 use store::StoreError;
 use tokio::sync::OnceCell;
@@ -26,6 +26,8 @@ struct Tree {
 #[derive(Default)]
 struct Shares {
     spent: HashMap<SessionId, Spending>,
+    /// Those that work right now, since the last event that told of it.
+    working: HashMap<SessionId, Timestamp>,
     answering: HashSet<SessionId>,
 }
 
@@ -78,8 +80,8 @@ impl Tree {
 }
 
 impl Branch {
-    /// What the other sessions of the tree spent.
-    pub(crate) fn beside(&self) -> Spending {
+    /// What the other sessions of the tree spent, with the time that they work right now; and how many do.
+    pub(crate) fn beside(&self, now: Timestamp) -> (Spending, u32) {
         self.tree.with(|shares| {
             let mut sum = Spending::default();
             for (session, spent) in &shares.spent {
@@ -87,13 +89,30 @@ impl Branch {
                     sum += *spent;
                 }
             }
-            sum
+            let mut working = 0;
+            for (session, since) in &shares.working {
+                if *session != self.session {
+                    sum += Spending { time_ms: now.since(*since), ..Spending::default() };
+                    working += 1;
+                }
+            }
+            (sum, working)
         })
     }
 
-    /// Adds what this one spent.
-    pub(crate) fn spend(&self, spending: Spending) {
-        self.tree.with(|shares| *shares.spent.entry(self.session).or_default() += spending);
+    /// Adds what this one spent, and notes since when it works.
+    pub(crate) fn spend(&self, spending: Spending, working: Option<Timestamp>) {
+        self.tree.with(|shares| {
+            match working {
+                Some(since) => {
+                    shares.working.insert(self.session, since);
+                }
+                None => {
+                    shares.working.remove(&self.session);
+                }
+            }
+            *shares.spent.entry(self.session).or_default() += spending;
+        });
     }
 
     /// Notes whether somebody follows this session who can answer.
@@ -116,5 +135,6 @@ impl Branch {
 impl Drop for Branch {
     fn drop(&mut self) {
         self.note_audience(false);
+        self.spend(Spending::default(), None);
     }
 }

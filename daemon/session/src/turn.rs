@@ -3,7 +3,7 @@
 mod agent;
 mod answer;
 mod beside;
-mod budget;
+pub(crate) mod budget;
 mod calls;
 pub(crate) mod compaction;
 mod ending;
@@ -14,6 +14,7 @@ mod nested;
 mod question;
 pub(crate) mod request;
 mod restart;
+mod review;
 pub mod step;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tools::agents::Agents;
-use tools::belongings::Belongings;
+use tools::belongings::{Belongings, Going};
 use tools::diagnostics::Diagnostics;
 use tools::judge::Judge;
 use tools::output::Spools;
@@ -120,6 +120,16 @@ impl Work {
     /// Whether nothing that tools started goes on, such as a command in the background.
     pub(crate) fn is_idle(&self) -> bool {
         self.belongings.is_idle()
+    }
+
+    /// The commands that go on in the background, oldest first.
+    pub(crate) fn going(&self) -> Vec<Going> {
+        self.belongings.going()
+    }
+
+    /// Waits until others may go on in the background than before. Cancel safe.
+    pub(crate) async fn going_changed(&self) {
+        self.belongings.going_changed().await;
     }
 
     /// Whether commands go on in the background.
@@ -459,6 +469,7 @@ fn with_message(mut body: ItemBody, text: &str) -> ItemBody {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => {}
     }
     body
@@ -471,7 +482,7 @@ mod tests {
     use protocol::ids::BlobId;
     use protocol::item::OtherToolCall;
     use protocol::profile::{Access, NetworkAccess, SandboxMode};
-    use protocol::rewind::{FilesChanged, RewindEnded};
+    use protocol::rewind::FilesChanged;
     use protocol::session::SessionSettings;
     use protocol::tool::{CallInput, ToolInput, ToolSpecification};
     use tokio::sync::Notify;
@@ -480,7 +491,7 @@ mod tests {
     use tools::tool::{CallError, Tool};
 
     use super::*;
-    use crate::file_history::Call;
+    use crate::file_history::{Call, Restored};
 
     /// Ends at once.
     struct Quick;
@@ -566,8 +577,8 @@ mod tests {
             _session: SessionId,
             _settings: &'a SessionSettings,
             _changes: &'a BlobId,
-        ) -> BoxFuture<'a, RewindEnded> {
-            Box::pin(std::future::ready(RewindEnded { restored: 0, left: Vec::new() }))
+        ) -> BoxFuture<'a, Restored> {
+            Box::pin(std::future::ready(Restored::default()))
         }
     }
 

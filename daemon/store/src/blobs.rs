@@ -55,6 +55,12 @@ impl Blobs {
         Ok(Self { folder, cap_bytes, durability, inbox })
     }
 
+    /// What a payload outlives once it is kept.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Keeps a payload for a session. Beyond the cap it is cut as `spool` cuts.
     ///
     /// # Errors

@@ -127,6 +127,7 @@ fn migrator() -> Migrator {
         ("usage", include_str!("../migrations/0005_usage.sql")),
         ("agents", include_str!("../migrations/0006_agents.sql")),
         ("untold", include_str!("../migrations/0007_untold.sql")),
+        ("time", include_str!("../migrations/0008_time.sql")),
     ];
     let migrations = (1..).zip(all).map(|(version, (name, sql))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

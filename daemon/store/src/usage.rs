@@ -43,6 +43,8 @@ pub enum UsageBy {
     Session,
     /// Providers and models.
     Model,
+    /// Providers.
+    Provider,
     /// Sessions with the agents below them.
     Tree,
 }
@@ -79,15 +81,15 @@ pub(crate) async fn forget_old(connection: &mut SqliteConnection) {
     }
 }
 
-/// The sums of a row: nine numbers, and the cost.
-type Sums = (i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
+/// The sums of a row: ten numbers, and the cost.
+type Sums = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
 
 /// A row: session, day, provider, model, and the sums.
-type Row = (Vec<u8>, i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
+type Row = (Vec<u8>, i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, f64);
 
 const SUMS: &str =
     "coalesce(sum(requests), 0), coalesce(sum(unpriced_requests), 0), coalesce(sum(untold_requests), 0),
-    coalesce(sum(tool_calls), 0),
+    coalesce(sum(tool_calls), 0), coalesce(sum(time_ms), 0),
     coalesce(sum(input_tokens), 0), coalesce(sum(cached_input_tokens), 0),
     coalesce(sum(cache_write_input_tokens), 0), coalesce(sum(output_tokens), 0),
     coalesce(sum(reasoning_output_tokens), 0), coalesce(sum(cost), 0.0)";
@@ -115,19 +117,19 @@ impl Store {
         Ok(sums.filter_map(|sum| Some((sum.session?, sum.spending))).collect())
     }
 
-    /// What all sessions together spent on a day.
+    /// What all sessions together spent on a day, by the provider that they asked.
     ///
     /// # Errors
     /// `Corrupt`, `Sql`, `Closed`.
-    pub async fn spent_on(&self, day: u64) -> Result<Spending, StoreError> {
-        let sums: Sums = sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT {SUMS} FROM usage INDEXED BY usage_day WHERE day = ?"
+    pub async fn spent_on(&self, day: u64) -> Result<Vec<(String, Spending)>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT x'', day, provider, '', {SUMS} FROM usage INDEXED BY usage_day WHERE day = ? GROUP BY provider"
         )))
         .bind(signed(day))
-        .fetch_one(self.readers())
+        .fetch_all(self.readers())
         .await
         .map_err(|source| self.sorted(source))?;
-        Ok(spending(sums))
+        Ok(rows.into_iter().map(sum_of).map(|sum| (sum.provider, sum.spending)).collect())
     }
 
     /// Sums of what was spent. Days: the last one first; others: what cost most, then what took most tokens.
@@ -140,10 +142,11 @@ impl Store {
             UsageBy::Day => ("x'', day, '', ''", "day", "day DESC"),
             UsageBy::Session => ("session_id, 0, '', ''", "session_id", BY_COST),
             UsageBy::Model => ("x'', 0, provider, model", "provider, model", BY_COST),
+            UsageBy::Provider => ("x'', 0, provider, ''", "provider", BY_COST),
             UsageBy::Tree => ("tree, 0, '', ''", "tree", BY_COST),
         };
         let (from, session) = match by {
-            UsageBy::Day | UsageBy::Session | UsageBy::Model => ("usage", "session_id"),
+            UsageBy::Day | UsageBy::Session | UsageBy::Model | UsageBy::Provider => ("usage", "session_id"),
             UsageBy::Tree => (TREES, "tree"),
         };
         let sql = format!(
@@ -170,6 +173,7 @@ fn sum_of(row: Row) -> UsageSum {
         unpriced,
         untold,
         calls,
+        time,
         input,
         cached,
         write,
@@ -177,17 +181,18 @@ fn sum_of(row: Row) -> UsageSum {
         reasoning,
         cost,
     ) = row;
-    let sums = (requests, unpriced, untold, calls, input, cached, write, output, reasoning, cost);
+    let sums = (requests, unpriced, untold, calls, time, input, cached, write, output, reasoning, cost);
     UsageSum { session: id_of(&session), day: unsigned(day), provider, model, spending: spending(sums) }
 }
 
 fn spending(sums: Sums) -> Spending {
-    let (requests, unpriced, untold, calls, input, cached, cache_write, output, reasoning, cost) = sums;
+    let (requests, unpriced, untold, calls, time, input, cached, cache_write, output, reasoning, cost) = sums;
     Spending {
         requests: unsigned(requests),
         unpriced_requests: unsigned(unpriced),
         untold_requests: unsigned(untold),
         tool_calls: unsigned(calls),
+        time_ms: unsigned(time),
         usage: Usage {
             input_tokens: unsigned(input),
             cached_input_tokens: unsigned(cached),

@@ -245,7 +245,7 @@ impl Writer {
         let outcome = sqlx::query(AssertSqlSafe(format!(
             "BEGIN IMMEDIATE;
             {SPENT} SELECT zeroblob(16), day, provider, model, requests, unpriced_requests, untold_requests,
-                tool_calls, input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost
+                tool_calls, time_ms, input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost
                 FROM usage WHERE session_id = ?1 {ADDED};
             DELETE FROM usage WHERE session_id = ?1;
             DELETE FROM event WHERE session_id = ?1;
@@ -387,14 +387,15 @@ fn push_changes(sql: &mut QueryBuilder<Sqlite>, group: &[Write]) -> usize {
 /// Rows of what was spent, up to where they come from.
 const SPENT: &str =
     "INSERT INTO usage (session_id, day, provider, model, requests, unpriced_requests, untold_requests, tool_calls,
-    input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost) ";
+    time_ms, input_tokens, cached_input_tokens, cache_write_input_tokens, output_tokens, reasoning_output_tokens, cost) ";
 
 /// Adds such rows to those that are there.
 const ADDED: &str =
     " ON CONFLICT (session_id, day, provider, model) DO UPDATE SET requests = requests + excluded.requests,
     unpriced_requests = unpriced_requests + excluded.unpriced_requests,
     untold_requests = untold_requests + excluded.untold_requests,
-    tool_calls = tool_calls + excluded.tool_calls, input_tokens = input_tokens + excluded.input_tokens,
+    tool_calls = tool_calls + excluded.tool_calls, time_ms = time_ms + excluded.time_ms,
+    input_tokens = input_tokens + excluded.input_tokens,
     cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
     cache_write_input_tokens = cache_write_input_tokens + excluded.cache_write_input_tokens,
     output_tokens = output_tokens + excluded.output_tokens,
@@ -406,7 +407,7 @@ fn push_spent(sql: &mut QueryBuilder<Sqlite>, spent: &[(SessionId, &Spent)]) {
     for rows in spent.chunks(ROWS) {
         sql.push(SPENT);
         sql.push_values(rows, |mut row, (session, spent)| {
-            let Spending { requests, unpriced_requests, untold_requests, tool_calls, usage, cost } =
+            let Spending { requests, unpriced_requests, untold_requests, tool_calls, time_ms, usage, cost } =
                 spent.spending;
             row.push_bind(id_bytes(*session))
                 .push_bind(signed(day_of(spent.at)))
@@ -416,6 +417,7 @@ fn push_spent(sql: &mut QueryBuilder<Sqlite>, spent: &[(SessionId, &Spent)]) {
                 .push_bind(bounded(unpriced_requests))
                 .push_bind(bounded(untold_requests))
                 .push_bind(bounded(tool_calls))
+                .push_bind(bounded(time_ms))
                 .push_bind(bounded(usage.input_tokens))
                 .push_bind(bounded(usage.cached_input_tokens))
                 .push_bind(bounded(usage.cache_write_input_tokens))

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::processes::Processes;
 use crate::seen::SeenFiles;
@@ -13,6 +14,19 @@ pub struct Belongings {
     seen: SeenFiles,
     processes: Processes,
     others: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+/// A command that goes on in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Going {
+    /// The number by which the model reaches it.
+    pub process_id: u32,
+    /// The command as a person would type it.
+    pub command: String,
+    /// Whether it runs outside the sandbox.
+    pub is_escalated: bool,
+    /// For how long.
+    pub ran: Duration,
 }
 
 impl Belongings {
@@ -26,6 +40,17 @@ impl Belongings {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.processes.is_busy()
+    }
+
+    /// The commands that go on in the background, oldest first.
+    #[must_use]
+    pub fn going(&self) -> Vec<Going> {
+        self.processes.going()
+    }
+
+    /// Waits until others may go on in the background than before. Cancel safe.
+    pub async fn going_changed(&self) {
+        self.processes.changed().await;
     }
 
     /// Ends the commands in the background, and waits for none.

@@ -249,7 +249,9 @@ pub(crate) async fn visit(mut command: Command, handle: &Handle, call: Call, con
         | CommandExit::Unknown(_) => false,
     };
     command.process_id = is_kept.then_some(call.id);
-    if !is_kept {
+    if is_kept {
+        processes.leave(call.id);
+    } else {
         processes.forget(call.id);
     }
     let duration_ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);

@@ -156,3 +156,30 @@ fn understand<F: Function>(call: &ToolCall) -> Result<F::Arguments, CallError> {
     F::check(&arguments).map_err(|reason| CallError::BadArguments { tool: F::NAME.to_owned(), reason })?;
     Ok(arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::standard::tests::Scene;
+
+    #[tokio::test]
+    async fn a_file_system_that_does_not_answer_is_not_waited_for() {
+        let scene = Scene::new(&[]);
+        let (answers, answer) = std::sync::mpsc::channel::<()>();
+        let looked = look(&scene.context, Duration::ZERO, move |_, _| answer.recv()).await;
+        let Err(Stopped::Failed(told)) = looked else { panic!("{looked:?}") };
+        assert!(told.contains("does not answer"), "{told}");
+        drop(answers);
+    }
+
+    #[tokio::test]
+    async fn a_look_is_interrupted_though_the_file_system_does_not_answer() {
+        let scene = Scene::new(&[]);
+        let (answers, answer) = std::sync::mpsc::channel::<()>();
+        let day = Duration::from_secs(86_400);
+        let looking = look(&scene.context, day, move |_, _| answer.recv());
+        let (looked, ()) = tokio::join!(looking, async { scene.context.cancel.cancel() });
+        assert_eq!(looked, Err(Stopped::Interrupted));
+        drop(answers);
+    }
+}

@@ -126,6 +126,7 @@ impl Registry {
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => return None,
         };
         Some(tool.run(body, context))

@@ -54,4 +54,4 @@ pub fn registry(launcher: Arc<Launcher>, more: Vec<Arc<dyn Tool>>) -> Registry {
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -210,6 +210,7 @@ pub fn action(body: &ItemBody) -> Option<Action<'_>> {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => None,
     }
 }

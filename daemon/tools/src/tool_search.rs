@@ -117,6 +117,7 @@ pub fn loaded(body: &ItemBody) -> impl Iterator<Item = &str> {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => None,
     };
     let own = call.filter(|call| call.server.is_some()).map(|call| call.call.name.as_str());
@@ -190,5 +191,52 @@ mod tests {
         }
         assert!(search().find("weather", 5).is_empty());
         assert_eq!(search().find("owner", 2).len(), 2);
+    }
+
+    fn call(arguments: &Value) -> protocol::tool::ToolCall {
+        let input = protocol::tool::CallInput::Json(arguments.to_string());
+        protocol::tool::ToolCall { call_id: "1".to_owned(), name: NAME.to_owned(), input }
+    }
+
+    #[test]
+    fn arguments_of_a_search_that_are_no_good_say_what_is_wrong() {
+        let tool = crate::function::tool(search());
+        let wrong = |arguments: Value| {
+            let error = tool.prepare(&call(&arguments), std::path::Path::new("/")).expect_err("bad");
+            error.to_string()
+        };
+        assert!(wrong(json!({})).contains("missing field `query`"));
+        assert!(wrong(json!({"words": "x"})).contains("unknown field `words`"));
+        assert!(wrong(json!({"query": 7})).contains(NAME));
+        assert!(wrong(json!({"query": "x", "limit": -1})).contains(NAME));
+        assert!(wrong(json!({"query": "x", "more": "y".repeat(4 << 20)})).len() < 2_000);
+    }
+
+    #[test]
+    fn a_search_for_very_much_finds_no_more_than_it_may() {
+        let name = |number: usize| format!("mcp__hub__tool_{number}");
+        let tool = |number: usize| ToolSpecification {
+            name: name(number),
+            description: "does it ".repeat(10_000),
+            input: ToolInput::Json { schema: json!({}) },
+        };
+        let search = ToolSearch::new((0..100).map(tool).collect());
+        let words = "tool does it ".repeat(100_000);
+        assert_eq!(search.find(&words, MAX_LIMIT).len(), MAX_LIMIT);
+        assert!(search.find("", MAX_LIMIT).is_empty() && search.find("../../etc\0", MAX_LIMIT).is_empty());
+    }
+
+    #[tokio::test]
+    async fn searches_at_the_same_time_find_what_one_alone_does() {
+        let scene = crate::standard::tests::Scene::new(&[]);
+        let tool = crate::function::tool(search());
+        assert!(tool.is_read_only(), "so they may be made beside each other");
+        let searched = || async {
+            let body = tool.prepare(&call(&json!({"query": "owner"})), &scene.root).expect("a call");
+            tool.run(body, scene.context.clone()).await
+        };
+        let (one, other) = tokio::join!(searched(), searched());
+        assert_eq!(loaded(&one.body).collect::<Vec<_>>(), loaded(&other.body).collect::<Vec<_>>());
+        assert_eq!(loaded(&one.body).count(), 3);
     }
 }

@@ -71,6 +71,7 @@ pub fn enabled(body: &ItemBody) -> impl Iterator<Item = &str> {
         | ItemBody::Plan(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::WebSearch(_)
         | ItemBody::Notice(_)
         | ItemBody::Unknown(_) => None,
@@ -169,5 +170,117 @@ impl Tool for Named {
 
     fn run(&self, body: ItemBody, context: RunContext) -> BoxFuture<'static, RunOutcome> {
         self.inner.run(body, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use protocol::item::ItemStatus;
+    use protocol::tool::CallInput;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::standard::tests::Scene;
+    use crate::tool::Asker;
+
+    /// Enables all that is asked for.
+    struct Able;
+
+    impl Enabler for Able {
+        fn enable<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<String, String>> {
+            Box::pin(async move { Ok(format!("`{name}` is there now")) })
+        }
+    }
+
+    /// Gives this answer, if it has one, and keeps what was asked.
+    struct Person(Option<Decision>, Mutex<String>);
+
+    impl Asker for Person {
+        fn ask(&self, kind: QuestionKind, _: String) -> BoxFuture<'_, Decision> {
+            *self.1.lock().expect("lock") = format!("{kind:?}");
+            match self.0.clone() {
+                Some(decision) => Box::pin(std::future::ready(decision)),
+                None => Box::pin(std::future::pending()),
+            }
+        }
+    }
+
+    fn suggests() -> Arc<dyn Tool> {
+        let docs = Suggestion { name: "docs".to_owned(), about: "the MCP server `docs`".to_owned() };
+        of(Suggestions { list: vec![docs], enabler: Arc::new(Able) })
+    }
+
+    fn call(arguments: &Value) -> ToolCall {
+        let input = CallInput::Json(arguments.to_string());
+        ToolCall { call_id: "1".to_owned(), name: NAME.to_owned(), input }
+    }
+
+    async fn run(
+        arguments: &Value,
+        person: &Arc<Person>,
+        cancel: CancellationToken,
+    ) -> (ItemStatus, String, usize) {
+        let scene = Scene::new(&[]);
+        let tool = suggests();
+        let body = tool.prepare(&call(arguments), &scene.root).expect("a call");
+        let asker = Arc::clone(person) as Arc<dyn Asker>;
+        let outcome = tool.run(body, RunContext { asker, cancel, ..scene.context.clone() }).await;
+        let count = enabled(&outcome.body).count();
+        let ItemBody::ToolCall(other) = outcome.body else { panic!("another item") };
+        (outcome.status, other.output.expect("output"), count)
+    }
+
+    fn person(decision: Option<Decision>) -> Arc<Person> {
+        Arc::new(Person(decision, Mutex::default()))
+    }
+
+    fn says(label: &str) -> Decision {
+        Decision::Reply { answers: [(ENABLE.to_owned(), vec![label.to_owned()])].into() }
+    }
+
+    #[tokio::test]
+    async fn only_a_yes_enables_what_was_suggested() {
+        let wanted = json!({"name": "docs", "reason": "It knows."});
+        let yes = run(&wanted, &person(Some(says(YES))), CancellationToken::new()).await;
+        assert_eq!(yes, (ItemStatus::Completed, "`docs` is there now".to_owned(), 1));
+        for no in [says(NO), says("enable"), Decision::Deny { message: None }] {
+            let (status, told, count) = run(&wanted, &person(Some(no)), CancellationToken::new()).await;
+            assert_eq!((status, count), (ItemStatus::Declined, 0), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_suggested_and_not_there_is_told_with_what_is() {
+        let wanted = json!({"name": "../docs", "reason": "x"});
+        let (status, told, count) = run(&wanted, &person(None), CancellationToken::new()).await;
+        assert_eq!((status, count), (ItemStatus::Failed, 0), "nobody is asked");
+        assert!(told.ends_with("these can: `docs`"), "{told}");
+        let wrong = |arguments: Value| {
+            suggests().prepare(&call(&arguments), Path::new("/")).expect_err("bad").to_string()
+        };
+        assert!(wrong(json!({"name": "docs"})).contains("missing field `reason`"));
+        assert!(wrong(json!({"names": []})).contains("unknown field `names`"));
+    }
+
+    #[tokio::test]
+    async fn a_reason_of_megabytes_is_shown_to_nobody() {
+        let person = person(Some(says(NO)));
+        let wanted = json!({"name": "docs", "reason": "ö".repeat(1 << 20)});
+        run(&wanted, &person, CancellationToken::new()).await;
+        let asked = person.1.lock().expect("lock").len();
+        assert!(asked < 2_000, "{asked} bytes");
+    }
+
+    #[tokio::test]
+    async fn a_suggestion_that_nobody_answers_ends_with_its_turn() {
+        let cancel = CancellationToken::new();
+        let wanted = json!({"name": "docs", "reason": "x"});
+        let nobody = person(None);
+        let running = run(&wanted, &nobody, cancel.clone());
+        let ((status, _, count), ()) = tokio::join!(running, async { cancel.cancel() });
+        assert_eq!((status, count), (ItemStatus::Interrupted, 0));
+        assert!(!suggests().is_read_only(), "it goes alone, so no two questions cross");
     }
 }

@@ -20,7 +20,7 @@ mod version;
 
 pub use error::HistoryError;
 pub use pack::Kept;
-pub use restore::{restore, tidy};
+pub use restore::{restore, sync, sync_names, tidy};
 pub use tree::{Change, Entry, Tree};
 pub use version::{Version, VersionKind, look};
 

@@ -148,7 +148,9 @@ mod tests {
         );
         assert_eq!(
             last("FeedEntry")["not"],
-            json!({"anyOf": [{"required": ["event"]}, {"required": ["delta"]}, {"required": ["presence"]}]})
+            json!({"anyOf": [
+                {"required": ["event"]}, {"required": ["delta"]}, {"required": ["presence"]}, {"required": ["budget"]}
+            ]})
         );
     }
 

@@ -4,8 +4,9 @@ use jsonrpsee::core::RpcResult;
 use jsonrpsee::proc_macros::rpc;
 
 use crate::mcp::{
-    McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams, McpLoginResult, McpLogoutParams,
-    McpLogoutResult, McpPromptParams, McpPromptResult, McpPromptsParams, McpPromptsResult,
+    McpAnswerPromptParams, McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams,
+    McpLoginResult, McpLogoutParams, McpLogoutResult, McpPromptParams, McpPromptResult, McpPromptsParams,
+    McpPromptsResult, McpResourcesParams, McpResourcesResult,
 };
 use crate::session::Done;
 
@@ -32,7 +33,15 @@ pub trait Mcp {
     #[method(name = "prompts", with_extensions)]
     async fn list_prompts(&self, params: McpPromptsParams) -> RpcResult<McpPromptsResult>;
 
+    /// Lists what the MCP servers of a folder have to read.
+    #[method(name = "resources", with_extensions)]
+    async fn list_resources(&self, params: McpResourcesParams) -> RpcResult<McpResourcesResult>;
+
     /// Asks a server for one of its prompts.
     #[method(name = "prompt", with_extensions)]
     async fn read_prompt(&self, params: McpPromptParams) -> RpcResult<McpPromptResult>;
+
+    /// Answers what a server wants to know before it says its prompt.
+    #[method(name = "answerPrompt")]
+    async fn answer_prompt(&self, params: McpAnswerPromptParams) -> RpcResult<McpPromptResult>;
 }

@@ -234,9 +234,17 @@ pub fn all() -> Vec<Method> {
             "mcp/prompts",
             "Lists the prompts that the MCP servers of a folder offer.",
         ),
+        method::<mcp::McpResourcesParams, mcp::McpResourcesResult>(
+            "mcp/resources",
+            "Lists what the MCP servers of a folder have to read; an input mentions one as `@server:uri`.",
+        ),
         method::<mcp::McpPromptParams, mcp::McpPromptResult>(
             "mcp/prompt",
             "Asks an MCP server for one of its prompts.",
+        ),
+        method::<mcp::McpAnswerPromptParams, mcp::McpPromptResult>(
+            "mcp/answerPrompt",
+            "Answers what an MCP server wants to know before it says its prompt.",
         ),
         method::<language_server::LanguageServerListParams, language_server::LanguageServerListResult>(
             "languageServer/list",

@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
 /// daemon.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// One command, confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Plan {
     pub command: Command,
     /// Where its standard input comes from.
     pub stdin: Stdin,
+    /// Where its standard output and standard error lead.
+    pub output: Output,
     /// The size of the terminal that it gets in place of all three standard streams, if it gets one.
     pub terminal: Option<TerminalSize>,
     /// What it may use up.
@@ -66,6 +68,19 @@ pub struct Rules {
     pub tmp: Tmp,
     /// Whether it is told that something hidden was to be read.
     pub reading: Reading,
+    /// Whether what a pattern names may be made.
+    pub making: Making,
+}
+
+/// Whether a command may make files of names that a pattern names. What is there, the pattern holds; a call that makes one
+/// is looked at, and can be changed by the command meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Making {
+    /// Yes.
+    #[default]
+    Free,
+    /// No: such a call fails, and it is told.
+    Refused,
 }
 
 /// Whether it is told that a command wanted to read what is hidden from it. Then every file that it opens is looked at.
@@ -85,6 +100,8 @@ pub struct Pattern {
     pub pattern: String,
     /// The most that is allowed there.
     pub access: Access,
+    /// Names of folders below the pattern's plain beginning in which it does not hold.
+    pub except: Vec<String>,
 }
 
 /// Whose `/tmp` is.
@@ -149,7 +166,16 @@ pub struct Command {
 pub enum Stdin {
     /// Nowhere: it is at its end.
     Null,
-    /// The descriptor that came along with the plan.
+    /// The first descriptor that came along with the plan.
+    Passed,
+}
+
+/// Where standard output and standard error lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// Nowhere, or to the terminal.
+    Null,
+    /// The last two descriptors that came along with the plan.
     Passed,
 }
 

@@ -49,7 +49,9 @@ pub(crate) fn bound(limits: Limits, around: Around) -> Result<(Group, Bounds), F
 fn processes_by_itself(around: Around, user: User, release: &str) -> Bound {
     match (around, user) {
         (Around::Namespaces | Around::Bubblewrap, User::Ordinary) => Bound::Namespace,
-        (Around::Namespaces, User::Administrator) if has_own_numbers(release) => Bound::Namespace,
+        (Around::Namespaces | Around::Bubblewrap, User::Administrator) if has_own_numbers(release) => {
+            Bound::Namespace
+        }
         (Around::Nothing, User::Ordinary) => Bound::User,
         (Around::Namespaces | Around::Bubblewrap | Around::Nothing, User::Administrator) => Bound::Nothing,
     }
@@ -82,10 +84,11 @@ mod tests {
         };
         for release in ["6.14.0-rc1", "6.18.44-fc-v657", "7.0"] {
             check(Around::Namespaces, User::Administrator, release, Bound::Namespace);
-            check(Around::Bubblewrap, User::Administrator, release, Bound::Nothing);
+            check(Around::Bubblewrap, User::Administrator, release, Bound::Namespace);
         }
         for release in ["6.13.9", "5.15.167.4-microsoft-standard-WSL2", "6", ""] {
             check(Around::Namespaces, User::Administrator, release, Bound::Nothing);
+            check(Around::Bubblewrap, User::Administrator, release, Bound::Nothing);
             check(Around::Namespaces, User::Ordinary, release, Bound::Namespace);
         }
         check(Around::Nothing, User::Administrator, "7.0", Bound::Nothing);

@@ -16,7 +16,7 @@ use helper_protocol::plan::{Access, Network, Plan, Rules};
 use helper_protocol::report::Failure;
 use rustix::fs::{MemfdFlags, Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Step;
@@ -36,9 +36,6 @@ const MAX_COMPLAINT: u64 = 512;
 pub(crate) struct Started {
     /// The process of `bwrap` that stays outside.
     pub(crate) monitor: Pid,
-    pub(crate) monitor_handle: OwnedFd,
-    /// The first process inside, if it came that far.
-    pub(crate) first: Option<OwnedFd>,
     pub(crate) setup: OwnedFd,
     pub(crate) ended: OwnedFd,
     pub(crate) taker: Taker,
@@ -55,6 +52,8 @@ pub(crate) struct Briefing {
     pub(crate) writable: Vec<Bytes>,
     /// What has to be at a path: its device and number.
     pub(crate) meant: Vec<(Bytes, u64, u64)>,
+    /// How many numbers of processes there may be, where it is these that bound them.
+    pub(crate) numbers: Option<u64>,
     /// The descriptors that it is given.
     pub(crate) setup: i32,
     pub(crate) ended: i32,
@@ -65,12 +64,17 @@ pub(crate) struct Briefing {
 }
 
 /// Starts it.
-pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) -> Result<Started, Failure> {
+pub(crate) fn start(
+    rules: &Rules,
+    plan: &Plan,
+    layout: &Layout,
+    group: &Group,
+    numbers: Option<u64>,
+) -> Result<Started, Failure> {
     let program = find(layout)?;
     let (setup, setup_writer) = pipe()?;
     let (ended, ended_writer) = pipe()?;
     let (complaints, complaints_writer) = pipe()?;
-    let (told, teller) = pipe()?;
     let (giver, taker) = hand()?;
     let stdout = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).step("keep standard output")?;
     let stderr = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3).step("keep standard error")?;
@@ -81,6 +85,7 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
         rules: rules.clone(),
         writable: writable(layout).into_iter().map(|grant| bytes(&grant.path)).collect(),
         meant: meant(layout)?,
+        numbers,
         setup: setup_writer.as_raw_fd(),
         ended: ended_writer.as_raw_fd(),
         giver: giver.0.as_raw_fd(),
@@ -90,7 +95,6 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
     let mut arguments = Arguments::default();
     arguments.add(&["bwrap"]);
     arguments.namespaces(rules.network);
-    arguments.add(&["--info-fd", &teller.as_raw_fd().to_string()]);
     arguments.view(layout)?;
     let executable = format!("/proc/self/fd/{}", own.as_raw_fd());
     arguments.add(&["--", &executable, helper_protocol::INSIDE_ARGUMENT, &briefing.as_raw_fd().to_string()]);
@@ -102,8 +106,8 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
         .map_err(|_| Failure::Plan { reason: "a path holds a NUL character".to_owned() })?;
 
     let mut passed = arguments.files;
-    passed.extend([setup_writer, ended_writer, teller, giver.0, stdout, stderr, own, briefing]);
-    let (monitor, monitor_handle) = match syscall::clone(0).step("start bwrap's process")? {
+    passed.extend([setup_writer, ended_writer, giver.0, stdout, stderr, own, briefing]);
+    let monitor = match syscall::clone(0).step("start bwrap's process")? {
         Cloned::Child => {
             let is_ready = group.enter().is_ok()
                 && passed.iter().all(|it| rustix::io::fcntl_setfd(it, FdFlags::empty()).is_ok())
@@ -114,10 +118,10 @@ pub(crate) fn start(rules: &Rules, plan: &Plan, layout: &Layout, group: &Group) 
             }
             syscall::exit(1);
         }
-        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+        Cloned::Parent { pid, .. } => pid,
     };
     drop((passed, complaints_writer));
-    Ok(Started { monitor, monitor_handle, first: first(told), setup, ended, taker, complaints })
+    Ok(Started { monitor, setup, ended, taker, complaints })
 }
 
 /// Why `bwrap` came to nothing.
@@ -146,19 +150,6 @@ fn find(layout: &Layout) -> Result<CString, Failure> {
         reason = "could have been put there by others than the administrator";
     }
     Err(Failure::Rule { path: bytes(Path::new(CANDIDATES[0])), reason: reason.to_owned() })
-}
-
-/// The first process inside, which `bwrap` tells of before it lets it run.
-fn first(told: OwnedFd) -> Option<OwnedFd> {
-    #[derive(Deserialize)]
-    struct Info {
-        #[serde(rename = "child-pid")]
-        child: i32,
-    }
-    let mut text = String::new();
-    fs::File::from(told).read_to_string(&mut text).ok()?;
-    let info: Info = serde_json::from_str(&text).ok()?;
-    rustix::process::pidfd_open(Pid::from_raw(info.child)?, PidfdFlags::empty()).ok()
 }
 
 fn written(briefing: &Briefing) -> Result<OwnedFd, Failure> {

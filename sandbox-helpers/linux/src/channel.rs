@@ -39,11 +39,11 @@ impl Channel {
         Ok(Self { stream: UnixStream::from(socket) })
     }
 
-    /// The plan, and the descriptor that came along.
-    pub(crate) fn plan(&mut self) -> Result<(Plan, Option<OwnedFd>), Failure> {
+    /// The plan, and the descriptors that came along.
+    pub(crate) fn plan(&mut self) -> Result<(Plan, Vec<OwnedFd>), Failure> {
         let broken = |error: &dyn std::fmt::Display| Failure::Plan { reason: format!("no plan: {error}") };
         let mut header = [0; HEADER_BYTES];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::net::recvmsg(
             &self.stream,
@@ -52,10 +52,11 @@ impl Channel {
             RecvFlags::CMSG_CLOEXEC,
         );
         let count = received.map_err(|error| broken(&error))?.bytes;
-        let passed = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        let passed = control.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         });
+        let passed = passed.flatten().collect();
         self.stream.read_exact(&mut header[count..]).map_err(|error| broken(&error))?;
         let mut body = vec![0; frame::body_bytes(header).map_err(|error| broken(&error))?];
         self.stream.read_exact(&mut body).map_err(|error| broken(&error))?;

@@ -1,19 +1,19 @@
 //! The seccomp filter: system calls that commands may not make. Knows numbers, not files.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
-use helper_protocol::plan::{Interception, Network, Reading};
+use helper_protocol::plan::{Interception, Making, Network, Reading};
 use helper_protocol::report::Failure;
 use libc::{c_int, c_long};
 use rustix::io::Errno;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
-};
+use seccompiler::BpfProgram;
 
 use crate::attempts::{self, FCHMODAT2};
 use crate::tracee;
+
+mod tree;
+
+use tree::{Condition, Replies, Reply};
 
 /// What the filter has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +27,16 @@ pub(crate) struct Duty {
     pub(crate) interception: Interception,
     /// Whether it is looked at what is opened for reading, too.
     pub(crate) reading: Reading,
+    /// Whether a call may be refused for what it would make.
+    pub(crate) making: Making,
 }
 
 impl Duty {
     /// For a command without restriction, whose programs wait for a verdict.
     pub(crate) fn interception_alone() -> BpfProgram {
-        let mut program = ways_in();
-        program.extend(notify(&EXECUTING));
-        program.push(answer(libc::SECCOMP_RET_ALLOW));
-        program
+        let mut replies = without_clone3();
+        replies.set(EXECUTING, &Reply::Waits);
+        replies.program()
     }
 }
 
@@ -92,7 +93,7 @@ const SUPERVISED: [c_long; 2] = [libc::SYS_connect, libc::SYS_bind];
 const EXECUTING: [c_long; 2] = [libc::SYS_execve, libc::SYS_execveat];
 
 /// What opens files, and which argument holds the flags.
-const OPENING: &[(c_long, u32)] = &[
+const OPENING: &[(c_long, u8)] = &[
     (libc::SYS_openat, 2),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, 1),
@@ -162,20 +163,21 @@ const NAMESPACES: [c_int; 7] = [
 ];
 
 /// `TIOCSTI` and `TIOCLINUX`, which type into a terminal.
-const TYPING: [u64; 2] = [0x5412, 0x541c];
+const TYPING: [u32; 2] = [0x5412, 0x541c];
 
 /// The bits of a socket's type that are not flags.
-const SOCKET_TYPE: u64 = 0xf;
+const SOCKET_TYPE: u32 = 0xf;
 
 /// Installs the filter for this process and all it will start; gives what calls wait at. Around this process there may be
 /// a sandbox already whose calls wait, and then the kernel allows no second: where nothing but looking on depends on it,
 /// there is none.
 pub(crate) fn install(duty: Duty) -> Result<Option<OwnedFd>, Failure> {
-    let build = |looking| program(duty, looking).map_err(|_| refused(Errno::NOSYS));
-    match tracee::install(&build(Looking::On)?) {
+    match tracee::install(&program(duty, Looking::On)) {
         Ok(listener) => Ok(Some(listener)),
-        Err(Errno::BUSY) if duty.is_shared && duty.interception == Interception::Off => {
-            seccompiler::apply_filter(&build(Looking::Off)?).map_err(|_| refused(Errno::INVAL))?;
+        Err(Errno::BUSY)
+            if duty.is_shared && duty.interception == Interception::Off && duty.making == Making::Free =>
+        {
+            seccompiler::apply_filter(&program(duty, Looking::Off)).map_err(|_| refused(Errno::INVAL))?;
             Ok(None)
         }
         Err(errno) => Err(refused(errno)),
@@ -199,198 +201,98 @@ fn refused(errno: Errno) -> Failure {
 }
 
 /// The filter. Calls of another architecture kill the process; denied ones answer `EPERM`.
-fn program(duty: Duty, looking: Looking) -> Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = BTreeMap::new();
-    let always = |calls: &[c_long], rules: &mut BTreeMap<_, _>| {
-        rules.extend(calls.iter().map(|&call| (call, Vec::new())));
-    };
-    always(DENIED, &mut rules);
-    if duty.is_shared {
-        always(SHARED_IPC, &mut rules);
-        always(TRACING, &mut rules);
-        // Other processes' limits; 0 is the own process.
-        rules.insert(libc::SYS_prlimit64, vec![rule(&[(0, SeccompCmpOp::Ne, 0)])?]);
-    }
-    if duty.is_read_only {
-        always(METADATA, &mut rules);
-    }
-    let flags = NAMESPACES.iter().map(|&flag| number(flag));
-    let flags = flags.map(|flag| rule(&[(0, SeccompCmpOp::MaskedEq(flag), flag)]));
-    rules.insert(libc::SYS_clone, flags.collect::<Result<_, _>>()?);
-    let typing = TYPING.map(|request| rule(&[(1, SeccompCmpOp::Eq, request)]));
-    rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
-    rules.insert(libc::SYS_socket, sockets(duty)?);
-    // A pair of datagram sockets can still send to any named socket. Raw means datagram there.
-    let pairs = [libc::SOCK_DGRAM, libc::SOCK_RAW].map(number);
-    let pairs = pairs.map(|kind| rule(&[(1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), kind)]));
-    let foreign = rule(&[(0, SeccompCmpOp::Ne, number(libc::AF_UNIX))]);
-    rules.insert(libc::SYS_socketpair, pairs.into_iter().chain([foreign]).collect::<Result<_, _>>()?);
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(Errno::PERM.raw_os_error().cast_unsigned()),
-        TargetArch::try_from(std::env::consts::ARCH)?,
-    )?;
-    let mut program = ways_in();
-    match duty.interception {
-        Interception::Off => {}
-        Interception::On => program.extend(notify(&EXECUTING)),
-    }
-    if !duty.is_shared {
-        program.extend(notify(&SUPERVISED));
-    }
+fn program(duty: Duty, looking: Looking) -> BpfProgram {
+    let mut replies = without_clone3();
     match looking {
         Looking::On => {
-            match duty.reading {
-                Reading::Silent => program
-                    .extend(OPENING.iter().flat_map(|(call, argument)| notify_writing(*call, *argument))),
-                Reading::Told => program.extend(notify_all(
-                    OPENING.iter().map(|(call, _)| plain(*call)).chain([plain(libc::SYS_openat2)]),
-                )),
+            for &(call, argument) in OPENING {
+                let bits = (libc::O_ACCMODE | libc::O_CREAT).cast_unsigned();
+                let reply = match duty.reading {
+                    Reading::Silent => Reply::WaitsIf { argument, bits },
+                    Reading::Told => Reply::Waits,
+                };
+                replies.set([call], &reply);
             }
-            // Invariant: what waits is not denied any more; so nothing of `METADATA` waits where that is denied.
+            // Its flags are in memory.
+            match (duty.reading, duty.making) {
+                (Reading::Silent, Making::Free) => {}
+                (Reading::Told, _) | (_, Making::Refused) => {
+                    replies.set([libc::SYS_openat2], &Reply::Waits);
+                }
+            }
             let owning = if duty.is_shared { &[] } else { attempts::OWNING };
-            program.extend(notify_all(attempts::CHANGING.iter().chain(owning).map(|(call, _)| plain(*call))));
+            replies.set(attempts::CHANGING.iter().chain(owning).map(|(call, _)| *call), &Reply::Waits);
         }
         Looking::Off => {}
     }
-    program.extend(BpfProgram::try_from(filter)?);
-    Ok(program)
+    if !duty.is_shared {
+        replies.set(SUPERVISED, &Reply::Waits);
+    }
+    match duty.interception {
+        Interception::Off => {}
+        Interception::On => replies.set(EXECUTING, &Reply::Waits),
+    }
+    // Invariant: what is denied comes last, so nothing that waits goes around it.
+    let denied = Reply::Fails(Errno::PERM);
+    replies.set(DENIED.iter().copied(), &denied);
+    if duty.is_shared {
+        replies.set(SHARED_IPC.iter().chain(TRACING).copied(), &denied);
+        // Other processes' limits; 0 is the own process.
+        replies.set([libc::SYS_prlimit64], &Reply::DeniedIf(vec![vec![Condition::IsNot(0, 0)]]));
+    }
+    if duty.is_read_only {
+        replies.set(METADATA.iter().copied(), &denied);
+    }
+    let flags = NAMESPACES.map(|flag| vec![Condition::Bits(0, number(flag), number(flag))]);
+    replies.set([libc::SYS_clone], &Reply::DeniedIf(flags.into()));
+    let typing = TYPING.map(|request| vec![Condition::Is(1, request)]);
+    replies.set([libc::SYS_ioctl], &Reply::DeniedIf(typing.into()));
+    replies.set([libc::SYS_socket], &sockets(duty));
+    // A pair of datagram sockets can still send to any named socket. Raw means datagram there.
+    let pairs = [libc::SOCK_DGRAM, libc::SOCK_RAW].map(|kind| vec![is_of(kind)]);
+    let foreign = vec![Condition::IsNot(0, number(libc::AF_UNIX))];
+    replies.set([libc::SYS_socketpair], &Reply::DeniedIf(pairs.into_iter().chain([foreign]).collect()));
+    replies.program()
 }
 
 /// Which sockets may not be made. Without namespaces local ones never: what listens there trusts the user. With them
 /// connecting is supervised, which datagrams would go around. Where the network's namespace is the command's own, or
 /// everything is open, the others are let through.
-fn sockets(duty: Duty) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+fn sockets(duty: Duty) -> Reply {
     if duty.is_shared && duty.network != Network::Full {
-        return Ok(Vec::new());
+        return Reply::Fails(Errno::PERM);
     }
     let [inet, inet6, netlink, unix] =
         [libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_UNIX].map(number);
-    let other = |family| (0, SeccompCmpOp::Ne, family);
-    let kind = |kind| (1, SeccompCmpOp::MaskedEq(SOCKET_TYPE), number(kind));
     let mut denied = vec![
-        rule(&[other(inet), other(inet6), other(netlink), other(unix)])?,
+        [inet, inet6, netlink, unix].map(|family| Condition::IsNot(0, family)).into(),
         // Of netlink only routes: programs list their network interfaces with it.
-        rule(&[(0, SeccompCmpOp::Eq, netlink), (2, SeccompCmpOp::Ne, number(libc::NETLINK_ROUTE))])?,
+        vec![Condition::Is(0, netlink), Condition::IsNot(2, number(libc::NETLINK_ROUTE))],
     ];
     if duty.is_shared {
-        denied.push(rule(&[(0, SeccompCmpOp::Eq, unix)])?);
+        denied.push(vec![Condition::Is(0, unix)]);
     } else {
         for datagrams in [libc::SOCK_DGRAM, libc::SOCK_RAW] {
-            denied.push(rule(&[(0, SeccompCmpOp::Eq, unix), kind(datagrams)])?);
+            denied.push(vec![Condition::Is(0, unix), is_of(datagrams)]);
         }
     }
-    Ok(denied)
+    Reply::DeniedIf(denied)
 }
 
-/// What seccompiler can't say: `clone3` answers `ENOSYS`, so that programs use `clone`, whose flags a filter can
-/// see; x32 calls, which have the architecture of ordinary ones, kill the process, and so do those of others.
-/// Afterwards the call's number is at hand.
-fn ways_in() -> BpfProgram {
-    let no_call = libc::SECCOMP_RET_ERRNO | Errno::NOSYS.raw_os_error().cast_unsigned();
-    vec![
-        instruction(LOAD, 0, 0, ARCHITECTURE_AT),
-        instruction(JUMP_EQUAL, 1, 0, ARCHITECTURE),
-        answer(libc::SECCOMP_RET_KILL_PROCESS),
-        instruction(LOAD, 0, 0, NUMBER_AT),
-        instruction(JUMP_FROM, 0, 1, 0x4000_0000),
-        answer(libc::SECCOMP_RET_KILL_PROCESS),
-        instruction(JUMP_EQUAL, 0, 1, plain(libc::SYS_clone3)),
-        answer(no_call),
-    ]
+/// Whether the socket that is to be made is of this type.
+fn is_of(kind: c_int) -> Condition {
+    Condition::Bits(1, SOCKET_TYPE, number(kind))
 }
 
-/// These calls wait for an answer.
-fn notify(calls: &[c_long]) -> BpfProgram {
-    let one =
-        |&call: &c_long| [instruction(JUMP_EQUAL, 0, 1, plain(call)), answer(libc::SECCOMP_RET_USER_NOTIF)];
-    calls.iter().flat_map(one).collect()
+/// `clone3` answers `ENOSYS`, so that programs use `clone`, whose flags a filter can see.
+fn without_clone3() -> Replies {
+    let mut replies = Replies::default();
+    replies.set([libc::SYS_clone3], &Reply::Fails(Errno::NOSYS));
+    replies
 }
 
-/// The same for many, in as few steps as can be.
-fn notify_all(calls: impl Iterator<Item = u32>) -> BpfProgram {
-    let mut runs: Vec<(u32, u32)> = Vec::new();
-    for call in calls.collect::<BTreeSet<_>>() {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == call => *last = call,
-            Some(_) | None => runs.push((call, call)),
-        }
-    }
-    search(&runs)
-}
-
-/// The kernel runs a filter once for each call that there is when it is installed, so each step that all calls take costs
-/// there, too: about a microsecond.
-fn search(runs: &[(u32, u32)]) -> BpfProgram {
-    let waits = answer(libc::SECCOMP_RET_USER_NOTIF);
-    match *runs {
-        [] => Vec::new(),
-        [(first, last)] => {
-            vec![instruction(JUMP_FROM, 0, 2, first), instruction(JUMP_FROM, 1, 0, last + 1), waits]
-        }
-        _ => {
-            let (low, high) = runs.split_at(runs.len() / 2);
-            let (first, low, high) = (high[0].0, search(low), search(high));
-            let beyond = u32::try_from(low.len()).unwrap_or(u32::MAX);
-            let over = u8::try_from(high.len() + 1).unwrap_or(u8::MAX);
-            [vec![instruction(JUMP_FROM, 0, over, first)], high, vec![instruction(JUMP, 0, 0, beyond)], low]
-                .concat()
-        }
-    }
-}
-
-/// A call that opens a file waits if the file may be written.
-fn notify_writing(call: c_long, argument: u32) -> [sock_filter; 5] {
-    let writing = (libc::O_ACCMODE | libc::O_CREAT).cast_unsigned();
-    [
-        instruction(JUMP_EQUAL, 0, 4, plain(call)),
-        instruction(LOAD, 0, 0, ARGUMENTS_AT + 8 * argument),
-        instruction(JUMP_BITS, 0, 1, writing),
-        answer(libc::SECCOMP_RET_USER_NOTIF),
-        instruction(LOAD, 0, 0, NUMBER_AT),
-    ]
-}
-
-/// Instructions, and where the parts of what a filter sees begin (linux/bpf_common.h, `struct seccomp_data`).
-const LOAD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_FROM: u16 = 0x35;
-const JUMP_BITS: u16 = 0x45;
-const ANSWER: u16 = 0x06;
-const NUMBER_AT: u32 = 0;
-const ARCHITECTURE_AT: u32 = 4;
-const ARGUMENTS_AT: u32 = 16;
-
-/// This machine's (linux/audit.h).
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
-
-fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
-    sock_filter { code, jt, jf, k }
-}
-
-fn answer(value: u32) -> sock_filter {
-    instruction(ANSWER, 0, 0, value)
-}
-
-fn plain(call: c_long) -> u32 {
-    u32::try_from(call).unwrap_or(u32::MAX)
-}
-
-/// A call is denied when all of these hold: argument, comparison, value.
-fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {
-    let conditions = conditions.iter().map(|(argument, comparison, value)| {
-        SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, comparison.clone(), *value)
-    });
-    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
-}
-
-fn number(value: c_int) -> u64 {
-    u64::from(value.cast_unsigned())
+fn number(value: c_int) -> u32 {
+    value.cast_unsigned()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use helper_protocol::plan::Access;
@@ -40,7 +41,9 @@ fn add(
     all: &mut Vec<Grant>,
 ) {
     let own = layout.access(path);
-    let inside = || layout.places.iter().filter(|(place, _)| place.starts_with(path) && *place != path);
+    // What is below a path comes right after it.
+    let behind = || layout.places.range::<Path, _>((Bound::Excluded(path), Bound::Unbounded));
+    let inside = || behind().take_while(|(place, _)| place.starts_with(path));
     let strictest = inside().map(|(_, (access, _))| *access).min().unwrap_or(own).min(own);
     if strictest > granted {
         all.push(Grant { path: path.to_owned(), access: strictest });

@@ -23,6 +23,8 @@ pub(crate) enum Thing {
     Proxy,
     /// The person's end of the command's terminal.
     Terminal,
+    /// The first process of the namespaces: what it is signalled by.
+    First,
 }
 
 /// The end that gives.
@@ -45,6 +47,7 @@ impl Giver {
             Thing::Filter => b'F',
             Thing::Proxy => b'P',
             Thing::Terminal => b'T',
+            Thing::First => b'1',
         };
         let descriptors = [descriptor.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -78,6 +81,7 @@ impl Taker {
             [b'F'] => Some((Thing::Filter, descriptor)),
             [b'P'] => Some((Thing::Proxy, descriptor)),
             [b'T'] => Some((Thing::Terminal, descriptor)),
+            [b'1'] => Some((Thing::First, descriptor)),
             _ => None,
         }
     }

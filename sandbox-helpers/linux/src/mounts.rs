@@ -98,19 +98,18 @@ fn prepare(path: &Path, access: Access) -> Result<OwnedFd, Errno> {
 /// The processes of the own namespace. Nothing in it may be written: for user id 0 some of it is the machine's.
 fn process_files(max_processes: u64) -> Result<(), Errno> {
     let mount = new_file_system("proc", &[], detached())?;
-    bound_processes(&mount, max_processes);
+    // Before, the file is the machine's, and can't be written here.
+    let _ = bound_processes(&mount, max_processes);
     set_mount(&mount, MOUNT_ATTR_RDONLY, Reach::One)?;
     attach(mount, Path::new("/proc"))
 }
 
 /// Bounds the numbers that processes get, and so how many there are: from Linux 6.14 on, and not below 301. It holds for
 /// the administrator too, whose processes the usual limit does not count.
-fn bound_processes(processes: &OwnedFd, max_processes: u64) {
+pub(crate) fn bound_processes(processes: &OwnedFd, max_processes: u64) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    // Before, the file is the machine's, and can't be written here.
-    if let Ok(file) = rustix::fs::openat(processes, c"sys/kernel/pid_max", flags, Mode::empty()) {
-        let _ = rustix::io::write(&file, max_processes.max(LEAST_PROCESSES).to_string().as_bytes());
-    }
+    let file = rustix::fs::openat(processes, c"sys/kernel/pid_max", flags, Mode::empty())?;
+    rustix::io::write(&file, max_processes.max(LEAST_PROCESSES).to_string().as_bytes()).map(drop)
 }
 
 /// The kernel reserves the first 300 numbers.

@@ -3,7 +3,9 @@
 
 use std::os::fd::OwnedFd;
 
-use helper_protocol::plan::{Access, Confinement, Interception, Network, Plan, Rules, Stdin, Tmp, VERSION};
+use helper_protocol::plan::{
+    Access, Confinement, Interception, Network, Output, Plan, Rules, Stdin, Tmp, VERSION,
+};
 use helper_protocol::report::{Bound, Bounds, End, Failure, Refusals, Report};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
@@ -23,7 +25,7 @@ use crate::hand::hand;
 use crate::inner::{self, Task, View};
 use crate::placeholder::Placeholder;
 use crate::places::{self, Absence, Layout};
-use crate::privileges::Counted;
+use crate::privileges::{Counted, MAX_PROCESSES};
 use crate::supervise::Supervisor;
 use crate::syscall::{self, Cloned};
 use crate::tree;
@@ -77,7 +79,7 @@ fn carry_out(
             format!("the plan has version {}, this helper knows {VERSION}; restart the daemon", plan.version);
         return Err(Failure::Plan { reason });
     }
-    set_stdin(&plan, passed)?;
+    set_streams(&plan, passed)?;
     match &plan.confinement {
         Confinement::Namespaces(rules) | Confinement::Bubblewrap(rules) => {
             let around = match &plan.confinement {
@@ -90,7 +92,10 @@ fn carry_out(
             (*group, bounds) = bounds::bound(plan.limits, around)?;
             let layout = places::resolve(rules, Absence::Hold)?;
             let outcome = match around {
-                Around::Bubblewrap => in_bwrap(channel, rules, &plan, &layout, group),
+                Around::Bubblewrap => {
+                    let numbers = numbers(&plan, bounds);
+                    in_bwrap(channel, rules, &plan, &layout, group, numbers)
+                }
                 Around::Namespaces | Around::Nothing => in_namespaces(channel, rules, &plan, &layout, group),
             };
             leftovers.extend(layout.placeholders.into_iter().filter_map(Placeholder::release));
@@ -111,6 +116,7 @@ fn carry_out(
                     is_read_only,
                     interception: plan.interception,
                     reading: rules.reading,
+                    making: rules.making,
                 },
                 counted: match bounds.processes {
                     Bound::Group => Counted::InAGroup,
@@ -142,19 +148,25 @@ fn refuse_what_landlock_lacks(rules: &Rules) -> Result<(), Failure> {
     if rules.local_sockets.is_empty() { Ok(()) } else { lack("open listed local sockets") }
 }
 
-/// What the command gets as standard input, in place of the socket.
-fn set_stdin(plan: &Plan, passed: Option<OwnedFd>) -> Result<(), Failure> {
-    let stdin = match (plan.stdin, passed) {
-        (Stdin::Null, _) => {
+/// What the command gets as standard streams, in place of the socket and of nothing.
+fn set_streams(plan: &Plan, passed: Vec<OwnedFd>) -> Result<(), Failure> {
+    let mut passed = passed.into_iter();
+    let mut next = || passed.next().ok_or_else(|| silent("not all standard streams came along"));
+    let stdin = match plan.stdin {
+        Stdin::Null => {
             let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
             rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).step("open /dev/null")?
         }
-        (Stdin::Passed, Some(passed)) => passed,
-        (Stdin::Passed, None) => {
-            return Err(Failure::Plan { reason: "no standard input came along".to_owned() });
-        }
+        Stdin::Passed => next()?,
     };
-    rustix::stdio::dup2_stdin(&stdin).step("set standard input")
+    rustix::stdio::dup2_stdin(&stdin).step("set standard input")?;
+    match plan.output {
+        Output::Null => Ok(()),
+        Output::Passed => {
+            rustix::stdio::dup2_stdout(next()?).step("set standard output")?;
+            rustix::stdio::dup2_stderr(next()?).step("set standard error")
+        }
+    }
 }
 
 /// Writing to devices is writing too.
@@ -174,6 +186,7 @@ pub(crate) fn walls_in_namespaces(rules: &Rules, writable: Vec<Grant>, intercept
             is_read_only: false,
             interception,
             reading: rules.reading,
+            making: rules.making,
         },
         counted: Counted::ByLimits,
     }
@@ -226,17 +239,24 @@ fn in_namespaces(
     })
 }
 
+/// How many numbers of processes there may be, where nothing else bounds the administrator's.
+fn numbers(plan: &Plan, bounds: Bounds) -> Option<u64> {
+    let is_meant = rustix::process::geteuid().is_root() && bounds.processes == Bound::Namespace;
+    is_meant.then_some(plan.limits.max_processes.unwrap_or(MAX_PROCESSES))
+}
+
 fn in_bwrap(
     channel: &mut Channel,
     rules: &Rules,
     plan: &Plan,
     layout: &Layout,
     group: &Group,
+    numbers: Option<u64>,
 ) -> Result<watch::Outcome, Failure> {
     // What is wrong with the command is said before anything is started.
     Prepared::new(plan)?;
     let supervisor = Supervisor::new(rules, layout)?;
-    let started = bwrap::start(rules, plan, layout, group)?;
+    let started = bwrap::start(rules, plan, layout, group, numbers)?;
     inner::close_stdio()?;
     let mut watch = Watch::new(
         channel,
@@ -246,8 +266,7 @@ fn in_bwrap(
         supervisor,
         Promise::Filter,
     );
-    let first = started.first.as_ref().unwrap_or(&started.monitor_handle);
-    watch.until_the_end_of(started.ended, &Signalling::First(first), || bwrap::silence(started.complaints))
+    watch.until_the_end_of(started.ended, &Signalling::Handed, || bwrap::silence(started.complaints))
 }
 
 /// Runs the command without namespaces, as a child of this process.

@@ -54,11 +54,12 @@ pub(crate) enum Taken {
 pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
     let step = || format!("keep `{}` from being created", path.display());
     for _ in 0..ATTEMPTS {
-        match make(path) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        let is_new = match make(path) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(Taken::Impossible),
             Err(errno) => return Err(errno).step(&step()),
-        }
+        };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let entry = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(entry) => entry,
@@ -67,7 +68,8 @@ pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
             Err(errno) => return Err(errno).step(&step()),
         };
         let stat = rustix::fs::fstat(&entry).step(&step())?;
-        if !is_marked(&stat) || !is_untouched(&stat, path) {
+        // What somebody may have put into a new one already is seen when it is released.
+        if !is_marked(&stat) || !(is_new || is_untouched(&stat, path)) {
             return Ok(Taken::Occupied);
         }
         match rustix::fs::flock(&entry, FlockOperation::NonBlockingLockShared) {
@@ -109,6 +111,11 @@ pub(crate) fn is_file(path: &Path) -> bool {
 pub(crate) fn is_marked(stat: &Stat) -> bool {
     let special = Mode::from_raw_mode(stat.st_mode) & (Mode::SUID | Mode::SGID | Mode::SVTX);
     special == Mode::SVTX && stat.st_uid == rustix::process::geteuid().as_raw()
+}
+
+/// Whether one is at a path, and nobody put anything into it.
+pub(crate) fn is_left(path: &Path) -> bool {
+    rustix::fs::lstat(path).is_ok_and(|stat| is_marked(&stat) && is_untouched(&stat, path))
 }
 
 impl Placeholder {

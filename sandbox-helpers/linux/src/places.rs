@@ -203,12 +203,14 @@ impl Resolver {
 
     /// A protected path that does not exist: nothing may be created from its first missing parent on.
     fn add_absent(&mut self, path: &Path, access: Access) -> Result<PathBuf, Failure> {
-        let missing = path
-            .ancestors()
-            .take_while(|above| *above == path || open_real(above).is_err())
-            .last()
-            .unwrap_or(path)
-            .to_owned();
+        // What another rule holds, or a killed helper left, is not there.
+        let is_absent = |above: &Path| {
+            matches!(self.layout.places.get(above), Some((_, Kind::Absent)))
+                || open_real(above).is_err()
+                || placeholder::is_left(above)
+        };
+        let missing = path.ancestors().take_while(|above| *above == path || is_absent(above)).last();
+        let missing = missing.unwrap_or(path).to_owned();
         if self.layout.places.contains_key(&missing) {
             return Ok(missing);
         }
@@ -292,6 +294,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn resolved(rules: &[(&Path, Access)]) -> Result<Layout, Failure> {
+        held(rules, Absence::Tell)
+    }
+
+    fn held(rules: &[(&Path, Access)], absence: Absence) -> Result<Layout, Failure> {
         let rule = |&(path, access): &(&Path, Access)| Rule {
             path: Bytes(path.as_os_str().as_bytes().to_vec()),
             access,
@@ -303,8 +309,9 @@ mod tests {
             local_sockets: Vec::new(),
             tmp: Tmp::Shared,
             reading: helper_protocol::plan::Reading::Silent,
+            making: helper_protocol::plan::Making::Free,
         };
-        resolve(&rules, Absence::Tell)
+        resolve(&rules, absence)
     }
 
     fn places(layout: &Layout, root: &Path) -> Vec<(String, Access, Kind)> {
@@ -332,6 +339,28 @@ mod tests {
                 ("w/a/b/keep".to_owned(), Access::Read, Kind::Folder),
             ]
         );
+    }
+
+    #[test]
+    fn absent_places_below_one_missing_folder_are_held_together_and_leave_nothing() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        let (one, two) = (root.join("gone/a"), root.join("gone/b/c"));
+        let rules = [(&*root, Access::Write), (&one, Access::Read), (&two, Access::Hidden)];
+        let check = || {
+            let layout = held(&rules, Absence::Hold).expect("layout");
+            let found: Vec<_> =
+                layout.places.iter().map(|(path, (_, kind))| (path.as_path(), *kind)).collect();
+            assert_eq!(found, [(&*root, Kind::Folder), (&root.join("gone"), Kind::Absent)]);
+            layout.placeholders
+        };
+        // One that was killed leaves it; the next takes it over.
+        drop(check());
+        assert!(root.join("gone").exists());
+        for placeholder in check() {
+            drop(placeholder.release());
+        }
+        assert!(!root.join("gone").exists());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
 use helper_protocol::order::Verdict;
-use helper_protocol::plan::{Access, Network, Rules};
+use helper_protocol::plan::{Access, Making, Network, Pattern, Rules};
 use helper_protocol::report::{Execution, Failure, Refusal, Refusals, Report};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
@@ -27,6 +27,7 @@ use rustix::process::Pid;
 use crate::attempts::{self, Aim, Flags, Place, Subject};
 use crate::channel::Channel;
 use crate::ledger::Ledger;
+use crate::making;
 use crate::outer::pipe;
 use crate::places::Layout;
 use crate::sockets::{self, Known, Target};
@@ -38,7 +39,7 @@ const MAX_PATH: usize = 4096;
 const MAX_STRINGS: usize = 2 * 1024 * 1024;
 const MAX_COUNT: usize = 64 * 1024;
 /// So many links the kernel follows.
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 
 /// Where processes stand when a program is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(crate) enum Stage {
 /// What it knows while the command runs.
 pub(crate) struct Supervisor<'a> {
     layout: Option<&'a Layout>,
+    /// What may not be made.
+    unmade: Vec<Pattern>,
     network: Network,
     known: Known,
     ledger: Ledger,
@@ -66,7 +69,11 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn new(rules: &Rules, layout: &'a Layout) -> Result<Self, Failure> {
         let listed = sockets::listed(rules, layout)?;
         let known = Known { listed, own: BTreeSet::new(), network: rules.network };
-        Ok(Self { layout: Some(layout), network: rules.network, known, ..Self::idle() })
+        let unmade = match rules.making {
+            Making::Free => Vec::new(),
+            Making::Refused => rules.patterns.clone(),
+        };
+        Ok(Self { layout: Some(layout), unmade, network: rules.network, known, ..Self::idle() })
     }
 
     /// For a command without restriction, whose programs alone are looked at.
@@ -74,6 +81,7 @@ impl<'a> Supervisor<'a> {
         let known = Known { listed: Vec::new(), own: BTreeSet::new(), network: Network::Full };
         Self {
             layout: None,
+            unmade: Vec::new(),
             network: Network::Full,
             known,
             ledger: Ledger::default(),
@@ -99,12 +107,7 @@ impl<'a> Supervisor<'a> {
             libc::SYS_bind => self.call(listener, &notification, Call::Bind),
             libc::SYS_execve | libc::SYS_execveat => self.execute(&notification, channel, stage),
             call => match attempts::places(call) {
-                Some(places) => {
-                    for place in places {
-                        self.note(&notification, place, aim(&notification));
-                    }
-                    Some(Answer::Continue)
-                }
+                Some(places) => Some(self.look_at(&notification, places)),
                 None => Some(Answer::Failed(Errno::NOSYS)),
             },
         };
@@ -204,25 +207,35 @@ impl<'a> Supervisor<'a> {
         None
     }
 
-    /// Takes note if something is to be changed where nothing may be, or read that is hidden. The call goes on: what holds it is the sandbox, this
-    /// only looks.
-    fn note(&mut self, notification: &Notification, place: &Place, aim: Aim) {
+    /// Looks at a call about files. It goes on, whatever comes of it, but where it would make what may not be made: what
+    /// holds the rest is the sandbox.
+    fn look_at(&mut self, notification: &Notification, places: &[Place]) -> Answer {
+        let Some(layout) = self.layout else { return Answer::Continue };
+        if self.ledger.is_full() && self.unmade.is_empty() {
+            return Answer::Continue;
+        }
+        let (thread, aim) = (notification.thread, aim(notification));
+        for place in places {
+            let Some(wanted) = wanted(notification, place) else { continue };
+            if aim == Aim::Writing
+                && !self.unmade.is_empty()
+                && making::is_refused(&self.unmade, layout, thread, &wanted, place.subject)
+            {
+                let path = Bytes(wanted.into_os_string().as_bytes().to_vec());
+                self.ledger.note(Refusal::Write(path), thread);
+                return Answer::Failed(Errno::ACCESS);
+            }
+            self.note(notification, place.subject, aim, wanted);
+        }
+        Answer::Continue
+    }
+
+    /// Takes note if something is to be changed where nothing may be, or read that is hidden.
+    fn note(&mut self, notification: &Notification, subject: Subject, aim: Aim, wanted: PathBuf) {
         let Some(layout) = self.layout else { return };
         if self.ledger.is_full() {
             return;
         }
-        let folder =
-            place.folder.map_or(u64::from(libc::AT_FDCWD.cast_unsigned()), |at| notification.arguments[at]);
-        let Ok(name) = string(notification.thread, notification.arguments[place.path], MAX_PATH) else {
-            return;
-        };
-        let name = Path::new(OsStr::from_bytes(&name));
-        // Without a name the descriptor itself is meant.
-        if name.as_os_str().is_empty() {
-            return;
-        }
-        let Some(base) = base(notification.thread, folder, name) else { return };
-        let wanted = normal(&base.join(name));
         match aim {
             Aim::Reading if is_hidden(layout, notification.thread, &wanted) => {
                 let path = Bytes(wanted.into_os_string().as_bytes().to_vec());
@@ -236,9 +249,7 @@ impl<'a> Supervisor<'a> {
         }
         // What it looks like may be another place behind links; and where there is no folder, nothing was refused.
         let Some(real) = real(notification.thread, &wanted) else { return };
-        if !may_be_written(layout, &real)
-            && place.subject.is_changed_outside(notification.thread, &wanted, &real)
-        {
+        if !may_be_written(layout, &real) && subject.is_changed_outside(notification.thread, &wanted, &real) {
             let path = Bytes(wanted.into_os_string().as_bytes().to_vec());
             self.ledger.note(Refusal::Write(path), notification.thread);
         }
@@ -270,6 +281,18 @@ impl Subject {
             }
         }
     }
+}
+
+/// The path that a call names, in the command's words; none where the descriptor itself is meant.
+fn wanted(notification: &Notification, place: &Place) -> Option<PathBuf> {
+    let folder =
+        place.folder.map_or(u64::from(libc::AT_FDCWD.cast_unsigned()), |at| notification.arguments[at]);
+    let name = string(notification.thread, notification.arguments[place.path], MAX_PATH).ok()?;
+    let name = Path::new(OsStr::from_bytes(&name));
+    if name.as_os_str().is_empty() {
+        return None;
+    }
+    Some(normal(&base(notification.thread, folder, name)?.join(name)))
 }
 
 /// What a call wants with the file that it names.
@@ -414,14 +437,14 @@ fn base(thread: Pid, folder: u64, name: &Path) -> Option<PathBuf> {
 }
 
 /// The path with its folder's links resolved in the command's view; none if there is no such folder.
-fn real(thread: Pid, path: &Path) -> Option<PathBuf> {
+pub(crate) fn real(thread: Pid, path: &Path) -> Option<PathBuf> {
     let folder = sockets::open_in_view(thread, path.parent()?).ok()?;
     let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&folder));
     Some(fs::read_link(link).ok()?.join(path.file_name()?))
 }
 
 /// The path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {
         match component {

@@ -21,31 +21,31 @@ use crate::terminal;
 pub(crate) enum Signalling<'a> {
     /// Through the first process of its namespaces, which passes SIGTERM and SIGINT on.
     First(&'a OwnedFd),
+    /// The same, by what that process hands out itself. Until then no order is heeded.
+    Handed,
     /// As a process group; only its own process is killed at once.
     Group(Pid, &'a OwnedFd),
 }
 
 impl Signalling<'_> {
-    fn terminate(&self) -> Result<(), Errno> {
-        match self {
-            Self::First(first) => rustix::process::pidfd_send_signal(first, Signal::TERM),
-            Self::Group(group, _) => rustix::process::kill_process_group(*group, Signal::TERM),
-        }
-    }
-
-    /// Reaches the command's process group, as a terminal does.
-    fn interrupt(&self) -> Result<(), Errno> {
-        match self {
-            Self::First(first) => rustix::process::pidfd_send_signal(first, Signal::INT),
-            Self::Group(group, _) => rustix::process::kill_process_group(*group, Signal::INT),
-        }
-    }
-
-    fn kill(&self) -> Result<(), Errno> {
-        match self {
-            Self::First(process) | Self::Group(_, process) => {
-                rustix::process::pidfd_send_signal(process, Signal::KILL)
+    /// Reaches the command's process group, as a terminal does, with any signal but SIGKILL. That is for the process that
+    /// all others end with.
+    fn send(&self, signal: Signal, handed: Option<&OwnedFd>) -> Result<(), Errno> {
+        let process = match self {
+            Self::Group(group, _) if signal != Signal::KILL => {
+                return rustix::process::kill_process_group(*group, signal);
             }
+            Self::First(process) | Self::Group(_, process) => process,
+            Self::Handed => handed.ok_or(Errno::SRCH)?,
+        };
+        rustix::process::pidfd_send_signal(process, signal)
+    }
+
+    /// Whether there is somebody who can be signalled.
+    fn is_there(&self, handed: Option<&OwnedFd>) -> bool {
+        match self {
+            Self::First(_) | Self::Group(..) => true,
+            Self::Handed => handed.is_some(),
         }
     }
 }
@@ -98,6 +98,8 @@ pub(crate) struct Watch<'a> {
     listener: Option<OwnedFd>,
     /// Whether that was ever handed out.
     has_filter: bool,
+    /// The first process inside, where that hands itself out.
+    first: Option<OwnedFd>,
     /// For the daemon, with the report that the command runs: a listener, a terminal.
     handed: Vec<OwnedFd>,
     /// The command's end of its terminal, held so that it never looks as if the command was through with it.
@@ -131,6 +133,7 @@ impl<'a> Watch<'a> {
             taker: Some(taker),
             listener: None,
             has_filter: false,
+            first: None,
             handed: Vec::new(),
             terminal: None,
             supervisor: Some(supervisor),
@@ -149,7 +152,7 @@ impl<'a> Watch<'a> {
         let watched = watched.and_then(|()| if self.has_filter { Ok(()) } else { Err(silence()) });
         if let Err(failure) = watched {
             // It fails where nothing runs any more.
-            let _ = signalling.kill();
+            let _ = signalling.send(Signal::KILL, self.first.as_ref());
             return Err(failure);
         }
         let mut said = Vec::new();
@@ -189,7 +192,8 @@ impl<'a> Watch<'a> {
         let mut is_listening = true;
         loop {
             self.children.reap();
-            let news = self.wait_for_news(is_listening, finished)?;
+            let is_heeding = is_listening && signalling.is_there(self.first.as_ref());
+            let news = self.wait_for_news(is_heeding, finished)?;
             if news.has_order {
                 is_listening = self.obey(signalling)?;
             }
@@ -217,16 +221,18 @@ impl<'a> Watch<'a> {
 
     /// Whether the daemon may still say something.
     fn obey(&mut self, signalling: &Signalling<'_>) -> Result<bool, Failure> {
-        let (done, is_listening) = match self.channel.order() {
-            Some(Heard::Order(Order::Terminate)) => (signalling.terminate(), true),
-            Some(Heard::Order(Order::Interrupt)) => (signalling.interrupt(), true),
+        let order = self.channel.order();
+        let send = |signal| signalling.send(signal, self.first.as_ref());
+        let (done, is_listening) = match order {
+            Some(Heard::Order(Order::Terminate)) => (send(Signal::TERM), true),
+            Some(Heard::Order(Order::Interrupt)) => (send(Signal::INT), true),
             Some(Heard::Order(Order::Decide { id, verdict })) => {
                 if let (Some(listener), Some(supervisor)) = (&self.listener, &mut self.supervisor) {
                     supervisor.decide(listener, id, verdict);
                 }
                 (Ok(()), true)
             }
-            Some(Heard::End) => (signalling.kill(), false),
+            Some(Heard::End) => (send(Signal::KILL), false),
             None => (Ok(()), true),
         };
         match done {
@@ -248,6 +254,7 @@ impl<'a> Watch<'a> {
                     self.has_filter = true;
                 }
                 Thing::Proxy => self.handed.push(descriptor),
+                Thing::First => self.first = Some(descriptor),
                 Thing::Terminal => {
                     self.terminal = terminal::other_end(&descriptor).ok();
                     self.handed.push(descriptor);
@@ -282,8 +289,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn wait_for_news(&self, is_listening: bool, finished: &OwnedFd) -> Result<News, Failure> {
-        let daemon = is_listening.then(|| self.channel.as_fd());
+    fn wait_for_news(&self, is_heeding: bool, finished: &OwnedFd) -> Result<News, Failure> {
+        let daemon = is_heeding.then(|| self.channel.as_fd());
         let wanted: [Option<BorrowedFd<'_>>; 5] = [
             Some(finished.as_fd()),
             daemon,

@@ -3,6 +3,9 @@
 //!
 //! A thread reads what the program writes, draws it as a terminal does, and answers. Who waits looks at whole frames only:
 //! what comes within a synchronized update is not looked at before its end. Keys are typed as bytes; nothing is slept.
+//!
+//! `expectrl`, which drives programs at a pty too, looks for patterns in the bytes that come. It has no screen, no answers to
+//! what a program asks its terminal and no end of a frame, so all of this but the opening of the pty would still be here.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
@@ -196,7 +199,9 @@ impl Invocation {
         let child = command.spawn(pts).map_err(|error| wrap(io::Error::other(error)))?;
         let pid = Pid::from_child(&child);
         let pty = Arc::new(pty);
-        let (stopped, stop) = rustix::pipe::pipe().map_err(|errno| wrap(errno.into()))?;
+        // A program that is started later must not hold the end that stops the reader.
+        let ends = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+        let (stopped, stop) = ends.map_err(|errno| wrap(errno.into()))?;
         let parser = Parser::new_with_callbacks(
             at_least_one(rows),
             at_least_one(columns),
@@ -323,7 +328,7 @@ impl Terminal {
     /// All that the terminal keeps, what scrolled away first.
     #[must_use]
     pub fn everything(&self) -> Vec<String> {
-        let mut heard = lock(&self.shared.heard);
+        let mut heard = self.whole();
         let screen = heard.parser.screen_mut();
         let (_, columns) = screen.size();
         screen.set_scrollback(usize::MAX);
@@ -340,8 +345,15 @@ impl Terminal {
 
     /// What the terminal shows, and what it was asked, at this moment.
     pub fn look<T>(&self, look: impl FnOnce(&Screen, &Asked) -> T) -> T {
-        let heard = lock(&self.shared.heard);
+        let heard = self.whole();
         look(heard.parser.screen(), heard.parser.callbacks())
+    }
+
+    /// What came so far, with the frame that is just coming to its end.
+    fn whole(&self) -> MutexGuard<'_, Heard> {
+        let is_coming = |heard: &mut Heard| heard.parser.callbacks().is_in_update && !heard.is_closed;
+        let waited = self.shared.changed.wait_timeout_while(lock(&self.shared.heard), LIMIT, is_coming);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Whether the terminal edits lines and shows what is typed, as a shell finds it.

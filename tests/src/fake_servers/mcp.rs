@@ -109,6 +109,7 @@ struct Ask {
 enum Outcome {
     Text,
     Resource,
+    Prompt,
 }
 
 /// It asks the model.
@@ -165,11 +166,12 @@ impl Server<'_> {
                 let prompts: Vec<_> = [fix, json!({"name": "bad\u{7}"})].into_iter().chain(more).collect();
                 self.answer(id, json!({"resultType": "complete", "prompts": prompts}))
             }
-            Some("prompts/get") => {
-                let words = format!("Fix the issue {}.\u{1b}[2J", params["arguments"]["issue"]);
-                let message = json!({"role": "user", "content": {"type": "text", "text": words}});
-                self.answer(id, json!({"resultType": "complete", "messages": [message]}))
-            }
+            Some("prompts/get") if params["arguments"]["issue"] == "ask" => self.ask(
+                id,
+                params,
+                Ask { method: "elicitation/create", params: self.question(), outcome: Outcome::Prompt },
+            ),
+            Some("prompts/get") => self.prompt(id, &params["arguments"]["issue"].to_string()),
             Some("resources/list") => {
                 let resource = json!({"uri": "memo://one", "name": "one", "description": "A memo"});
                 self.answer(id, json!({"resultType": "complete", "resources": [resource]}))
@@ -347,12 +349,19 @@ impl Server<'_> {
 
     fn after(&self, id: &Value, outcome: Outcome, answer: &str) -> io::Result<()> {
         match outcome {
+            Outcome::Prompt => self.prompt(id, answer),
             Outcome::Text => self.text(id, answer),
             Outcome::Resource => {
                 let contents = json!([{"uri": "memo://asks", "text": answer}]);
                 self.answer(id, json!({"resultType": "complete", "contents": contents}))
             }
         }
+    }
+
+    fn prompt(&self, id: &Value, issue: &str) -> io::Result<()> {
+        let words = format!("Fix the issue {issue}.\u{1b}[2J");
+        let message = json!({"role": "user", "content": {"type": "text", "text": words}});
+        self.answer(id, json!({"resultType": "complete", "messages": [message]}))
     }
 
     fn question(&self) -> Value {

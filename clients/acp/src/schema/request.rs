@@ -31,8 +31,12 @@ pub(crate) struct ClientCapabilities {
     pub(crate) has_forms: bool,
     /// Whether it runs the agent in a terminal, to sign in.
     pub(crate) has_terminal_sign_in: bool,
+    /// Whether it says so beside the protocol, as editors did before the protocol had a word for it.
+    pub(crate) has_own_terminal_sign_in: bool,
     /// Whether it tells what its buffers hold.
     pub(crate) reads_files: bool,
+    /// Whether it has terminals that show what the agent's own commands print.
+    pub(crate) shows_output: bool,
 }
 
 impl ClientCapabilities {
@@ -43,6 +47,8 @@ impl ClientCapabilities {
             has_compactions: has(&value["session"]["compaction"]),
             has_forms: has(&value["elicitation"]["form"]),
             has_terminal_sign_in: value["auth"]["terminal"] == Value::Bool(true),
+            has_own_terminal_sign_in: value["_meta"]["terminal-auth"] == Value::Bool(true),
+            shows_output: value["_meta"]["terminal_output"] == Value::Bool(true),
             reads_files: value["fs"]["readTextFile"] == Value::Bool(true),
         }
     }

@@ -102,6 +102,9 @@ pub(crate) struct ToolCall {
     pub(crate) raw_input: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) raw_output: Option<Value>,
+    /// What stands beside the protocol.
+    #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
+    pub(crate) meta: Option<Value>,
 }
 
 /// What a tool does.
@@ -141,6 +144,11 @@ pub(crate) enum ToolContent {
         #[serde(skip_serializing_if = "Option::is_none")]
         old_text: Option<String>,
         new_text: String,
+    },
+    /// What a command prints, in a terminal that a `_meta` has opened.
+    #[serde(rename_all = "camelCase")]
+    Terminal {
+        terminal_id: String,
     },
 }
 

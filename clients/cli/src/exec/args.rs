@@ -130,6 +130,9 @@ pub(crate) struct ExecFlags {
     /// End the turn after this time, as in `90s`, `15m`, `1h30m`
     #[arg(long, global = true, value_name = "DURATION", value_parser = span::parse)]
     pub(crate) deadline: Option<Duration>,
+    /// End the turn when it has worked for this time; what it waits for a person does not count
+    #[arg(long, global = true, value_name = "DURATION", value_parser = span::parse)]
+    pub(crate) max_time: Option<Duration>,
     /// End the turn when it has used so many tokens, input and output
     #[arg(long, global = true, value_name = "N")]
     pub(crate) max_tokens: Option<u64>,
@@ -213,6 +216,7 @@ impl ExecFlags {
     pub(crate) fn limits(&self) -> TurnLimits {
         TurnLimits {
             deadline_ms: self.deadline.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+            max_time_ms: self.max_time.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
             max_tokens: self.max_tokens,
             max_cost: self.max_cost,
             max_tool_calls: self.max_tool_calls,
@@ -329,6 +333,8 @@ mod tests {
         let limits = parse(&[
             "--deadline",
             "2m",
+            "--max-time",
+            "90s",
             "--max-tokens",
             "1000",
             "--max-cost",
@@ -340,6 +346,7 @@ mod tests {
         .limits();
         let expected = TurnLimits {
             deadline_ms: Some(120_000),
+            max_time_ms: Some(90_000),
             max_tokens: Some(1000),
             max_cost: Some(1.5),
             max_tool_calls: Some(7),

@@ -15,7 +15,7 @@ use protocol::profile::SandboxMode;
 use protocol::question::{Answer, Decision, GrantScope, Question};
 use protocol::session::SessionSummary;
 use protocol::turn::{InputPart, Turn};
-use view::{escape, fold, words};
+use view::{escape, fold, reviews, words};
 
 use crate::exec::json::output_text;
 use crate::exec::outcome::Ending;
@@ -140,6 +140,10 @@ impl Human {
             Event::SessionRewound(rewound) if self.scope == Scope::All => {
                 let by = escape::line(&rewound.actor.name).into_owned();
                 self.remark(&format!("{} by `{by}`", words::rewound(rewound)))
+            }
+            Event::BudgetWarned(warned) if self.shows(warned.turn_id) => {
+                let message = escape::line(&warned.message).into_owned();
+                self.remark(&message)
             }
             // Of one that was handed over, the line about the new daemon tells it.
             Event::TurnResumed(resumed) if self.shows(resumed.turn_id) && !resumed.was_handed_over => {
@@ -306,6 +310,7 @@ impl Human {
             | ItemBody::WebSearch(_)
             | ItemBody::Compaction(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => Ok(()),
         }
     }
@@ -334,6 +339,7 @@ impl Human {
                 self.aside(&style.dim(escape::prose(&words::web_search(search))))
             }
             ItemBody::Agent(report) => self.aside(&style.dim(escape::prose(&words::agent(report)))),
+            ItemBody::Review(review) => self.aside(&escape::prose(reviews::text(review).trim_end())),
             ItemBody::Compaction(compaction) if item.status != ItemStatus::Discarded => {
                 self.aside(&style.dim(escape::prose(&words::compaction(compaction, &item.status))))
             }
@@ -354,6 +360,9 @@ impl Human {
                 InputPart::Text { text: part } => text.push_str(part),
                 InputPart::Image { .. } | InputPart::StoredImage { .. } => text.push_str("[image]"),
                 InputPart::Skill { name, .. } => text.push_str(&format!("[skill {name}]")),
+                InputPart::Resource { server, uri, .. } => {
+                    text.push_str(&format!("[{server}: {uri}]"));
+                }
                 InputPart::Unknown(_) => text.push_str("[…]"),
             }
             text.push('\n');

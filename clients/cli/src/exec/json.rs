@@ -10,6 +10,7 @@ use protocol::item::{
     NoticeLevel, OtherToolCall, Plan, PlanStep, PlanStepStatus,
 };
 use protocol::model::Usage;
+use protocol::review::Review;
 use protocol::turn::TurnOutcome;
 use protocol::web::WebSearch;
 use serde::Serialize;
@@ -107,6 +108,16 @@ enum LineBody {
         query: String,
         action: LineAction,
     },
+    /// What a review found.
+    Review {
+        findings: Vec<LineFinding>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        verdict: Option<String>,
+        summary: String,
+        /// What of the answer could not be read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
     /// What was before was put into less; empty while that goes on, and where the provider keeps it to itself.
     Compaction {
         summary: String,
@@ -140,6 +151,16 @@ struct LineTodo {
 struct LineChange {
     path: String,
     kind: &'static str,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct LineFinding {
+    file: String,
+    start_line: u32,
+    end_line: u32,
+    severity: String,
+    title: String,
+    text: String,
 }
 
 /// Turns the events of one turn into lines.
@@ -236,6 +257,7 @@ impl Lines {
             | ItemBody::Notice(_)
             | ItemBody::WebSearch(_)
             | ItemBody::Agent(_)
+            | ItemBody::Review(_)
             | ItemBody::Unknown(_) => None,
         }
     }
@@ -276,6 +298,7 @@ fn body(item: &Item) -> Option<LineBody> {
         ItemBody::ToolCall(call) => Some(tool_body(call, status)),
         ItemBody::Plan(plan) => Some(todo_body(plan)),
         ItemBody::WebSearch(search) => Some(search_body(search)),
+        ItemBody::Review(review) => Some(review_body(review)),
         ItemBody::Compaction(compaction) => Some(LineBody::Compaction {
             summary: compaction.summary.clone(),
             status: plain_status(status),
@@ -292,6 +315,23 @@ fn body(item: &Item) -> Option<LineBody> {
         | ItemBody::Reasoning(_)
         | ItemBody::Agent(_)
         | ItemBody::Unknown(_) => None,
+    }
+}
+
+fn review_body(review: &Review) -> LineBody {
+    let findings = review.findings.iter().map(|finding| LineFinding {
+        file: finding.file.clone(),
+        start_line: finding.start_line,
+        end_line: finding.end_line,
+        severity: finding.severity.name().to_owned(),
+        title: finding.title.clone(),
+        text: finding.text.clone(),
+    });
+    LineBody::Review {
+        findings: findings.collect(),
+        verdict: review.verdict.as_ref().map(|verdict| verdict.name().to_owned()),
+        summary: review.summary.clone(),
+        message: review.message.clone(),
     }
 }
 

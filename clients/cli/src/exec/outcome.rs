@@ -131,6 +131,7 @@ fn codes(outcome: &TurnOutcome) -> (u8, &'static str) {
         TurnOutcome::LimitReached { limit, .. } => {
             let code = match limit {
                 LimitKind::Deadline => "deadline",
+                LimitKind::Time => "time_limit",
                 LimitKind::Tokens => "token_limit",
                 LimitKind::Cost => "cost_limit",
                 LimitKind::ToolCalls => "tool_call_limit",

@@ -78,9 +78,8 @@ impl Reporter {
             },
             (Self::Human(human), FeedEntry::Event(record)) => human.event(&record.event),
             (Self::Human(human), FeedEntry::Delta(delta)) => human.delta(delta),
-            (Self::Json(_), FeedEntry::Delta(_)) | (_, FeedEntry::Presence(_) | FeedEntry::Unknown(_)) => {
-                Ok(())
-            }
+            (Self::Json(_), FeedEntry::Delta(_))
+            | (_, FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_)) => Ok(()),
         }
     }
 

@@ -1,129 +1,50 @@
-//! What a review answers: the schema, and how it is read and shown. What a model says is not trusted to follow it.
+//! How a review is shown to a person in a terminal.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use protocol::review::{Review, ReviewSeverity};
 use view::escape;
 
 use crate::output::Output;
 
-/// A review.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Findings {
-    /// The worst first.
-    pub(crate) findings: Vec<Finding>,
-    /// On the whole.
-    #[serde(default)]
-    pub(crate) summary: String,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Finding {
-    file: String,
-    start_line: u32,
-    end_line: u32,
-    severity: Severity,
-    title: String,
-    text: String,
-}
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "camelCase")]
-enum Severity {
-    Critical,
-    High,
-    Medium,
-    Low,
-}
-
-impl Findings {
-    /// JSON Schema of the answer.
-    pub(crate) fn schema() -> Value {
-        let text = || json!({"type": "string"});
-        let line = || json!({"type": "integer"});
-        json!({
-            "type": "object",
-            "additionalProperties": false,
-            "required": ["findings", "summary"],
-            "properties": {
-                "summary": text(),
-                "findings": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "additionalProperties": false,
-                        "required": ["file", "startLine", "endLine", "severity", "title", "text"],
-                        "properties": {
-                            "file": text(),
-                            "startLine": line(),
-                            "endLine": line(),
-                            "severity": {"type": "string", "enum": ["critical", "high", "medium", "low"]},
-                            "title": text(),
-                            "text": text(),
-                        },
-                    },
-                },
-            },
-        })
-    }
-
-    /// Reads an answer, also one with a fence around it; `None` if it is none.
-    pub(crate) fn read(answer: &str) -> Option<Self> {
-        let json = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
-        let mut read: Self = serde_json::from_str(json).ok()?;
-        read.findings.sort_by(|one, other| {
-            (one.severity, &one.file, one.start_line).cmp(&(other.severity, &other.file, other.start_line))
-        });
-        Some(read)
-    }
-
-    /// For a person.
-    pub(crate) fn shown(&self, output: Output) -> String {
-        let style = output.out;
-        let mut shown = String::new();
-        for finding in &self.findings {
-            let severity = match finding.severity {
-                Severity::Critical => style.red("critical"),
-                Severity::High => style.red("high"),
-                Severity::Medium => style.yellow("medium"),
-                Severity::Low => style.dim("low"),
-            };
-            let lines = if finding.end_line > finding.start_line {
-                format!("{}-{}", finding.start_line, finding.end_line)
-            } else {
-                finding.start_line.to_string()
-            };
-            let place = style.cyan(format!("{}:{lines}", escape::line(&finding.file)));
-            let title = style.bold(escape::line(&finding.title));
-            shown.push_str(&format!("{place}  {severity}  {title}\n"));
-            for line in escape::prose(&finding.text).lines() {
-                shown.push_str(&format!("    {line}\n"));
-            }
-            shown.push('\n');
+/// For a person.
+pub(crate) fn shown(review: &Review, output: Output) -> String {
+    let style = output.out;
+    let mut shown = String::new();
+    for finding in &review.findings {
+        let name = escape::line(finding.severity.name());
+        let severity = match &finding.severity {
+            ReviewSeverity::Critical | ReviewSeverity::High => style.red(name),
+            ReviewSeverity::Medium | ReviewSeverity::Unknown(_) => style.yellow(name),
+            ReviewSeverity::Low => style.dim(name),
+        };
+        let place = finding.place();
+        let place = style.cyan(escape::line(&place));
+        let title = style.bold(escape::line(&finding.title));
+        shown.push_str(&format!("{place}  {severity}  {title}\n"));
+        for line in escape::prose(&finding.text).lines() {
+            shown.push_str(&format!("    {line}\n"));
         }
-        let summary = escape::prose(self.summary.trim()).into_owned();
-        shown.push_str(if self.findings.is_empty() { "No findings. " } else { "" });
-        shown.push_str(&summary);
         shown.push('\n');
-        shown
     }
+    let has_none = review.findings.is_empty() && review.message.is_none();
+    shown.push_str(if has_none { "No findings. " } else { "" });
+    shown.push_str(&escape::prose(review.summary.trim()));
+    shown.push('\n');
+    shown
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
-    fn the_worst_comes_first_and_a_fence_is_let_through() {
-        let finding = |severity: &str| json!({"file": "a.rs", "startLine": 1, "endLine": 2, "severity": severity, "title": "t", "text": "x"});
-        let answer = json!({"findings": [finding("low"), finding("critical")], "summary": "Two."});
-        let read = Findings::read(&format!("```json\n{answer}\n```")).expect("an answer");
-        let shown = read.shown(Output::new().merged());
-        assert!(shown.starts_with("a.rs:1-2  critical  t\n    x\n") && shown.ends_with("Two.\n"), "{shown}");
-        assert!(Findings::read("I found nothing.").is_none());
-        assert!(Findings::read(&json!({"findings": [finding("dire")]}).to_string()).is_none());
+    fn findings_are_shown_with_their_places_and_nothing_of_them_reaches_the_terminal() {
+        let answer = r#"{"findings": [
+            {"file": "a.rs", "startLine": 1, "endLine": 2, "severity": "low\u001b[2J", "title": "t", "text": "x\u001b[2J"}
+        ], "summary": "One."}"#;
+        let shown = shown(&Review::read(answer, Path::new("/repo")), Output::new().merged());
+        assert!(shown.starts_with("a.rs:1-2  low") && shown.ends_with("One.\n"), "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 }

@@ -11,12 +11,13 @@ use protocol::event::{Event, TurnEnded};
 use protocol::ids::{RequestId, SessionId, TurnId};
 use protocol::item::{Item, ItemBody, ItemStatus};
 use protocol::profile::{ApprovalPolicy, SandboxMode};
+use protocol::review::{Review, answer_schema};
 use protocol::session::{SessionCreateParams, SessionSummary, SettingsOverrides};
 use protocol::turn::{
     InputPart, InterruptReason, TurnInterruptParams, TurnLimits, TurnOutcome, TurnStartParams,
 };
 use serde_json::json;
-use view::words;
+use view::{escape, words};
 
 use crate::connect::{back, connect};
 use crate::error::CliError;
@@ -24,7 +25,7 @@ use crate::exec::signals::Signals;
 use crate::git::Git;
 use crate::output::Output;
 use crate::review::change::{Change, Subject};
-use crate::review::findings::Findings;
+use crate::review::findings::shown;
 use crate::select::absolute_folder;
 use crate::table;
 
@@ -73,16 +74,18 @@ pub(crate) async fn run(args: ReviewArgs, output: Output) -> Result<u8, CliError
         (None, Some(commit)) => Subject::Commit(commit.clone()),
         (None, None) => Subject::Uncommitted,
     };
-    let change = Change::read(&Git::new(&folder)?, &subject)?;
+    // Git names files as they are below the repository's root, so that is where the session works.
+    let root = PathBuf::from(Git::new(&folder)?.run(["rev-parse", "--show-toplevel"])?);
+    let change = Change::read(&Git::new(&root)?, &subject)?;
     if change.text.is_empty() {
-        let nothing = Findings { findings: Vec::new(), summary: "Nothing was changed.".to_owned() };
+        let nothing = Review { summary: "Nothing was changed.".to_owned(), ..Review::default() };
         show(&nothing, None, args.json, output)?;
         return Ok(0);
     }
     let mut signals =
         Signals::new().map_err(|source| CliError::System { what: "Can't listen for signals", source })?;
     let mut connection = connect("skein review", output).await?;
-    let summary = session(&mut connection, &args, folder, &change).await?;
+    let summary = session(&mut connection, &args, root, &change).await?;
     let id = summary.id;
     output.note(output.err.dim(format!("reviewing {}; session {id}", change.name)));
     let mut attached = Attached::open(connection, id, Some(summary.seq), false).await?;
@@ -91,13 +94,13 @@ pub(crate) async fn run(args: ReviewArgs, output: Output) -> Result<u8, CliError
     let start = TurnStartParams {
         session_id: id,
         input: vec![InputPart::Text { text }],
-        output_schema: Some(Findings::schema()),
+        output_schema: Some(answer_schema()),
         limits: TurnLimits::default(),
         expected_seq: None,
         request_id: Some(RequestId::generate()),
     };
     let turn = attached.call(async |rpc| TurnClient::start(rpc, start.clone()).await).await?.turn_id;
-    let mut answer = None;
+    let mut heard = Heard::default();
     let ended = loop {
         tokio::select! {
             biased;
@@ -106,7 +109,7 @@ pub(crate) async fn run(args: ReviewArgs, output: Output) -> Result<u8, CliError
                 return Ok(signal.exit_code());
             }
             update = attached.next() => {
-                if let Some(ended) = take(update?, turn, &mut answer, output) {
+                if let Some(ended) = take(update?, turn, &mut heard, output) {
                     break ended;
                 }
             }
@@ -116,13 +119,26 @@ pub(crate) async fn run(args: ReviewArgs, output: Output) -> Result<u8, CliError
         let message = words::ending(&ended.outcome).unwrap_or_default();
         return Err(CliError::Failed { message, hint: words::ending_hint(&ended.outcome) });
     }
-    let found = answer.as_deref().and_then(Findings::read).ok_or_else(|| CliError::Failed {
-        message: "The model did not answer with findings".to_owned(),
+    // A daemon that is older than this client tells no review.
+    let answer = heard.answer.unwrap_or_default();
+    let found = heard.review.unwrap_or_else(|| Review::read(&answer, &summary.settings.cwd));
+    let unreadable = |message: String| CliError::Failed {
+        message: escape::line(&message).into_owned(),
         hint: Some(format!("See what it said with `skein logs {id}`")),
-    })?;
-    show(&found, Some(id), args.json, output)?;
+    };
+    match &found.message {
+        Some(message) if found.findings.is_empty() => return Err(unreadable(message.clone())),
+        Some(_) | None => show(&found, Some(id), args.json, output)?,
+    }
     output.note(output.err.dim(words::spent(&ended)));
-    Ok(0)
+    found.message.map_or(Ok(0), |message| Err(unreadable(message)))
+}
+
+/// What the turn told so far.
+#[derive(Default)]
+struct Heard {
+    answer: Option<String>,
+    review: Option<Review>,
 }
 
 /// A session that may only read, and asks nobody.
@@ -151,11 +167,11 @@ async fn session(
 }
 
 /// Takes what happened; the turn's end, if it is over.
-fn take(update: Update, turn: TurnId, answer: &mut Option<String>, output: Output) -> Option<TurnEnded> {
+fn take(update: Update, turn: TurnId, heard: &mut Heard, output: Output) -> Option<TurnEnded> {
     match update {
         Update::Snapshot(snapshot) => {
             let known = snapshot.turns.into_iter().find(|known| known.id == turn)?;
-            known.items.iter().for_each(|item| hear(item, answer));
+            known.items.iter().for_each(|item| hear(item, heard));
             let duration_ms = known.ended_at.map_or(0, |at| at.since(known.started_at));
             let (usage, cost) = (known.usage, known.cost);
             Some(TurnEnded { turn_id: turn, outcome: known.outcome?, usage, cost, duration_ms })
@@ -165,7 +181,7 @@ fn take(update: Update, turn: TurnId, answer: &mut Option<String>, output: Outpu
             if let Event::ItemCompleted(changed) = &record.event
                 && changed.item.turn_id == turn
             {
-                hear(&changed.item, answer);
+                hear(&changed.item, heard);
             }
             if let Event::TurnEnded(ended) = record.event {
                 Some(ended).filter(|ended| ended.turn_id == turn)
@@ -185,11 +201,14 @@ fn take(update: Update, turn: TurnId, answer: &mut Option<String>, output: Outpu
     }
 }
 
-fn hear(item: &Item, answer: &mut Option<String>) {
-    if let ItemBody::AgentMessage(message) = &item.body
-        && item.status != ItemStatus::Discarded
-    {
-        *answer = Some(message.text.clone());
+fn hear(item: &Item, heard: &mut Heard) {
+    if item.status == ItemStatus::Discarded {
+        return;
+    }
+    if let ItemBody::AgentMessage(message) = &item.body {
+        heard.answer = Some(message.text.clone());
+    } else if let ItemBody::Review(review) = &item.body {
+        heard.review = Some(review.clone());
     }
 }
 
@@ -200,11 +219,11 @@ async fn stop(attached: &mut Attached, session_id: SessionId, turn: TurnId) -> R
     Ok(())
 }
 
-fn show(found: &Findings, session: Option<SessionId>, is_json: bool, output: Output) -> Result<(), CliError> {
+fn show(found: &Review, session: Option<SessionId>, is_json: bool, output: Output) -> Result<(), CliError> {
     if is_json {
-        let session_id = session.map(|id| id.to_string());
-        let value = json!({"sessionId": session_id, "findings": found.findings, "summary": found.summary});
+        let mut value = json!(found);
+        value["sessionId"] = json!(session);
         return table::json(&value, output);
     }
-    output.write(&found.shown(output)).map_err(CliError::Output)
+    output.write(&shown(found, output)).map_err(CliError::Output)
 }

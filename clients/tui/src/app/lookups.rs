@@ -1,8 +1,13 @@
 //! What is looked up and chosen from: skills, agents, instruction files, and what a report of a bug has in it.
 
+use client::Update;
 use crossterm::event::{KeyCode, KeyEvent};
 use protocol::agent::{AgentNode, AgentStatus};
-use protocol::skill::{Skill, SkillSource, SkillState};
+use protocol::ids::TurnId;
+use protocol::profile::{ApprovalPolicy, SandboxMode};
+use protocol::session::{BackgroundCommand, Presence, SessionStatus, SettingsOverrides};
+use protocol::skill::{Skill, SkillReadResult, SkillSource, SkillState};
+use ratatui::layout::Size;
 
 use super::*;
 use crate::frame::tests::{idle, session};
@@ -81,16 +86,75 @@ fn the_status_tells_what_the_own_provider_still_lets_be_asked() {
 }
 
 #[test]
-fn a_skill_is_chosen_from_the_list_of_them() {
+fn a_skill_of_the_list_is_read_or_mentioned() {
     let mut app = idle();
     assert_eq!(obey(&mut app, "/skills"), Some(Effect::Call(Call::Skills("/repo".into()))));
     let skills = vec![skill("retired", SkillState::Untrusted), skill("review", SkillState::ByName)];
     app.news(News::Told(Call::Skills("/repo".into()), Ok(Reply::Skills(skills))), NOW);
-    assert_eq!(key(&mut app, KeyCode::Enter), None);
+    assert_eq!(key(&mut app, KeyCode::Tab), None);
     assert!(app.picker.is_some() && app.composer.is_empty(), "it can't be used");
+    let read = Call::Skill("/repo".into(), "retired".to_owned());
+    assert_eq!(key(&mut app, KeyCode::Enter), Some(Effect::Call(read.clone())), "but read, to judge it");
+    let text = "Go on.\u{1b}[2J".to_owned();
+    let told = SkillReadResult { skill: skill("retired", SkillState::Untrusted), text };
+    app.news(News::Told(read, Ok(Reply::Skill(Box::new(told)))), NOW);
+    let shown = app.pager.as_mut().unwrap().screen(Size::new(60, 5), &Theme::plain(), &Syntaxes::Off);
+    let rows: Vec<String> = shown.iter().map(|row| row.to_string().trim_end().to_owned()).collect();
+    assert_eq!(rows[0], "Go on.\\e[2J");
+    assert_eq!(rows[4], "  $retired · 10 bytes · lines 1 to 1 of 1 · / finds · q lea…");
+    key(&mut app, KeyCode::Esc);
+    obey(&mut app, "/skills");
+    let skills = vec![skill("retired", SkillState::Untrusted), skill("review", SkillState::ByName)];
+    app.news(News::Told(Call::Skills("/repo".into()), Ok(Reply::Skills(skills))), NOW);
     key(&mut app, KeyCode::Down);
-    key(&mut app, KeyCode::Enter);
+    key(&mut app, KeyCode::Tab);
     assert_eq!(app.composer.text(), "$review ");
+}
+
+#[test]
+fn what_goes_on_in_the_background_is_told_with_what_runs() {
+    let mut app = idle();
+    let background = vec![BackgroundCommand {
+        process_id: 3,
+        command: "npm run \u{1b}[31mwatch".to_owned(),
+        is_escalated: true,
+        started_at: Timestamp(NOW.0 - 50_000),
+    }];
+    let presence = Presence { background, ..Presence::default() };
+    app.news(News::Update(Update::Presence(presence), ClientId::generate()), NOW);
+    assert_eq!(obey(&mut app, "/jobs"), Some(Effect::Call(Call::Running)));
+    let mut other = session("x").summary;
+    other.title = Some("mend the build".to_owned());
+    other.status = SessionStatus::Waiting { turn_id: TurnId::generate() };
+    app.news(News::Told(Call::Running, Ok(Reply::Running(vec![other]))), NOW);
+    let aside = app.asides.pop().unwrap();
+    let lines: Vec<String> = app.aside(aside, 100).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "  background 3        npm run \\e[31mwatch · for 50.0 s · outside the sandbox",
+            "  waits for an answer mend the build · /repo",
+        ]
+    );
+}
+
+#[test]
+fn a_list_begins_at_what_holds_so_that_enter_changes_nothing() {
+    let mut app = idle();
+    let (sandbox, approval) = (Some(SandboxMode::WorkspaceWrite), Some(ApprovalPolicy::OnRequest));
+    let none = SettingsOverrides::default;
+    for (command, wanted) in [
+        ("/sandbox", SettingsOverrides { sandbox, ..none() }),
+        ("/approvals", SettingsOverrides { approval, ..none() }),
+        ("/permissions", SettingsOverrides { sandbox, approval, ..none() }),
+    ] {
+        assert_eq!(obey(&mut app, command), None);
+        let chosen = key(&mut app, KeyCode::Enter);
+        assert_eq!(chosen, Some(Effect::Call(Call::Change(Box::new(wanted)))), "{command}");
+    }
+    obey(&mut app, "/theme");
+    key(&mut app, KeyCode::Enter);
+    assert_eq!(app.theme.name, ThemeName::None, "as it was");
 }
 
 #[test]

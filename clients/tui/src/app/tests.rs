@@ -8,6 +8,9 @@ use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, InputQueued, TurnEnded};
 use protocol::ids::{ItemId, QueuedId};
 use protocol::item::ItemBody;
+use protocol::mcp::{
+    McpPromptId, McpPromptQuestion, McpPromptResult, McpPromptsResult, McpResourcesParams, McpResourcesResult,
+};
 use protocol::model::Usage;
 use protocol::question::{Decision, GrantScope};
 use protocol::session::QueuedInput;
@@ -492,6 +495,42 @@ fn a_file_is_mentioned_by_a_few_letters() {
 }
 
 #[test]
+fn what_servers_have_to_read_is_asked_for_once_and_again_while_one_is_being_started() {
+    let mut app = idle();
+    write(&mut app, "@m");
+    let asked: Vec<bool> = chores(&mut app)
+        .into_iter()
+        .filter_map(|chore| match chore {
+            Chore::Call(Call::Resources(params)) => Some(params.starts),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [true]);
+    let call = || Call::Resources(McpResourcesParams::default());
+    let listed = |value| serde_json::from_value::<McpResourcesResult>(value).unwrap();
+    let starting = listed(serde_json::json!({"resources": [], "starting": ["memory"]}));
+    app.news(News::Told(call(), Ok(Reply::Resources(starting))), NOW);
+    let later = app.wakes_at(NOW).unwrap();
+    assert!(app.tick(later).is_none());
+    let asked = chores(&mut app);
+    assert!(matches!(&asked[..], [Chore::Call(Call::Resources(params))] if !params.starts), "{asked:?}");
+    let resource = serde_json::json!({"server": "memory", "uri": "memo://one", "name": "One"});
+    let known = listed(serde_json::json!({"resources": [resource]}));
+    let found = |number| Found { number, paths: vec!["memo.md".to_owned()], is_complete: true };
+    app.found(found(app.files_asked));
+    app.news(News::Told(call(), Ok(Reply::Resources(known))), later);
+    assert_eq!(app.wakes_at(later), None, "all is known");
+    let chosen = |app: &App| app.completion.as_ref().unwrap().list.chosen_row().unwrap().label.clone();
+    assert_eq!(chosen(&app), "memo.md", "what is chosen stays where news come");
+    write(&mut app, "e");
+    app.found(found(app.files_asked));
+    assert_eq!(chosen(&app), "@memory:memo://one", "and not where another word is written");
+    key(&mut app, KeyCode::Tab);
+    assert_eq!(app.composer.text(), "@memory:memo://one ");
+    assert!(app.completion.is_none());
+}
+
+#[test]
 fn keys_that_were_meant_for_a_list_do_not_answer_a_question() {
     let mut app = app(Mode::Drive, "x");
     app.choose(Choice::History, NOW);
@@ -570,7 +609,7 @@ fn a_prompt_of_a_server_comes_into_the_composer_and_is_not_said() {
         "arguments": [{ "name": "branch", "isRequired": true }],
     }))
     .unwrap();
-    let told = Ok(Reply::Prompts(vec![prompt]));
+    let told = Ok(Reply::Prompts(McpPromptsResult { prompts: vec![prompt], is_starting: false }));
     app.news(News::Told(Call::Prompts("/repo".into()), told), NOW);
     write(&mut app, "git:review");
     assert_eq!(key(&mut app, KeyCode::Tab), None);
@@ -581,7 +620,29 @@ fn a_prompt_of_a_server_comes_into_the_composer_and_is_not_said() {
     let Some(Effect::Call(call)) = key(&mut app, KeyCode::Enter) else { panic!("nothing is asked") };
     let Call::Prompt(params, _) = &call else { panic!("{call:?}") };
     assert_eq!(params.arguments["branch"], "main");
-    app.news(News::Told(call, Ok(Reply::Prompt("Review main.".to_owned()))), NOW);
+    let asks = McpPromptResult {
+        text: String::new(),
+        question: Some(McpPromptQuestion {
+            id: McpPromptId(uuid::Uuid::nil()),
+            server: "git".to_owned(),
+            message: "Since when?".to_owned(),
+            schema: serde_json::json!({"type": "object", "properties": {"since": {"type": "string"}}}),
+        }),
+    };
+    app.news(News::Told(call, Ok(Reply::Prompt(Box::new(asks)))), NOW);
+    assert!(app.dialog.is_some() && app.composer.text().is_empty());
+    let later = Timestamp(NOW.0 + 5000);
+    for letter in "May".chars() {
+        assert_eq!(app.key(KeyEvent::from(KeyCode::Char(letter)), later), None);
+    }
+    let Some(Effect::Call(call)) = app.key(KeyEvent::from(KeyCode::Enter), later) else {
+        panic!("no answer")
+    };
+    let Call::AnswerPrompt(params, _) = &call else { panic!("{call:?}") };
+    assert_eq!(params.decision, Decision::Content { value: serde_json::json!({"since": "May"}) });
+    assert!(app.dialog.is_none(), "it is none of the session");
+    let said = McpPromptResult { text: "Review main.".to_owned(), question: None };
+    app.news(News::Told(call, Ok(Reply::Prompt(Box::new(said)))), later);
     assert_eq!(app.composer.text(), "Review main.");
 }
 
@@ -594,9 +655,52 @@ fn prompts_that_come_late_are_offered_for_what_fitted_nothing() {
         "server": "fake", "name": "fix", "command": "fake:fix", "arguments": [],
     }))
     .unwrap();
-    app.news(News::Told(Call::Prompts("/repo".into()), Ok(Reply::Prompts(vec![prompt]))), NOW);
+    let told = Ok(Reply::Prompts(McpPromptsResult { prompts: vec![prompt], is_starting: false }));
+    app.news(News::Told(Call::Prompts("/repo".into()), told), NOW);
     assert_eq!(key(&mut app, KeyCode::Tab), None);
     assert_eq!(app.composer.text(), "/fake:fix ");
+}
+
+#[test]
+fn who_writes_before_the_session_is_known_is_offered_its_prompts_and_skills() {
+    for (text, is_asked) in [
+        (
+            "/f",
+            (|call| matches!(call, Call::Prompts(cwd) if cwd.as_os_str() == "/repo")) as fn(&Call) -> bool,
+        ),
+        ("$f", |call| matches!(call, Call::Skills(cwd) if cwd.as_os_str() == "/repo")),
+    ] {
+        let mut app = App::new(Mode::Drive, Theme::plain(), Settings::default());
+        write(&mut app, text);
+        assert!(chores(&mut app).is_empty(), "no folder is known to ask about");
+        let snapshot = Update::Snapshot(Box::new(session("x")));
+        app.news(News::Update(snapshot, ClientId::generate()), NOW);
+        let [Chore::Call(call)] = &chores(&mut app)[..] else { panic!("nothing is asked for {text}") };
+        assert!(is_asked(call), "{call:?}");
+    }
+}
+
+#[test]
+fn prompts_of_a_server_that_is_being_started_are_asked_for_until_it_runs() {
+    let mut app = idle();
+    let tell = |app: &mut App, is_starting, now| {
+        let told = Ok(Reply::Prompts(McpPromptsResult { prompts: Vec::new(), is_starting }));
+        app.news(News::Told(Call::Prompts("/repo".into()), told), now);
+    };
+    write(&mut app, "/fa");
+    chores(&mut app);
+    tell(&mut app, true, NOW);
+    let later = app.wakes_at(NOW).unwrap();
+    assert!(app.tick(NOW).is_none() && chores(&mut app).is_empty(), "not yet");
+    assert!(app.tick(later).is_none());
+    assert!(matches!(chores(&mut app)[..], [Chore::Call(Call::Prompts(_))]));
+    assert_eq!(app.wakes_at(later), None, "one call at a time");
+    tell(&mut app, false, later);
+    assert_eq!(app.wakes_at(later), None, "all is known");
+    tell(&mut app, true, later);
+    key(&mut app, KeyCode::Esc);
+    app.composer.clear();
+    assert_eq!(app.wakes_at(later), None, "nobody looks at them");
 }
 
 #[test]

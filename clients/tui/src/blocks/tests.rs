@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use protocol::delta::FeedEntry;
-use protocol::event::{Event, EventRecord, ItemChanged, ModelRetried, TurnEnded};
+use protocol::event::{BudgetWarned, Event, EventRecord, ItemChanged, ModelRetried, TurnEnded};
 use protocol::ids::{ItemId, Timestamp, TurnId};
 use protocol::item::{AgentMessage, ChangeKind, CommandExit, CommandOutcome, CommandOutput};
 use protocol::model::{ProviderFailure, ProviderFailureKind, Usage};
 use protocol::tool::{CallInput, ToolCall};
-use protocol::turn::TurnFailure;
+use protocol::turn::{BudgetLevel, LimitKind, TurnFailure};
 use view::View;
 
 use super::*;
@@ -220,6 +220,54 @@ fn a_plan_is_a_check_list_and_no_step_looks_like_another_line() {
     };
     check(
         item(ItemStatus::Completed, ItemBody::Plan(plan)),
-        &["", "☰ the plan", "  [x] look", "  [>] mend\\n┏ The agent asks", "  [ ] test"],
+        &["", "≡ the plan", "  [x] look", "  [>] mend\\n┏ The agent asks", "  [ ] test"],
+    );
+}
+
+#[test]
+fn a_ceiling_that_is_nearly_spent_is_warned_of() {
+    let warned = BudgetWarned {
+        turn_id: TurnId::generate(),
+        level: BudgetLevel::Day,
+        limit: LimitKind::Cost,
+        message: "4.00 of 5.00 dollars are spent".to_owned(),
+    };
+    check(Event::BudgetWarned(warned), &["", "! 4.00 of 5.00 dollars are spent"]);
+}
+
+#[test]
+fn a_call_of_code_says_so() {
+    let of_code = |text: &str| {
+        let Event::ItemCompleted(mut changed) = item(ItemStatus::Completed, command(text, None)) else {
+            panic!("it is one");
+        };
+        changed.item.called_by = Some(ItemId::generate());
+        Event::ItemCompleted(changed)
+    };
+    check(of_code("ls"), &["", "$ ls  by code"]);
+    let long = "x".repeat(55);
+    check(of_code(&long), &["", &format!("$ {long}"), "  by code"]);
+}
+
+#[test]
+fn a_review_is_a_list_of_places_and_nothing_of_it_reaches_the_terminal() {
+    let answer = r#"{"findings": [
+        {"file": "a.rs", "startLine": 3, "endLine": 5, "severity": "high", "title": "Wrong\u001b[2J", "text": "One.\nTwo."},
+        {"file": "b.rs", "startLine": 1, "endLine": 1, "severity": "low", "title": "Odd", "text": "Hm."}, 7
+    ], "summary": "Mend it."}"#;
+    let review = protocol::review::Review::read(answer, Path::new("/repo"));
+    check(
+        item(ItemStatus::Failed, ItemBody::Review(review)),
+        &[
+            "",
+            "◆ Review: 2 findings",
+            "  a.rs:3-5  high  Wrong\\e[2J",
+            "  One.",
+            "  Two.",
+            "  b.rs:1  low  Odd",
+            "  Hm.",
+            "  Mend it.",
+            "! 1 of 3 findings of the model can't be read",
+        ],
     );
 }

@@ -91,6 +91,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
         questions: Vec::new(),
         queue: Vec::new(),
         presence: Presence::default(),
+        context_tokens: None,
     }
 }
 
@@ -151,6 +152,17 @@ fn what_is_finished_is_above_and_what_grows_is_below() {
     );
     assert_eq!(frame.cursor, Position::new(2, 3));
     assert!(app.frame(Size::new(80, 24), NOW).finished.is_empty(), "nothing comes twice");
+}
+
+#[test]
+fn half_of_the_rows_are_enough_for_what_is_drawn_anew() {
+    for height in [14, 24, 30, 60] {
+        let mut app = app(Mode::Drive, &"word ".repeat(1000));
+        let frame = app.frame(Size::new(80, height), NOW);
+        let rows = frame.viewport.len();
+        assert!(rows <= usize::from(height / 2), "{rows} of {height}");
+        assert!(rows >= 7, "some of it is seen: {rows} of {height}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
 
+use futures_util::FutureExt;
 use pty_process::Size;
 use pty_process::blocking::{Command, open};
 use rustix::termios::{LocalModes, tcgetattr};
@@ -11,6 +12,8 @@ use super::*;
 
 /// Set where this program is the one that breaks.
 const BREAKS: &str = "SKEIN_TUI_TEST_BREAKS";
+/// Set where this program is the one that asks.
+const ASKS: &str = "SKEIN_TUI_TEST_ASKS";
 
 #[test]
 fn a_panic_gives_the_terminal_back_and_is_read_below() {
@@ -26,7 +29,8 @@ fn a_panic_gives_the_terminal_back_and_is_read_below() {
     pty.write_all(b"\x1b[1;1R").unwrap();
     let test = "terminal::tests::a_panic_gives_the_terminal_back_and_is_read_below";
     let command = Command::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-    let mut child = command.env(BREAKS, "1").spawn(pts).unwrap();
+    // What was called would scroll what is looked for out of sight.
+    let mut child = command.env(BREAKS, "1").env("RUST_BACKTRACE", "0").spawn(pts).unwrap();
     let mut bytes = Vec::new();
     // Ends with an error when nobody has the terminal any more.
     let _closed = pty.read_to_end(&mut bytes);
@@ -46,4 +50,36 @@ fn a_panic_gives_the_terminal_back_and_is_read_below() {
     assert!(screen.contents().contains("on purpose"), "{}", screen.contents());
     let modes = tcgetattr(&pty).unwrap().local_modes;
     assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "{modes:?}");
+}
+
+#[test]
+fn the_cursor_is_told_right_after_a_key_was_waited_for() {
+    if std::env::var_os(ASKS).is_some() {
+        let (mut terminal, _) = Terminal::enter().unwrap();
+        for _ in 0..300 {
+            assert!(terminal.next().now_or_never().is_none());
+            assert_eq!(terminal.cursor(), Some(Position::ORIGIN));
+        }
+        drop(terminal);
+        writeln!(io::stdout(), "all was told").unwrap();
+        return;
+    }
+    let (mut pty, pts) = open().unwrap();
+    pty.resize(Size::new(24, 80)).unwrap();
+    let test = "terminal::tests::the_cursor_is_told_right_after_a_key_was_waited_for";
+    let command = Command::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    let mut child = command.env(ASKS, "1").spawn(pts).unwrap();
+    let (mut bytes, mut answered) = (Vec::new(), 0);
+    let mut buffer = [0; 4096];
+    // Ends with an error when nobody has the terminal any more.
+    while let Ok(read @ 1..) = pty.read(&mut buffer) {
+        bytes.extend_from_slice(&buffer[..read]);
+        let asked = bytes.windows(4).filter(|part| *part == b"\x1b[6n").count();
+        for _ in answered..asked {
+            pty.write_all(b"\x1b[1;1R").unwrap();
+        }
+        answered = asked;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(child.wait().unwrap().success() && text.contains("all was told"), "{text}");
 }

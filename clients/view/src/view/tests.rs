@@ -82,6 +82,7 @@ impl Daemon {
             questions: Vec::new(),
             queue: Vec::new(),
             presence: Presence::default(),
+            context_tokens: None,
         };
         Self { session, sent: Vec::new(), durable: 0, ids: 100 }
     }
@@ -321,6 +322,7 @@ pub(super) fn read(blocks: impl IntoIterator<Item = Block>) -> Vec<String> {
             BlockBody::Ended(ended) => lines.push((None, format!("{ended:?}"))),
             BlockBody::Earlier { .. }
             | BlockBody::Retried(_)
+            | BlockBody::Warned(_)
             | BlockBody::Updated { .. }
             | BlockBody::Suspended
             | BlockBody::Resumed { .. } => {}

@@ -75,7 +75,7 @@ fn every_key_is_read() {
     assert_eq!(environment.inherit, Inherited::Core);
     assert_eq!((environment.include_only, environment.exclude), (vec!["PATH".into()], vec!["A*".into()]));
     let path = |path: &str, access| PathRule { path: path.into(), access };
-    let glob = |pattern: &str, access| GlobRule { pattern: pattern.into(), access };
+    let glob = |pattern: &str, access| GlobRule { pattern: pattern.into(), access, except: Vec::new() };
     let host = |host: &str, port, decision| NetworkRule { host: host.into(), port, protocol: None, decision };
     let expected = Permissions {
         name: "p".to_owned(),
@@ -104,6 +104,7 @@ fn every_key_is_read() {
         },
         is_commit_allowed: true,
         has_own_tmp: true,
+        is_strict: false,
         environment: profile.environment,
     };
     assert_eq!(
@@ -114,6 +115,23 @@ fn every_key_is_read() {
         },
         Permissions { paths: sorted(expected.paths), globs: sorted_globs(expected.globs), ..expected }
     );
+}
+
+#[test]
+fn strict_is_there_without_being_described() {
+    let profiles = [
+        ("default_permissions = 'strict'\n", SandboxMode::WorkspaceWrite),
+        (
+            "default_permissions = 'p'\n[permissions.p]\nextends = 'q'\n[permissions.q]\nextends = 'strict'\n",
+            SandboxMode::WorkspaceWrite,
+        ),
+    ];
+    for (text, base) in profiles {
+        let loaded = with(text, &SettingsOverrides::default()).unwrap();
+        let profile = loaded.settings.permissions.expect("permissions");
+        assert_eq!(profile.base, base, "{text}");
+        assert!(profile.resolve(Path::new("/repo"), None).expect("no home is named").is_strict, "{text}");
+    }
 }
 
 fn sorted(mut rules: Vec<PathRule>) -> Vec<PathRule> {
@@ -210,13 +228,14 @@ fn what_is_wrong_is_told_with_its_place() {
         let found = problems(&text, &SettingsOverrides::default());
         assert!(found.iter().any(|problem| problem.contains(wanted)), "{body}: {found:?}");
     }
-    let circle = "[permissions.a]\nextends = 'b'\n[permissions.b]\nextends = 'a'\n[permissions.read-only]\n";
+    let circle = "[permissions.a]\nextends = 'b'\n[permissions.b]\nextends = 'a'\n[permissions.read-only]\n[permissions.strict]\n";
     assert_eq!(
         problems(circle, &SettingsOverrides::default()),
         [
             "2:11: `permissions.a.extends` leads in a circle",
             "4:11: `permissions.b.extends` leads in a circle",
             "5:14: `read-only` is built in and can't be described anew; choose another name",
+            "6:14: `strict` is built in and can't be described anew; choose another name",
         ]
     );
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use protocol::text::is_invisible;
 use serde::Deserialize;
 
 /// Letters of a name.
@@ -140,9 +141,7 @@ fn one_line(text: &str) -> String {
 
 /// Neither a control character nor one that hides or turns text around.
 fn is_harmless(c: char) -> bool {
-    let is_hidden = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-    !c.is_control() && !is_hidden
+    !c.is_control() && !is_invisible(c)
 }
 
 #[cfg(test)]
@@ -213,7 +212,6 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{all}]\n"));
         }
         text.push_str("name: a\ndescription: x\n---\n");
-        // Whether it is taken or not: it ends, and soon.
-        let _ = check(&text);
+        assert!(check(&text).is_err());
     }
 }

@@ -98,8 +98,8 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
         Permissions {
             paths: rules.map(|(path, access)| rule(Path::new(path), access)).into(),
             globs: vec![
-                GlobRule { pattern: "**/.env".into(), access: Access::Hidden },
-                GlobRule { pattern: "/repo/**/*.key".into(), access: Access::Hidden },
+                GlobRule { pattern: "**/.env".into(), access: Access::Hidden, except: Vec::new() },
+                GlobRule { pattern: "/repo/**/*.key".into(), access: Access::Hidden, except: Vec::new() },
             ],
             unix_sockets: vec!["/run/me.sock".into(), "/home/me/.skein/s".into()],
             has_own_tmp: true,
@@ -131,12 +131,46 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
     assert!(profile.has_own_tmp);
 }
 
+/// Threat R20.
+#[test]
+fn strict_closes_what_runs_later_and_leaves_the_rest() {
+    let strict = |paths| {
+        let permissions = Permissions { is_strict: true, paths, ..Permissions::default() };
+        with(permissions, &surroundings())
+    };
+    let profile = strict(vec![rule(Path::new("/srv"), Access::Write)]);
+    assert!(profile.is_making_refused);
+    for (path, expected) in [
+        ("/repo/Makefile", Access::Read),
+        ("/repo/web/package.json", Access::Read),
+        ("/repo/web/node_modules/x/package.json", Access::Write),
+        ("/repo/crates/a/build.rs", Access::Read),
+        ("/repo/.envrc", Access::Read),
+        ("/repo/a/.vscode/tasks.json", Access::Read),
+        ("/repo/.husky/pre-commit", Access::Read),
+        ("/repo/.github/workflows/ci.yml", Access::Read),
+        ("/repo/.github/CODEOWNERS", Access::Write),
+        ("/repo/.git/config", Access::Read),
+        ("/repo/src/lib.rs", Access::Write),
+        ("/data/x/Makefile", Access::Read),
+        ("/srv/a/Makefile", Access::Read),
+        ("/srv/a/x", Access::Write),
+        ("/tmp/Makefile", Access::Write),
+    ] {
+        assert_eq!(profile.access(Path::new(path)), expected, "{path}");
+    }
+    // A person can't open by a path what a pattern closes; a folder that stands by its path they can.
+    let opened = strict(vec![rule(Path::new("/repo/.github/workflows"), Access::Write)]);
+    assert_eq!(opened.access(Path::new("/repo/.github/workflows/ci.yml")), Access::Write);
+    assert!(!with(Permissions::default(), &surroundings()).is_making_refused);
+}
+
 #[test]
 fn that_something_hidden_was_to_be_read_is_told_where_a_person_has_hidden_something() {
     let path =
         |access| Permissions { paths: vec![rule(Path::new("/data"), access)], ..Permissions::default() };
     let glob = |access| Permissions {
-        globs: vec![GlobRule { pattern: "**/.env".into(), access }],
+        globs: vec![GlobRule { pattern: "**/.env".into(), access, except: Vec::new() }],
         ..Permissions::default()
     };
     for (permissions, expected) in [
@@ -226,7 +260,7 @@ proptest! {
         let mut profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Off);
         profile.globs = denied
             .iter()
-            .map(|(name, access)| GlobRule { pattern: format!("/**/{name}"), access: *access })
+            .map(|(name, access)| GlobRule { pattern: format!("/**/{name}"), access: *access, except: Vec::new() })
             .collect();
         prop_assert_eq!(profile.access(Path::new(&path)), slow(&rules, &denied, &path));
     }

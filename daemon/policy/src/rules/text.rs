@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use protocol::text::is_invisible;
+
 use crate::analysis::split;
 use crate::rules::rule::{OutsideRule, PrefixRule};
 
@@ -75,11 +77,4 @@ impl fmt::Display for Quoted<'_> {
         }
         f.write_str("\"")
     }
-}
-
-/// Marks of direction, joiners and blanks without width.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -9,18 +9,21 @@ use model::event::{ModelEvent, OutputItem, StopReason};
 use model::request::{InputContent, InputItem, ModelRequest};
 use protocol::item::OpaqueReasoning;
 use protocol::model::{ProviderFailureKind, Usage};
-use providers::settings::{Compaction, RequestOptions};
+use providers::settings::{Compaction, ProviderSettings, RequestOptions};
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Server};
 use crate::{Event, Make, request, settings};
 
 fn client(make: Make, base_url: String) -> Arc<dyn ModelClient> {
+    make(compacting(base_url)).unwrap()
+}
+
+fn compacting(base_url: String) -> ProviderSettings {
     let options = RequestOptions { compaction: Compaction::Provider, ..RequestOptions::default() };
     let mut settings = settings(base_url);
     settings.options = options;
-    settings.stream_idle_timeout = Duration::from_millis(300);
-    make(settings).unwrap()
+    settings
 }
 
 fn object(body: &str) -> Reply {
@@ -107,7 +110,9 @@ async fn nothing_that_is_no_compaction_stands_for_a_conversation() {
     let told = compact(&client(providers::responses, server.base_url())).await;
     assert_eq!(told[0].as_ref().unwrap_err().status, Some(404));
     let server = Server::start((0..3).map(|_| Reply::silence())).await;
-    let told = compact(&client(providers::responses, server.base_url())).await;
+    let mut settings = compacting(server.base_url());
+    settings.stream_idle_timeout = Duration::from_millis(300);
+    let told = compact(&providers::responses(settings).unwrap()).await;
     assert_eq!(told.last().unwrap().as_ref().unwrap_err().kind, ProviderFailureKind::Stalled);
 }
 

@@ -42,3 +42,39 @@ async fn without_a_sandbox_only_unrestricted_commands_run() {
         assert!(matches!(refusal, SandboxError::Refused { .. }), "{refusal:?}");
     }
 }
+
+#[tokio::test]
+async fn a_helper_that_waits_is_used_and_one_that_was_killed_is_not() {
+    let site = Site::unrestricted();
+    let launcher = Launcher::new(helper(), None).one_ahead();
+    let run = async || {
+        let mut process = launcher.spawn(site.request(&[], "exit 5")).await.expect("it runs");
+        let own = process.helper_id().expect("it runs");
+        assert_eq!(process.wait().await.expect("exit"), Exit::Code(5));
+        own
+    };
+    // Those of this process, but for one that ends: what was started last waits.
+    let waiting = || {
+        let threads = std::fs::read_dir("/proc/self/task").expect("threads");
+        let children =
+            threads.flat_map(|it| std::fs::read_to_string(it.expect("thread").path().join("children")));
+        let all: Vec<u32> = children
+            .flat_map(|text| {
+                text.split_whitespace().map(|pid| pid.parse().expect("number")).collect::<Vec<_>>()
+            })
+            .collect();
+        all.into_iter().max().expect("one waits")
+    };
+    run().await;
+    let ready = waiting();
+    assert_eq!(run().await, ready);
+    let ready = waiting();
+    let killed = rustix::process::Pid::from_raw(ready.cast_signed()).expect("number");
+    rustix::process::kill_process(killed, rustix::process::Signal::KILL).expect("kill");
+    let status = format!("/proc/{ready}/stat");
+    // Until it has ended; it is not reaped before somebody asks.
+    while std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::yield_now();
+    }
+    assert_ne!(run().await, ready);
+}

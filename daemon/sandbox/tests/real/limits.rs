@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use protocol::item::{Refusal, RefusedOperation};
 use protocol::profile::{
     Access::{Hidden, Read, Write},
     GlobRule, ResourceLimits, SandboxRung,
@@ -114,6 +115,7 @@ async fn what_a_pattern_names_is_hidden_or_read_only() {
             "cat .env src/deep/.env; mv src/deep/.env x; cat x; echo new > src/lock; cat src/kept; rm -rf src/deep",
         );
         let glob = |pattern: &str, access| GlobRule {
+            except: Vec::new(),
             pattern: site.path(pattern).to_str().expect("text").to_owned(),
             access,
         };
@@ -126,6 +128,31 @@ async fn what_a_pattern_names_is_hidden_or_read_only() {
         request.profile.globs = vec![glob("work/[", Hidden)];
         let refusal = site.refusal(request).await;
         assert!(matches!(refusal, SandboxError::Refused { .. }), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_pattern_names_is_not_made_either_where_that_is_refused() {
+    for site in Site::on(&RUNGS).await {
+        site.write("work/src/left/kept", "kept");
+        let script = "echo x > src/lock; echo x > src/m; mv src/m src/lock; ln -s lock src/n; echo x > src/n; \
+                      echo x > src/left/lock; echo x > src/free; rm src/free";
+        let mut request = site.request(&[("work", Write)], script);
+        request.profile.globs = vec![GlobRule {
+            pattern: site.path("work/**/lock").to_str().expect("text").to_owned(),
+            access: Read,
+            except: vec!["left".to_owned()],
+        }];
+        request.profile.is_making_refused = true;
+        let ran = site.run_request(request.clone()).await;
+        assert_eq!(site.names("work/src"), ["kept", "left", "m", "n"], "{:?} {ran:?}", site.rung);
+        assert_eq!(site.read("work/src/left/lock"), "x\n", "{:?} {ran:?}", site.rung);
+        let target = site.path("work/src/lock").to_str().expect("text").to_owned();
+        let told = Refusal { operation: RefusedOperation::Write, target };
+        assert!(ran.refusals.contains(&told), "{:?} {ran:?}", site.rung);
+        request.profile.is_making_refused = false;
+        site.run_request(request).await;
+        assert!(site.names("work/src").contains(&"lock".to_owned()), "{:?} it can be made", site.rung);
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use protocol::ids::{ItemId, SessionId, TurnId};
 use serde::{Deserialize, Serialize};
-use workspace::history::{HistoryError, Tree};
+use store::Durability;
+use workspace::history::{self, HistoryError, Tree};
 
 /// Folders of a daemon that died that are kept; of more the oldest go.
 const MAX_LEFT: usize = 8;
@@ -24,11 +25,15 @@ const ROOT: &str = "root";
 /// The folder of all trees.
 pub(super) struct Shelf {
     folder: PathBuf,
+    durability: Durability,
     left: Mutex<Vec<Left>>,
 }
 
 /// The place of one tree. It goes from the disk when it is dropped.
-pub(super) struct Slot(PathBuf);
+pub(super) struct Slot {
+    folder: PathBuf,
+    durability: Durability,
+}
 
 /// What a daemon that died has left of a tree.
 pub(super) struct Left {
@@ -36,6 +41,7 @@ pub(super) struct Left {
     /// Stays on the disk until somebody asks for it.
     folder: PathBuf,
     session: String,
+    durability: Durability,
 }
 
 /// Why a tree was looked at last.
@@ -60,7 +66,7 @@ pub(super) enum MarkKind {
 
 impl Shelf {
     /// Finds what another daemon has left in a folder. What can't be read is left out.
-    pub(super) fn open(folder: &Path) -> Self {
+    pub(super) fn open(folder: &Path, durability: Durability) -> Self {
         let mut left: Vec<(SystemTime, Left)> = fs::read_dir(folder)
             .into_iter()
             .flatten()
@@ -71,15 +77,15 @@ impl Shelf {
                 let changed =
                     fs::metadata(entry.path().join(JOURNAL)).and_then(|file| file.modified()).ok()?;
                 let root = serde_json::from_slice(&fs::read(entry.path().join(ROOT)).ok()?).ok()?;
-                Some((changed, Left { root, folder: entry.path(), session }))
+                Some((changed, Left { root, folder: entry.path(), session, durability }))
             })
             .collect();
         left.sort_by_key(|(changed, _)| std::cmp::Reverse(*changed));
         for (_, Left { folder, .. }) in left.drain(MAX_LEFT.min(left.len())..) {
-            drop(Slot(folder));
+            drop(Slot { folder, durability });
         }
         let left = left.into_iter().map(|(_, left)| left).collect();
-        Self { folder: folder.to_owned(), left: Mutex::new(left) }
+        Self { folder: folder.to_owned(), durability, left: Mutex::new(left) }
     }
 
     /// A place for a tree of a session, with the files for its contents and its journal.
@@ -87,18 +93,28 @@ impl Shelf {
         let failed = |source: io::Error| HistoryError::Io { path: self.folder.clone(), source };
         let prefix = format!("{PREFIX}{session}-");
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.folder).map_err(failed)?;
-        let slot = Slot(folder.keep());
-        wire::folders::make_private(&slot.0).map_err(|error| failed(io::Error::other(error)))?;
+        let slot = Slot { folder: folder.keep(), durability: self.durability };
+        wire::folders::make_private(&slot.folder).map_err(|error| failed(io::Error::other(error)))?;
         let new = |name: &str| -> io::Result<File> {
-            let file = tempfile::Builder::new().prefix(name).rand_bytes(0).tempfile_in(&slot.0)?;
+            let file = tempfile::Builder::new().prefix(name).rand_bytes(0).tempfile_in(&slot.folder)?;
             file.keep().map(|(file, _)| file).map_err(|error| error.error)
         };
         let open = || -> io::Result<(File, File)> {
             let root = serde_json::to_vec(root).map_err(io::Error::other)?;
-            io::Write::write_all(&mut new(ROOT)?, &root)?;
-            Ok((new(CONTENTS)?, new(JOURNAL)?))
+            let mut file = new(ROOT)?;
+            io::Write::write_all(&mut file, &root)?;
+            let files = (new(CONTENTS)?, new(JOURNAL)?);
+            if self.durability == Durability::Power {
+                file.sync_all()?;
+            }
+            Ok(files)
         };
         let (contents, journal) = open().map_err(failed)?;
+        if self.durability == Durability::Power {
+            for folder in [&slot.folder, &self.folder] {
+                history::sync_names(folder)?;
+            }
+        }
         Ok((slot, contents, journal))
     }
 
@@ -112,17 +128,23 @@ impl Shelf {
 }
 
 impl Slot {
-    /// Writes a mark of a tree that is kept here.
+    /// Writes a mark of a tree that is kept here. Where the log of the session outlives a loss of power, so does what was
+    /// known before a call: it is waited for.
     pub(super) fn mark(&self, tree: &mut Tree, mark: &Mark) -> Result<(), HistoryError> {
-        let failed = |source: io::Error| HistoryError::Io { path: self.0.clone(), source };
-        let mark = serde_json::to_vec(mark).map_err(|error| failed(io::Error::other(error)))?;
-        tree.mark(&mark)
+        let failed = |source: io::Error| HistoryError::Io { path: self.folder.clone(), source };
+        let bytes = serde_json::to_vec(mark).map_err(|error| failed(io::Error::other(error)))?;
+        tree.mark(&bytes)?;
+        match (self.durability, mark.kind) {
+            (Durability::Power, MarkKind::Call) => tree.sync(),
+            // A command in the background does not outlive that.
+            (Durability::Power, MarkKind::Background | MarkKind::Quiet) | (Durability::Process, _) => Ok(()),
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
             tracing::debug!(%error, "what was kept of a tree is still there");
         }
     }
@@ -136,8 +158,8 @@ impl Left {
         open: &BTreeSet<ItemId>,
         hidden: Vec<PathBuf>,
     ) -> Result<Option<(Mark, Tree, Slot)>, HistoryError> {
-        let Self { root, folder, session: _ } = self;
-        let slot = Slot(folder);
+        let Self { root, folder, session: _, durability } = self;
+        let slot = Slot { folder, durability };
         let is_call = |mark: &Mark| mark.kind == MarkKind::Call && open.contains(&mark.item);
         if let Some((mark, tree)) = slot.tree(&root, hidden.clone(), is_call)? {
             return Ok(Some((mark, tree, slot)));
@@ -156,8 +178,8 @@ impl Slot {
         hidden: Vec<PathBuf>,
         is_wanted: impl Fn(&Mark) -> bool,
     ) -> Result<Option<(Mark, Tree)>, HistoryError> {
-        let failed = |source: io::Error| HistoryError::Io { path: self.0.clone(), source };
-        let open = |name: &str| OpenOptions::new().read(true).write(true).open(self.0.join(name));
+        let failed = |source: io::Error| HistoryError::Io { path: self.folder.clone(), source };
+        let open = |name: &str| OpenOptions::new().read(true).write(true).open(self.folder.join(name));
         let (contents, journal) = (open(CONTENTS).map_err(failed)?, open(JOURNAL).map_err(failed)?);
         let found = RefCell::new(None);
         let tree = Tree::recover(root.to_owned(), hidden, contents, journal, |mark| {

@@ -7,9 +7,12 @@ use std::fs;
 use proptest::prelude::*;
 use protocol::event::{Event, EventRecord, TurnStarted};
 use protocol::ids::{ClientId, ItemId, Seq, Timestamp, TurnId};
+use protocol::profile::ApprovalPolicy;
 use protocol::rewind::{ConflictChoice, RewindParams, RewindScope, RewindTarget, SessionRewound};
+use protocol::session::AfterCrash;
 use protocol::turn::{Actor, TurnLimits};
-use store::{Durability, StoreOptions};
+use store::StoreOptions;
+use workspace::history;
 
 use super::*;
 use crate::rewind::Planned;
@@ -68,12 +71,16 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Durability::Process).await
+    }
+
+    async fn with(durability: Durability) -> Self {
         let folder = tempfile::tempdir().expect("scratch");
         let scratch = folder.path().canonicalize().expect("real");
         let options = StoreOptions {
             database: scratch.join("skein.db"),
             blobs: scratch.join("blobs"),
-            durability: Durability::Process,
+            durability,
             blob_cap_bytes: 1 << 20,
         };
         let root = scratch.join("root");
@@ -336,11 +343,118 @@ async fn what_is_kept_of_a_tree_goes_with_it_and_what_a_crash_left_is_bounded() 
     drop(bench.files);
     assert_eq!(kept(), 0);
     for _ in 0..20 {
-        let shelf = Shelf::open(Path::new("/nowhere"));
+        let shelf = Shelf::open(Path::new("/nowhere"), Durability::Process);
         drop(shelf);
-        let shelf = Shelf::open(&folder);
+        let shelf = Shelf::open(&folder, Durability::Process);
         std::mem::forget(shelf.slot(SessionId::generate(), &bench.root).expect("slot"));
         std::mem::forget(shelf);
     }
     assert!(kept() <= 9, "{}", kept());
+}
+
+/// A call that begins in a turn of its own.
+async fn begun(bench: &mut Bench) -> Call {
+    let (session_id, turn_id, item_id) = (bench.session, TurnId::generate(), ItemId::generate());
+    let (limits, output_schema, queued_id) = (TurnLimits::default(), None, None);
+    let started = TurnStarted { turn_id, actor: actor(), limits, output_schema, queued_id };
+    bench.note(Event::TurnStarted(started));
+    let call = Call { session_id, turn_id, item_id, roots: vec![bench.root.clone()] };
+    assert!(bench.files.before(&call).await.notices.is_empty());
+    call
+}
+
+fn settings(cwd: &Path) -> SessionSettings {
+    SessionSettings {
+        cwd: cwd.to_owned(),
+        additional_roots: Vec::new(),
+        provider: "p".to_owned(),
+        model: "m".to_owned(),
+        reasoning_effort: None,
+        reasoning_summary: None,
+        developer_instructions: None,
+        sandbox: SandboxMode::WorkspaceWrite,
+        network: NetworkAccess::Off,
+        approval: ApprovalPolicy::Never,
+        is_tmp_writable: true,
+        permissions: None,
+        budget: protocol::turn::Budget::default(),
+        limits: TurnLimits::default(),
+        price: None,
+        is_ephemeral: false,
+        after_crash: AfterCrash::Wait,
+        question_timeout_ms: None,
+        model_context: protocol::context::ModelContext::default(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_command_writes_while_a_rewind_goes_on_stays_and_is_told() {
+    let mut bench = Bench::new().await;
+    bench.edit(&Edit::Write("a", b"one".to_vec()));
+    let call = begun(&mut bench).await;
+    bench.edit(&Edit::Write("a", b"two".to_vec()));
+    bench.edit(&Edit::Write("d", b"made".to_vec()));
+    let changed = bench.files.after(&call, Background::Busy).await;
+    bench.note_changed(changed);
+    let params = RewindParams {
+        session_id: bench.session,
+        target: RewindTarget::LastTurn,
+        scope: RewindScope::Code,
+        conflicts: None,
+        request_id: None,
+    };
+    let planned = Planned::new(bench.store.blobs(), &Story::of(&bench.log), &params).expect("a plan");
+    let plan = planned.keep(&bench.store, bench.session).await.expect("kept");
+    // All is planned, nothing is done, and the command goes on.
+    bench.edit(&Edit::Write("a", b"by the command".to_vec()));
+    bench.edit(&Edit::Write(".env", b"it too".to_vec()));
+    let changes = plan.changes.expect("changes");
+    let restored = bench.files.restore(bench.session, &settings(&bench.root), &changes).await;
+    let left: Vec<_> = restored.ended.left.iter().map(|left| left.path.clone()).collect();
+    assert_eq!((restored.ended.restored, left), (1, vec![bench.root.join("a")]), "{restored:?}");
+    let read = |name: &str| fs::read_to_string(bench.root.join(name)).ok();
+    assert_eq!((read("a").as_deref(), read("d")), (Some("by the command"), None));
+    let meanwhile = restored.meanwhile.expect("what the command did");
+    assert_eq!(meanwhile.paths, [bench.root.join(".env"), bench.root.join("a")], "not what the rewind did");
+    assert!(meanwhile.is_meanwhile && meanwhile.item_id == call.item_id);
+}
+
+#[tokio::test]
+async fn contents_that_a_loss_of_power_took_cost_no_more_than_themselves() {
+    let mut bench = Bench::new().await;
+    bench.edit(&Edit::Write("a", b"one".to_vec()));
+    let call = begun(&mut bench).await;
+    bench.edit(&Edit::Write("a", b"two".to_vec()));
+    bench.edit(&Edit::Write("d", b"made".to_vec()));
+    let folder = bench.folder.path().canonicalize().expect("real");
+    let next = Files::new(bench.store.clone(), &folder, Vec::new());
+    std::mem::forget(std::mem::replace(&mut bench.files, next));
+    for entry in fs::read_dir(&folder).expect("folder").filter_map(Result::ok) {
+        if entry.file_name().as_encoded_bytes().starts_with(b"tree-") {
+            fs::write(entry.path().join("contents"), b"").expect("cut off");
+        }
+    }
+    let found = bench.files.recover(bench.session, BTreeSet::from([call.item_id])).await;
+    let list = read_changes(bench.store.blobs(), &found[0].changes).expect("list");
+    let has_content = |version: Option<&FileVersion>| version.map(|version| version.content.is_some());
+    let told: Vec<_> = list
+        .iter()
+        .map(|changed| (has_content(changed.before.as_ref()), has_content(changed.after.as_ref())))
+        .collect();
+    assert_eq!(
+        told,
+        [(Some(false), Some(true)), (None, Some(true))],
+        "what it was is lost, not that it was changed"
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_the_disk_is_taken_back_like_any_other() {
+    let mut bench = Bench::with(Durability::Power).await;
+    bench.edit(&Edit::Write("a", b"one".to_vec()));
+    let before = bench.all();
+    let edits = vec![Edit::Write("a", b"two".to_vec()), Edit::Write("d", b"made".to_vec())];
+    bench.turn(&Turn { edits, end: End::Crash }).await;
+    assert!(bench.rewind(RewindTarget::LastTurn).await);
+    assert_eq!(bench.all(), before);
 }

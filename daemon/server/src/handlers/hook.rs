@@ -4,21 +4,17 @@ use std::sync::Arc;
 
 use jsonrpsee::core::{RpcResult, async_trait};
 use protocol::api::hook::HooksServer;
-use protocol::error::{ErrorCode, ProtocolError};
 use protocol::hook::{HookListParams, HookListResult};
 use protocol::session::SettingsOverrides;
 
-use super::{Handlers, blocking};
+use super::{Handlers, blocking, refuse_relative};
 use crate::settings;
 
 #[async_trait]
 impl HooksServer for Handlers {
     async fn list_hooks(&self, params: HookListParams) -> RpcResult<HookListResult> {
         let HookListParams { cwd } = params;
-        if !cwd.is_absolute() {
-            let message = format!("`{}` is not an absolute path", cwd.display());
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message).into());
-        }
+        refuse_relative(&cwd)?;
         let daemon = Arc::clone(&self.0);
         let listed = blocking(move || {
             let loaded = settings::load(daemon.circumstances.file(), &SettingsOverrides::default())?;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use jsonrpsee::Extensions;
 use jsonrpsee::core::{RpcResult, async_trait};
 use protocol::api::language_server::LanguageServersServer;
-use protocol::error::{ErrorCode, ProtocolError};
 use protocol::language_server::{LanguageServerListParams, LanguageServerListResult};
 use protocol::session::SettingsOverrides;
 
-use super::{Handlers, blocking, caller};
+use super::{Handlers, blocking, caller, refuse_relative};
 use crate::settings;
 
 #[async_trait]
@@ -20,10 +19,7 @@ impl LanguageServersServer for Handlers {
         params: LanguageServerListParams,
     ) -> RpcResult<LanguageServerListResult> {
         let LanguageServerListParams { cwd } = params;
-        if !cwd.is_absolute() {
-            let message = format!("`{}` is not an absolute path", cwd.display());
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message).into());
-        }
+        refuse_relative(&cwd)?;
         let daemon = Arc::clone(&self.0);
         let client = Arc::clone(&caller(extensions)?.client()?.environment);
         let listed = blocking(move || {

@@ -4,21 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::mcp::Recipe;
+use ::mcp::{Absent, Recipe};
 use jsonrpsee::Extensions;
 use jsonrpsee::core::{RpcResult, async_trait};
 use protocol::api::mcp::McpServer;
 use protocol::error::{ErrorCode, ProtocolError};
+use protocol::ids::SessionId;
 use protocol::mcp::{
-    McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams, McpLoginResult, McpLogoutParams,
-    McpLogoutResult, McpPromptParams, McpPromptResult, McpPromptsParams, McpPromptsResult,
+    McpAnswerPromptParams, McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams,
+    McpLoginResult, McpLogoutParams, McpLogoutResult, McpPromptParams, McpPromptResult, McpPromptsParams,
+    McpPromptsResult, McpResourcesParams, McpResourcesResult,
 };
 use protocol::session::{Done, SettingsOverrides};
 use providers::login::oauth::BROWSER_LIFE;
+use tools::tool::{Asker, NobodyToAsk};
 
-use super::{Handlers, blocking, caller};
+use super::{Handlers, blocking, caller, refuse_relative};
 use crate::mcp::root_of;
 use crate::mcp_logins::{key, refused};
+use crate::mcp_prompts::Fetch;
 use crate::{daemon, settings};
 
 /// How long servers that are started are waited for.
@@ -96,8 +100,19 @@ impl McpServer for Handlers {
         extensions: &Extensions,
         params: McpPromptsParams,
     ) -> RpcResult<McpPromptsResult> {
-        let (recipes, _) = self.recipes(extensions, params.cwd).await?;
-        Ok(McpPromptsResult { prompts: self.0.mcp.servers().prompts(&recipes) })
+        let recipes = self.recipes_of(extensions, params.cwd, params.session_id).await?;
+        Ok(self.0.mcp.servers().prompts(&recipes))
+    }
+
+    async fn list_resources(
+        &self,
+        extensions: &Extensions,
+        params: McpResourcesParams,
+    ) -> RpcResult<McpResourcesResult> {
+        let McpResourcesParams { cwd, session_id, starts } = params;
+        let recipes = self.recipes_of(extensions, cwd, session_id).await?;
+        let absent = if starts { Absent::Begun } else { Absent::Left };
+        Ok(Box::pin(self.0.mcp.servers().resources(&recipes, absent)).await)
     }
 
     async fn read_prompt(
@@ -105,24 +120,42 @@ impl McpServer for Handlers {
         extensions: &Extensions,
         params: McpPromptParams,
     ) -> RpcResult<McpPromptResult> {
-        let McpPromptParams { cwd, server, name, arguments } = params;
-        let recipe = named(&self.recipes(extensions, cwd).await?.0, &server)?;
-        let text = self.0.mcp.servers().prompt(&recipe, &name, arguments).await;
-        Ok(McpPromptResult { text: text.map_err(|error| refused(&error))? })
+        let McpPromptParams { cwd, server, name, arguments, session_id, takes_questions } = params;
+        let recipe = named(&self.recipes_of(extensions, cwd, session_id).await?, &server)?;
+        let daemon = Arc::clone(&self.0);
+        let fetch = Fetch::begin(move |asker| async move {
+            let asker: Arc<dyn Asker> = if takes_questions { asker } else { Arc::new(NobodyToAsk) };
+            daemon.mcp.servers().prompt(&recipe, &name, arguments, asker).await
+        });
+        Ok(self.0.mcp.asked.next(fetch).await?)
+    }
+
+    async fn answer_prompt(&self, params: McpAnswerPromptParams) -> RpcResult<McpPromptResult> {
+        Ok(self.0.mcp.asked.answer(params.id, params.decision).await?)
     }
 }
 
 impl Handlers {
+    /// The servers of a session, or those that the caller has in a folder.
+    async fn recipes_of(
+        &self,
+        extensions: &Extensions,
+        cwd: PathBuf,
+        session: Option<SessionId>,
+    ) -> Result<Vec<Recipe>, ProtocolError> {
+        let Some(id) = session else { return Ok(self.recipes(extensions, cwd).await?.0) };
+        let settings = self.0.session(id).await?.summary().await?.settings;
+        let daemon = Arc::clone(&self.0);
+        blocking(move || Ok(daemon.mcp.of_session(id, &settings, daemon.world.projects()))).await
+    }
+
     /// The servers that the caller has in a folder, and how many tokens their tools may cost.
     async fn recipes(
         &self,
         extensions: &Extensions,
         cwd: PathBuf,
     ) -> Result<(Vec<Recipe>, u64), ProtocolError> {
-        if !cwd.is_absolute() {
-            let message = format!("`{}` is not an absolute path", cwd.display());
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
-        }
+        refuse_relative(&cwd)?;
         let daemon = Arc::clone(&self.0);
         let client = Arc::clone(&caller(extensions)?.client()?.environment);
         blocking(move || {

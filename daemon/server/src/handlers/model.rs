@@ -23,7 +23,7 @@ use providers::settings::Key;
 use serde_json::value::to_raw_value;
 use tokio::time::Instant;
 
-use super::{Handlers, caller};
+use super::{Handlers, accept, caller};
 use crate::accounts::key_command;
 use crate::circumstances::Variables;
 use crate::route::Route;
@@ -95,8 +95,7 @@ impl ModelServer for Handlers {
     ) -> SubscriptionResult {
         match self.begin_pull(extensions, &params).await {
             Ok((provider, server)) => {
-                // Where that fails the client is gone.
-                if let Ok(sink) = pending.accept().await {
+                if let Some(sink) = accept(pending, caller(extensions)?).await {
                     follow(&sink, provider, &server, &params.model).await;
                 }
             }

@@ -26,7 +26,8 @@ impl QueueServer for Handlers {
         let input = match said {
             Some(said) => {
                 let said = input::take_in(self.0.store.blobs(), session_id, said).await?;
-                Some(self.with_skills(session_id, &session, said, connection).await?)
+                let said = self.with_skills(session_id, &session, said, connection).await?;
+                Some(Box::pin(self.with_resources(session_id, &session, said)).await?)
             }
             None => None,
         };

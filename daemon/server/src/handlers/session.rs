@@ -22,7 +22,7 @@ use session::handle::{Feed, Wish};
 use session::input::Request;
 use session::sessions::NewSession;
 
-use super::{Handlers, blocking, caller, unexpected};
+use super::{Handlers, accept, blocking, caller, unexpected};
 use crate::settings::Updated;
 use crate::{choice, daemon, models, settings, skills, subscription, trust, wiring};
 
@@ -283,8 +283,7 @@ impl SessionServer for Handlers {
             });
         match joined {
             Ok(feed) => {
-                // Where that fails the client is gone, and with it the feed.
-                if let Ok(sink) = pending.accept().await {
+                if let Some(sink) = accept(pending, caller(extensions)?).await {
                     subscription::run(sink, feed).await;
                 }
             }

@@ -10,7 +10,7 @@ use protocol::error::{ErrorCode, ProtocolError};
 use protocol::session::SettingsOverrides;
 use protocol::skill::{SkillListParams, SkillListResult, SkillReadParams, SkillReadResult};
 
-use super::{Handlers, blocking, caller};
+use super::{Handlers, blocking, caller, refuse_relative};
 use crate::settings;
 use crate::skills::{Folders, Listing};
 
@@ -40,10 +40,7 @@ impl SkillsServer for Handlers {
 
 impl Handlers {
     async fn listing(&self, extensions: &Extensions, cwd: PathBuf) -> Result<Listing, ProtocolError> {
-        if !cwd.is_absolute() {
-            let message = format!("`{}` is not an absolute path", cwd.display());
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message));
-        }
+        refuse_relative(&cwd)?;
         let daemon = Arc::clone(&self.0);
         let client = Arc::clone(&caller(extensions)?.client()?.environment);
         blocking(move || {

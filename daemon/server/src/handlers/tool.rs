@@ -5,11 +5,10 @@ use std::sync::Arc;
 use jsonrpsee::Extensions;
 use jsonrpsee::core::{RpcResult, async_trait};
 use protocol::api::tool::ToolsServer;
-use protocol::error::{ErrorCode, ProtocolError};
 use protocol::session::SettingsOverrides;
 use protocol::tool::{ToolListParams, ToolListResult};
 
-use super::{Handlers, blocking, caller};
+use super::{Handlers, blocking, caller, refuse_relative};
 use crate::mcp::tools_off;
 use crate::{offered, settings};
 
@@ -17,10 +16,7 @@ use crate::{offered, settings};
 impl ToolsServer for Handlers {
     async fn list_tools(&self, extensions: &Extensions, params: ToolListParams) -> RpcResult<ToolListResult> {
         let ToolListParams { cwd, session_id } = params;
-        if !cwd.is_absolute() {
-            let message = format!("`{}` is not an absolute path", cwd.display());
-            return Err(ProtocolError::new(ErrorCode::InvalidRequest, message).into());
-        }
+        refuse_relative(&cwd)?;
         let of_session = match session_id {
             None => None,
             Some(id) => {

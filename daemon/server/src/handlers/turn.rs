@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::mcp::Mention;
 use jsonrpsee::Extensions;
 use jsonrpsee::core::{RpcResult, async_trait};
 use protocol::api::turn::TurnServer;
@@ -18,6 +19,7 @@ use session::input::Request;
 
 use super::{Handlers, blocking, caller, unexpected};
 use crate::connection::Connection;
+use crate::mcp_logins::refused;
 use crate::{input, models, skills};
 
 #[async_trait]
@@ -27,6 +29,7 @@ impl TurnServer for Handlers {
         let TurnStartParams { session_id, input, output_schema, limits, expected_seq, request_id } = params;
         let (session, input) = self.with_input(session_id, input, connection).await?;
         self.refresh(session_id, connection).await?;
+        let input = Box::pin(self.with_resources(session_id, &session, input)).await?;
         self.learn_context(session_id, &session, connection).await?;
         self.require_servers(session_id, &session).await?;
         let request = Request::Start { input, output_schema, limits, expected_seq };
@@ -42,6 +45,7 @@ impl TurnServer for Handlers {
         let TurnSteerParams { session_id, input, expected_turn_id: expected, request_id } = params;
         let (session, input) = self.with_input(session_id, input, connection).await?;
         self.lend(session_id, connection).await?;
+        let input = Box::pin(self.with_resources(session_id, &session, input)).await?;
         let request = Request::Steer { input, expected };
         match session.request(connection.actor()?, request_id, request).await?.reply {
             Reply::Steered { turn_id, item_id } => Ok(TurnSteerResult { turn_id, item_id }),
@@ -58,6 +62,7 @@ impl TurnServer for Handlers {
         let TurnEnqueueParams { session_id, input, request_id } = params;
         let (session, input) = self.with_input(session_id, input, connection).await?;
         self.refresh(session_id, connection).await?;
+        let input = Box::pin(self.with_resources(session_id, &session, input)).await?;
         self.learn_context(session_id, &session, connection).await?;
         self.require_servers(session_id, &session).await?;
         match session.request(connection.actor()?, request_id, Request::Enqueue { input }).await?.reply {
@@ -158,6 +163,32 @@ impl Handlers {
             Ok(skills::Found::of(&folders, known.settings(), &parts.skills).called(&words))
         });
         input.extend(called.await?);
+        Ok(input)
+    }
+
+    /// What is said, with what it mentions of MCP servers beside it. What can't be read is not said without it: it
+    /// stands in the text, and the model would guess.
+    pub(super) async fn with_resources(
+        &self,
+        id: SessionId,
+        session: &SessionHandle,
+        mut input: Vec<InputPart>,
+    ) -> Result<Vec<InputPart>, ProtocolError> {
+        let mentions = ::mcp::mentions(&input::words(&input));
+        if mentions.is_empty() {
+            return Ok(input);
+        }
+        let settings = session.summary().await?.settings;
+        let daemon = Arc::clone(&self.0);
+        let recipes = move || Ok(daemon.mcp.of_session(id, &settings, daemon.world.projects()));
+        let recipes = blocking(recipes).await?;
+        let read = self.0.mcp.servers().mentioned(&recipes, &mentions).await;
+        let read = read.map_err(|error| {
+            refused(&error)
+                .with_hint("Nothing was said; `@server:address` in a text has the server asked for it")
+        })?;
+        let part = |(Mention { server, uri }, text)| InputPart::Resource { server, uri, text };
+        input.extend(read.into_iter().map(part));
         Ok(input)
     }
 

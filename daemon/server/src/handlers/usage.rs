@@ -20,10 +20,13 @@ impl UsageServer for Handlers {
             UsageGrouping::Session => UsageBy::Session,
             UsageGrouping::Agent => UsageBy::Tree,
             UsageGrouping::Model => UsageBy::Model,
+            UsageGrouping::Provider => UsageBy::Provider,
             UsageGrouping::Unknown(word) => {
                 let message = format!("`{word}` is no grouping that this daemon knows");
                 let error = ProtocolError::new(ErrorCode::InvalidRequest, message);
-                return Err(error.with_hint("Groupings are `day`, `session`, `model` and `agent`").into());
+                return Err(error
+                    .with_hint("Groupings are `day`, `session`, `model`, `provider` and `agent`")
+                    .into());
             }
         };
         let today = day_of(daemon::now());
@@ -48,6 +51,7 @@ impl Handlers {
         Ok(match by {
             UsageBy::Day => UsageKey::Day { date: date(sum.day) },
             UsageBy::Model => UsageKey::Model { provider: sum.provider, model: sum.model },
+            UsageBy::Provider => UsageKey::Provider { provider: sum.provider },
             UsageBy::Session | UsageBy::Tree => {
                 let session_id = sum.session.ok_or_else(|| {
                     ProtocolError::new(ErrorCode::Internal, "A sum of a session names none")

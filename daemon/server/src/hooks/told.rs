@@ -183,6 +183,7 @@ fn names(body: &ItemBody) -> Vec<String> {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => &[],
     };
     let mut names: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();

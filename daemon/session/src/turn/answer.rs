@@ -214,7 +214,11 @@ pub(crate) fn discarded(state: &SessionState, running: &Running, moment: &Moment
 fn is_answer(item: &Item, running: &Running) -> bool {
     let is_other = matches!(
         item.body,
-        ItemBody::UserMessage(_) | ItemBody::Notice(_) | ItemBody::Compaction(_) | ItemBody::Agent(_)
+        ItemBody::UserMessage(_)
+            | ItemBody::Notice(_)
+            | ItemBody::Compaction(_)
+            | ItemBody::Agent(_)
+            | ItemBody::Review(_)
     );
     item.step == running.step && item.status != ItemStatus::Discarded && !is_other
 }

@@ -251,6 +251,7 @@ pub(crate) fn declined_event(item: &Item, message: &str, moment: &Moment) -> Eve
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => {}
     }
     completed(item, ItemStatus::Declined, body, moment)
@@ -307,6 +308,7 @@ fn outcome_of(item: &Item) -> (Option<(CommandExit, CommandOutput)>, String) {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => (None, text_of(item)),
     }
 }

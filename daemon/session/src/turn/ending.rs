@@ -12,7 +12,7 @@ use crate::effect::Effect;
 use crate::moment::Moment;
 use crate::state::{Phase, SessionState};
 use crate::turn::step::completed;
-use crate::turn::{answer, beside, late, nested};
+use crate::turn::{answer, beside, late, nested, review};
 
 /// Bytes that are kept of each end of an interrupted command's output.
 const KEPT_OUTPUT: usize = 16 * 1024;
@@ -92,6 +92,7 @@ fn close(
             ..
         }
     );
+    events.extend(review::found(state, running, turn, &outcome, moment));
     events.extend(late::notice(state, running, moment));
     events.push(Event::TurnEnded(TurnEnded {
         turn_id: running.turn_id,
@@ -152,6 +153,7 @@ fn never_begun(body: ItemBody) -> ItemBody {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_)) => other,
     }
 }

@@ -315,6 +315,7 @@ fn with_output(mut body: ItemBody, output: String) -> ItemBody {
         | ItemBody::WebSearch(_)
         | ItemBody::Compaction(_)
         | ItemBody::Agent(_)
+        | ItemBody::Review(_)
         | ItemBody::Unknown(_) => {}
     }
     body

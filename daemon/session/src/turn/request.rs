@@ -81,8 +81,9 @@ fn start(
     )?;
     let limits = merged(limits, &state.settings.limits);
     let budget = &state.settings.budget;
-    let max_costs = [&limits, &budget.session, &budget.tree, &budget.day].map(|limits| limits.max_cost);
-    if max_costs.iter().any(Option::is_some) && state.settings.price.is_none() {
+    let all = [&limits, &budget.session, &budget.tree, &budget.day];
+    let all = all.into_iter().chain(budget::of_provider(state));
+    if all.filter_map(|limits| limits.max_cost).next().is_some() && state.settings.price.is_none() {
         let message =
             format!("No price is known for the model `{}`, so a cost can't be limited", state.settings.model);
         let hint = format!("Set `[model_prices.\"{}\"]` in `config.toml`", state.settings.model);
@@ -332,6 +333,7 @@ fn said(turn_id: TurnId, step: u32, message: UserMessage, moment: &mut Moment) -
 fn merged(turn: &TurnLimits, session: &TurnLimits) -> TurnLimits {
     TurnLimits {
         deadline_ms: turn.deadline_ms.or(session.deadline_ms),
+        max_time_ms: turn.max_time_ms.or(session.max_time_ms),
         max_tokens: turn.max_tokens.or(session.max_tokens),
         max_cost: turn.max_cost.or(session.max_cost),
         max_tool_calls: turn.max_tool_calls.or(session.max_tool_calls),

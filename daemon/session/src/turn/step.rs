@@ -14,7 +14,9 @@ use crate::effect::Effect;
 use crate::input::Input;
 use crate::moment::Moment;
 use crate::state::{Phase, Running, SessionState, connection_key};
-use crate::turn::{agent, answer, calls, compaction, ending, hooks, nested, question, request, restart};
+use crate::turn::{
+    agent, answer, budget, calls, compaction, ending, hooks, nested, question, request, restart,
+};
 
 /// Different connections of one item that the log tells of.
 const MAX_CONNECTIONS: usize = 200;
@@ -54,6 +56,7 @@ pub fn step(state: &SessionState, input: Input, moment: &mut Moment) -> Vec<Effe
             hooks::answered(state, call, answer, prepared, moment)
         }
         Input::Deadline { turn_id } => deadline(state, turn_id, moment),
+        Input::TimePassed { turn_id } => budget::time_passed(state, turn_id, moment),
         Input::Checkpoint => {
             let unsaved: Vec<_> = state.unsaved().into_iter().map(Event::ItemAppended).collect();
             if unsaved.is_empty() { Vec::new() } else { vec![Effect::Append(unsaved)] }

@@ -12,5 +12,7 @@ mod nested;
 mod questions;
 mod requests;
 mod restarts;
+mod reviews;
 mod rewinds;
 mod samplings;
+mod working;

@@ -11,8 +11,15 @@ const DAY: u64 = 86_400_000;
 
 fn spent(day: u64, model: &str, input_tokens: u64, cost: f64) -> Spent {
     let usage = Usage { input_tokens, ..Usage::default() };
-    let spending =
-        Spending { requests: 1, unpriced_requests: 0, untold_requests: 1, tool_calls: 2, usage, cost };
+    let spending = Spending {
+        requests: 1,
+        untold_requests: 1,
+        tool_calls: 2,
+        time_ms: 30,
+        usage,
+        cost,
+        ..Spending::default()
+    };
     Spent { at: Timestamp(day * DAY + 5), provider: "p".into(), model: model.into(), spending }
 }
 
@@ -49,15 +56,24 @@ async fn what_was_spent_is_summed_up_by_day_session_and_model() {
     let late = UsageFilter { session: None, since_day: 11 };
     assert_eq!(sums(UsageBy::Day, late).await.len(), 1);
 
+    let by_provider = [(None, 0, none(), 19, 5.75)];
+    assert_eq!(sums(UsageBy::Provider, all).await, by_provider);
+    let mut other = spent(11, "a", 2, 0.5);
+    other.provider = "q".into();
+    spend(&store, two, 2, vec![other]).await;
+
     let day = store.spent_on(day_of(Timestamp(11 * DAY))).await.expect("day");
-    assert_eq!((day.requests, day.untold_requests, day.tool_calls, day.cost), (2, 2, 4, 4.25));
+    let tell = |(provider, spent): &(String, Spending)| {
+        (provider.clone(), spent.requests, spent.untold_requests, spent.tool_calls, spent.time_ms, spent.cost)
+    };
+    let by_provider: Vec<_> = day.iter().map(tell).collect();
+    assert_eq!(by_provider, [("p".to_owned(), 2, 2, 4, 60, 4.25), ("q".to_owned(), 1, 1, 2, 30, 0.5)]);
     store.delete(one).await.expect("delete");
     assert_eq!(store.spent_on(11).await.expect("day"), day, "it was spent all the same");
     let nobody = Some(SessionId(uuid::Uuid::nil()));
     assert_eq!(sums(UsageBy::Session, all).await[0], (nobody, 0, none(), 18, 5.5), "nobody can tell by whom");
     store.delete(two).await.expect("delete");
-    assert_eq!(sums(UsageBy::Session, all).await, [(nobody, 0, none(), 19, 5.75)]);
-    assert_eq!(sums(UsageBy::Model, all).await, by_model);
+    assert_eq!(sums(UsageBy::Session, all).await, [(nobody, 0, none(), 21, 6.25)]);
 }
 
 #[tokio::test]
@@ -67,7 +83,7 @@ async fn what_an_append_that_fails_says_was_spent_is_not_counted() {
     let session = SessionId::generate();
     let late = Append { spent: vec![spent(1, "a", 1, 1.0)], ..append(session, texts(7, &["a"])) };
     store.append(late).await.expect_err("a gap");
-    assert_eq!(store.spent_on(1).await.expect("day"), Spending::default());
+    assert_eq!(store.spent_on(1).await.expect("day"), []);
 }
 
 #[tokio::test]
@@ -78,7 +94,7 @@ async fn numbers_that_nobody_can_have_spent_break_no_sum() {
     for seq in 1..=3 {
         spend(&store, session, seq, vec![spent(1, "a", u64::MAX, 1.0)]).await;
     }
-    assert!(store.spent_on(1).await.expect("day").usage.input_tokens > 1 << 40);
+    assert!(store.spent_on(1).await.expect("day")[0].1.usage.input_tokens > 1 << 40);
 }
 
 #[tokio::test]

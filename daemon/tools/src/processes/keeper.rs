@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::item::{CommandOutput, Refusal};
 use sandbox::{Exit, Process, SandboxError, Stopped, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,8 @@ pub(crate) struct Keeper {
     /// Once it was killed: when its output is given up.
     give_up_at: Option<Instant>,
     is_ended: Arc<AtomicBool>,
+    /// Is told of the end.
+    on_end: Arc<Notify>,
     /// Its way into the network, as long as it lives.
     proxy: Option<Served>,
     /// Decides about the programs that it starts.
@@ -158,6 +160,7 @@ impl Keeper {
             watchers: Vec::new(),
             give_up_at: None,
             is_ended: Arc::default(),
+            on_end: Arc::default(),
             proxy: None,
             interceptor,
         }
@@ -166,6 +169,12 @@ impl Keeper {
     /// Keeps this for as long as the process lives.
     pub(crate) fn with_proxy(mut self, proxy: Option<Served>) -> Self {
         self.proxy = proxy;
+        self
+    }
+
+    /// Tells this of the end, whether or not somebody heard of it.
+    pub(crate) fn tells(mut self, on_end: Arc<Notify>) -> Self {
+        self.on_end = on_end;
         self
     }
 
@@ -220,6 +229,7 @@ impl Keeper {
                 }
                 Happened::Ended(outcome) => {
                     self.is_ended.store(true, Ordering::Relaxed);
+                    self.on_end.notify_one();
                     for mut watcher in self.watchers.drain(..) {
                         watcher.hear_end(&outcome);
                     }

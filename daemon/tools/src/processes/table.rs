@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::keeper::{Keeper, Visit};
 use super::watcher::Watcher;
+use crate::belongings::Going;
 
 /// Processes at a time. For one more one goes that has ended, or else the one that was not looked at for longest.
 pub(crate) const MAX_PROCESSES: usize = 8;
@@ -19,7 +21,11 @@ const WATCHER_QUEUE: usize = 4;
 
 /// The processes of a session.
 #[derive(Debug, Default)]
-pub(crate) struct Processes(Mutex<Table>);
+pub(crate) struct Processes {
+    table: Mutex<Table>,
+    /// Is told when others may go on in the background than before.
+    changed: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -34,6 +40,9 @@ struct Kept {
     handle: Handle,
     visited: u64,
     is_ended: Arc<AtomicBool>,
+    started: Instant,
+    /// Whether the call that started it went on without it.
+    is_left: bool,
     /// Dropping it drops the process, and that kills it.
     keeper: AbortOnDropHandle<()>,
 }
@@ -69,6 +78,7 @@ impl Processes {
         let (watchers, watching) = mpsc::channel(WATCHER_QUEUE);
         let has_terminal = keeper.has_terminal();
         let handle = Handle { visits, watchers, command, is_escalated, has_terminal };
+        let keeper = keeper.tells(Arc::clone(&self.changed));
         let is_ended = keeper.is_ended();
         let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard, watching)));
         let mut table = self.table();
@@ -76,7 +86,10 @@ impl Processes {
         table.last_id += 1;
         table.visits += 1;
         let (id, visited) = (table.last_id, table.visits);
-        table.kept.insert(id, Kept { handle: handle.clone(), visited, is_ended, keeper });
+        let started = Instant::now();
+        let kept = Kept { handle: handle.clone(), visited, is_ended, started, is_left: false, keeper };
+        table.kept.insert(id, kept);
+        self.changed.notify_one();
         (id, handle, evicted)
     }
 
@@ -90,9 +103,37 @@ impl Processes {
         Some(kept.handle.clone())
     }
 
+    /// The call that came to it goes on without it.
+    pub(crate) fn leave(&self, id: u32) {
+        if let Some(kept) = self.table().kept.get_mut(&id) {
+            kept.is_left = true;
+        }
+        self.changed.notify_one();
+    }
+
     /// It has ended, and that was told.
     pub(crate) fn forget(&self, id: u32) {
         self.table().kept.remove(&id);
+        self.changed.notify_one();
+    }
+
+    /// Those that go on in the background, oldest first.
+    pub(crate) fn going(&self) -> Vec<Going> {
+        let table = self.table();
+        let going = table.kept.iter().filter(|(_, kept)| kept.is_left && kept.goes_on());
+        going
+            .map(|(&process_id, kept)| Going {
+                process_id,
+                command: kept.handle.command.clone(),
+                is_escalated: kept.handle.is_escalated,
+                ran: kept.started.elapsed(),
+            })
+            .collect()
+    }
+
+    /// Waits until others may go on in the background than before. Cancel safe.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// The numbers there are.
@@ -102,13 +143,13 @@ impl Processes {
 
     /// Whether one has not ended.
     pub(crate) fn is_busy(&self) -> bool {
-        let goes_on = |kept: &Kept| !kept.is_ended.load(Ordering::Relaxed) && !kept.keeper.is_finished();
-        self.table().kept.values().any(goes_on)
+        self.table().kept.values().any(Kept::goes_on)
     }
 
     /// Ends all of them.
     pub(crate) fn end_all(&self) {
         self.table().kept.clear();
+        self.changed.notify_one();
     }
 
     /// Whether nothing goes on.
@@ -118,7 +159,13 @@ impl Processes {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         // A poisoned table is whole: each change is one step.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn goes_on(&self) -> bool {
+        !self.is_ended.load(Ordering::Relaxed) && !self.keeper.is_finished()
     }
 }
 

@@ -13,7 +13,8 @@ use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with, symli
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::tests::Scene;
+use super::tests::{PROMPT, Scene};
+use crate::agents::{AgentState, Agents, NewAgent, Outcome, When};
 use crate::tool::{Asker, RunContext};
 
 /// A good call of each tool that looks at files, for this path.
@@ -114,7 +115,7 @@ async fn pipes_devices_and_loops_keep_no_tool_waiting() {
             let prepared = scene.tools.prepare(&Scene::call(tool, &arguments), &scene.root);
             let Ok(body) = prepared else { continue };
             let outcome = scene.tools.run(body, scene.context.clone()).expect("tool").await;
-            assert!(started.elapsed() < Duration::from_secs(2), "{tool} {path}: {:?}", started.elapsed());
+            assert!(started.elapsed() < PROMPT, "{tool} {path}: {:?}", started.elapsed());
             let finds_nothing = matches!(tool, "list_dir" | "find_files" | "grep");
             assert!(finds_nothing || outcome.status == ItemStatus::Failed, "{tool} {path}: {outcome:?}");
         }
@@ -202,6 +203,70 @@ impl Asker for Silent {
     }
 }
 
+/// An agent that works for ever.
+struct Endless;
+
+fn endless() -> AgentState {
+    AgentState {
+        id: protocol::ids::SessionId::generate(),
+        name: "worker".to_owned(),
+        of: None,
+        status: protocol::agent::AgentStatus::Running,
+        message: None,
+        tokens: 0,
+    }
+}
+
+impl Agents for Endless {
+    fn spawn(&self, _: NewAgent) -> Outcome<'_, AgentState> {
+        Box::pin(std::future::ready(Ok(endless())))
+    }
+
+    fn wait(&self, _: Vec<String>, within: Duration) -> Outcome<'_, Vec<AgentState>> {
+        Box::pin(async move {
+            tokio::time::timeout(within, std::future::pending::<()>()).await.ok();
+            Ok(vec![endless()])
+        })
+    }
+
+    fn send(&self, _: String, _: String, _: When) -> Outcome<'_, AgentState> {
+        Box::pin(std::future::ready(Ok(endless())))
+    }
+
+    fn close(&self, _: String) -> Outcome<'_, AgentState> {
+        Box::pin(std::future::ready(Ok(endless())))
+    }
+
+    fn list(&self) -> Outcome<'_, Vec<AgentState>> {
+        Box::pin(std::future::ready(Ok(vec![endless()])))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_an_agent_ends_in_time_and_says_that_it_works() {
+    let mut scene = Scene::new(&[]);
+    scene.context.agents = Arc::new(Endless);
+    let (status, told) = scene.run("wait_agent", json!({"seconds": 3_600})).await;
+    assert_eq!(status, ItemStatus::Completed);
+    assert!(told.contains("`worker`") && told.contains("works"), "{told}");
+    assert!(scene.bad("wait_agent", &json!({"seconds": 3_601})).contains("`seconds` is 1 to 3600"));
+}
+
+#[tokio::test]
+async fn where_there_are_no_agents_each_call_for_one_says_so() {
+    let scene = Scene::new(&[]);
+    for (tool, arguments) in [
+        ("spawn_agent", json!({"task": "x"})),
+        ("wait_agent", json!({})),
+        ("send_agent", json!({"agent": "x", "message": "y"})),
+        ("close_agent", json!({"agent": "../x"})),
+        ("list_agents", json!({})),
+    ] {
+        let (status, told) = scene.run(tool, arguments).await;
+        assert!(status != ItemStatus::Completed && told.contains("no agents"), "{tool}: {status:?} {told}");
+    }
+}
+
 #[tokio::test]
 async fn a_call_that_waits_is_interrupted_at_once() {
     let scene = Scene::new(&[]);
@@ -210,15 +275,21 @@ async fn a_call_that_waits_is_interrupted_at_once() {
         ("request_user_input", question),
         ("request_permissions", json!({"hosts": ["example.org"], "justification": "It must be."})),
         ("wait_for", json!({"path": "never", "seconds": 600})),
+        ("wait_agent", json!({"seconds": 600})),
     ] {
         let body = scene.tools.prepare(&Scene::call(tool, &arguments), &scene.root).expect(tool);
         let cancel = scene.context.cancel.child_token();
-        let context = RunContext { asker: Arc::new(Silent), cancel: cancel.clone(), ..scene.context.clone() };
+        let context = RunContext {
+            asker: Arc::new(Silent),
+            agents: Arc::new(Endless),
+            cancel: cancel.clone(),
+            ..scene.context.clone()
+        };
         let running = scene.tools.run(body, context).expect("tool");
         let cancelling = async { cancel.cancel() };
         let started = Instant::now();
         let (outcome, ()) = tokio::join!(running, cancelling);
         assert_eq!(outcome.status, ItemStatus::Interrupted, "{tool}");
-        assert!(started.elapsed() < Duration::from_secs(1), "{tool}: {:?}", started.elapsed());
+        assert!(started.elapsed() < PROMPT, "{tool}: {:?}", started.elapsed());
     }
 }

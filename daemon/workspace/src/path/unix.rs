@@ -395,6 +395,15 @@ impl Folder {
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
+
+    /// Brings all that was written on its file system to the disk; one call, however many files that are.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&self.fd)?;
+        #[cfg(not(target_os = "linux"))]
+        rustix::fs::sync();
+        Ok(())
+    }
 }
 
 /// Whether a name is one of those that are made here for a moment, and only left where the program was killed in it.

@@ -31,8 +31,10 @@ fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
 fn sight(hidden: &[&Path], globs: &[&str]) -> Sight {
     let paths = hidden.iter().map(|path| PathRule { path: path.to_path_buf(), access: Access::Hidden });
     let mut profile = Profile::new(SandboxMode::ReadOnly, Access::Read, paths.collect(), NetworkAccess::Off);
-    profile.globs =
-        globs.iter().map(|glob| GlobRule { pattern: (*glob).to_owned(), access: Access::Hidden }).collect();
+    profile.globs = globs
+        .iter()
+        .map(|glob| GlobRule { pattern: (*glob).to_owned(), access: Access::Hidden, except: Vec::new() })
+        .collect();
     Sight::new(Arc::new(profile))
 }
 
@@ -208,7 +210,8 @@ fn a_hostile_tree_costs_little() {
     }
     assert!(matches!(all.open(&root.join("loop")), Err(FileError::TooManyLinks { .. })));
     assert!(matches!(all.open(Path::new("/dev/zero")), Err(FileError::NotAFile { .. })));
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // Fifty gigabytes of nothing would take minutes.
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -299,5 +302,5 @@ fn a_listing_is_sorted_deep_and_bounded() {
     let started = Instant::now();
     let listing = list(&all, &root, List { depth: 9, ignored: Ignored::LeftOut }, &patient()).expect("list");
     assert!(listing.is_cut && listing.entries.len() <= 20_020);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -7,6 +7,7 @@ use protocol::item::{
     ItemBody, Notice, NoticeLevel, OpaqueReasoning, OtherToolCall, Plan, PlanStep, PlanStepStatus, Reasoning,
     UserMessage,
 };
+use protocol::review::{Review, ReviewFinding, ReviewSeverity, ReviewVerdict};
 use protocol::tool::CallInput;
 use protocol::turn::InputPart;
 use protocol::web::{WebSearch, WebSource};
@@ -27,6 +28,7 @@ pub(super) fn samples() -> Vec<Sample> {
         ("webSearch", web_search()),
         ("compaction", compaction()),
         ("agent", agent()),
+        ("review", review()),
     ];
     bodies.into_iter().map(|(variant, body)| sample(format!("item.{variant}"), &item(body))).collect()
 }
@@ -40,6 +42,11 @@ fn user_message() -> ItemBody {
                 name: "notes".to_owned(),
                 path: "/home/me/.config/skein/skills/notes/SKILL.md".into(),
                 text: "Read the log first.".to_owned(),
+            },
+            InputPart::Resource {
+                server: "tracker".to_owned(),
+                uri: "issue://7".to_owned(),
+                text: "The sum starts at one.".to_owned(),
             },
         ],
         actor: actor(),
@@ -135,6 +142,23 @@ fn agent() -> ItemBody {
         message: Some("All tests pass.".to_owned()),
         usage: usage(),
         cost: Some(0.25),
+    })
+}
+
+fn review() -> ItemBody {
+    ItemBody::Review(Review {
+        findings: vec![ReviewFinding {
+            file: "src/sum.rs".to_owned(),
+            path: Some("/repo/src/sum.rs".into()),
+            start_line: 3,
+            end_line: 4,
+            severity: ReviewSeverity::High,
+            title: "The sum of nothing is one".to_owned(),
+            text: "It starts at one, so an empty list gives one; start at zero.".to_owned(),
+        }],
+        verdict: Some(ReviewVerdict::NeedsWork),
+        summary: "One thing is to be mended.".to_owned(),
+        message: Some("1 of 2 findings of the model can't be read".to_owned()),
     })
 }
 

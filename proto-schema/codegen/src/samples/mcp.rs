@@ -2,13 +2,17 @@
 
 use protocol::account::{LoginId, SecretText};
 use protocol::mcp::{
-    McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams, McpLoginResult, McpLogoutParams,
-    McpLogoutResult, McpPrompt, McpPromptArgument, McpPromptParams, McpPromptResult, McpPromptsParams,
-    McpPromptsResult, McpServerState, McpServerStatus, McpToolStatus, ToolApproval,
+    McpAnswerPromptParams, McpFinishLoginParams, McpListParams, McpListResult, McpLoginParams,
+    McpLoginResult, McpLogoutParams, McpLogoutResult, McpPrompt, McpPromptArgument, McpPromptId,
+    McpPromptParams, McpPromptQuestion, McpPromptResult, McpPromptsParams, McpPromptsResult, McpResource,
+    McpResourcesParams, McpResourcesResult, McpServerFailure, McpServerState, McpServerStatus, McpToolStatus,
+    ToolApproval,
 };
+use protocol::question::Decision;
 use protocol::session::Done;
+use serde_json::json;
 
-use super::{Sample, at, sample, uuid};
+use super::{Sample, at, sample, session_id, uuid};
 
 pub(super) fn samples() -> Vec<Sample> {
     let server = |name: &str, state, tools| McpServerStatus {
@@ -50,6 +54,7 @@ pub(super) fn samples() -> Vec<Sample> {
     .into_iter()
     .chain(logins())
     .chain(prompts())
+    .chain(resources())
     .collect()
 }
 
@@ -80,6 +85,31 @@ fn logins() -> Vec<Sample> {
     ]
 }
 
+fn resources() -> Vec<Sample> {
+    let resource = McpResource {
+        server: "tracker".to_owned(),
+        uri: "issue://7".to_owned(),
+        name: "Issue 7".to_owned(),
+        description: Some("The sum starts at one".to_owned()),
+    };
+    let failed = McpServerFailure {
+        server: "broken".to_owned(),
+        message: "The MCP server `broken` could not be started: it broke off".to_owned(),
+    };
+    let result = McpResourcesResult {
+        resources: vec![resource],
+        starting: vec!["memory".to_owned()],
+        failed: vec![failed],
+    };
+    vec![
+        sample(
+            "mcp.resources.params",
+            &McpResourcesParams { cwd: "/repo".into(), session_id: None, starts: true },
+        ),
+        sample("mcp.resources.result", &result),
+    ]
+}
+
 fn prompts() -> Vec<Sample> {
     let argument = McpPromptArgument {
         name: "issue".to_owned(),
@@ -93,9 +123,19 @@ fn prompts() -> Vec<Sample> {
         description: Some("Fixes an issue".to_owned()),
         arguments: vec![argument],
     };
+    let id = McpPromptId(uuid(0x43));
+    let question = McpPromptQuestion {
+        id,
+        server: "tracker".to_owned(),
+        message: "On which branch?".to_owned(),
+        schema: json!({"type": "object", "properties": {"branch": {"type": "string"}}}),
+    };
     vec![
-        sample("mcp.prompts.params", &McpPromptsParams { cwd: "/repo".into() }),
-        sample("mcp.prompts.result", &McpPromptsResult { prompts: vec![prompt] }),
+        sample(
+            "mcp.prompts.params",
+            &McpPromptsParams { cwd: "/repo".into(), session_id: Some(session_id()) },
+        ),
+        sample("mcp.prompts.result", &McpPromptsResult { prompts: vec![prompt], is_starting: true }),
         sample(
             "mcp.prompt.params",
             &McpPromptParams {
@@ -103,8 +143,18 @@ fn prompts() -> Vec<Sample> {
                 server: "tracker".to_owned(),
                 name: "fix issue".to_owned(),
                 arguments: [("issue".to_owned(), "7".to_owned())].into(),
+                session_id: None,
+                takes_questions: true,
             },
         ),
-        sample("mcp.prompt.result", &McpPromptResult { text: "Fix the issue 7.".to_owned() }),
+        sample("mcp.prompt.result", &McpPromptResult { text: String::new(), question: Some(question) }),
+        sample(
+            "mcp.answerPrompt.params",
+            &McpAnswerPromptParams { id, decision: Decision::Content { value: json!({"branch": "main"}) } },
+        ),
+        sample(
+            "mcp.answerPrompt.result",
+            &McpPromptResult { text: "Fix the issue 7.".to_owned(), question: None },
+        ),
     ]
 }

@@ -10,16 +10,17 @@ use protocol::item::{AgentMessage, ItemBody};
 use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{
-    AfterCrash, Attachment, ClientRole, Done, ModelPrice, Presence, QueuedInput, SessionAttachParams,
-    SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionForkParams, SessionListParams,
-    SessionListResult, SessionReadParams, SessionRef, SessionSettings, SessionSnapshot, SessionStatus,
-    SessionSummary, SessionUpdateParams, SessionUpdateResult, SettingOverride, SettingsOverrides,
+    AfterCrash, Attachment, BackgroundCommand, ClientRole, Done, ModelPrice, Presence, QueuedInput,
+    SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionForkParams,
+    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSettings, SessionSnapshot,
+    SessionStatus, SessionSummary, SessionUpdateParams, SessionUpdateResult, SettingOverride,
+    SettingsOverrides,
 };
-use protocol::turn::{InputPart, Turn, TurnLimits, TurnOutcome};
+use protocol::turn::{Budget, InputPart, Turn, TurnLimits, TurnOutcome};
 
 use super::{
-    Sample, actor, at, client_id, item, item_id, queued_id, request_id, sample, session_id, small, turn_id,
-    usage,
+    Sample, actor, at, client_id, item, item_id, queued_id, request_id, sample, session_id, small, spending,
+    turn_id, usage,
 };
 
 pub(super) fn samples() -> Vec<Sample> {
@@ -139,6 +140,7 @@ fn feed() -> [(&'static str, SessionFeed); 4] {
         FeedEntry::Delta(Delta { item_id: item_id(), offset_bytes: 8, text: " passes now.".to_owned() }),
         FeedEntry::Event(EventRecord { seq: Seq(13), at: at(4), request_id: None, event }),
         FeedEntry::Presence(presence()),
+        FeedEntry::Budget(spending::budget_use()),
     ];
     let closed = ProtocolError::new(ErrorCode::NotFound, "The session was deleted");
     [
@@ -168,6 +170,7 @@ fn snapshot() -> SessionSnapshot {
         questions: vec![small::question()],
         queue: vec![queued()],
         presence: presence(),
+        context_tokens: Some(52_000),
     }
 }
 
@@ -180,7 +183,13 @@ fn presence() -> Presence {
         attached_at: at(1),
         is_focused: false,
     };
-    Presence { attached: vec![attachment], sole_driver: Some(client_id()) }
+    let background = BackgroundCommand {
+        process_id: 1,
+        command: "npm run watch".to_owned(),
+        is_escalated: false,
+        started_at: at(1),
+    };
+    Presence { attached: vec![attachment], sole_driver: Some(client_id()), background: vec![background] }
 }
 
 pub(super) fn summary() -> SessionSummary {
@@ -222,7 +231,11 @@ pub(super) fn settings() -> SessionSettings {
         approval: ApprovalPolicy::OnRequest,
         is_tmp_writable: true,
         permissions: None,
-        budget: protocol::turn::Budget::default(),
+        budget: Budget {
+            providers: [("openai".to_owned(), TurnLimits { max_cost: Some(5.0), ..TurnLimits::default() })]
+                .into(),
+            ..Budget::default()
+        },
         limits: limits(),
         price: Some(ModelPrice { input: 1.25, cached_input: 0.125, cache_write_input: None, output: 10.0 }),
         is_ephemeral: false,
@@ -239,6 +252,7 @@ pub(super) fn settings() -> SessionSettings {
 pub(super) fn limits() -> TurnLimits {
     TurnLimits {
         deadline_ms: Some(600_000),
+        max_time_ms: Some(300_000),
         max_tokens: Some(1_000_000),
         max_cost: Some(2.5),
         max_tool_calls: Some(200),

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use seccompiler::sock_filter;
+
+use super::tree::{
+    AND, ANSWER, ARCHITECTURE, ARCHITECTURE_AT, ARGUMENTS_AT, JUMP, JUMP_BITS, JUMP_EQUAL, JUMP_FROM, LOAD,
+    NUMBER_AT, plain,
+};
 use super::*;
 
 /// What the filter answers.
@@ -24,6 +30,7 @@ const SHARED: Duty = Duty {
     is_read_only: false,
     interception: Interception::Off,
     reading: Reading::Silent,
+    making: Making::Free,
 };
 const OWN: Duty = Duty { is_shared: false, ..SHARED };
 const WATCHED: Duty = Duty { reading: Reading::Told, ..OWN };
@@ -47,8 +54,7 @@ fn run(program: &[sock_filter], architecture: u32, call: u32, arguments: [u64; 6
                 value = word(k);
                 continue;
             }
-            // `and`.
-            0x54 => {
+            AND => {
                 value &= k;
                 continue;
             }
@@ -58,7 +64,6 @@ fn run(program: &[sock_filter], architecture: u32, call: u32, arguments: [u64; 6
                 continue;
             }
             JUMP_EQUAL => value == k,
-            0x25 => value > k,
             JUMP_FROM => value >= k,
             JUMP_BITS => value & k != 0,
             ANSWER => {
@@ -84,12 +89,12 @@ fn asked(duty: Duty, call: c_long, arguments: &[i64]) -> Answer {
     for (at, argument) in arguments.iter().enumerate() {
         all[at] = argument.cast_unsigned();
     }
-    run(&program(duty, Looking::On).unwrap(), ARCHITECTURE, plain(call), all)
+    run(&program(duty, Looking::On), ARCHITECTURE, plain(call), all)
 }
 
 /// The calls that are denied whatever their arguments are, as far as zeros and ones can tell.
 fn denied(duty: Duty) -> BTreeSet<c_long> {
-    let program = program(duty, Looking::On).unwrap();
+    let program = program(duty, Looking::On);
     let answers = |call, arguments| run(&program, ARCHITECTURE, plain(call), arguments) == DENIED_NOW;
     (0..BEYOND).filter(|&call| answers(call, [0; 6]) && answers(call, [1; 6])).collect()
 }
@@ -257,6 +262,9 @@ fn a_call_is_asked_for_its_arguments() {
         // For reading, too, where that is to be told.
         (WATCHED, libc::SYS_openat, &[0, 0, i64::from(libc::O_RDONLY)], Answer::Waits),
         (WATCHED, libc::SYS_openat2, &[0], Answer::Waits),
+        // And where making may be refused.
+        (Duty { making: Making::Refused, ..OWN }, libc::SYS_openat2, &[0], Answer::Waits),
+        (Duty { making: Making::Refused, ..OWN }, libc::SYS_openat, &[0, 0, 0], Answer::Goes),
         (WATCHED, libc::SYS_read, &[0], Answer::Goes),
         (WATCHED, libc::SYS_newfstatat, &[0], Answer::Goes),
         // Changes that the sandbox stops are looked at, and none that it does not.
@@ -312,14 +320,14 @@ fn what_changes_a_folder_waits_and_hardly_anything_else() {
     #[cfg(target_arch = "x86_64")]
     expected.extend([libc::SYS_chmod, libc::SYS_chown, libc::SYS_lchown]);
     assert_eq!(waiting(OWN), expected);
-    let without = program(SHARED, Looking::Off).unwrap();
+    let without = program(SHARED, Looking::Off);
     let waits = |call: c_long| run(&without, ARCHITECTURE, plain(call), [0; 6]) == Answer::Waits;
     assert!(!(0..BEYOND).any(waits), "where there is nobody who looks");
 }
 
 #[test]
 fn calls_of_another_architecture_kill() {
-    let program = program(OWN, Looking::On).unwrap();
+    let program = program(OWN, Looking::On);
     // AUDIT_ARCH_I386, and x32, which has ours.
     assert_eq!(run(&program, 0x4000_0003, 1, [0; 6]), Answer::Kills);
     assert_eq!(run(&program, ARCHITECTURE, 0x4000_0000 + 39, [0; 6]), Answer::Kills);

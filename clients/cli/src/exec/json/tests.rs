@@ -241,6 +241,24 @@ fn a_call_of_another_tool_has_the_shape_of_mcp() {
 }
 
 #[test]
+fn a_review_is_an_item_with_its_findings() {
+    let answer = r#"{"findings": [
+        {"file": "a.rs", "startLine": 3, "endLine": 5, "severity": "high", "title": "Wrong", "text": "So."}, 7
+    ], "verdict": "needsWork", "summary": "One."}"#;
+    let body = || ItemBody::Review(Review::read(answer, std::path::Path::new("/repo")));
+    assert_eq!(
+        Recorder::new().both(ItemStatus::Failed, body(), body()),
+        [json!({"type": "item.completed", "item": {
+            "id": "item_0", "type": "review", "verdict": "needsWork", "summary": "One.",
+            "message": "1 of 2 findings of the model can't be read",
+            "findings": [{
+                "file": "a.rs", "start_line": 3, "end_line": 5, "severity": "high", "title": "Wrong", "text": "So.",
+            }],
+        }})]
+    );
+}
+
+#[test]
 fn warnings_are_items_and_retries_are_errors() {
     let mut recorder = Recorder::new();
     let notice = |level| ItemBody::Notice(Notice { level, text: "weaker".to_owned(), context: None });

@@ -400,6 +400,24 @@ async fn a_change_of_settings_is_one_sessions_and_everybody_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_at_once_is_seen_to_leave() {
+    let daemon = daemon_with(SLOW).await;
+    let (one, other) = (daemon.connect().await, daemon.connect().await);
+    let session = daemon.create(&one).await;
+    let mut feed = attach(&one, session.id, None).await;
+    for _ in 0..200 {
+        drop(attach(&other, session.id, Some(session.seq)).await);
+    }
+    // What is told after the viewer was there is told after all of them.
+    let watching = SessionAttachParams { role: ClientRole::Viewer, ..follow(session.id) };
+    let watching = other.attach(watching).await.expect("attach");
+    let is_there = |presence: &Presence| presence.attached.iter().any(|one| one.role == ClientRole::Viewer);
+    presence(&mut feed, is_there).await;
+    drop(watching);
+    presence(&mut feed, |presence| presence.attached.len() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_see_who_looks_until_they_look_away_or_leave() {
     let daemon = daemon_with(SLOW).await;
     let client = daemon.connect().await;

@@ -295,7 +295,7 @@ pub(crate) fn is_end(event: &Event) -> bool {
 pub(crate) fn events(entries: &[FeedEntry]) -> Vec<EventRecord> {
     let event = |entry: &FeedEntry| match entry {
         FeedEntry::Event(record) => Some(record.clone()),
-        FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Unknown(_) => None,
+        FeedEntry::Delta(_) | FeedEntry::Presence(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => None,
     };
     entries.iter().filter_map(event).collect()
 }

@@ -13,7 +13,7 @@ use crate::input::Request;
 fn presence(entries: &[FeedEntry]) -> Option<Presence> {
     entries.iter().rev().find_map(|entry| match entry {
         FeedEntry::Presence(presence) => Some(presence.clone()),
-        FeedEntry::Event(_) | FeedEntry::Delta(_) | FeedEntry::Unknown(_) => None,
+        FeedEntry::Event(_) | FeedEntry::Delta(_) | FeedEntry::Budget(_) | FeedEntry::Unknown(_) => None,
     })
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Bench {
     pub(crate) clock: u64,
     pub(crate) is_answerable: bool,
     pub(crate) today: Spending,
+    pub(crate) provider_today: Spending,
     /// What the others of its tree spent.
     pub(crate) beside: Spending,
     pub(crate) spent_so_far: Usage,
@@ -112,6 +113,7 @@ impl Bench {
             clock: 0,
             is_answerable: false,
             today: Spending::default(),
+            provider_today: Spending::default(),
             beside: Spending::default(),
             spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
@@ -119,19 +121,26 @@ impl Bench {
         }
     }
 
-    /// Takes an input and all that follows at once, as the actor does.
-    pub(crate) fn take(&mut self, input: Input) -> String {
-        self.clock += 1;
-        let mut words = Vec::new();
-        let mut request_id = input.request_id();
-        let mut open = VecDeque::from([input]);
+    /// As of now.
+    pub(crate) fn moment(&self) -> Moment {
         let mut moment = Moment::new(Timestamp(self.clock), Rules::default(), self.clock);
         moment.is_answerable = self.is_answerable;
         moment.today = self.today;
+        moment.provider_today = self.provider_today;
         moment.beside = self.beside;
         moment.spent_so_far = self.spent_so_far;
         moment.hooks = self.hooks.clone();
         moment.reads = std::sync::Arc::new(["read_file".to_owned()].into());
+        moment
+    }
+
+    /// Takes an input and all that follows at once, as the actor does.
+    pub(crate) fn take(&mut self, input: Input) -> String {
+        self.clock += 1;
+        let mut moment = self.moment();
+        let mut words = Vec::new();
+        let mut request_id = input.request_id();
+        let mut open = VecDeque::from([input]);
         while let Some(input) = open.pop_front() {
             if let Input::HooksAnswered { call, answer, .. } = &input {
                 self.state.end_hooks(call, answer);

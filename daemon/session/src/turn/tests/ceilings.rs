@@ -3,6 +3,7 @@
 use protocol::turn::{Budget, BudgetLevel, LimitKind};
 
 use super::bench::*;
+use crate::turn::budget;
 
 #[test]
 fn ceilings_end_a_turn_before_it_goes_on() {
@@ -167,4 +168,56 @@ fn who_is_there_is_asked_about_a_call_that_is_made_again_and_again() {
     let answered = bench.request(Request::Answer { question_id, decision });
     assert_eq!(answered, "+questionAnswered =answered runTool");
     bench.tool_ends(item_id, "the same");
+}
+
+#[test]
+fn a_provider_has_ceilings_of_its_own_on_a_day() {
+    let price = Some(ModelPrice { input: 1e4, cached_input: 0.0, cache_write_input: None, output: 0.0 });
+    let dollars = |max| TurnLimits { max_cost: Some(max), ..TurnLimits::default() };
+    for (provider, is_stopped) in [("p", true), ("another", false)] {
+        let providers = [(provider.to_owned(), dollars(1.5))].into();
+        let budget = Budget { providers, ..Budget::default() };
+        let mut bench = Bench::with(SessionSettings { budget, price, ..settings() });
+        bench.start("go");
+        let item_id = bench.calls("ls");
+        bench.provider_today.cost = 1.25;
+        let warned = bench.completes();
+        bench.provider_today.cost = 1.6;
+        bench.tool_ends(item_id, "");
+        assert_eq!(bench.state.running.is_none(), is_stopped, "{provider}");
+        if is_stopped {
+            assert_eq!(warned, "+modelResponded +budgetWarned runTool");
+            let TurnOutcome::LimitReached { level, limit, message } = bench.outcome() else { panic!() };
+            assert_eq!((level, limit), (&BudgetLevel::Provider, &LimitKind::Cost));
+            assert_eq!(message, "This day with the provider `p` was allowed $1.5 and spent $1.6000");
+        }
+    }
+    let providers = [("p".to_owned(), dollars(1.5))].into();
+    let mut bench =
+        Bench::with(SessionSettings { budget: Budget { providers, ..Budget::default() }, ..settings() });
+    assert_eq!(bench.start("go"), "!InvalidRequest", "a cost can only be limited where the price is known");
+}
+
+#[test]
+fn the_ceiling_of_which_most_is_spent_is_told_first() {
+    let mut providers = std::collections::BTreeMap::new();
+    providers.insert("p".to_owned(), tokens(400));
+    let budget = Budget { session: tokens(1000), providers, ..Budget::default() };
+    let mut bench = Bench::with(SessionSettings { budget, ..settings() });
+    let told = |bench: &Bench| {
+        let in_use = budget::in_use(&bench.state, &bench.moment());
+        in_use
+            .ceilings
+            .into_iter()
+            .map(|ceiling| (ceiling.level.clone(), ceiling.share()))
+            .collect::<Vec<_>>()
+    };
+    bench.start_with("go", tokens(800));
+    bench.calls("ls");
+    bench.completes();
+    bench.provider_today.usage.input_tokens = 100;
+    let expected = [(BudgetLevel::Provider, 0.25), (BudgetLevel::Turn, 0.125), (BudgetLevel::Session, 0.1)];
+    assert_eq!(told(&bench), expected);
+    bench.request(Request::Interrupt { expected: None, reason: InterruptReason::Requested });
+    assert_eq!(told(&bench), [(BudgetLevel::Provider, 0.25), (BudgetLevel::Session, 0.1)]);
 }
