@@ -19,27 +19,48 @@ const DEEPEST: usize = 8;
 /// Letters of a command in a list.
 const TITLE_LETTERS: usize = 120;
 
-pub(crate) const PERMISSIONS: [(&str, &str, SandboxMode, ApprovalPolicy); 4] = [
-    ("look", "reads, and asks before everything else", SandboxMode::ReadOnly, ApprovalPolicy::Untrusted),
+/// A name, what it means, what commands may touch, and when a person is asked.
+pub(crate) const PERMISSIONS: [(&str, &str, Reach, ApprovalPolicy); 5] = [
+    (
+        "look",
+        "reads, and asks before everything else",
+        Reach::Mode(SandboxMode::ReadOnly),
+        ApprovalPolicy::Untrusted,
+    ),
     (
         "work",
         "works in this folder, and asks to leave it",
-        SandboxMode::WorkspaceWrite,
+        Reach::Mode(SandboxMode::WorkspaceWrite),
+        ApprovalPolicy::OnRequest,
+    ),
+    (
+        "strict",
+        "works in this folder, but changes no file that runs later; asks to leave it",
+        Reach::Permissions("strict"),
         ApprovalPolicy::OnRequest,
     ),
     (
         "alone",
         "works in this folder, and never asks; what would need an answer is refused",
-        SandboxMode::WorkspaceWrite,
+        Reach::Mode(SandboxMode::WorkspaceWrite),
         ApprovalPolicy::Never,
     ),
     (
         "danger",
         "everything, without a sandbox and without asking",
-        SandboxMode::DangerFullAccess,
+        Reach::Mode(SandboxMode::DangerFullAccess),
         ApprovalPolicy::Never,
     ),
 ];
+
+/// What commands may touch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach {
+    /// What a mode of the sandbox allows.
+    Mode(SandboxMode),
+    /// What the permissions of this name allow.
+    Permissions(&'static str),
+}
 
 /// What a sandbox mode means.
 pub(crate) fn sandbox_meaning(mode: SandboxMode) -> &'static str {

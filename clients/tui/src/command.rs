@@ -36,7 +36,11 @@ pub(crate) static COMMANDS: [Entry; 49] = [
     entry("usage", "", "what this session has spent, by model"),
     entry("model", "[NAME]", "another model, from the next request on"),
     entry("effort", "[LEVEL]", "how hard the model thinks"),
-    entry("permissions", "", "what commands may touch, and when you are asked"),
+    entry(
+        "permissions",
+        "[NAME]",
+        "what commands may touch, and when you are asked; or those of your settings",
+    ),
     entry("sandbox", "[MODE]", "what commands may touch"),
     entry("approvals", "[POLICY]", "when you are asked"),
     entry("mode", "[NAME]", "plan, or one of your own; Shift+Tab goes round"),
@@ -258,7 +262,10 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("skills", _) => Command::Choose(Choice::Skill),
         ("agents", _) => Command::Choose(Choice::Agent),
         ("memory", _) => Command::Choose(Choice::Instructions),
-        ("permissions", _) => Command::Choose(Choice::Permissions),
+        ("permissions", None) => Command::Choose(Choice::Permissions),
+        ("permissions", Some(name)) => {
+            change(SettingsOverrides { permissions: Some(name.to_owned()), ..Default::default() })
+        }
         ("resume", _) => Command::Choose(Choice::Session),
         ("history", _) => Command::Choose(Choice::History),
         ("plan", _) => Command::Plan,
@@ -378,6 +385,8 @@ mod tests {
         assert_eq!(change.values[0].value, "\"high\"");
         let Some(Command::Change(change)) = parse("/model m-1") else { panic!("no change") };
         assert_eq!(change.model.as_deref(), Some("m-1"));
+        let Some(Command::Change(change)) = parse("/permissions mine") else { panic!("no change") };
+        assert_eq!(change.permissions.as_deref(), Some("mine"));
     }
 
     #[test]

@@ -144,7 +144,12 @@ impl App {
         }
         // A profile of the settings stands in place of a mode.
         let is_mode = |mode| mode == settings.sandbox && settings.permissions.is_none();
-        change.sandbox.is_none_or(is_mode) && change.approval.is_none_or(|policy| policy == settings.approval)
+        let are_permissions = |name: &String| {
+            settings.permissions.as_ref().is_some_and(|permissions| permissions.name == *name)
+        };
+        change.sandbox.is_none_or(is_mode)
+            && change.permissions.as_ref().is_none_or(are_permissions)
+            && change.approval.is_none_or(|policy| policy == settings.approval)
     }
 
     /// Lets a person choose from what waits for its turn.

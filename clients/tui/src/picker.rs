@@ -20,7 +20,7 @@ use view::{escape, words};
 
 use crate::browser::{self, Browser, Listing, Purpose, Tending};
 use crate::choices::{
-    PERMISSIONS, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning, session_row,
+    PERMISSIONS, Reach, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning, session_row,
     skill_row,
 };
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
@@ -154,9 +154,14 @@ impl Picker {
                 new("How hard the model thinks", EFFORTS.map(pick).to_vec())
             }
             Choice::Permissions => {
-                let pick = |(name, meaning, sandbox, approval)| {
-                    let (sandbox, approval) = (Some(sandbox), Some(approval));
-                    (Row::new(name, meaning), change(SettingsOverrides { sandbox, approval, ..none() }))
+                let pick = |(name, meaning, reach, approval)| {
+                    let (sandbox, permissions) = match reach {
+                        Reach::Mode(mode) => (Some(mode), None),
+                        Reach::Permissions(name) => (None, Some(String::from(name))),
+                    };
+                    let approval = Some(approval);
+                    let wanted = SettingsOverrides { sandbox, permissions, approval, ..none() };
+                    (Row::new(name, meaning), change(wanted))
                 };
                 new("What the agent may do", PERMISSIONS.map(pick).to_vec())
             }
@@ -523,6 +528,12 @@ mod tests {
         }
         let Picked::Change(change) = key(&mut picker, KeyCode::Enter) else { panic!("nothing") };
         assert_eq!(change.sandbox, Some(SandboxMode::DangerFullAccess));
+        let mut picker = Picker::of(Choice::Permissions, &[], &[], NOW);
+        for letter in "strict".chars() {
+            key(&mut picker, KeyCode::Char(letter));
+        }
+        let Picked::Change(change) = key(&mut picker, KeyCode::Enter) else { panic!("nothing") };
+        assert_eq!((change.sandbox, change.permissions.as_deref()), (None, Some("strict")));
     }
 
     #[test]
