@@ -10,6 +10,7 @@ use protocol::event::Event;
 use protocol::session::SessionCreateParams;
 use protocol::turn::TurnOutcome;
 use skein_tests::environment::process::{Input, Output, Running};
+use skein_tests::environment::terminal::keys;
 use skein_tests::fake_servers::accounts::{ACCOUNT, EMAIL, FakeAccounts, Mood, Page, marker};
 use skein_tests::rpc::TestClient;
 use skein_tests::scripted_model::reply::Reply;
@@ -60,6 +61,24 @@ impl Place {
 /// Whether nobody waits for this sign-in any more. The port may be another test's by now, which knows nothing of it.
 fn is_over(page: &Page) -> bool {
     page.sign_in().is_none_or(|answer| answer.starts_with("HTTP/1.1 400"))
+}
+
+#[test]
+fn who_gives_up_while_a_key_is_typed_has_the_terminal_as_it_was() {
+    let model = ScriptedModel::start([] as [Reply; 0]).unwrap();
+    let env = TestEnv::new(&model).unwrap();
+    let mut terminal = env.command(["login", "anthropic"]).at_terminal(80, 24).unwrap();
+    terminal.wait_for("it is not shown").unwrap();
+    let begin = Instant::now();
+    while terminal.is_as_shells_want().unwrap() {
+        assert!(begin.elapsed() < SOON, "what is typed is shown: {:?}", terminal.rows());
+        std::thread::yield_now();
+    }
+    terminal.press(keys::CTRL_C).unwrap();
+    let status = terminal.wait().unwrap();
+    assert!(terminal.is_as_shells_want().unwrap(), "{status:?} {:?}", terminal.rows());
+    assert_eq!(status.code(), Some(130), "{:?}", terminal.rows());
+    terminal.wait_for("no key was stored").unwrap();
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub(crate) async fn login(args: LoginArgs, output: Output) -> Result<u8, CliErro
     };
     match (account.has_sign_in, args.with_api_key, args.device_auth) {
         (true, false, is_device) => sign_in(&connection, account, is_device, output).await,
-        (false, _, false) => store(&connection, account, output).await.map(|()| 0),
+        (false, _, false) => store(&connection, account, output).await,
         (true, true, _) => Err(CliError::usage(
             format!("The provider `{id}` takes an account and no key"),
             format!("Sign in with `skein login {id}`"),
@@ -130,10 +130,26 @@ pub(crate) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliEr
     Ok(())
 }
 
-async fn store(connection: &Connection, account: &Account, output: Output) -> Result<(), CliError> {
-    let key = key(&account.name)?;
+async fn store(connection: &Connection, account: &Account, output: Output) -> Result<u8, CliError> {
+    let mut given_up = pin!(tokio::signal::ctrl_c());
+    if io::stdin().is_terminal() {
+        // Listened to from here on: who dies while the key is typed leaves a terminal that shows nothing.
+        tokio::select! {
+            biased;
+            _ = &mut given_up => return Ok(EXIT_INTERRUPTED),
+            () = std::future::ready(()) => {}
+        }
+    }
+    let Some(key) = key(&account.name)? else {
+        output.note("given up; no key was stored");
+        return Ok(EXIT_INTERRUPTED);
+    };
     let params = AccountSetKeyParams { provider: account.provider.clone(), key };
-    let result = connection.rpc().set_key(params).await?;
+    let result = tokio::select! {
+        biased;
+        _ = &mut given_up => return Ok(EXIT_INTERRUPTED),
+        stored = connection.rpc().set_key(params) => stored?,
+    };
     let name = escape::line(&account.name);
     output
         .line(format_args!("stored the key for {name} {}", place(&result.place)))
@@ -144,16 +160,20 @@ async fn store(connection: &Connection, account: &Account, output: Output) -> Re
     if let Some(variable) = &result.hidden_by {
         output.note(format_args!("note: `{}` is set, and goes before it", escape::line(variable)));
     }
-    Ok(())
+    Ok(0)
 }
 
-/// The key, typed hidden at a terminal, else from standard input.
-fn key(name: &str) -> Result<SecretText, CliError> {
+/// The key, typed hidden at a terminal, else from standard input; none where Ctrl+C was typed in its place.
+fn key(name: &str) -> Result<Option<SecretText>, CliError> {
     let failed = |source| CliError::System { what: "Can't read the key", source };
     let mut key = SecretText(String::new());
     if io::stdin().is_terminal() {
         let prompt = format!("Key for {} (it is not shown): ", escape::line(name));
-        key.0 = rpassword::prompt_password(prompt).map_err(failed)?;
+        match rpassword::prompt_password(prompt) {
+            Ok(typed) => key.0 = typed,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
     } else {
         io::stdin().lock().take(MAX_KEY_BYTES).read_to_string(&mut key.0).map_err(failed)?;
     }
@@ -163,7 +183,7 @@ fn key(name: &str) -> Result<SecretText, CliError> {
             "Pipe it in, as in `printenv KEY | skein login PROVIDER --with-api-key`, or type it at a terminal",
         ));
     }
-    Ok(key)
+    Ok(Some(key))
 }
 
 async fn sign_in(

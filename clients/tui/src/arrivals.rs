@@ -71,6 +71,8 @@ impl App {
 
     /// Another program gave the terminal back.
     pub(crate) fn visited(&mut self, visited: Visited, now: Timestamp) {
+        // What was told before may be mended now.
+        self.notice = None;
         if let Some(note) = visited.note {
             self.composer.put_note(note);
         }

@@ -215,6 +215,9 @@ impl App {
             "the question above comes first"
         } else if self.is_busy() {
             "Enter says it into the turn · Tab queues it · Esc stops the turn"
+        } else if !self.view.status().queue.is_empty() {
+            // A turn that was stopped leaves it waiting.
+            "Up takes out what is queued, to send or change it · else it follows your next message"
         } else {
             "Ask for something · Enter sends · Ctrl+J breaks the line · /help"
         };

@@ -85,7 +85,10 @@ impl App {
         if !is_planning {
             return self.enter_mode(self.settings.modes.iter().position(|mode| mode.has_plan));
         }
-        if self.plan.is_some() {
+        if self.is_busy() {
+            // The one from before is not what is being planned.
+            self.notify(Tone::Calm, "a turn runs: what becomes of the plan is asked at its end", now);
+        } else if self.plan.is_some() {
             self.choose(Choice::Plan, now);
         } else {
             self.notify(Tone::Calm, "there is no plan yet: say what is to be planned", now);

@@ -73,6 +73,9 @@ pub(crate) struct Terminal {
     /// Questions for the cursor that were given up; their answers may still come.
     given_up: u32,
     watches_mouse: bool,
+    /// How it was when it was given to somebody else.
+    #[cfg(unix)]
+    given_as: Option<rustix::termios::Termios>,
 }
 
 impl Terminal {
@@ -92,7 +95,14 @@ impl Terminal {
             restore();
             before(panic);
         }));
-        let mut entered = Self { events: None, bell: Arc::default(), given_up: 0, watches_mouse: false };
+        let mut entered = Self {
+            events: None,
+            bell: Arc::default(),
+            given_up: 0,
+            watches_mouse: false,
+            #[cfg(unix)]
+            given_as: None,
+        };
         terminal::enable_raw_mode()?;
         let answers = probe::ask();
         entered.come_back()?;
@@ -103,6 +113,10 @@ impl Terminal {
     pub(crate) fn give_away(&mut self) {
         self.stop_reading();
         restore();
+        #[cfg(unix)]
+        {
+            self.given_as = rustix::termios::tcgetattr(io::stdin()).ok();
+        }
     }
 
     /// Takes it back.
@@ -110,6 +124,12 @@ impl Terminal {
     /// # Errors
     /// When the terminal refuses.
     pub(crate) fn come_back(&mut self) -> io::Result<()> {
+        // Who had it may have been killed while it hid what is typed. What it is now is what it will be left as.
+        #[cfg(unix)]
+        if let Some(given_as) = self.given_as.take() {
+            use rustix::termios::{OptionalActions, tcsetattr};
+            let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &given_as);
+        }
         terminal::enable_raw_mode()?;
         // Terminals that do not know the last one ignore it: then Shift+Enter is Enter.
         let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;

@@ -116,9 +116,10 @@ impl Visit {
         if let Some(problem) = problem {
             text.push_str(&format!("\n{problem}.\n"));
         }
-        let lines = words::thousands(output.lines().count() as u64);
+        let lines = u32::try_from(output.lines().count()).unwrap_or(u32::MAX);
+        let lines = words::count(lines, "line", "lines");
         let title = escape::short_line(&self.title, CHIP_LETTERS);
-        Note { text: text.into(), chip: format!("[ran `{title}`, {lines} lines] ").into() }
+        Note { text: text.into(), chip: format!("[ran `{title}`, {lines}] ").into() }
     }
 }
 
@@ -198,6 +199,15 @@ mod tests {
         }
         assert_eq!(&*note.chip, "[ran `ls | wc`, 3 lines] ");
         assert_eq!(shown.len(), heard.text().len());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn one_line_is_told_as_one() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out"]);
+        let (_, heard) = overhear(command, Vec::new()).await.unwrap();
+        assert_eq!(&*visit().note(&heard, None).chip, "[ran `ls | wc`, 1 line] ");
     }
 
     #[cfg(unix)]

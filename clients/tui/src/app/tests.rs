@@ -388,6 +388,8 @@ fn what_a_command_by_hand_printed_goes_along_with_the_next_input_and_with_no_com
     let problem = Some("It ended with exit code 1".to_owned());
     app.visited(Visited { note: Some(note("I ran this")), problem }, NOW);
     assert!(app.notice.as_ref().unwrap().text.contains("exit code 1"));
+    app.visited(Visited::default(), NOW);
+    assert!(app.notice.is_none(), "what was told before may be mended by what ran");
     write(&mut app, "!! ls");
     assert!(matches!(key(&mut app, KeyCode::Enter), Some(Effect::Visit(_))));
     write(&mut app, "/he");

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use client::Update;
 use crossterm::event::{KeyCode, KeyEvent};
 use protocol::delta::FeedEntry;
-use protocol::event::{Event, EventRecord, QuestionAsked};
-use protocol::ids::{ClientId, ItemId, QuestionId, Seq, SessionId, TurnId};
+use protocol::event::{Event, EventRecord, InputQueued, QuestionAsked};
+use protocol::ids::{ClientId, ItemId, QuestionId, QueuedId, Seq, SessionId, TurnId};
 use protocol::item::{AgentMessage, Item, ItemBody, ItemStatus, UserMessage};
 use protocol::model::Usage;
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::question::{Question, QuestionKind};
 use protocol::session::{
-    AfterCrash, Presence, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
+    AfterCrash, Presence, QueuedInput, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary,
 };
 use protocol::turn::{Actor, InputPart, Turn, TurnLimits};
 
@@ -152,6 +152,21 @@ fn what_is_finished_is_above_and_what_grows_is_below() {
     );
     assert_eq!(frame.cursor, Position::new(2, 3));
     assert!(app.frame(Size::new(80, 24), NOW).finished.is_empty(), "nothing comes twice");
+}
+
+#[test]
+fn what_a_stopped_turn_left_queued_says_how_it_goes_on() {
+    let mut app = idle();
+    let input = vec![InputPart::Text { text: "later".to_owned() }];
+    let queued = QueuedInput { id: QueuedId::generate(), input, actor: actor(), queued_at: NOW };
+    let event = Event::InputQueued(InputQueued { queued });
+    let record = EventRecord { seq: app.view.seq().next(), at: NOW, request_id: None, event };
+    let update = Update::Entries(vec![FeedEntry::Event(record)]);
+    app.news(News::Update(update, ClientId::generate()), NOW);
+    let shown = text(&app.frame(Size::new(100, 24), NOW).viewport);
+    assert!(shown.contains(&"  queued: later".to_owned()), "{shown:?}");
+    let hint = "› Up takes out what is queued, to send or change it · else it follows your next message";
+    assert!(shown.contains(&hint.to_owned()), "{shown:?}");
 }
 
 #[test]

@@ -98,6 +98,9 @@ fn who_decided_elsewhere_is_not_asked_any_more() {
     let started = TurnStarted { turn_id, actor, limits, output_schema: None, queued_id: None };
     happened(&mut app, Event::TurnStarted(started), NOW);
     assert!(app.picker.is_none());
+    assert_eq!(app.plan_command(NOW), None);
+    assert!(app.picker.is_none(), "the plan from before is not offered while a turn makes the next one");
+    assert!(app.notice.as_ref().unwrap().text.contains("at its end"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use futures_util::FutureExt;
 use pty_process::Size;
 use pty_process::blocking::{Command, open};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use super::*;
 
@@ -14,6 +14,8 @@ use super::*;
 const BREAKS: &str = "SKEIN_TUI_TEST_BREAKS";
 /// Set where this program is the one that asks.
 const ASKS: &str = "SKEIN_TUI_TEST_ASKS";
+/// Set where this program is the one that lends it.
+const LENDS: &str = "SKEIN_TUI_TEST_LENDS";
 
 #[test]
 fn a_panic_gives_the_terminal_back_and_is_read_below() {
@@ -82,4 +84,30 @@ fn the_cursor_is_told_right_after_a_key_was_waited_for() {
     }
     let text = String::from_utf8_lossy(&bytes);
     assert!(child.wait().unwrap().success() && text.contains("all was told"), "{text}");
+}
+
+#[test]
+fn what_somebody_else_did_to_the_terminal_does_not_stay() {
+    if std::env::var_os(LENDS).is_some() {
+        let (mut terminal, _) = Terminal::enter().unwrap();
+        terminal.give_away();
+        // As one does that hides what is typed, and is killed then.
+        let mut modes = tcgetattr(io::stdin()).unwrap();
+        modes.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(io::stdin(), OptionalActions::Now, &modes).unwrap();
+        terminal.come_back().unwrap();
+        return;
+    }
+    let (mut pty, pts) = open().unwrap();
+    pty.resize(Size::new(24, 80)).unwrap();
+    // What the terminal answers when it is asked where its cursor is.
+    pty.write_all(b"\x1b[1;1R").unwrap();
+    let test = "terminal::tests::what_somebody_else_did_to_the_terminal_does_not_stay";
+    let command = Command::new(std::env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
+    let mut child = command.env(LENDS, "1").spawn(pts).unwrap();
+    // Ends with an error when nobody has the terminal any more.
+    let _closed = pty.read_to_end(&mut Vec::new());
+    assert!(child.wait().unwrap().success());
+    let modes = tcgetattr(&pty).unwrap().local_modes;
+    assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG), "{modes:?}");
 }
