@@ -149,7 +149,8 @@ pub struct UsageReadResult {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetUse {
-    /// All ceilings that hold now, the one first of which the largest share is spent. Those of a turn only while one runs.
+    /// All ceilings that hold now, the one first of which the largest share is spent. Those of a turn only while one
+    /// runs.
     pub ceilings: Vec<CeilingUse>,
 }
 

@@ -105,7 +105,8 @@ fn an_editor_of_any_version_is_greeted_with_the_one_that_is_spoken() {
     assert!(env.daemon().is_none(), "to greet an editor takes no daemon");
 }
 
-/// `initialize` as the draft of 2 has it: what version 1 calls `clientInfo` and `clientCapabilities` has other names there.
+/// `initialize` as the draft of 2 has it: what version 1 calls `clientInfo` and `clientCapabilities` has other names
+/// there.
 #[test]
 fn an_editor_that_offers_the_draft_is_answered_with_what_is_stable_and_served() {
     let (model, env) = scene([Reply::text("It is done.")]);

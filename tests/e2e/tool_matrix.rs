@@ -1,5 +1,6 @@
 //! Which test shows what of each tool, and where there is nothing to show. The table is held against the tools that the
-//! daemon has and the tests that there are, so that a new tool needs a row, and a test that goes leaves a hole that is seen.
+//! daemon has and the tests that there are, so that a new tool needs a row, and a test that goes leaves a hole that is
+//! seen.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -15,9 +15,9 @@
 //!
 //! Version 2 is not spoken: nothing of it is stable. Its schema is called a preview whose definitions can still change
 //! (`agent-client-protocol-schema` 1.20 keeps it behind `unstable_protocol_v2`, outside of `unstable`), the npm package
-//! (2.4) exports it as `experimental/v2` and says that the wire format may change incompatibly in any release, and what is
-//! called stable in it is a choice of features, not a promise. It also has no subset that could be taken over alone: a
-//! prompt is answered at once and the turn ends by an update, messages and tool calls are replaced by their key, and
+//! (2.4) exports it as `experimental/v2` and says that the wire format may change incompatibly in any release, and what
+//! is called stable in it is a choice of features, not a promise. It also has no subset that could be taken over alone:
+//! a prompt is answered at once and the turn ends by an update, messages and tool calls are replaced by their key, and
 //! `initialize` itself has other fields. So an editor that offers 2 is answered with 1, as the protocol wants it.
 
 mod agent;

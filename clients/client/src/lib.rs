@@ -2,9 +2,10 @@
 //!
 //! `Connection` is one WebSocket over the local socket, initialized; its calls are the traits of `protocol::api`, and
 //! `Connection::call` makes one again, over the next connection, when the daemon is lost meanwhile. `Attached` follows
-//! one session: it attaches again by itself after it fell behind, from where its `Cursor` is, and connects again after the daemon was lost, so that
-//! its reader sees every event once; what was `Said` in it is taken back there. A daemon that runs an older build of this executable is made to hand over
-//! (`upgrade`); `stop` ends one, even if it speaks another protocol. Knows nothing of screens.
+//! one session: it attaches again by itself after it fell behind, from where its `Cursor` is, and connects again after
+//! the daemon was lost, so that its reader sees every event once; what was `Said` in it is taken back there. A daemon
+//! that runs an older build of this executable is made to hand over (`upgrade`); `stop` ends one, even if it speaks
+//! another protocol. Knows nothing of screens.
 
 mod attached;
 mod bounded;

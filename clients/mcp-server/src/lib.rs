@@ -4,7 +4,8 @@
 //! `server` is what rmcp calls; `tool` describes the tools, `turn` follows a turn with progress and questions, `report`
 //! is what a tool answers, `question` turns questions into forms, `resource` and `prompt` are what their names say.
 //! `http` serves the same on the loopback, to who knows a token; whoever has more to offer puts it around `Skein`
-//! (`listen_with`), as the conformance suite's fixtures do. `desk` is where calls of the daemon are made: they stay on one thread, and rmcp's do not.
+//! (`listen_with`), as the conformance suite's fixtures do. `desk` is where calls of the daemon are made: they stay on
+//! one thread, and rmcp's do not.
 //!
 //! A request that is cancelled interrupts the turn that it waits for. A client that goes away interrupts nothing.
 

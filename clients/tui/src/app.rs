@@ -408,7 +408,8 @@ impl App {
         }
     }
 
-    /// Shows all of what is folded, where it stands, or folds it again; what is in the scrollback already comes once more.
+    /// Shows all of what is folded, where it stands, or folds it again; what is in the scrollback already comes once
+    /// more.
     pub(crate) fn unfold(&mut self, now: Timestamp) {
         if let Some(full) = &mut self.full {
             self.detail = self.detail.other();

@@ -1,4 +1,5 @@
-//! What completes the word that is being written: a command after `/`, a file or what an MCP server has after `@`, a skill after `$`. Knows nothing of keys.
+//! What completes the word that is being written: a command after `/`, a file or what an MCP server has after `@`, a
+//! skill after `$`. Knows nothing of keys.
 
 use protocol::mcp::McpPrompt;
 use protocol::skill::Skill;

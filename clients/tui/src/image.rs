@@ -1,5 +1,5 @@
-//! Images and notes that go along with a text. Images are found by a path that was pasted, and told apart by their first bytes. Knows nothing
-//! of where they are shown.
+//! Images and notes that go along with a text. Images are found by a path that was pasted, and told apart by their
+//! first bytes. Knows nothing of where they are shown.
 
 use std::fs::File;
 use std::io::Read;

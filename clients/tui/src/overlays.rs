@@ -1,5 +1,5 @@
-//! What lies over a session, as a terminal shows it: lists, a word that is completed, questions, the pager, and all of the
-//! terminal; in all widths and themes. What it is to look like stands in `tests/screens`, as for `matrix`.
+//! What lies over a session, as a terminal shows it: lists, a word that is completed, questions, the pager, and all of
+//! the terminal; in all widths and themes. What it is to look like stands in `tests/screens`, as for `matrix`.
 
 use std::num::NonZeroU16;
 

@@ -1,6 +1,6 @@
-//! The whole session, nothing folded, on all of the screen; or all that a command printed, or another text. Turns are read page by page
-//! from the end, output part by part from the beginning, as far as a person scrolls. Knows nothing of how a page is
-//! fetched.
+//! The whole session, nothing folded, on all of the screen; or all that a command printed, or another text. Turns are
+//! read page by page from the end, output part by part from the beginning, as far as a person scrolls. Knows nothing of
+//! how a page is fetched.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use protocol::ids::BlobId;

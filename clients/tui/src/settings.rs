@@ -1,5 +1,5 @@
-//! The `[tui]` table of `config.toml`, and commands and modes beside it: what a person sets for screens. The daemon does not read it. What is wrong in it
-//! is told and left out; the screen comes up whatever stands there.
+//! The `[tui]` table of `config.toml`, and commands and modes beside it: what a person sets for screens. The daemon
+//! does not read it. What is wrong in it is told and left out; the screen comes up whatever stands there.
 
 use std::fs;
 use std::path::{Path, PathBuf};

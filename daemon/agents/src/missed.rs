@@ -1,5 +1,6 @@
-//! What agents came to while nobody could be told: the daemon ended between the agent's log and its parent's. The next one
-//! makes up for it at its start. Only agents whose turn ended last of all are looked at: whatever ended earlier was told.
+//! What agents came to while nobody could be told: the daemon ended between the agent's log and its parent's. The next
+//! one makes up for it at its start. Only agents whose turn ended last of all are looked at: whatever ended earlier was
+//! told.
 
 use std::sync::{Mutex, PoisonError};
 

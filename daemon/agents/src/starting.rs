@@ -14,8 +14,8 @@ pub(crate) struct Starting {
 }
 
 impl Starting {
-    /// Waits until nobody else starts one in the tree of this session, which is its top. The others wait as long as what is
-    /// returned lives.
+    /// Waits until nobody else starts one in the tree of this session, which is its top. The others wait as long as
+    /// what is returned lives.
     pub(crate) async fn alone_in(&self, root: SessionId) -> OwnedMutexGuard<()> {
         self.lock_of(root).lock_owned().await
     }

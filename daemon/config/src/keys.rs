@@ -246,9 +246,9 @@ fn agents(section: &mut Section<'_>, target: &mut AgentLimits) {
     section.set("max_live", &mut target.max_live, |value| value.whole(0..=64));
 }
 
-/// The same at each level. `max_time` is time that turns work: from the start of a turn to its end, less what it waits for
-/// an answer or for a daemon. Sessions that work at the same time count each, as they do with tokens. A turn's `deadline`
-/// is time by the clock, whatever it waits for.
+/// The same at each level. `max_time` is time that turns work: from the start of a turn to its end, less what it waits
+/// for an answer or for a daemon. Sessions that work at the same time count each, as they do with tokens. A turn's
+/// `deadline` is time by the clock, whatever it waits for.
 fn ceilings(section: &mut Section<'_>, target: &mut TurnLimits) {
     section.set("max_tokens", &mut target.max_tokens, |value| value.whole(1..=u64::MAX).map(Some));
     section.set("max_cost", &mut target.max_cost, |value| value.number().map(Some));

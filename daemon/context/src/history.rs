@@ -55,8 +55,8 @@ fn is_compacted(item: &Item) -> bool {
     item.status == ItemStatus::Completed && matches!(item.body, ItemBody::Compaction(_))
 }
 
-/// Items of one step: what stands for all before it, what people said before the request, what the model answered and called, then the outputs
-/// in the same order. So calls that were made together stay together on every wire API.
+/// Items of one step: what stands for all before it, what people said before the request, what the model answered and
+/// called, then the outputs in the same order. So calls that were made together stay together on every wire API.
 fn render_step(items: &[&Item], images: Images<'_>, readable: Readable<'_>, input: &mut Vec<InputItem>) {
     let compacted = items.iter().rev().find(|item| is_compacted(item)).map(|item| &item.body);
     if let Some(ItemBody::Compaction(compaction)) = compacted {

@@ -1,5 +1,5 @@
-//! What people and repositories add to Skein by files: hooks, rules, MCP servers and skills. Reads files; runs nothing, and
-//! knows nothing of sessions or sandboxes.
+//! What people and repositories add to Skein by files: hooks, rules, MCP servers and skills. Reads files; runs nothing,
+//! and knows nothing of sessions or sandboxes.
 //!
 //! A person's own files hold as they are. What a repository declares is neither run nor obeyed before a person trusts
 //! it: `project` says which folder that is about and how it is told from another at the same place, `declared` reads

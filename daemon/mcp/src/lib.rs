@@ -7,12 +7,13 @@
 //! started anew after it broke off, later each time it fails again, and ends when nobody needs it any more.
 //!
 //! What a server says of a tool is a `definition`: text of a stranger, made harmless and short by `text`. The `memory`
-//! keeps what was known last, so that the first request of a session has the tools while their server still starts,
-//! and which definitions a person let pass. A `tool` is one of them as sessions see it: it says when a person is to be
+//! keeps what was known last, so that the first request of a session has the tools while their server still starts, and
+//! which definitions a person let pass. A `tool` is one of them as sessions see it: it says when a person is to be
 //! asked, calls (`call`), and makes of a result what a model can read (`outcome`). `resources` are two tools more, for
-//! servers that have something to read, and `mentions` is the same for people; `prompts` are for people alone. What a server asks in the middle of a call
-//! (`handler`) goes to whoever called; if it does not say in which call it asks, to the one session that calls it, and to
-//! nobody if there are several. Where the settings let it, it may ask the session's model, too (`sampling`).
+//! servers that have something to read, and `mentions` is the same for people; `prompts` are for people alone. What a
+//! server asks in the middle of a call (`handler`) goes to whoever called; if it does not say in which call it asks, to
+//! the one session that calls it, and to nobody if there are several. Where the settings let it, it may ask the
+//! session's model, too (`sampling`).
 //!
 //! A server over HTTP may want its user to sign in (`sign_in`): then a call carries the token of the one account that
 //! all sessions share, which is renewed once for all of them.

@@ -111,7 +111,8 @@ impl Servers {
     }
 
     /// The tools of these servers, as far as they are known; the same allocation for as long as they are the same and
-    /// somebody has them. If they cost more tokens than this, they are deferred. Who has them keeps the servers alive. Called within the runtime.
+    /// somebody has them. If they cost more tokens than this, they are deferred. Who has them keeps the servers alive.
+    /// Called within the runtime.
     #[must_use]
     pub fn tools(&self, recipes: &[Recipe], most_tokens: u64) -> Arc<[Arc<dyn Tool>]> {
         let servers = self.all(recipes);

@@ -12,8 +12,8 @@ use helper_protocol::report;
 use crate::error::SandboxError;
 use crate::process::Exit;
 
-/// A program that waits. It is a copy: what the command changes now, changes nothing here. It holds the command's streams,
-/// so the command's output does not end before it is dropped.
+/// A program that waits. It is a copy: what the command changes now, changes nothing here. It holds the command's
+/// streams, so the command's output does not end before it is dropped.
 ///
 /// A command that is let go on could still change what it starts in the last moment; so a verdict is no wall. The
 /// sandbox around it is.

@@ -7,11 +7,11 @@
 //! when the `Process` is dropped, and when the daemon dies: each of these closes the socket.
 //!
 //! A command whose network is open by rule finds a proxy on the loopback of its own network; the listener comes out to
-//! the daemon, which serves it ([`Process::take_proxy_listener`]). Where the caller wants to decide on each program that
-//! a command starts, those wait ([`Process::execution`]), and go on inside, are refused, or are run outside by the
-//! caller ([`Launcher::run_outside`]). A command that shall be at a terminal ([`Output::Terminal`]) makes it itself, where
-//! it is confined, and the person's end of it comes out to the daemon. What was refused to a command, its helper tells
-//! ([`Process::refusals`], and to which program: [`Process::stopped`]).
+//! the daemon, which serves it ([`Process::take_proxy_listener`]). Where the caller wants to decide on each program
+//! that a command starts, those wait ([`Process::execution`]), and go on inside, are refused, or are run outside by the
+//! caller ([`Launcher::run_outside`]). A command that shall be at a terminal ([`Output::Terminal`]) makes it itself,
+//! where it is confined, and the person's end of it comes out to the daemon. What was refused to a command, its helper
+//! tells ([`Process::refusals`], and to which program: [`Process::stopped`]).
 //!
 //! Helpers that run are written down in a register, if the launcher has one. After a crash, [`reap`] kills what the
 //! helpers in it still run.

@@ -95,8 +95,8 @@ impl Process {
         Printed(self.ends.errors.take())
     }
 
-    /// The other end of a piped standard input, or what is typed at the terminal; once. Dropping that of a pipe is the end
-    /// of the input. A terminal's has no end: control characters do what they do for a person.
+    /// The other end of a piped standard input, or what is typed at the terminal; once. Dropping that of a pipe is the
+    /// end of the input. A terminal's has no end: control characters do what they do for a person.
     pub fn take_input(&mut self) -> Option<pipe::Sender> {
         self.ends.input.take()
     }

@@ -1,8 +1,8 @@
 //! The small executable that holds nothing but the helper, where it stands beside the large one. Starting it for each
 //! command costs a fraction: it has less to load and to relocate. Knows nothing of what it does.
 //!
-//! It is copied into memory and sealed when the daemon starts, and run from there: what an upgrade or a command does to the
-//! file matters no more.
+//! It is copied into memory and sealed when the daemon starts, and run from there: what an upgrade or a command does to
+//! the file matters no more.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};

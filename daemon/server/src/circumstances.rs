@@ -76,8 +76,8 @@ impl Known {
         Arc::clone(&self.commands)
     }
 
-    /// What the commands of a session with these settings see. What its profile says of the environment was fixed with it;
-    /// what else the settings say holds as they are now.
+    /// What the commands of a session with these settings see. What its profile says of the environment was fixed with
+    /// it; what else the settings say holds as they are now.
     pub(crate) fn commands_of(&self, session: &SessionSettings) -> CommandEnvironment {
         let policy = session.permissions.as_ref().and_then(|profile| profile.environment.as_ref());
         match policy {

@@ -6,13 +6,13 @@
 //! way, a deadline, a span) and comes to a file of `handlers`, which asks a session through its handle and shapes
 //! the answer. A client that follows a session is served by `subscription`.
 //!
-//! What sessions need of the world is in `wiring`: providers, profiles (made in `reach`), environments. Who a provider knows its user as
-//! is in `accounts` and `logins` (with MCP servers in `mcp_logins`), how it is reached in `route`, what is known of models in `models`, and which one is
-//! taken when nobody chooses in `choice`. The world is made of `settings`
-//! (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory only),
-//! `environment` (what commands see) and `rules` (the files that people write rules in). `recovery` lets turns of the daemon
-//! before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs` writes the log, `process` and
-//! `signals` are the daemon's own process.
+//! What sessions need of the world is in `wiring`: providers, profiles (made in `reach`), environments. Who a provider
+//! knows its user as is in `accounts` and `logins` (with MCP servers in `mcp_logins`), how it is reached in `route`,
+//! what is known of models in `models`, and which one is taken when nobody chooses in `choice`. The world is made of
+//! `settings` (from `config.toml` and what a client asks for), `circumstances` (what is known of a session in memory
+//! only), `environment` (what commands see) and `rules` (the files that people write rules in). `recovery` lets turns
+//! of the daemon before go on, `notify` tells a person who looks elsewhere. `input` takes in what people say, `logs`
+//! writes the log, `process` and `signals` are the daemon's own process.
 //!
 //! `agents` says how many agents a session may have, and what these have of it.
 //! `offered` says which tools models have, and why not others.

@@ -262,7 +262,8 @@ pub(crate) fn called(server: &str, tool: &str) -> String {
     format!("{server}/{tool}")
 }
 
-/// Switches on what a person enabled. With another tool it is another server: sessions that share one have the same tools.
+/// Switches on what a person enabled. With another tool it is another server: sessions that share one have the same
+/// tools.
 fn switch_on(recipe: &mut Recipe, enabled: &BTreeSet<String>) {
     let Recipe { name, server, .. } = recipe;
     server.is_enabled |= enabled.contains(name);

@@ -1,6 +1,7 @@
-//! What every call passes through on its way to a handler: `initialize` first, a limit of calls under way, a
-//! deadline, a span. An end of a feed is noted before it is carried out. And the plain form of parameters, `"params": {…}`, becomes the one that jsonrpsee's handlers
-//! take, which is the same object in an array. Knows nothing of what a call does.
+//! What every call passes through on its way to a handler: `initialize` first, a limit of calls under way, a deadline,
+//! a span. An end of a feed is noted before it is carried out. And the plain form of parameters, `"params": {…}`,
+//! becomes the one that jsonrpsee's handlers take, which is the same object in an array. Knows nothing of what a call
+//! does.
 
 use std::borrow::Cow;
 use std::future::{Future, ready};

@@ -106,7 +106,8 @@ impl RuleBook {
         rules
     }
 
-    /// What holds now wherever there are no rules of the folder. Looks at the files' stamps, and reads them only if one has changed; that blocks.
+    /// What holds now wherever there are no rules of the folder. Looks at the files' stamps, and reads them only if one
+    /// has changed; that blocks.
     pub(crate) fn rules(&self) -> Rules {
         let mut read = self.lock();
         if let Some(read) = &*read

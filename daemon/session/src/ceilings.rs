@@ -1,5 +1,5 @@
-//! What an actor has to do with ceilings: it tells what was spent to those who count it, lets followers see how much of the
-//! ceilings that is, and looks again when time may be up. Decides nothing.
+//! What an actor has to do with ceilings: it tells what was spent to those who count it, lets followers see how much of
+//! the ceilings that is, and looks again when time may be up. Decides nothing.
 
 use protocol::event::{Event, EventRecord, ModelResponded, ModelRetried};
 use protocol::ids::Timestamp;

@@ -1,6 +1,6 @@
-//! How long a session worked: from the start of a turn to its end, less what the turn waits for an answer or for a daemon.
-//! Folded from the times of events, so that it is the same after a restart. What goes on since the last event that told of
-//! work is known by the clock only.
+//! How long a session worked: from the start of a turn to its end, less what the turn waits for an answer or for a
+//! daemon. Folded from the times of events, so that it is the same after a restart. What goes on since the last event
+//! that told of work is known by the clock only.
 
 use protocol::event::{Event, EventRecord};
 use protocol::ids::Timestamp;

@@ -47,8 +47,8 @@ pub trait World: Send + Sync {
     /// it without holding anybody up.
     fn profile(&self, settings: &SessionSettings) -> BoxFuture<'static, Profile>;
 
-    /// The tools that the session has from outside, such as those of MCP servers, also those that a person enabled; the same allocation for as long as
-    /// they are the same. Waits for nothing.
+    /// The tools that the session has from outside, such as those of MCP servers, also those that a person enabled; the
+    /// same allocation for as long as they are the same. Waits for nothing.
     fn tools(
         &self,
         _session: SessionId,

@@ -27,7 +27,8 @@ pub enum Ruling {
         /// Why, for the person.
         reason: String,
     },
-    /// A person is asked whether it runs outside the sandbox, for the sandbox has stopped it before; if not, it runs inside.
+    /// A person is asked whether it runs outside the sandbox, for the sandbox has stopped it before; if not, it runs
+    /// inside.
     AskToLeave {
         /// What was stopped.
         refusals: Vec<Refusal>,

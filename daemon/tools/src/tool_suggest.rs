@@ -1,5 +1,5 @@
-//! `tool_suggest`: asks a person to enable something for the session that is switched off, such as an MCP server. What was
-//! enabled is in the log, so a session has it as long as it lives. Knows nothing of how it is enabled.
+//! `tool_suggest`: asks a person to enable something for the session that is switched off, such as an MCP server. What
+//! was enabled is in the log, so a session has it as long as it lives. Knows nothing of how it is enabled.
 
 use std::path::Path;
 use std::sync::Arc;

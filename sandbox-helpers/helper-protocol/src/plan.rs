@@ -72,8 +72,8 @@ pub struct Rules {
     pub making: Making,
 }
 
-/// Whether a command may make files of names that a pattern names. What is there, the pattern holds; a call that makes one
-/// is looked at, and can be changed by the command meanwhile.
+/// Whether a command may make files of names that a pattern names. What is there, the pattern holds; a call that makes
+/// one is looked at, and can be changed by the command meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Making {
     /// Yes.

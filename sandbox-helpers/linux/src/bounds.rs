@@ -1,5 +1,5 @@
-//! What bounds how many processes a command has and how much memory it uses: a control group where it takes one and one can
-//! be made, namespaces, or limits of the user or of each process. Knows rungs, not control groups.
+//! What bounds how many processes a command has and how much memory it uses: a control group where it takes one and one
+//! can be made, namespaces, or limits of the user or of each process. Knows rungs, not control groups.
 
 use helper_protocol::plan::Limits;
 use helper_protocol::report::{Bound, Bounds, Failure};
@@ -26,8 +26,8 @@ enum User {
     Ordinary,
 }
 
-/// Sees to it that a command is bounded. A bound on processes that was asked for and that nothing holds is refused; without
-/// one, a wide one holds wherever there is a way.
+/// Sees to it that a command is bounded. A bound on processes that was asked for and that nothing holds is refused;
+/// without one, a wide one holds wherever there is a way.
 pub(crate) fn bound(limits: Limits, around: Around) -> Result<(Group, Bounds), Failure> {
     let user = if rustix::process::geteuid().is_root() { User::Administrator } else { User::Ordinary };
     let release = rustix::system::uname().release().to_string_lossy().into_owned();

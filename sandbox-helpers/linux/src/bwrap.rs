@@ -58,8 +58,8 @@ pub(crate) struct Briefing {
     pub(crate) setup: i32,
     pub(crate) ended: i32,
     pub(crate) giver: i32,
-    /// What the command's standard output and error become. `bwrap`, a part of which lives longer, does not get them as its
-    /// own, or the output would end no sooner than that.
+    /// What the command's standard output and error become. `bwrap`, a part of which lives longer, does not get them as
+    /// its own, or the output would end no sooner than that.
     pub(crate) streams: [i32; 2],
 }
 

@@ -179,8 +179,8 @@ fn listen(port: u16) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// A kernel without keyrings has none to leave. Containers forbid the call; the command can't reach any keyring then either,
-/// because its filter forbids the same.
+/// A kernel without keyrings has none to leave. Containers forbid the call; the command can't reach any keyring then
+/// either, because its filter forbids the same.
 fn unless_absent(errno: Errno) -> Result<(), Errno> {
     if matches!(errno, Errno::NOSYS | Errno::PERM) { Ok(()) } else { Err(errno) }
 }

@@ -86,7 +86,8 @@ impl Group {
         Ok(())
     }
 
-    /// Takes it away, with what is left of others. Nobody may be left in it. Nobody waits for this: the command has ended.
+    /// Takes it away, with what is left of others. Nobody may be left in it. Nobody waits for this: the command has
+    /// ended.
     pub(crate) fn release(self) {
         for folder in &self.folders {
             // Where it fails, another that is released takes it away.

@@ -15,7 +15,8 @@
 //!
 //! While the command runs, `outer` waits (`watch`), and answers calls that its filter stops because only their memory
 //! says what they do (`supervise`, `sockets`): connecting and binding sockets, and starting programs where the daemon
-//! decides on each. It refuses what would make a file that a pattern names (`making`). What it sees refused on the way (`attempts`), and to which program (`ledger`), it tells at the end.
+//! decides on each. It refuses what would make a file that a pattern names (`making`). What it sees refused on the way
+//! (`attempts`), and to which program (`ledger`), it tells at the end.
 //!
 //! What a command may use up, `bounds` decides: by a control group (`group`), its namespaces, or limits (`privileges`).
 //!

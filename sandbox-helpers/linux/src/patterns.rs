@@ -64,8 +64,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) pattern: &'a Pattern,
     /// How many components are plain.
     plain: usize,
-    /// If it names nothing but files anywhere below a folder: which, and the folder. To look whether a name is among these
-    /// takes a tenth of the time.
+    /// If it names nothing but files anywhere below a folder: which, and the folder. To look whether a name is among
+    /// these takes a tenth of the time.
     named: Option<(&'a Path, BTreeSet<&'a [u8]>)>,
 }
 

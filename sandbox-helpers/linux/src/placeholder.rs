@@ -1,5 +1,5 @@
-//! Mount points for protected paths that do not exist: an empty folder (or a file, see [`COMMON_FOLDER`]) on disk for as long as a command that
-//! needs it runs. Knows nothing of mounts or rules.
+//! Mount points for protected paths that do not exist: an empty folder (or a file, see [`COMMON_FOLDER`]) on disk for
+//! as long as a command that needs it runs. Knows nothing of mounts or rules.
 //!
 //! Only what exists can be mounted over, and only what is mounted over can't be created. So a protected path
 //! that does not exist is made, as an empty folder with the sticky bit, which marks it as ours. Commands that
@@ -7,10 +7,10 @@
 //! does removes it. What a killed helper left is taken over and removed by the next command that meets it.
 //! What somebody else puts into it in the meantime stays, and then it is an ordinary folder.
 //!
-//! So such a path is seen while a command runs, as an empty folder, by the command (`ls -a`) and outside; git does not list
-//! empty folders. It can't be both unseen and impossible to make: the kernel refuses a new name in a folder that may be
-//! written only where that name is taken. Landlock knows folders, not names in them, and a filter sees no names; what
-//! answers calls in their place would have to answer every listing of a folder, and to make each folder itself.
+//! So such a path is seen while a command runs, as an empty folder, by the command (`ls -a`) and outside; git does not
+//! list empty folders. It can't be both unseen and impossible to make: the kernel refuses a new name in a folder that
+//! may be written only where that name is taken. Landlock knows folders, not names in them, and a filter sees no names;
+//! what answers calls in their place would have to answer every listing of a folder, and to make each folder itself.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -119,8 +119,8 @@ pub(crate) fn is_left(path: &Path) -> bool {
 }
 
 impl Placeholder {
-    /// Removes it unless others hold it. Gives what is left of one that was removed: to let go of it takes the file system
-    /// longer than all the rest, and nobody has to wait for that.
+    /// Removes it unless others hold it. Gives what is left of one that was removed: to let go of it takes the file
+    /// system longer than all the rest, and nobody has to wait for that.
     #[must_use]
     pub(crate) fn release(self) -> Option<OwnedFd> {
         if rustix::fs::flock(&self.entry, FlockOperation::NonBlockingLockExclusive).is_err() {

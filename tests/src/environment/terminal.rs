@@ -1,11 +1,13 @@
 //! A program at a terminal of its own: a pty, and what a terminal would show of it. Knows what terminals answer when they
 //! are asked, nothing of the program.
 //!
-//! A thread reads what the program writes, draws it as a terminal does, and answers. Who waits looks at whole frames only:
-//! what comes within a synchronized update is not looked at before its end. Keys are typed as bytes; nothing is slept.
+//! A thread reads what the program writes, draws it as a terminal does, and answers. Who waits looks at whole frames
+//! only: what comes within a synchronized update is not looked at before its end. Keys are typed as bytes; nothing is
+//! slept.
 //!
-//! `expectrl`, which drives programs at a pty too, looks for patterns in the bytes that come. It has no screen, no answers to
-//! what a program asks its terminal and no end of a frame, so all of this but the opening of the pty would still be here.
+//! `expectrl`, which drives programs at a pty too, looks for patterns in the bytes that come. It has no screen, no
+//! answers to what a program asks its terminal and no end of a frame, so all of this but the opening of the pty would
+//! still be here.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};

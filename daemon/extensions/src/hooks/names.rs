@@ -1,5 +1,5 @@
-//! Which files a hook's command, or the arguments of a server, name, as far as its words tell: a script beside it, say. What such a
-//! script runs in its turn is not known.
+//! Which files a hook's command, or the arguments of a server, name, as far as its words tell: a script beside it, say.
+//! What such a script runs in its turn is not known.
 
 use std::io;
 use std::path::{Path, PathBuf};

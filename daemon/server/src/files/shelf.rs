@@ -1,5 +1,5 @@
-//! Where trees are kept on disk: a folder for each, which goes with it, unless the daemon dies. Then the next one finds it
-//! and goes on from there. Knows nothing of what a tree is looked at for.
+//! Where trees are kept on disk: a folder for each, which goes with it, unless the daemon dies. Then the next one finds
+//! it and goes on from there. Knows nothing of what a tree is looked at for.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

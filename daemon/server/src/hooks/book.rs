@@ -59,8 +59,8 @@ impl Book {
         Self { file: file(config), projects, read: Mutex::default() }
     }
 
-    /// The hooks that hold in a folder, with these settings; without any, those of files. Looks at stamps, and reads files only if one has changed;
-    /// that blocks.
+    /// The hooks that hold in a folder, with these settings; without any, those of files. Looks at stamps, and reads
+    /// files only if one has changed; that blocks.
     pub(super) fn ready(&self, settings: Option<&Settings>, folder: &Path) -> Vec<Ready> {
         let own = |hook: &Hook| Ready { hook: hook.clone(), origin: Origin::User };
         let mut ready: Vec<Ready> = self.of_file().iter().map(own).collect();

@@ -1,5 +1,5 @@
-//! What stands at the end of a turn that was a review: the findings of the model's last message, as data. What is no answer
-//! to that is told, and stays in the message.
+//! What stands at the end of a turn that was a review: the findings of the model's last message, as data. What is no
+//! answer to that is told, and stays in the message.
 
 use protocol::event::{Event, ItemChanged};
 use protocol::item::{Item, ItemBody, ItemStatus};

@@ -25,7 +25,8 @@ const RANDOM_NAME_END: &str = ".tmp";
 /// How a folder is opened: to work in it, and so that it can be synced.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Kinds of local file systems (linux/magic.h; the last two are ZFS and bcachefs): ext4, XFS, Btrfs, tmpfs, overlay, F2FS.
+/// Kinds of local file systems (linux/magic.h; the last two are ZFS and bcachefs): ext4, XFS, Btrfs, tmpfs, overlay,
+/// F2FS.
 #[cfg(target_os = "linux")]
 const TELL_OF_NAMES: [u32; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
