@@ -103,14 +103,19 @@ fn told(result: Result<(), Failure>) -> ExitCode {
 fn bench(words: &[String], runs: Runs) -> Result<(), Failure> {
     let executable = build()?;
     let mut table = Table::default();
+    let mut failed = Vec::new();
     for (name, part) in PARTS {
         if words.is_empty() || words.iter().any(|word| word == name) {
             eprintln!("bench: {name}");
-            part(&executable, runs, &mut table)?;
+            // What the others found is shown all the same.
+            if let Err(failure) = part(&executable, runs, &mut table) {
+                eprintln!("bench: {name}: {failure}");
+                failed.push(*name);
+            }
         }
     }
     println!("{table}");
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Other(format!("failed: {}", failed.join(", ")))) }
 }
 
 /// Builds what ships, unless another executable is named, and says where it is.

@@ -79,6 +79,8 @@ fn paragraph(executable: &Path, runs: Runs, table: &mut Table) -> Result<(), Fai
             let (terminal, _) = started(&stage, &[], &[READY])?;
             let before = on_processor(terminal.pid())?;
             turn(&terminal, LAST)?;
+            // Of a burst the end is seen before the middle is written.
+            let _ = terminal.wait_for_silence(STILL);
             let used = on_processor(terminal.pid())?.saturating_sub(before);
             let shown: usize = terminal.everything().iter().map(|row| row.matches("word").count()).sum();
             if shown != deltas {

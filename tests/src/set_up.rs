@@ -107,6 +107,10 @@ fn is_root() -> bool {
     false
 }
 
+/// What `cargo run` tells a program. A `cargo` that is told it as well takes it for a change that build scripts heed, and
+/// builds anew all that hangs on them.
+pub const TOLD_BY_CARGO: &str = "CARGO_MANIFEST_DIR";
+
 /// Runs a program whose output goes where ours goes.
 ///
 /// # Errors
@@ -117,7 +121,7 @@ pub fn run<A: AsRef<OsStr>>(
     folder: &Path,
 ) -> Result<(), HarnessError> {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).env_remove(TOLD_BY_CARGO);
     let name = || format!("{command:?}").replace('"', "");
     let (name, status) = (name(), command.status());
     match status {

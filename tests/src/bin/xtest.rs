@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use skein_tests::environment::executable::target_folder;
 use skein_tests::error::HarnessError;
-use skein_tests::set_up::{Installer, missing, run};
+use skein_tests::set_up::{Installer, TOLD_BY_CARGO, missing, run};
 use skein_tests::{published_clients, published_types, sdk, skip};
 
 fn main() -> ExitCode {
@@ -94,9 +94,10 @@ fn run_tests(arguments: &[String], root: &Path) -> Result<(), HarnessError> {
 /// Runs the examples in comments. What they print is shown only if one fails.
 fn run_doc_tests(root: &Path) -> Result<(), HarnessError> {
     let command = "cargo test --workspace --doc";
-    let ended =
-        Command::new("cargo").args(["test", "--quiet", "--workspace", "--doc"]).current_dir(root).output();
-    let output = ended.map_err(|source| HarnessError::Command { command: command.to_owned(), source })?;
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--quiet", "--workspace", "--doc"]).current_dir(root).env_remove(TOLD_BY_CARGO);
+    let output =
+        tests.output().map_err(|source| HarnessError::Command { command: command.to_owned(), source })?;
     if output.status.success() {
         return Ok(());
     }
