@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use skein_tests::environment::terminal::keys;
+use skein_tests::environment::terminal::{Terminal, keys};
 use skein_tests::scripted_model::reply::Reply;
 use skein_tests::{ScriptedModel, TestEnv};
 
@@ -28,6 +28,25 @@ fn a_prompt_of_a_server_is_a_command_of_the_editor() {
     assert!(text(&editor, "user_message_chunk").contains(SAID), "the person sees it");
     assert_eq!(model.requests()[0].user_texts().last(), Some(&SAID));
     finish(editor);
+}
+
+/// Chooses the prompt at a terminal, with this as its argument. It is known first: until then it would be a text like
+/// any other.
+fn choose(terminal: &Terminal, argument: &str) {
+    terminal.press("/f").unwrap();
+    terminal.wait_for("Fixes[2J").unwrap();
+    terminal.press(&format!("ake:fix_it {argument}")).unwrap();
+    terminal.wait_for(&format!("/fake:fix_it {argument}")).unwrap();
+    terminal.press(keys::ENTER).unwrap();
+}
+
+/// Says what the prompt wrote, and what it is answered ends the turn.
+fn say(terminal: &Terminal, model: &ScriptedModel) {
+    terminal.wait_for("Fix the issue").unwrap();
+    assert_eq!(model.requests().len(), 0, "nothing is said yet");
+    terminal.press(keys::ENTER).unwrap();
+    terminal.wait_for("It is done.").unwrap();
+    idle(terminal);
 }
 
 /// A scene whose server starts as soon as this file is there.
@@ -100,22 +119,13 @@ fn a_prompt_that_asks_first_asks_the_person_at_the_terminal() {
     let (model, env) = with_server([Reply::text("It is done.")], &["--prompts"], "");
     env.prepend_settings(PLAIN).unwrap();
     let terminal = screen(&env, &[]);
-    terminal.press("/f").unwrap();
-    // Until it knows of the prompt, this would be a text like any other.
-    terminal.wait_for("Fixes[2J").unwrap();
-    terminal.press("ake:fix_it ask").unwrap();
-    terminal.wait_for("/fake:fix_it ask").unwrap();
-    terminal.press(keys::ENTER).unwrap();
+    choose(&terminal, "ask");
     terminal.wait_for("Who are you?").unwrap();
     asked(&terminal);
     terminal.press("Ada").unwrap();
     terminal.wait_for("Ada").unwrap();
     terminal.press(keys::ENTER).unwrap();
-    terminal.wait_for("Fix the issue").unwrap();
-    assert_eq!(model.requests().len(), 0, "nothing is said yet");
-    terminal.press(keys::ENTER).unwrap();
-    terminal.wait_for("It is done.").unwrap();
-    idle(&terminal);
+    say(&terminal, &model);
     assert!(model.requests()[0].user_texts().pop().unwrap().contains("Ada"));
     leave(terminal);
 }
@@ -125,16 +135,8 @@ fn a_prompt_of_a_server_comes_into_the_composer_and_is_said_when_its_person_says
     let (model, env) = with_server([Reply::text("It is done.")], &["--prompts"], "");
     env.prepend_settings(PLAIN).unwrap();
     let terminal = screen(&env, &[]);
-    terminal.press("/f").unwrap();
-    terminal.wait_for("Fixes[2J").unwrap();
-    terminal.press("ake:fix_it 7").unwrap();
-    terminal.wait_for("/fake:fix_it 7").unwrap();
-    terminal.press(keys::ENTER).unwrap();
-    terminal.wait_for("Fix the issue").unwrap();
-    assert_eq!(model.requests().len(), 0, "nothing is said yet");
-    terminal.press(keys::ENTER).unwrap();
-    terminal.wait_for("It is done.").unwrap();
-    idle(&terminal);
+    choose(&terminal, "7");
+    say(&terminal, &model);
     assert_eq!(model.requests()[0].user_texts().last(), Some(&SAID));
     leave(terminal);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use skein_tests::TestEnv;
 use skein_tests::environment::terminal::{LIMIT, Terminal, keys};
+use skein_tests::scripted_model::reply::{Answer, Reply};
 
 /// What stands in an empty composer while nothing runs.
 pub(crate) const READY: &str = "Ask for something";
@@ -48,6 +49,34 @@ pub(crate) fn idle(terminal: &Terminal) {
                 && contents.trim_end().lines().last().is_some_and(|it| it.contains("  idle"))
         })
         .unwrap();
+}
+
+/// Waits for the end of a turn, as it is seen through a program that draws the terminal anew.
+pub(crate) fn over_within(terminal: &Terminal, answer: &str) {
+    terminal
+        .wait_until("the turn's end", |screen, _| {
+            let contents = screen.contents();
+            contents.contains(answer) && contents.contains(READY) && contents.contains("  idle")
+        })
+        .unwrap();
+}
+
+/// An answer of 300 points that comes in pieces.
+pub(crate) fn many_points() -> Reply {
+    let lines: String = (1..=300).map(|line| format!("- point {line} of it\n")).collect();
+    Reply::from(Answer::new().text(format!("{lines}\nThat is all.")).in_pieces(200))
+}
+
+/// Fails unless these rows have all of its points in their order and once, after the question, and one composer.
+pub(crate) fn expect_many_points(rows: &[String], question: &str) {
+    let points: Vec<&String> = rows.iter().filter(|row| row.contains(" of it")).collect();
+    assert_eq!(points.len(), 300, "{rows:#?}");
+    for (at, row) in points.iter().enumerate() {
+        assert!(row.ends_with(&format!("- point {} of it", at + 1)), "{row}");
+    }
+    assert_eq!(rows.iter().filter(|row| row.ends_with(&format!(" {question}"))).count(), 1, "{rows:#?}");
+    let composers = rows.iter().filter(|row| row.contains(READY) || row.contains("Enter says it")).count();
+    assert_eq!(composers, 1, "what was drawn anew is not kept: {rows:#?}");
 }
 
 /// Waits until a question is asked and keys are meant for it.

@@ -13,7 +13,7 @@ use skein_tests::scripted_model::reply::{Answer, Reply};
 use skein_tests::skip::skipped;
 
 use crate::scene::scene;
-use crate::tui_scene::{PLAIN, READY, send};
+use crate::tui_scene::{PLAIN, READY, expect_many_points, many_points, over_within, send};
 
 const SETTINGS: &str = "startup_message off\ndeflogin off\nvbell off\ndefscrollback 20000\ndefutf8 on\n\
                         term screen-256color\n";
@@ -72,34 +72,14 @@ impl Drop for Screen {
     }
 }
 
-/// Waits for the end of a turn, as it is seen through screen.
-fn over(terminal: &Terminal, answer: &str) {
-    terminal
-        .wait_until("the turn's end", |screen, _| {
-            let contents = screen.contents();
-            contents.contains(answer) && contents.contains(READY) && contents.contains("  idle")
-        })
-        .unwrap();
-}
-
 #[test]
 fn what_was_said_is_in_the_history_of_screen_in_its_order_and_once() -> Result<(), HarnessError> {
-    let lines: String = (1..=300).map(|line| format!("- point {line} of it\n")).collect();
-    let text = format!("{lines}\nThat is all.");
-    let (_model, env) = scene([Reply::from(Answer::new().text(text).in_pieces(200))]);
+    let (_model, env) = scene([many_points()]);
     env.prepend_settings(PLAIN).unwrap();
     let Some((screen, terminal)) = Screen::start(&env, (80, 24)) else { return skipped(MISSING) };
     send(&terminal, "tell me");
-    over(&terminal, "That is all.");
-    let all = screen.everything();
-    let points: Vec<&String> = all.iter().filter(|row| row.contains(" of it")).collect();
-    assert_eq!(points.len(), 300, "{all:#?}");
-    for (at, row) in points.iter().enumerate() {
-        assert!(row.ends_with(&format!("- point {} of it", at + 1)), "{row}");
-    }
-    assert_eq!(all.iter().filter(|row| row.ends_with(" tell me")).count(), 1, "{all:#?}");
-    let composers = all.iter().filter(|row| row.contains(READY) || row.contains("Enter says it")).count();
-    assert_eq!(composers, 1, "what was drawn anew is not kept: {all:#?}");
+    over_within(&terminal, "That is all.");
+    expect_many_points(&screen.everything(), "tell me");
     Ok(())
 }
 
@@ -111,20 +91,20 @@ fn another_size_and_a_paste_within_screen_lose_nothing() -> Result<(), HarnessEr
     env.prepend_settings(PLAIN).unwrap();
     let Some((screen, terminal)) = Screen::start(&env, (100, 30)) else { return skipped(MISSING) };
     send(&terminal, "tell me");
-    over(&terminal, "That is all.");
+    over_within(&terminal, "That is all.");
     // It copies its first rows only when it is as high again as it was.
     for (columns, rows) in [(100, 20), (100, 40), (100, 12), (100, 30)] {
         terminal.resize(columns, rows).unwrap();
         let size = format!("/({columns},{rows})");
         while !screen.run(&["-Q", "info"]).contains(&size) {}
     }
-    over(&terminal, READY);
+    over_within(&terminal, READY);
     terminal.look(|screen, _| assert!(screen.bracketed_paste()));
     let pasted: String = (1..=20).map(|line| format!("pasted line {line}\n")).collect();
     terminal.paste(&pasted).unwrap();
     terminal.wait_for("[pasted 20 lines]").unwrap();
     terminal.press(keys::ENTER).unwrap();
-    over(&terminal, "And another one.");
+    over_within(&terminal, "And another one.");
     let requests = model.requests();
     assert!(requests[1].json().to_string().contains("pasted line 20"), "it was one paste");
     let all = screen.everything();

@@ -11,7 +11,7 @@ use skein_tests::scripted_model::reply::{Answer, Point, Reply, Then};
 use skein_tests::skip::skipped;
 
 use crate::scene::scene;
-use crate::tui_scene::{PLAIN, READY, send};
+use crate::tui_scene::{PLAIN, READY, expect_many_points, many_points, over_within, send};
 
 const SETTINGS: &str = "set -g default-terminal screen-256color\nset -g status off\nset -g set-clipboard on\n\
                         set -sg escape-time 0\nset -g history-limit 20000\n";
@@ -60,34 +60,14 @@ impl Drop for Tmux {
     }
 }
 
-/// Waits for the end of a turn, as it is seen through tmux.
-fn over(terminal: &Terminal, answer: &str) {
-    terminal
-        .wait_until("the turn's end", |screen, _| {
-            let contents = screen.contents();
-            contents.contains(answer) && contents.contains(READY) && contents.contains("  idle")
-        })
-        .unwrap();
-}
-
 #[test]
 fn what_was_said_is_in_the_history_of_tmux_in_its_order_and_once() -> Result<(), HarnessError> {
-    let lines: String = (1..=300).map(|line| format!("- point {line} of it\n")).collect();
-    let text = format!("{lines}\nThat is all.");
-    let (_model, env) = scene([Reply::from(Answer::new().text(text).in_pieces(200))]);
+    let (_model, env) = scene([many_points()]);
     env.prepend_settings(PLAIN).unwrap();
     let Some((tmux, terminal)) = Tmux::start(&env, (80, 24)) else { return skipped("tmux is not installed") };
     send(&terminal, "tell me");
-    over(&terminal, "That is all.");
-    let all = tmux.everything();
-    let points: Vec<&String> = all.iter().filter(|row| row.contains(" of it")).collect();
-    assert_eq!(points.len(), 300, "{all:#?}");
-    for (at, row) in points.iter().enumerate() {
-        assert!(row.ends_with(&format!("- point {} of it", at + 1)), "{row}");
-    }
-    assert_eq!(all.iter().filter(|row| row.contains("› tell me")).count(), 1, "{all:#?}");
-    let composers = all.iter().filter(|row| row.contains(READY) || row.contains("Enter says it")).count();
-    assert_eq!(composers, 1, "what was drawn anew is not kept: {all:#?}");
+    over_within(&terminal, "That is all.");
+    expect_many_points(&tmux.everything(), "tell me");
     Ok(())
 }
 
@@ -101,7 +81,7 @@ fn sizes_in_quick_succession_within_tmux_lose_nothing() -> Result<(), HarnessErr
         return skipped("tmux is not installed");
     };
     send(&terminal, "tell me");
-    over(&terminal, "That is all.");
+    over_within(&terminal, "That is all.");
     // tmux tells of the first one at once, and of those that follow together, after a while.
     for (columns, rows) in [(60, 20), (120, 40), (40, 12), (90, 25)] {
         terminal.resize(columns, rows).unwrap();
@@ -109,7 +89,7 @@ fn sizes_in_quick_succession_within_tmux_lose_nothing() -> Result<(), HarnessErr
         while tmux.run(&["display-message", "-p", "#{window_width}x#{window_height}"]).trim() != size {}
     }
     send(&terminal, "again");
-    over(&terminal, "And another one.");
+    over_within(&terminal, "And another one.");
     let all = tmux.run(&["capture-pane", "-p", "-J", "-S", "-"]);
     let words: Vec<&str> = all.split_whitespace().filter(|word| word.starts_with("word")).collect();
     let wanted: Vec<String> = (1..=400).map(|word| format!("word{word}")).collect();
@@ -144,7 +124,7 @@ fn a_window_of_half_the_height_keeps_no_copies_of_what_streams() -> Result<(), H
             .unwrap();
     }
     terminal.press(keys::ESCAPE).unwrap();
-    over(&terminal, "Interrupted by");
+    over_within(&terminal, "Interrupted by");
     let all = tmux.run(&["capture-pane", "-p", "-J", "-S", "-"]);
     let words: Vec<&str> = all.split_whitespace().filter(|word| word.starts_with("word")).collect();
     let wanted: Vec<String> = (1..=words.len()).map(|word| format!("word{word}")).collect();
@@ -158,7 +138,7 @@ fn the_last_answer_is_copied_through_tmux() -> Result<(), HarnessError> {
     env.prepend_settings(PLAIN).unwrap();
     let Some((tmux, terminal)) = Tmux::start(&env, (80, 24)) else { return skipped("tmux is not installed") };
     send(&terminal, "say it");
-    over(&terminal, "An answer to keep.");
+    over_within(&terminal, "An answer to keep.");
     terminal.press("/copy ").unwrap();
     terminal.wait_for("› /copy").unwrap();
     terminal.press(keys::ENTER).unwrap();

@@ -49,6 +49,9 @@ const PRINT_PAUSE: Duration = Duration::from_millis(200);
 /// How often it is asked what MCP servers offer, while one of them is being started.
 const OFFERS_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a form of a prompt may stay open. Nothing else is done in the session meanwhile.
+const FORM_PATIENCE: Duration = Duration::from_secs(10 * 60);
+
 /// What the editor wants of a session.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -325,8 +328,9 @@ impl Session {
         while let Some(question) = read.question {
             let asked = question::of_prompt(&self.name, &question);
             let asking = self.editor.ask(asked.method, &asked.params).await;
-            // Who has closed the form, or can't show it, has said no.
-            let answer = asking.answer.await.unwrap_or_else(|_| Err(RpcError::cancelled()));
+            // Who has closed the form, can't show it, or leaves it open has said no.
+            let answer = tokio::time::timeout(FORM_PATIENCE, asking.answer).await;
+            let answer = answer.ok().and_then(Result::ok).unwrap_or_else(|| Err(RpcError::cancelled()));
             let params = McpAnswerPromptParams { id: question.id, decision: question::of_form(&answer) };
             read =
                 self.attached.call(async |rpc| McpClient::answer_prompt(rpc, params.clone()).await).await?;

@@ -117,8 +117,13 @@ impl McpServer {
     /// Whether a server may have this name: letters, digits, `-` and `_`.
     #[must_use]
     pub fn is_name(name: &str) -> bool {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        !name.is_empty() && name.len() <= Self::MAX_NAME && name.chars().all(is_plain)
+        !name.is_empty() && name.len() <= Self::MAX_NAME && name.chars().all(Self::is_of_name)
+    }
+
+    /// Whether a name may have this character.
+    #[must_use]
+    pub fn is_of_name(c: char) -> bool {
+        c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
     }
 
     /// With defaults.

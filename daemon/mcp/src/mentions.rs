@@ -19,8 +19,12 @@ use crate::text;
 const MAX_LISTED: usize = 200;
 /// Mentions of one input; more stay text.
 const MAX_MENTIONS: usize = 8;
+/// Words of one input that are taken for mentions, of servers that are known or not.
+const MAX_WORDS: usize = 256;
 /// Bytes of an address.
 const MAX_ADDRESS: usize = 1024;
+/// Bytes of an address with what ends its sentence. Longer ones are not looked through.
+const MAX_WORD: usize = MAX_ADDRESS + 64;
 /// Bytes of a name, and of what is said of a resource.
 const MAX_NAME: usize = 200;
 /// Bytes of what goes along of one resource.
@@ -54,22 +58,36 @@ pub struct Mention {
 pub fn mentions(text: &str) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
     for (at, _) in text.match_indices('@') {
-        let begins =
-            text[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "([{<\"'`".contains(c));
-        let word = text[at + 1..].split(|c: char| c.is_whitespace() || "<>\"`".contains(c)).next();
-        let mention = word.filter(|_| begins).and_then(|word| {
-            let (server, uri) = word.split_once(':')?;
-            let uri = uri.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'']);
-            let is_meant = config::McpServer::is_name(server) && has_scheme(uri) && is_address(uri);
-            is_meant.then(|| Mention { server: server.to_owned(), uri: uri.to_owned() })
-        });
-        if let Some(mention) = mention
+        let before = text[..at].chars().next_back();
+        if !before.is_none_or(|c| c.is_whitespace() || "([{<\"'`".contains(c)) {
+            continue;
+        }
+        if let Some(mention) = mention(&text[at + 1..])
             && !found.contains(&mention)
         {
             found.push(mention);
         }
+        if found.len() == MAX_WORDS {
+            break;
+        }
     }
     found
+}
+
+/// What stands behind an `@`, if it is a mention. What was pasted may be one word of a megabyte with as many `@`, so no
+/// more of it is looked at than could be one.
+fn mention(behind: &str) -> Option<Mention> {
+    let (server, word) = behind.split_at(behind.find(|c: char| !config::McpServer::is_of_name(c))?);
+    let word = word.strip_prefix(':')?;
+    let looked_at = &word[..word.floor_char_boundary(MAX_WORD)];
+    let uri = match looked_at.find(|c: char| c.is_whitespace() || "<>\"`".contains(c)) {
+        Some(end) => &looked_at[..end],
+        None if looked_at.len() == word.len() => word,
+        None => return None,
+    };
+    let uri = uri.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '\'']);
+    let is_meant = config::McpServer::is_name(server) && has_scheme(uri) && is_address(uri);
+    is_meant.then(|| Mention { server: server.to_owned(), uri: uri.to_owned() })
 }
 
 /// RFC 3986, 3.1.
@@ -241,6 +259,17 @@ mod tests {
             assert_eq!(found(text), wanted, "{text}");
         }
         assert!(found(&format!("@docs:file:///{}", "x".repeat(MAX_ADDRESS))).is_empty());
+        assert!(found(&format!("@docs:file:///{}", "é".repeat(MAX_WORD))).is_empty());
+    }
+
+    #[test]
+    fn a_long_text_is_looked_through_once() {
+        // Each of them from its beginning to the end of the word would take minutes.
+        assert!(found(&"(@".repeat(500_000)).is_empty());
+        // Only what is not too long is an address, so those at the end.
+        assert!(found(&"(@a:b:".repeat(10_000)).len() < MAX_WORD / 6);
+        let many: String = (0..10_000).map(|number| format!("@a:b:{number} ")).collect();
+        assert_eq!(found(&many).len(), MAX_WORDS);
     }
 
     fn resource(value: Value) -> Resource {

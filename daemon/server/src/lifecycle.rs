@@ -28,7 +28,7 @@ use crate::{handlers, process, settings};
 /// How long running turns may take to come to a durable point.
 const DRAIN_LIMIT: Duration = Duration::from_secs(6);
 /// How long sessions may take to hear what their agents came to, when all have stopped.
-const AGENTS_LIMIT: Duration = Duration::from_secs(1);
+const AGENTS_LIMIT: Duration = Duration::from_millis(300);
 /// How long hooks that hear of the end of sessions may take.
 const HOOKS_LIMIT: Duration = Duration::from_secs(2);
 /// How long the store may take to close.
