@@ -27,6 +27,24 @@ fn a_session_that_spent_what_it_may_answers_no_more() {
 }
 
 #[test]
+fn a_ceiling_is_raised_as_the_hint_says() {
+    for (table, whose) in &LEVELS[1..] {
+        let (model, env) = scene(two_answers().into_iter().chain([Reply::text("On.")]));
+        env.append_settings(&format!("[{table}]\nmax_tokens = 200")).unwrap();
+        good_turn(&env, &["go"]);
+        let output = env.run(["exec", "resume", "--last", "more"]).unwrap();
+        assert_eq!(output.code(), Some(4), "{whose}: {output:?}");
+        let hint = format!("skein exec resume --last -c {table}.max_tokens=N \"go on\"");
+        let hint = hint.replace("provider.scripted", "provider.NAME");
+        assert!(output.stderr.contains(&hint), "{whose}: {output:?}");
+        let raised = format!("{table}.max_tokens=1000");
+        let output = env.run(["exec", "resume", "--last", "-c", &raised, "go on"]).unwrap();
+        assert_eq!(output.code(), Some(0), "{whose}: {output:?}");
+        assert_eq!(model.requests().len(), 3, "{whose}");
+    }
+}
+
+#[test]
 fn a_day_holds_for_all_sessions_and_through_a_restart() {
     let (model, env) = scene(two_answers());
     env.append_settings("[budget.day]\nmax_tokens = 200").unwrap();

@@ -181,6 +181,25 @@ fn only_the_program_that_a_rule_lets_out_runs_outside_with_the_same_streams() {
     model.verify().unwrap();
 }
 
+/// A rule on `git fetch` means the session's repository, and not one that the command has just made, whose settings name
+/// the program that is run.
+#[test]
+fn a_repository_that_a_command_made_is_none_that_a_rule_lets_git_out_for() {
+    let folder = outside();
+    let evil = folder.path().canonicalize().unwrap().join("evil");
+    let call = format!(
+        "mkdir sub && cd sub && git init -q . && git config remote.origin.url .. && \
+         git config remote.origin.uploadpack 'touch {}; git-upload-pack' && git fetch; true",
+        evil.display()
+    );
+    let (model, env) = scene([script(&call), Reply::text("Done.")]);
+    write_rules(&env, "outside_rule([\"git\", \"fetch\"])\n");
+    good_turn(&env, &["-a", "never", "go"]);
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    assert!(!evil.exists() && !told.contains("ran outside"), "{told}");
+    model.verify().unwrap();
+}
+
 #[test]
 fn what_only_looks_like_the_program_that_may_leave_stays_inside() {
     let (folder, file, rules) = way_out();
@@ -302,6 +321,8 @@ fn every_rung_asks_the_rules_and_lets_out_what_they_name() {
             beside.display()
         );
         let (model, env) = scene([script("bash sub/run.sh"), Reply::text("Done.")]);
+        let sub = env.repository().canonicalize().unwrap().join("sub");
+        let rules = rules.replace("])", &format!("], folder=\"{}\")", sub.display()));
         write_rules(&env, &format!("{rules}{}", FORBIDS.replace("touch", "env")));
         env.write_file("sub/run.sh", &text).unwrap();
         env.append_settings(&format!("[sandbox]\nbackend = \"{backend}\"")).unwrap();

@@ -48,6 +48,17 @@ fn told(output: &Output) -> Value {
 }
 
 #[test]
+fn a_name_of_this_machine_that_is_listed_is_reached_by_programs_that_heed_no_proxy() {
+    for name in ["localhost", "127.0.0.1"] {
+        let flag = format!("{name}:{}", host());
+        let url = format!("http://{flag}/");
+        let curl = ["curl", "-sS", "--fail", "--max-time", "20", &url].map(str::to_owned);
+        let (_env, reached) = by_hand(&["--allow-host", &flag], &curl);
+        assert_eq!((reached.code(), reached.stdout.as_str()), (Some(0), "served\n"), "{}", reached.stderr);
+    }
+}
+
+#[test]
 fn a_command_by_hand_reaches_the_host_that_is_named_and_no_other() {
     let (open, shut) = (host(), host());
     let flag = format!("127.0.0.1:{open}");

@@ -270,7 +270,7 @@ fn the_rung_of_bwrap_holds_the_same() {
     let (model, env) = scene([script(&text), Reply::text("Done.")]);
     env.append_settings("[sandbox]\nbackend = \"bwrap\"").unwrap();
     let doctor = env.run(["doctor"]).unwrap().stdout;
-    assert!(doctor.contains("bubblewrap"), "{doctor}");
+    assert!(doctor.contains("bwrap"), "{doctor}");
     let lines = good_turn(&env, &["go"]);
     let output = lines.only("command_execution")["aggregated_output"].as_str().unwrap().to_owned();
     assert!(env.repository().join("inside").exists() && !canary.exists(), "{output}");
@@ -329,9 +329,32 @@ fn what_a_command_could_touch_is_explained_without_running_any() {
     let output = env.run(["sandbox", "--explain", "--json", "--backend", "landlock"]).unwrap();
     let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(told["profile"]["mode"], "workspace-write");
-    assert!(told["sandbox"]["rungs"][0]["rung"] == "landlock", "{told}");
-    let danger = env.run(["sandbox", "--policy", "danger-full-access", "--", "true"]).unwrap();
-    assert!(danger.stderr.contains("nothing confines this command"), "{}", danger.stderr);
+    assert!(told["sandbox"]["rungs"][0]["rung"] == "landlock" && told["isConfined"] == true, "{told}");
+    env.append_settings("[sandbox]\nbackend = \"landlock\"").unwrap();
+    let output = env.run(["sandbox", "--explain", "--json", "--backend", "auto"]).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert!(told["sandbox"]["rungs"][0]["rung"] == "namespaces", "{told}");
+}
+
+#[test]
+fn a_command_that_nothing_confines_says_so() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let danger = |flags: &[&str]| {
+        let arguments = ["sandbox", "--policy", "danger-full-access"].iter().chain(flags).copied();
+        let output = env.run(arguments).unwrap();
+        assert_eq!(output.code(), Some(0), "{output:?}");
+        output
+    };
+    for flags in [&["--", "true"][..], &["--explain", "--", "true"], &["--json", "--", "true"]] {
+        let stderr = danger(flags).stderr;
+        assert_eq!(stderr.matches("nothing confines this command").count(), 1, "{flags:?}: {stderr}");
+    }
+    let told: serde_json::Value = serde_json::from_str(&danger(&["--json", "--explain"]).stdout).unwrap();
+    assert!(told["isConfined"] == false && told["sandbox"].is_null(), "{told}");
+    env.prepend_settings("sandbox_mode = \"danger-full-access\"").unwrap();
+    let doctor = env.run(["doctor"]).unwrap().stdout;
+    assert!(doctor.lines().any(|line| line.starts_with("danger") && line.contains("nothing confines")));
+    assert!(!doctor.contains(", used:"), "{doctor}");
 }
 
 /// Threat S8.

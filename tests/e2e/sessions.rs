@@ -8,9 +8,15 @@ use crate::scene::{Lines, SOON, expect_none_left, good_turn, runs, scene, script
 
 /// A turn that waits for the file `go`, in the background; returns its session.
 fn background(replies: Vec<Reply>) -> (ScriptedModel, TestEnv, String) {
+    background_with(replies, &[])
+}
+
+/// The same with flags.
+fn background_with(replies: Vec<Reply>, flags: &[&str]) -> (ScriptedModel, TestEnv, String) {
     let wait = script("touch started; until test -e go; do sleep 0.02; done; echo went");
     let (model, env) = scene(std::iter::once(wait).chain(replies));
-    let output = env.run(["exec", "--detach", "the first prompt"]).unwrap();
+    let arguments = ["exec", "--detach", "the first prompt"];
+    let output = env.run(arguments.iter().chain(flags).copied()).unwrap();
     let wait = "until test -e started; do sleep 0.01; done";
     Invocation::new("/bin/sh", ["-c", wait], env.repository())
         .variable("PATH", "/usr/bin:/bin")
@@ -34,6 +40,27 @@ fn what_runs_is_listed_until_it_has_ended() {
     assert!(list.contains(&session[..13]) && list.contains("the first prompt"), "{list}");
     let ps = env.run(["ps"]).unwrap().stdout;
     assert!(!ps.contains(&session[..13]), "{ps}");
+}
+
+#[test]
+fn what_nothing_confines_is_told_wherever_sessions_are_shown() {
+    let told = |flags: &[&str]| {
+        let (model, env, session) = background_with(vec![Reply::text("Done.")], flags);
+        let shown =
+            [&["ps"][..], &["sessions", "list"], &["sessions", "show", &session], &["daemon", "status"]]
+                .map(|arguments| env.run(arguments.iter().copied()).unwrap().stdout);
+        env.write_file("go", "").unwrap();
+        model.wait_for_requests(2, SOON).unwrap();
+        (session, shown)
+    };
+    let (session, shown) = told(&["-s", "danger-full-access"]);
+    for text in &shown {
+        assert!(text.contains("danger-full-access"), "{text}");
+    }
+    let short = &session[..13];
+    assert!(shown[3].contains(&format!("session {short} runs without a sandbox")), "{}", shown[3]);
+    let (_, shown) = told(&[]);
+    assert!(shown.iter().all(|text| !text.contains("danger")), "{shown:?}");
 }
 
 #[test]

@@ -156,6 +156,9 @@ const COMMIT: &str = "git add kept && git -c user.name=a -c user.email=a@b.c com
 touch .git/hooks/post-commit && exit 4
 echo '[core]' >> .git/config && exit 5
 mv .git away && exit 6
+git status --porcelain | grep -E 'commondir|refs|HEAD' && exit 7
+mkdir refs && exit 8
+echo sub > commondir && exit 9
 exit 0";
 
 fn commit(user: User, rung: &str) {

@@ -19,7 +19,7 @@ use crate::yard::{SECRET, Yard};
 const PROTECTED: [&str; 7] = ["nested/.git", ".git", ".skein", ".codex", ".claude", ".agents", ".vscode"];
 
 /// What something runs later: what is there may not change, and no such name may come to be.
-const LATE: [&str; 10] = [
+const LATE: [&str; 11] = [
     "late",
     ".github",
     ".husky",
@@ -28,6 +28,7 @@ const LATE: [&str; 10] = [
     "fresh/package.json",
     "fresh/build.rs",
     "fresh/.envrc",
+    "fresh/.git",
     "fresh/.vscode",
     "fresh/.husky",
 ];

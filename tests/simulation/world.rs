@@ -1,5 +1,6 @@
 //! What the daemon hands to its sessions.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -33,7 +34,7 @@ impl World for SimWorld {
         Ok(Arc::clone(&self.model))
     }
 
-    fn profile(&self, _: &SessionSettings) -> BoxFuture<'static, Profile> {
+    fn profile(&self, _: &SessionSettings, _: &[PathBuf]) -> BoxFuture<'static, Profile> {
         Box::pin(std::future::ready(policy::profile::unrestricted()))
     }
 

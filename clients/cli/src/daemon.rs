@@ -11,7 +11,10 @@ use client::{
     stop_daemon,
 };
 use protocol::api::daemon::DaemonClient;
+use protocol::api::session::SessionClient;
 use protocol::daemon::{DaemonStatus, DaemonStatusParams, RateLimit};
+use protocol::profile::{SandboxReport, SandboxRung};
+use protocol::session::{SessionListParams, SessionSummary};
 use view::{escape, words};
 
 use crate::connect::connect;
@@ -19,7 +22,10 @@ use crate::error::CliError;
 use crate::install::{InstallArgs, install};
 use crate::local::{DaemonMode, Local};
 use crate::output::Output;
-use crate::sessions::now;
+use crate::sandbox::rung_word;
+use crate::select::short;
+use crate::sessions::{is_unconfined, now};
+use crate::style::Style;
 use crate::table::pairs;
 
 /// Between two looks at a log that is followed.
@@ -147,15 +153,18 @@ async fn status(args: &StatusArgs, output: Output) -> Result<(), CliError> {
         let folders = Folders::resolve().map_err(ClientError::from)?;
         return Err(ClientError::from(WireError::NoDaemon(folders.socket())).into());
     };
-    let status = connection.rpc().status(DaemonStatusParams::default()).await?;
+    let params = DaemonStatusParams { with_sandbox: true, with_storage: false };
+    let status = connection.rpc().status(params).await?;
     if args.json {
         return crate::table::json(&status, output);
     }
-    output.write(&pairs(&rows(&status), output)).map_err(CliError::Output)
+    let params = SessionListParams { only_active: true, with_agents: true, ..SessionListParams::default() };
+    let active = connection.rpc().list(params).await?.sessions;
+    output.write(&pairs(&rows(&status, &active, output.out), output)).map_err(CliError::Output)
 }
 
-/// What a person reads of a daemon's status.
-pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
+/// What a person reads of a daemon's status; `active` are the sessions that run or wait.
+fn rows(status: &DaemonStatus, active: &[SessionSummary], style: Style) -> Vec<(&'static str, String)> {
     let since = now().since(status.started_at);
     let state = if status.is_draining { "stopping" } else { "running" };
     let mut rows = vec![
@@ -174,6 +183,12 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
     if !is_same_build(own_build(), &status.build) {
         rows.insert(2, ("this skein", format!("build {}", own_build())));
     }
+    rows.extend(status.sandbox.iter().flat_map(|report| sandbox_rows(report, style)));
+    rows.extend(active.iter().filter(|session| is_unconfined(session)).map(|session| {
+        let mode = session.settings.sandbox.as_str();
+        let text = format!("session {} runs without a sandbox ({mode})", short(session.id));
+        ("danger", style.red(text).into_owned())
+    }));
     if let Some(bytes) = status.resident_bytes {
         rows.push(("memory", format!("{:.1} MB", bytes as f64 / 1e6)));
     }
@@ -184,6 +199,26 @@ pub(crate) fn rows(status: &DaemonStatus) -> Vec<(&'static str, String)> {
         ("socket", status.folders.socket.display().to_string()),
         ("log", status.folders.log.display().to_string()),
     ]);
+    rows
+}
+
+/// The rung that commands are confined by, and why no stronger one is.
+fn sandbox_rows(report: &SandboxReport, style: Style) -> Vec<(&'static str, String)> {
+    let word = rung_word(report.chosen);
+    let chosen = match (report.chosen, report.rungs.first()) {
+        (SandboxRung::Refused, _) => style.red(word).into_owned(),
+        // The ladder is tried from its top, unless one rung is asked for.
+        (chosen, Some(first)) if first.rung == chosen && chosen != SandboxRung::Namespaces => {
+            format!("{word}, which the settings ask for")
+        }
+        (SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock, _) => word.to_owned(),
+    };
+    let mut rows = vec![("sandbox", chosen)];
+    for rung in report.rungs.iter().filter(|rung| !rung.is_available) {
+        let text = format!("{} does not hold: {}", rung_word(rung.rung), rung.reason);
+        rows.push(("", style.yellow(escape::line(&text)).into_owned()));
+        rows.extend(rung.hint.as_ref().map(|hint| ("", escape::line(hint).into_owned())));
+    }
     rows
 }
 
@@ -235,6 +270,31 @@ fn line(output: Output, text: String) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::profile::RungReport;
+
+    #[test]
+    fn the_rung_is_told_with_the_reason_why_it_is_no_stronger_one() {
+        let (top, landlock) = (SandboxRung::Namespaces, SandboxRung::Landlock);
+        let rung = |rung, is_available: bool| {
+            let hint = (!is_available).then(|| "Allow it".to_owned());
+            RungReport { rung, is_available, reason: "because".to_owned(), hint }
+        };
+        let told = |chosen, rungs: &[RungReport]| {
+            let report = SandboxReport { chosen, rungs: rungs.to_vec() };
+            let rows = sandbox_rows(&report, Style::for_stream(false));
+            rows.into_iter().map(|(name, text)| format!("{name}|{text}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(top, &[rung(top, true)]), ["sandbox|namespaces"]);
+        assert_eq!(told(landlock, &[rung(landlock, true)]), ["sandbox|landlock, which the settings ask for"]);
+        assert_eq!(
+            told(landlock, &[rung(top, false), rung(landlock, true)]),
+            ["sandbox|landlock", "|namespaces does not hold: because", "|Allow it"]
+        );
+        assert_eq!(
+            told(SandboxRung::Refused, &[rung(top, false)]),
+            ["sandbox|not at all: commands are refused", "|namespaces does not hold: because", "|Allow it"]
+        );
+    }
 
     #[test]
     fn a_restart_says_what_became_of_the_turns() {

@@ -13,15 +13,18 @@ use protocol::api::skill::SkillsClient;
 use protocol::catalogue::{ModelListParams, ProviderState};
 use protocol::daemon::{DaemonStatus, DaemonStatusParams};
 use protocol::language_server::{LanguageServerListParams, LanguageServerState};
-use protocol::profile::{SandboxReport, SandboxRung};
+use protocol::profile::{SandboxMode, SandboxReport, SandboxRung};
 use protocol::skill::{Skill, SkillListParams, SkillState};
 use view::escape;
 
 use crate::config;
 use crate::connect::connect;
 use crate::error::{CliError, problem_text};
+use crate::local::{Backend, Local, SandboxRun};
 use crate::models::chosen;
 use crate::output::Output;
+use crate::sandbox::rung_word;
+use crate::select::absolute_folder;
 use crate::skills;
 use crate::style::Style;
 use crate::table::json;
@@ -39,6 +42,8 @@ pub(crate) struct DoctorArgs {
 enum Level {
     Ok,
     Warning,
+    /// It is as somebody wanted it, and nothing protects from it.
+    Danger,
     Problem,
 }
 
@@ -54,12 +59,14 @@ impl Findings {
         let mark = match level {
             Level::Ok => style.green("ok     "),
             Level::Warning => style.yellow("warning"),
+            Level::Danger => style.red("danger "),
             Level::Problem => {
                 self.problems += 1;
                 style.red("problem")
             }
         };
         let text = escape::prose(text);
+        let text = if level == Level::Danger { style.red(text) } else { text };
         self.output.line(format_args!("{mark}  {subject:8}  {text}")).map_err(CliError::Output)?;
         match hint {
             Some(hint) => {
@@ -72,7 +79,45 @@ impl Findings {
 }
 
 /// Looks at everything that a turn needs.
-pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError> {
+pub(crate) fn run(args: DoctorArgs, local: &dyn Local, output: Output) -> Result<(), CliError> {
+    crate::block_on(look(args, of_here(local), output))
+}
+
+/// What a new session here would be.
+#[derive(Default)]
+struct OfHere {
+    /// What it would let commands touch.
+    mode: Option<SandboxMode>,
+    /// What is to be said of the folder.
+    warnings: Vec<String>,
+}
+
+/// Where the settings can't be read, which is complained of, nothing.
+fn of_here(local: &dyn Local) -> OfHere {
+    ready_here(local).unwrap_or_default()
+}
+
+fn ready_here(local: &dyn Local) -> Option<OfHere> {
+    let folder = absolute_folder(None).ok()?;
+    let origin = folder.display().to_string();
+    let run = SandboxRun {
+        policy: None,
+        permissions: None,
+        folder,
+        additional_roots: Vec::new(),
+        paths: Vec::new(),
+        network: None,
+        network_rules: Vec::new(),
+        backend: Backend::default(),
+        command: Vec::new(),
+    };
+    let ready = local.sandbox(run).ok()?;
+    // The others are of the settings, and the daemon tells them.
+    let warnings = ready.warnings().iter().filter(|warning| warning.origin == origin);
+    Some(OfHere { mode: Some(ready.profile().mode), warnings: warnings.map(problem_text).collect() })
+}
+
+async fn look(args: DoctorArgs, here: OfHere, output: Output) -> Result<(), CliError> {
     let mut findings = Findings { output, problems: 0 };
     if !args.json {
         let version = env!("CARGO_PKG_VERSION");
@@ -101,13 +146,16 @@ pub(crate) async fn run(args: DoctorArgs, output: Output) -> Result<(), CliError
     language_servers(&mut findings, &connection).await?;
     skills_found(&mut findings, &connection).await?;
     match &status.sandbox {
-        Some(report) => sandbox(&mut findings, report)?,
+        Some(report) => sandbox(&mut findings, report, here.mode)?,
         None => findings.add(
             Level::Warning,
             "sandbox",
             "the daemon does not say how commands are confined",
             None,
         )?,
+    }
+    for warning in &here.warnings {
+        findings.add(Level::Warning, "sandbox", warning, None)?;
     }
     if findings.problems == 0 { Ok(()) } else { Err(verdict(&findings)) }
 }
@@ -334,12 +382,28 @@ async fn language_servers(findings: &mut Findings, connection: &Connection) -> R
     }
 }
 
-fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliError> {
+fn sandbox(
+    findings: &mut Findings,
+    report: &SandboxReport,
+    mode: Option<SandboxMode>,
+) -> Result<(), CliError> {
+    let is_unconfined = mode == Some(SandboxMode::DangerFullAccess);
+    if is_unconfined {
+        findings.add(
+            Level::Danger,
+            "sandbox",
+            "danger-full-access: the settings say that nothing confines the commands of a new session here",
+            Some("`-s workspace-write` confines those of one session; `sandbox_mode` in the settings says it for all"),
+        )?;
+    }
     for rung in &report.rungs {
-        let name = rung_name(rung.rung);
-        let is_chosen = rung.rung == report.chosen;
+        let name = rung_word(rung.rung);
         let level = if rung.is_available { Level::Ok } else { Level::Warning };
-        let use_note = if is_chosen { ", used" } else { "" };
+        let use_note = match (rung.rung == report.chosen, is_unconfined) {
+            (true, false) => ", used",
+            (true, true) => ", used where a session asks for it",
+            (false, _) => "",
+        };
         findings.add(
             level,
             "sandbox",
@@ -355,14 +419,5 @@ fn sandbox(findings: &mut Findings, report: &SandboxReport) -> Result<(), CliErr
             "commands can't be confined here, so they are refused",
             Some("`-s danger-full-access` runs them without a sandbox"),
         ),
-    }
-}
-
-fn rung_name(rung: SandboxRung) -> &'static str {
-    match rung {
-        SandboxRung::Namespaces => "namespaces",
-        SandboxRung::Bubblewrap => "bubblewrap",
-        SandboxRung::Landlock => "landlock",
-        SandboxRung::Refused => "none",
     }
 }

@@ -9,7 +9,7 @@ mod follow;
 pub(crate) mod human;
 mod json;
 pub(crate) mod outcome;
-mod prepare;
+pub(crate) mod prepare;
 mod prompt;
 mod report;
 pub(crate) mod signals;

@@ -61,8 +61,8 @@ use crate::args::{Cli, Command};
 use crate::daemon::DaemonCommand;
 use crate::error::{CliError, EXIT_USAGE};
 pub use crate::local::{
-    Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
-    SandboxRun, Sandboxed,
+    Backend, Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict,
+    SandboxEnd, SandboxRun, Sandboxed,
 };
 use crate::output::Output;
 pub use client::ALREADY_RUNNING;
@@ -125,7 +125,7 @@ pub fn run(args: &[OsString], local: &dyn Local) -> ExitCode {
         Command::Config(command) => code(block_on(config::run(command, output)), output),
         Command::Daemon(DaemonCommand::Run(args)) => code(daemon::run_here(&args, local), output),
         Command::Daemon(command) => code(block_on(daemon::run(command, output)), output),
-        Command::Doctor(args) => code(block_on(doctor::run(args, output)), output),
+        Command::Doctor(args) => code(doctor::run(args, local, output), output),
         Command::Demo(args) => code(block_on(demo::run(args, output)), output),
         Command::Completions(args) => code(completions::run(&args, output), output),
     }

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use protocol::error::ConfigurationProblem;
 use protocol::item::{CommandExit, Refusal};
 use protocol::profile::{
     NetworkAccess, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode, SandboxReport, SandboxRung,
@@ -40,6 +41,9 @@ pub trait Local {
 pub trait Sandboxed {
     /// What it may touch.
     fn profile(&self) -> &Profile;
+
+    /// What of the settings is not used, so that it may not be confined as their author meant.
+    fn warnings(&self) -> &[ConfigurationProblem];
 
     /// What this machine can enforce, and what of that is used.
     fn report(&self) -> SandboxReport;
@@ -103,10 +107,22 @@ pub struct SandboxRun {
     pub network: Option<NetworkAccess>,
     /// Hosts that are open to it, where the network is open by rule.
     pub network_rules: Vec<NetworkRule>,
-    /// The rung to use; absent: the strongest that holds.
-    pub rung: Option<SandboxRung>,
+    /// How it is confined.
+    pub backend: Backend,
     /// Program and arguments; none if it is only to be explained.
     pub command: Vec<OsString>,
+}
+
+/// How a command in the sandbox is confined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// As the settings say, else by the strongest rung that holds.
+    #[default]
+    Configured,
+    /// By the strongest rung that holds, whatever the settings say.
+    Strongest,
+    /// By this rung or not at all.
+    Only(SandboxRung),
 }
 
 /// A command that the policy is asked about.

@@ -14,7 +14,8 @@ use view::escape;
 
 use crate::error::{CliError, EXIT_FAILED};
 use crate::exec::args::SandboxChoice;
-use crate::local::{Connection, Local, SandboxEnd, SandboxRun};
+use crate::exec::prepare::warn;
+use crate::local::{Backend, Connection, Local, SandboxEnd, SandboxRun};
 use crate::output::Output;
 use crate::select::absolute_folder;
 
@@ -67,7 +68,8 @@ pub(crate) struct SandboxArgs {
     /// What of the network is open to it; without a value: all of it
     #[arg(long, value_name = "NETWORK", num_args = 0..=1, default_missing_value = "full")]
     network: Option<NetworkChoice>,
-    /// Confine it in this way, instead of the strongest that holds here; `skein doctor` lists them
+    /// Confine it in this way or not at all [default: what the configuration says, else `auto`]; `--explain` tells
+    /// whether it holds here
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendChoice>,
     /// Print what it may touch and how it is confined; runs nothing if there is no command
@@ -95,7 +97,7 @@ enum NetworkChoice {
 /// `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum BackendChoice {
-    /// The strongest that holds here
+    /// The strongest that holds here, whatever the configuration says
     Auto,
     /// Own namespaces, with Landlock and seccomp on top
     Namespaces,
@@ -116,13 +118,12 @@ impl NetworkChoice {
 }
 
 impl BackendChoice {
-    /// The rung that is forced; none if the strongest is wanted.
-    fn rung(self) -> Option<SandboxRung> {
+    fn backend(self) -> Backend {
         match self {
-            Self::Auto => None,
-            Self::Namespaces => Some(SandboxRung::Namespaces),
-            Self::Bwrap => Some(SandboxRung::Bubblewrap),
-            Self::Landlock => Some(SandboxRung::Landlock),
+            Self::Auto => Backend::Strongest,
+            Self::Namespaces => Backend::Only(SandboxRung::Namespaces),
+            Self::Bwrap => Backend::Only(SandboxRung::Bubblewrap),
+            Self::Landlock => Backend::Only(SandboxRung::Landlock),
         }
     }
 }
@@ -133,30 +134,31 @@ pub(crate) fn run(args: SandboxArgs, local: &dyn Local, output: Output) -> Resul
     let run = order(args)?;
     let has_command = !run.command.is_empty();
     let ready = local.sandbox(run)?;
-    let explained = explain.then(|| ready.report());
+    warn(ready.warnings(), output);
     let profile = ready.profile().clone();
+    let is_confined = profile.mode != SandboxMode::DangerFullAccess;
+    // Where nothing confines it, no rung has a part in it.
+    let report = (explain && is_confined).then(|| ready.report());
     if !has_command {
-        let report = explained.unwrap_or_else(|| ready.report());
         if json {
-            output.line(as_json(&profile, &report)).map_err(CliError::Output)?;
+            output.line(as_json(&profile, report.as_ref())).map_err(CliError::Output)?;
         } else {
-            for line in in_words(&profile, &report, output.out) {
+            for line in in_words(&profile, report.as_ref(), output.out) {
                 output.line(line).map_err(CliError::Output)?;
             }
         }
         return Ok(0);
     }
-    if !json {
-        // Standard output is the command's.
-        if let Some(report) = &explained {
-            in_words(&profile, report, output.err).iter().for_each(|line| output.note(line));
-        } else if profile.mode == SandboxMode::DangerFullAccess {
-            output.note(output.err.red(UNCONFINED));
-        }
+    // Standard output is the command's.
+    if !is_confined {
+        output.note(output.err.red(UNCONFINED));
+    } else if explain && !json {
+        in_words(&profile, report.as_ref(), output.err).iter().for_each(|line| output.note(line));
     }
     let SandboxEnd { exit, refusals, connections } = ready.run()?;
     if json {
-        let mut told = explained.map_or_else(|| json!({}), |report| as_json(&profile, &report));
+        let mut told = if explain { as_json(&profile, report.as_ref()) } else { json!({}) };
+        told["isConfined"] = json!(is_confined);
         told["exit"] = json!(exit);
         told["refusals"] = json!(refusals);
         told["connections"] = connections.iter().map(connection_json).collect();
@@ -204,7 +206,7 @@ fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
         paths,
         network,
         network_rules: args.allow_host,
-        rung: args.backend.and_then(BackendChoice::rung),
+        backend: args.backend.map_or(Backend::Configured, BackendChoice::backend),
         command: args.command,
     })
 }
@@ -228,10 +230,8 @@ fn host_rule(text: &str) -> Result<NetworkRule, String> {
 }
 
 /// The profile and the rung, for a person.
-fn in_words(profile: &Profile, report: &SandboxReport, style: crate::style::Style) -> Vec<String> {
-    if profile.mode == SandboxMode::DangerFullAccess {
-        return vec![style.red(UNCONFINED).into_owned()];
-    }
+fn in_words(profile: &Profile, report: Option<&SandboxReport>, style: crate::style::Style) -> Vec<String> {
+    let Some(report) = report else { return vec![style.red(UNCONFINED).into_owned()] };
     let mut lines = vec![format!("mode      {}", profile.mode.as_str())];
     let mut add = |name: &str, text: &str| lines.push(format!("{name:<9} {}", escape::line(text)));
     add("confined", rung_word(report.chosen));
@@ -285,7 +285,9 @@ fn in_words(profile: &Profile, report: &SandboxReport, style: crate::style::Styl
         add("sockets", "its own alone");
     }
     for socket in &profile.unix_sockets {
-        add("socket", &socket.display().to_string());
+        let is_lost = profile.has_own_tmp && socket.starts_with("/tmp");
+        let lost = if is_lost { ", which its own `/tmp` hides: commands are refused" } else { "" };
+        add("socket", &format!("{}{lost}", socket.display()));
     }
     let limits = profile.limits;
     let known = [
@@ -305,8 +307,8 @@ fn in_words(profile: &Profile, report: &SandboxReport, style: crate::style::Styl
     lines
 }
 
-fn as_json(profile: &Profile, report: &SandboxReport) -> Value {
-    json!({ "profile": profile, "sandbox": report })
+fn as_json(profile: &Profile, report: Option<&SandboxReport>) -> Value {
+    json!({ "profile": profile, "sandbox": report, "isConfined": report.is_some() })
 }
 
 fn connection_json(made: &Connection) -> Value {
@@ -333,7 +335,8 @@ fn access_word(access: Access) -> &'static str {
     }
 }
 
-fn rung_word(rung: SandboxRung) -> &'static str {
+/// A rung as people choose it.
+pub(crate) fn rung_word(rung: SandboxRung) -> &'static str {
     match rung {
         SandboxRung::Namespaces => "namespaces",
         SandboxRung::Bubblewrap => "bwrap",
@@ -382,7 +385,7 @@ mod tests {
                 hint: Some("Allow it".to_owned()),
             }],
         };
-        let words = in_words(&profile, &report, Style::for_stream(false));
+        let words = in_words(&profile, Some(&report), Style::for_stream(false));
         assert_eq!(
             words,
             [
@@ -400,5 +403,28 @@ mod tests {
                 "limit     7 processes",
             ]
         );
+        let told = as_json(&profile, Some(&report));
+        assert!(told["isConfined"] == true && told["sandbox"]["chosen"] == "landlock", "{told}");
+    }
+
+    #[test]
+    fn where_nothing_confines_it_no_rung_is_named() {
+        let profile =
+            Profile::new(SandboxMode::DangerFullAccess, Access::Write, Vec::new(), NetworkAccess::Full);
+        assert_eq!(in_words(&profile, None, Style::for_stream(false)), [UNCONFINED]);
+        let told = as_json(&profile, None);
+        assert!(told["isConfined"] == false && told["sandbox"].is_null(), "{told}");
+    }
+
+    #[test]
+    fn a_socket_that_an_own_tmp_hides_is_told() {
+        let mut profile =
+            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, Vec::new(), NetworkAccess::Off);
+        profile.unix_sockets = vec!["/run/a".into(), "/tmp/b".into()];
+        profile.has_own_tmp = true;
+        let report = SandboxReport { chosen: SandboxRung::Namespaces, rungs: Vec::new() };
+        let words = in_words(&profile, Some(&report), Style::for_stream(false));
+        assert!(words.contains(&"socket    /run/a".to_owned()), "{words:?}");
+        assert!(words.iter().any(|line| line.starts_with("socket    /tmp/b, which")), "{words:?}");
     }
 }

@@ -8,6 +8,7 @@ use protocol::api::daemon::DaemonClient;
 use protocol::api::session::SessionClient;
 use protocol::daemon::DaemonStatusParams;
 use protocol::ids::{RequestId, SessionId, Timestamp, TurnId};
+use protocol::profile::SandboxMode;
 use protocol::session::{
     SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary,
     SessionUpdateParams, SettingsOverrides,
@@ -21,11 +22,14 @@ use crate::daemon::rate_limit;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::select::{self, absolute_folder};
+use crate::style::Style;
 use crate::table::{json, pairs, table};
 use crate::worktree::Held;
 
 /// Sessions in a list, unless told otherwise.
 const LISTED: u32 = 30;
+/// Where the sandbox stands in a table.
+const SANDBOX_COLUMN: usize = 2;
 /// Letters of a title in a table.
 const TITLE_LETTERS: usize = 60;
 
@@ -139,7 +143,7 @@ pub(crate) async fn run(command: SessionsCommand, output: Output) -> Result<(), 
             if args.json {
                 return json(&snapshot, output);
             }
-            let mut rows = rows(&snapshot.summary);
+            let mut rows = rows(&snapshot.summary, output.out);
             let status = connection.call(async |rpc| rpc.status(DaemonStatusParams::default()).await).await?;
             let provider = &snapshot.summary.settings.provider;
             let of_provider = status.rate_limits.iter().filter(|limit| limit.provider == *provider);
@@ -215,7 +219,8 @@ pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), C
         return Ok(());
     }
     let now = now();
-    let rows: Vec<Vec<String>> = sessions
+    let mut headings = vec!["SESSION", "STATE", "ACTIVE", "TURNS", "FOLDER", "TITLE"];
+    let mut rows: Vec<Vec<String>> = sessions
         .iter()
         .map(|session| {
             vec![
@@ -228,11 +233,28 @@ pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), C
             ]
         })
         .collect();
-    let headings = ["SESSION", "STATE", "ACTIVE", "TURNS", "FOLDER", "TITLE"];
+    // A column that says the same of all, and nothing alarming, is not worth its room.
+    if sessions.iter().any(is_unconfined) {
+        headings.insert(SANDBOX_COLUMN, "SANDBOX");
+        for (row, session) in rows.iter_mut().zip(sessions) {
+            row.insert(SANDBOX_COLUMN, sandbox(session, output.out));
+        }
+    }
     output.write(&table(&headings, &rows, output)).map_err(CliError::Output)
 }
 
-fn rows(summary: &SessionSummary) -> Vec<(&'static str, String)> {
+/// Whether nothing confines its commands.
+pub(crate) fn is_unconfined(session: &SessionSummary) -> bool {
+    session.settings.sandbox == SandboxMode::DangerFullAccess
+}
+
+/// How its commands are confined; in red if they are not.
+fn sandbox(session: &SessionSummary, style: Style) -> String {
+    let mode = session.settings.sandbox.as_str();
+    if is_unconfined(session) { style.red(mode).into_owned() } else { mode.to_owned() }
+}
+
+fn rows(summary: &SessionSummary, style: Style) -> Vec<(&'static str, String)> {
     let settings = &summary.settings;
     let now = now();
     let mut rows = vec![
@@ -241,7 +263,7 @@ fn rows(summary: &SessionSummary) -> Vec<(&'static str, String)> {
         ("state", state(&summary.status).to_owned()),
         ("folder", escape::line(&settings.cwd.to_string_lossy()).into_owned()),
         ("model", format!("{} ({})", escape::line(&settings.model), escape::line(&settings.provider))),
-        ("sandbox", format!("{}, approval {}", settings.sandbox.as_str(), settings.approval.as_str())),
+        ("sandbox", format!("{}, approval {}", sandbox(summary, style), settings.approval.as_str())),
         ("made", format!("{} ago", words::span(now.since(summary.created_at)))),
         ("active", format!("{} ago", words::span(now.since(summary.updated_at)))),
         ("turns", summary.turn_count.to_string()),

@@ -11,7 +11,7 @@ const GAP: &str = "  ";
 /// Rows under headings, aligned; the last column is as long as it likes.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], output: Output) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| letters(cell));
         cells.chain(headings.get(column).map(|heading| heading.chars().count())).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
@@ -20,7 +20,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], output: Output) -> 
         for (column, cell) in cells.iter().enumerate() {
             text.push_str(cell);
             if column + 1 < cells.len() {
-                let padding = widths[column] - cell.chars().count();
+                let padding = widths[column] - letters(cell);
                 text.extend(std::iter::repeat_n(' ', padding));
                 text.push_str(GAP);
             }
@@ -34,6 +34,14 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>], output: Output) -> 
         text.push('\n');
     }
     text
+}
+
+/// Letters of a cell that are seen: a colour takes no room.
+fn letters(cell: &str) -> usize {
+    let mut parts = cell.split("\x1b[");
+    let plain = parts.next().map_or(0, |part| part.chars().count());
+    let coloured = parts.map(|part| part.split_once('m').map_or(part, |(_, rest)| rest).chars().count());
+    plain + coloured.sum::<usize>()
 }
 
 /// Names and values, one pair a line.
@@ -62,5 +70,12 @@ mod tests {
             table(&["ID", "N", "REST"], &rows, Output::new().merged()),
             "ID  N   REST\n1   üb  x\n22  a\n"
         );
+    }
+
+    #[test]
+    fn a_colour_takes_no_room() {
+        let rows = [["\x1b[31mab\x1b[0m", "x"], ["abc", "y"]].map(|row| row.map(str::to_owned).to_vec());
+        let text = table(&["A", "B"], &rows, Output::new().merged());
+        assert_eq!(text, "A    B\n\x1b[31mab\x1b[0m   x\nabc  y\n");
     }
 }

@@ -63,7 +63,8 @@ async fn sandbox(connection: &mut Connection, output: Output) -> Result<(), CliE
     let text = match chosen {
         Some(SandboxRung::Namespaces | SandboxRung::Bubblewrap | SandboxRung::Landlock) => {
             "The agent's commands are confined, and that was tried just now: they write\n   \
-             in this folder and nowhere else, and reach no network, unless you allow it."
+             in this folder and in the temporary folders, and nowhere else, and reach no\n   \
+             network, unless you allow it."
         }
         Some(SandboxRung::Refused) | None => {
             "Commands can't be confined on this machine, so they are refused.\n   \

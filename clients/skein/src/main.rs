@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cli::{
-    Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict, SandboxEnd,
-    SandboxRun, Sandboxed,
+    Backend, Connection, DaemonMode, Local, LocalError, PolicyCheck, PolicyDecision, PolicyVerdict,
+    SandboxEnd, SandboxRun, Sandboxed,
 };
+use protocol::error::ConfigurationProblem;
 use protocol::profile::{Profile, SandboxReport};
 use protocol::session::{Environment, SettingsOverrides};
 use server::DaemonOptions;
@@ -51,8 +52,12 @@ impl Local for Here {
             environment: environment(),
         };
         let changes = Changes { paths: run.paths, network: run.network, network_rules: run.network_rules };
-        let run =
-            local::SandboxRun { helper: executable()?, place, rung: run.rung, changes, argv: run.command };
+        let backend = match run.backend {
+            Backend::Configured => local::Backend::Configured,
+            Backend::Strongest => local::Backend::Strongest,
+            Backend::Only(rung) => local::Backend::Only(rung),
+        };
+        let run = local::SandboxRun { helper: executable()?, place, backend, changes, argv: run.command };
         match local::Sandboxed::new(run) {
             Ok(ready) => Ok(Box::new(Ready(ready))),
             Err(error) => Err(failure(&error, error.hint(), NOT_RUN)),
@@ -87,6 +92,10 @@ impl Local for Here {
 struct Ready(local::Sandboxed);
 
 impl Sandboxed for Ready {
+    fn warnings(&self) -> &[ConfigurationProblem] {
+        self.0.warnings()
+    }
+
     fn profile(&self) -> &Profile {
         self.0.profile()
     }

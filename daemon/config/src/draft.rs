@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use protocol::session::ModelPrice;
 
 use crate::mcp::McpDraft;
-use crate::permissions::PermissionProfile;
+use crate::permissions::{self, PermissionProfile};
 use crate::settings::{LOCAL, Settings, WireApi};
 use crate::value::{Place, nearest};
 
@@ -26,13 +26,19 @@ pub(crate) struct Draft<'a> {
 }
 
 /// The permissions that are described, and which of them were chosen.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct PermissionsDraft<'a> {
     /// All of them, by their names.
     pub(crate) described: BTreeMap<String, PermissionProfile>,
     chosen: Option<(String, Place<'a>)>,
     /// Those that a sandbox mode of a later layer stands in place of, and where that was chosen.
     replaced: Option<(String, Place<'a>)>,
+}
+
+impl Default for PermissionsDraft<'_> {
+    fn default() -> Self {
+        Self { described: permissions::built_in(), chosen: None, replaced: None }
+    }
 }
 
 impl<'a> PermissionsDraft<'a> {
@@ -66,7 +72,8 @@ impl<'a> PermissionsDraft<'a> {
         let found = self.described.get(name);
         if found.is_none() {
             let meant = nearest(name, self.described.keys().map(String::as_str));
-            place.error(format!("There are no permissions `{name}`"), meant);
+            let hint = if permissions::is_mode(name) { "; `sandbox_mode` chooses that" } else { "" };
+            place.error(format!("There are no permissions `{name}`{hint}"), meant);
         }
         found
     }

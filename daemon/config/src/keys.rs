@@ -71,6 +71,10 @@ pub(crate) fn session<'a>(section: &mut Section<'a>, draft: &mut Draft<'a>) {
         workspace_write(section, &mut settings.sandbox_workspace_write);
     });
     section.set("model_reasoning_effort", &mut settings.model_reasoning_effort, |value| {
+        // Empty in a profile or an override: as the provider does it, whatever stands elsewhere.
+        if value.any_text() == Some("") {
+            return Some(None);
+        }
         open_word::<ReasoningEffort>(value, &["none", "minimal", "low", "medium", "high", "xhigh"]).map(Some)
     });
     section.set("model_reasoning_summary", &mut settings.model_reasoning_summary, |value| {

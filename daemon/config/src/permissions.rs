@@ -103,12 +103,17 @@ impl PermissionProfile {
     }
 }
 
+/// What is there without being described.
+pub(crate) fn built_in() -> BTreeMap<String, PermissionProfile> {
+    let strict = PermissionProfile::strict();
+    BTreeMap::from([(strict.name.clone(), strict)])
+}
+
 /// Reads all descriptions, each once.
 pub(crate) fn read<'a>(entries: &[(&'a str, Value<'a>)]) -> BTreeMap<String, PermissionProfile> {
     let mut all = Vec::new();
     for (name, value) in entries {
-        let mut modes = BASES.iter().chain([&SandboxMode::DangerFullAccess]);
-        if *name == STRICT || modes.any(|mode| mode.as_str() == *name) {
+        if *name == STRICT || is_mode(name) {
             let message = format!("`{name}` is built in and can't be described anew; choose another name");
             value.place().error(message, None);
         } else if let Some(mut section) = value.section() {
@@ -117,8 +122,7 @@ pub(crate) fn read<'a>(entries: &[(&'a str, Value<'a>)]) -> BTreeMap<String, Per
         }
     }
     let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
-    let strict = PermissionProfile::strict();
-    let mut settled = BTreeMap::from([(strict.name.clone(), strict)]);
+    let mut settled = built_in();
     // Each round settles those whose base is known; what is left in the end extends itself, or what does.
     loop {
         let mut left = Vec::new();
@@ -143,6 +147,11 @@ pub(crate) fn read<'a>(entries: &[(&'a str, Value<'a>)]) -> BTreeMap<String, Per
         }
         all = left;
     }
+}
+
+/// Whether it is the name of a sandbox mode.
+pub(crate) fn is_mode(name: &str) -> bool {
+    BASES.iter().chain([&SandboxMode::DangerFullAccess]).any(|mode| mode.as_str() == name)
 }
 
 /// A description whose base may not be settled yet.

@@ -39,8 +39,11 @@ const NAMES: [&str; 30] = [
     ".npmrc",
 ];
 /// Everything in folders of this name, wherever they are.
-const FOLDERS: [&str; 9] =
-    [".vscode", ".idea", ".husky", ".circleci", ".cargo", ".devcontainer", ".zed", ".claude", ".codex"];
+const FOLDERS: [&str; 10] =
+    [GIT, ".vscode", ".idea", ".husky", ".circleci", ".cargo", ".devcontainer", ".zed", ".claude", ".codex"];
+/// Here commits write, where they are allowed, but not into these.
+const GIT: &str = ".git";
+const IN_GIT: [&str; 4] = ["config", "config.worktree", "commondir", "hooks"];
 
 /// Everything in these folders of a root.
 const FOLDERS_OF_ROOTS: [&str; 2] = [".github/workflows", ".github/actions"];
@@ -58,16 +61,34 @@ pub fn runs_later(path: &Path, roots: &[PathBuf]) -> bool {
     is_named || in_folder || FOLDERS_OF_ROOTS.iter().any(|folder| below.starts_with(folder))
 }
 
+/// What of git directories is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Git {
+    /// All of it.
+    Closed,
+    /// What commits do not write.
+    Open,
+}
+
 /// What closes all of that below a root: folders, whether they are there or not, and patterns for the rest.
-pub(crate) fn rules(root: &Path) -> (Vec<PathRule>, Vec<GlobRule>) {
-    let folders = FOLDERS.iter().chain(&FOLDERS_OF_ROOTS);
-    let paths = folders.map(|name| PathRule { path: root.join(name), access: Access::Read });
-    let glob = |names: &[&str]| GlobRule {
-        pattern: GlobRule::pattern_below(root, &format!("**/{{{}}}", names.join(","))),
+pub(crate) fn rules(root: &Path, git: Git) -> (Vec<PathRule>, Vec<GlobRule>) {
+    let folders: Vec<_> = match git {
+        Git::Closed => FOLDERS.into(),
+        Git::Open => FOLDERS.into_iter().filter(|name| *name != GIT).collect(),
+    };
+    let paths = folders.iter().chain(&FOLDERS_OF_ROOTS);
+    let paths = paths.map(|name| PathRule { path: root.join(name), access: Access::Read }).collect();
+    let glob = |below: &str, names: &[&str]| GlobRule {
+        pattern: GlobRule::pattern_below(root, &format!("**/{below}{{{}}}", names.join(","))),
         access: Access::Read,
         except: FETCHED.map(str::to_owned).into(),
     };
-    (paths.collect(), vec![glob(&NAMES), glob(&FOLDERS)])
+    let mut globs = vec![glob("", &NAMES), glob("", &folders)];
+    match git {
+        Git::Closed => {}
+        Git::Open => globs.push(glob(".git/", &IN_GIT)),
+    }
+    (paths, globs)
 }
 
 #[cfg(test)]
@@ -77,7 +98,7 @@ mod tests {
     #[test]
     fn what_runs_later_is_closed_but_where_it_was_fetched() {
         let root = Path::new("/home/node_modules/a{b");
-        let (paths, globs) = rules(root);
+        let (paths, globs) = rules(root, Git::Closed);
         let is_closed = |below: &str| {
             let path = root.join(below);
             paths.iter().any(|rule| path.starts_with(&rule.path))
@@ -102,6 +123,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn commits_write_git_directories_but_not_what_git_runs() {
+        let root = Path::new("/repo");
+        let (paths, globs) = rules(root, Git::Open);
+        let is_closed = |below: &str| {
+            let path = root.join(below);
+            paths.iter().any(|rule| path.starts_with(&rule.path))
+                || globs.iter().any(|rule| rule.matches(&path))
+        };
+        for (below, expected) in [
+            (".git/index", false),
+            ("sub/.git/objects/x", false),
+            (".git/config", true),
+            ("sub/.git/config", true),
+            ("sub/.git/hooks/pre-commit", true),
+            ("sub/.vscode/tasks.json", true),
+            ("sub/config", false),
+        ] {
+            assert_eq!(is_closed(below), expected, "{below}");
+        }
+    }
+
     /// Threat R20.
     #[test]
     fn what_tools_run_is_told_from_what_is_only_there() {
@@ -111,6 +154,7 @@ mod tests {
             ("web/package.json", true),
             (".github/workflows/ci.yml", true),
             ("a/.vscode/tasks.json", true),
+            ("a/.git/config", true),
             ("src/lib.rs", false),
             (".github/CODEOWNERS", false),
             ("Makefile/notes.md", false),

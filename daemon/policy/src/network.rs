@@ -9,8 +9,8 @@ use protocol::profile::{NetworkDecision, NetworkProtocol, NetworkRule};
 pub struct Ruling<'a> {
     /// The rule that decides.
     pub rule: &'a NetworkRule,
-    /// Whether the host itself is listed, by its name or address and not by a wildcard. Only then may it be at an
-    /// address that the internet does not have.
+    /// Whether the host is an address, or `localhost`, and is listed as that. Only then may it be one that the internet does
+    /// not have. Where another name leads, who answers for the name decides at each question.
     pub is_listed: bool,
 }
 
@@ -32,8 +32,21 @@ pub fn ruling<'a>(
     };
     // `max_by_key` gives the last of equals, so go through them from the end.
     let rule = matching().rev().max_by_key(|rule| rule.decision)?;
-    let is_listed = matching().any(|rule| rule.decision != NetworkDecision::Deny && !rule.host.contains('*'));
+    let is_listed = is_of_this_machine(host)
+        && matching().any(|rule| rule.decision != NetworkDecision::Deny && !rule.host.contains('*'));
     Some(Ruling { rule, is_listed })
+}
+
+/// Whether the rules let an address through that is listed as one, so that a name may lead there.
+#[must_use]
+pub fn lists(rules: &[NetworkRule], protocol: NetworkProtocol, address: IpAddr, port: u16) -> bool {
+    ruling(rules, protocol, &address.to_string(), port)
+        .is_some_and(|Ruling { rule, is_listed }| is_listed && rule.decision == NetworkDecision::Allow)
+}
+
+/// Whether a host is what it says by itself.
+fn is_of_this_machine(host: &str) -> bool {
+    host == "localhost" || address(host).is_some()
 }
 
 /// A rule as a person would write it.
@@ -128,11 +141,26 @@ mod tests {
         let mut rules = vec![rule("*", Prompt), rule("a.net", Allow), rule("*.a.net", Deny)];
         for _ in 0..rules.len() {
             rules.rotate_left(1);
-            assert_eq!(found(&rules, "a.net"), Some((Prompt, true)));
+            assert_eq!(found(&rules, "a.net"), Some((Prompt, false)));
             assert_eq!(found(&rules, "b.a.net"), Some((Deny, false)));
             assert_eq!(found(&rules, "c.net"), Some((Prompt, false)));
         }
         assert_eq!(found(&[rule("a.net", Deny), rule("*", Allow)], "a.net"), Some((Deny, false)));
+    }
+
+    #[test]
+    fn a_name_that_is_listed_leads_to_no_address_that_is_not() {
+        let rules = [
+            rule("a.net", Allow),
+            rule("localhost", Allow),
+            rule("10.0.0.1", Allow),
+            rule("10.0.0.2", Prompt),
+        ];
+        assert_eq!(found(&rules, "a.net"), Some((Allow, false)));
+        assert_eq!(found(&rules, "localhost"), Some((Allow, true)));
+        let lists = |address: &str| lists(&rules, Https, address.parse().unwrap(), 443);
+        assert!(lists("10.0.0.1") && lists("::ffff:10.0.0.1"));
+        assert!(!lists("127.0.0.1") && !lists("10.0.0.2"), "nobody is asked for what a name leads to");
     }
 
     #[test]

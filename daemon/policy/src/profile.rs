@@ -19,10 +19,16 @@ const GIT_PROTECTED: [&str; 8] =
 /// What of the machine the resolution needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Git directories: the roots' own, and those that a `.git` file points to.
+    /// Folders that a person made writable by their path, in the settings or by an answer, beside the session's own.
+    pub opened: Vec<PathBuf>,
+    /// Git directories: those of the folders that may be written, and those that a `.git` file points to.
     pub git_directories: Vec<PathBuf>,
     /// `.git` files that point to such.
     pub git_pointers: Vec<PathBuf>,
+    /// Folders that may be written and are git directories themselves.
+    pub bare: Vec<PathBuf>,
+    /// What has to stay as it is, so that no other folder that may be written becomes one.
+    pub keystones: Vec<PathBuf>,
     /// Temporary folders.
     pub temporary: Vec<PathBuf>,
     /// Sockets and folders of other programs that can do more than a command may, and where keys lie.
@@ -35,46 +41,55 @@ pub struct Surroundings {
 /// is protected or closed, but nothing opens the daemon's own folders.
 #[must_use]
 pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profile {
-    let (mut paths, mut closed_later) = (Vec::new(), Vec::new());
+    let (mut paths, mut guards, mut closed_later) = (Vec::new(), Vec::new(), Vec::new());
     let permissions = settings.permissions.as_ref();
     let network = match settings.sandbox {
         SandboxMode::ReadOnly if permissions.is_none() => NetworkAccess::Off,
         SandboxMode::ReadOnly | SandboxMode::WorkspaceWrite => settings.network,
         SandboxMode::DangerFullAccess => return unrestricted(),
     };
-    if settings.sandbox == SandboxMode::WorkspaceWrite {
-        let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
-        for root in roots.clone() {
-            add_root(&mut paths, root);
-        }
-        if let Some(permissions) = permissions.filter(|permissions| permissions.is_strict) {
-            let opened = permissions.paths.iter().filter(|rule| rule.access == Access::Write);
-            for root in roots.chain(opened.map(|rule| &rule.path)) {
-                let (folders, globs) = late::rules(root);
-                paths.extend(folders);
-                closed_later.extend(globs);
-            }
-        }
-        if settings.is_tmp_writable {
-            for folder in &surroundings.temporary {
-                paths.push(rule(folder, Access::Write));
-            }
-        }
-        let is_commit_allowed = permissions.is_some_and(|permissions| permissions.is_commit_allowed);
-        for directory in &surroundings.git_directories {
-            if is_commit_allowed {
-                add_git_directory(&mut paths, directory);
-            } else {
-                paths.push(rule(directory, Access::Read));
-            }
-        }
-        paths.extend(surroundings.git_pointers.iter().map(|pointer| rule(pointer, Access::Read)));
+    let roots = roots(settings);
+    let is_commit_allowed = permissions.is_some_and(|permissions| permissions.is_commit_allowed);
+    paths.extend(roots.iter().map(|root| rule(root, Access::Write)));
+    for folder in roots.iter().copied().chain(&surroundings.opened) {
+        guards.extend(PROTECTED_NAMES.map(|name| rule(&folder.join(name), Access::Read)));
     }
-    paths.extend(surroundings.closed.iter().map(|path| rule(path, Access::Hidden)));
+    // A root of such a name is meant.
+    guards.retain(|guard| !roots.contains(&&guard.path));
+    if permissions.is_some_and(|permissions| permissions.is_strict) {
+        let git = if is_commit_allowed { late::Git::Open } else { late::Git::Closed };
+        for folder in roots.iter().copied().chain(&surroundings.opened) {
+            let (folders, globs) = late::rules(folder, git);
+            guards.extend(folders);
+            closed_later.extend(globs);
+        }
+    }
+    if settings.sandbox == SandboxMode::WorkspaceWrite && settings.is_tmp_writable {
+        paths.extend(surroundings.temporary.iter().map(|folder| rule(folder, Access::Write)));
+    }
+    for directory in &surroundings.git_directories {
+        if is_commit_allowed {
+            guards.push(rule(directory, Access::Write));
+            protect_git(&mut guards, directory);
+        } else {
+            guards.push(rule(directory, Access::Read));
+        }
+    }
+    for directory in &surroundings.bare {
+        protect_git(&mut guards, directory);
+    }
+    let read_only = surroundings.git_pointers.iter().chain(&surroundings.keystones);
+    guards.extend(read_only.map(|path| rule(path, Access::Read)));
     let is_own = |path: &Path| surroundings.own_folders.iter().any(|folder| path.starts_with(folder));
     let theirs = permissions.into_iter().flat_map(|permissions| &permissions.paths);
-    paths.extend(theirs.filter(|rule| !is_own(&rule.path)).cloned());
-    paths.extend(surroundings.own_folders.iter().map(|folder| rule(folder, Access::Hidden)));
+    let mut last: Vec<_> = surroundings.closed.iter().map(|path| rule(path, Access::Hidden)).collect();
+    last.extend(theirs.filter(|rule| !is_own(&rule.path)).cloned());
+    last.extend(surroundings.own_folders.iter().map(|folder| rule(folder, Access::Hidden)));
+    // What is read-only so that it can't be changed is no way into what is hidden around it.
+    let around = [paths.as_slice(), &last].concat();
+    let around = Profile::new(settings.sandbox, Access::Read, around, network);
+    paths.extend(guards.into_iter().filter(|guard| around.access(&guard.path) != Access::Hidden));
+    paths.extend(last);
     let mut profile = Profile::new(settings.sandbox, Access::Read, paths, network);
     if let Some(permissions) = permissions {
         profile.is_making_refused = !closed_later.is_empty();
@@ -91,6 +106,17 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
             || profile.globs.iter().any(|rule| hides(rule.access));
     }
     profile
+}
+
+/// The session's own folders, if it may write them.
+#[must_use]
+pub fn roots(settings: &SessionSettings) -> Vec<&PathBuf> {
+    match settings.sandbox {
+        SandboxMode::WorkspaceWrite => {
+            std::iter::once(&settings.cwd).chain(&settings.additional_roots).collect()
+        }
+        SandboxMode::ReadOnly | SandboxMode::DangerFullAccess => Vec::new(),
+    }
 }
 
 /// The profile of a command that a person let out of the sandbox.
@@ -113,19 +139,9 @@ fn globs(rule: &GlobRule, settings: &SessionSettings) -> Vec<GlobRule> {
     roots.map(|root| GlobRule { pattern: below(root), ..rule.clone() }).collect()
 }
 
-fn add_root(paths: &mut Vec<PathRule>, root: &Path) {
-    paths.push(rule(root, Access::Write));
-    for name in PROTECTED_NAMES {
-        paths.push(rule(&root.join(name), Access::Read));
-    }
-}
-
-/// A directory that git may write, but not what makes it run something.
-fn add_git_directory(paths: &mut Vec<PathRule>, directory: &Path) {
-    paths.push(rule(directory, Access::Write));
-    for name in GIT_PROTECTED {
-        paths.push(rule(&directory.join(name), Access::Read));
-    }
+/// What makes git run something stays as it is in a git directory.
+fn protect_git(paths: &mut Vec<PathRule>, directory: &Path) {
+    paths.extend(GIT_PROTECTED.map(|name| rule(&directory.join(name), Access::Read)));
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ mod tests {
         }
         let outside = OutsideRule::new(pattern(&["git", "fetch"]), None, None, RulePlace::default());
         rules.add(Rule::Outside(outside.expect("a rule")));
-        rules
+        rules.placed(Path::new("/repo"))
     }
 
     fn argv(words: &[&str]) -> Vec<String> {
@@ -298,12 +298,17 @@ mod tests {
 
     #[test]
     fn only_what_a_rule_names_to_the_last_word_may_leave() {
-        for (words, is_out) in
-            [(&["git", "fetch"][..], true), (&["git", "fetch", "origin"], false), (&["git"], false)]
-        {
+        for (words, cwd, is_out) in [
+            (&["git", "fetch"][..], "/repo", true),
+            // A command could have made a repository there, with settings that name programs.
+            (&["git", "fetch"], "/repo/sub", false),
+            (&["git", "fetch"], "/", false),
+            (&["git", "fetch", "origin"], "/repo", false),
+            (&["git"], "/repo", false),
+        ] {
             let argv = argv(words);
-            let started = Started { forms: &[], argv: &argv, cwd: Path::new("/"), file: File::Known };
-            assert_eq!(way_out(&started, &rules()).is_some(), is_out, "{words:?}");
+            let started = Started { forms: &[], argv: &argv, cwd: Path::new(cwd), file: File::Known };
+            assert_eq!(way_out(&started, &rules()).is_some(), is_out, "{words:?} {cwd}");
         }
     }
 

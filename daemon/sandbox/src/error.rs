@@ -38,6 +38,16 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The command was killed, because somebody outside took a protection away while it ran.
+    #[error(
+        "The command was stopped: somebody outside the sandbox replaced, moved or removed {} while it ran, and its \
+         protection fell away with that. What the command did before stands; it can be run again",
+        names(paths)
+    )]
+    Exposed {
+        /// What was protected; some of it, where it is much.
+        paths: Vec<PathBuf>,
+    },
     /// The helper could not confine the command, or ended without a word.
     #[error("The sandbox could not be set up: {reason}")]
     Helper {
@@ -62,8 +72,32 @@ impl SandboxError {
             Self::NotFound { .. }
             | Self::NotExecutable { .. }
             | Self::Cwd { .. }
+            | Self::Exposed { .. }
             | Self::Helper { .. }
             | Self::Io { .. } => None,
         }
+    }
+}
+
+/// A command may have named them, so what is no text in them is escaped.
+fn names(paths: &[PathBuf]) -> String {
+    let visible = |character: char| match character {
+        character if character.is_control() => character.escape_default().collect(),
+        character => character.to_string(),
+    };
+    let name =
+        |path: &PathBuf| format!("`{}`", path.to_string_lossy().chars().map(visible).collect::<String>());
+    paths.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_lost_its_protection_is_told_of_the_path() {
+        let error = SandboxError::Exposed { paths: ["/w/.env", "/w/a\nb"].map(PathBuf::from).to_vec() };
+        let text = error.to_string();
+        assert!(text.contains(r"replaced, moved or removed `/w/.env`, `/w/a\nb` while it ran"), "{text}");
     }
 }

@@ -65,7 +65,7 @@ impl Launcher {
             return started.map_err(|failure| explain_for(failure, &request));
         }
         let report = self.report().await;
-        let failure = match self.start(&request, enforcement(&report)?).await? {
+        let failure = match self.start(&request, self.enforcement(&report)?).await? {
             Ok(process) => return Ok(process),
             Err(failure) => failure,
         };
@@ -73,7 +73,7 @@ impl Launcher {
             // The machine may have changed since it was probed.
             let again = self.probe_again().await;
             if again.chosen != report.chosen {
-                let started = self.start(&request, enforcement(&again)?).await?;
+                let started = self.start(&request, self.enforcement(&again)?).await?;
                 return started.map_err(|failure| explain_for(failure, &request));
             }
         }
@@ -108,6 +108,10 @@ impl Launcher {
         self.report().await
     }
 
+    fn enforcement(&self, report: &SandboxReport) -> Result<Enforcement, SandboxError> {
+        enforcement(report, self.forced)
+    }
+
     async fn start(
         &self,
         request: &CommandRequest,
@@ -122,17 +126,58 @@ impl Launcher {
     }
 }
 
-fn enforcement(report: &SandboxReport) -> Result<Enforcement, SandboxError> {
+fn enforcement(report: &SandboxReport, forced: Option<SandboxRung>) -> Result<Enforcement, SandboxError> {
     match report.chosen {
         SandboxRung::Namespaces => Ok(Enforcement::Namespaces),
         SandboxRung::Bubblewrap => Ok(Enforcement::Bubblewrap),
         SandboxRung::Landlock => Ok(Enforcement::Landlock),
         SandboxRung::Refused => {
             let reasons: Vec<_> = report.rungs.iter().map(|rung| rung.reason.as_str()).collect();
-            Err(SandboxError::Refused {
-                reason: format!("no sandbox holds on this machine ({})", reasons.join("; ")),
-                hint: report.rungs.iter().find_map(|rung| rung.hint.clone()),
-            })
+            let reasons = reasons.join("; ");
+            let reason = match forced {
+                // Another one may well hold; it was not tried.
+                Some(rung) => {
+                    format!("`{}`, which was asked for, does not hold here ({reasons})", setting(rung))
+                }
+                None => format!("no sandbox holds on this machine ({reasons})"),
+            };
+            let hint = report.rungs.iter().find_map(|rung| rung.hint.clone());
+            Err(SandboxError::Refused { reason, hint })
+        }
+    }
+}
+
+/// A rung as people ask for it.
+fn setting(rung: SandboxRung) -> &'static str {
+    match rung {
+        SandboxRung::Namespaces => "namespaces",
+        SandboxRung::Bubblewrap => "bwrap",
+        SandboxRung::Landlock => "landlock",
+        SandboxRung::Refused => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::profile::RungReport;
+
+    #[test]
+    fn only_what_was_tried_is_said_not_to_hold() {
+        let rung = |rung| RungReport { rung, is_available: false, reason: "no".to_owned(), hint: None };
+        let refusal = |rungs: &[SandboxRung], forced| {
+            let rungs = rungs.iter().map(|&it| rung(it)).collect();
+            let report = SandboxReport { chosen: SandboxRung::Refused, rungs };
+            enforcement(&report, forced).expect_err("nothing holds").to_string()
+        };
+        let all = [SandboxRung::Namespaces, SandboxRung::Bubblewrap, SandboxRung::Landlock];
+        assert!(refusal(&all, None).contains("no sandbox holds on this machine (no; no; no)"));
+        for (forced, named) in all.into_iter().zip(["`namespaces`", "`bwrap`", "`landlock`"]) {
+            let told = refusal(&[forced], Some(forced));
+            assert!(
+                told.contains(&format!("{named}, which was asked for, does not hold here (no)")),
+                "{told}"
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -9,7 +10,7 @@ use helper_protocol::bytes::Bytes;
 use helper_protocol::plan::{
     self, Command, Confinement, Making, Network, Pattern, Plan, Reading, Rule, Rules, Tmp, VERSION,
 };
-use protocol::profile::{Access, NetworkAccess, Profile};
+use protocol::profile::{Access, NetworkAccess, NetworkDecision, NetworkRule, Profile};
 
 use crate::error::SandboxError;
 use crate::execution::Execution;
@@ -47,7 +48,7 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
         .map(|(name, value)| Ok((bytes(name)?, bytes(value)?)))
         .collect::<Result<Vec<_>, SandboxError>>()?;
     if is_proxied(&confinement) {
-        name_proxy(&mut environment);
+        name_proxy(&mut environment, &request.profile.network_rules);
     }
     let limits = request.profile.limits;
     Ok(Plan {
@@ -120,16 +121,13 @@ pub(crate) fn is_proxied(confinement: &Confinement) -> bool {
 }
 
 /// Tells programs of the proxy, by all the names that they look for.
-fn name_proxy(environment: &mut Vec<(Bytes, Bytes)>) {
+fn name_proxy(environment: &mut Vec<(Bytes, Bytes)>, rules: &[NetworkRule]) {
     let http = format!("http://127.0.0.1:{PROXY_PORT}");
     // With `h` names are resolved by the proxy, the only one who can.
     let all = format!("socks5h://127.0.0.1:{PROXY_PORT}");
-    let values = [
-        ("http_proxy", http.as_str()),
-        ("https_proxy", &http),
-        ("all_proxy", &all),
-        ("no_proxy", "localhost,127.0.0.1,::1"),
-    ];
+    let none = without_proxy(rules);
+    let values =
+        [("http_proxy", http.as_str()), ("https_proxy", &http), ("all_proxy", &all), ("no_proxy", &none)];
     environment
         .retain(|(name, _)| !values.iter().any(|(known, _)| name.0.eq_ignore_ascii_case(known.as_bytes())));
     for (name, value) in values {
@@ -137,6 +135,30 @@ fn name_proxy(environment: &mut Vec<(Bytes, Bytes)>) {
             environment.push((Bytes(name.into_bytes()), Bytes(value.as_bytes().to_vec())));
         }
     }
+}
+
+/// The names at which programs look without the proxy, and find what listens in the sandbox itself. Those that rules
+/// open, or ask about, are left out: that means what listens outside.
+fn without_proxy(rules: &[NetworkRule]) -> String {
+    let is_meant = |name: &str, host: &str| match (address(name), address(host)) {
+        (Some(own), Some(listed)) => own == listed,
+        // Programs take `localhost` for all that is below it too.
+        (None, None) => {
+            host == name || (host.ends_with(".localhost") && name == "localhost" && !host.contains('*'))
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let is_listed = |name: &str| {
+        let opening = rules.iter().filter(|rule| rule.decision != NetworkDecision::Deny);
+        opening.into_iter().any(|rule| is_meant(name, &rule.host))
+    };
+    let own = ["localhost", "127.0.0.1", "::1"].into_iter().filter(|name| !is_listed(name));
+    own.collect::<Vec<_>>().join(",")
+}
+
+/// The address that a host is; one of IPv4 however it is wrapped.
+fn address(host: &str) -> Option<IpAddr> {
+    host.parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// The profile's rules in the order that helpers want, without those that change nothing.
@@ -185,6 +207,11 @@ fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
         access: translate(glob.access),
         except: glob.except.clone(),
     });
+    if let Some(socket) = profile.unix_sockets.iter().find(|path| is_lost(profile, path)) {
+        let reason =
+            format!("`{}` can't be reached: with `own_tmp`, `/tmp` is another folder", socket.display());
+        return Err(refused(reason));
+    }
     let sockets = profile.unix_sockets.iter();
     Ok(Rules {
         paths,
@@ -197,6 +224,11 @@ fn rules(profile: &Profile, proxy: Proxy) -> Result<Rules, SandboxError> {
         reading: if profile.is_reading_told { Reading::Told } else { Reading::Silent },
         making: if profile.is_making_refused { Making::Refused } else { Making::Free },
     })
+}
+
+/// Whether a socket lies in the folder that the command's own takes the place of.
+fn is_lost(profile: &Profile, socket: &Path) -> bool {
+    profile.has_own_tmp && socket.starts_with("/tmp")
 }
 
 fn translate(access: Access) -> plan::Access {
@@ -298,6 +330,13 @@ mod tests {
         let hidden = Profile { default_access: Access::Hidden, ..profile(&[]) };
         assert!(matches!(rules(&hidden, Proxy::None), Err(SandboxError::Refused { .. })));
 
+        let mut socket = Profile { has_own_tmp: true, ..profile(&[]) };
+        socket.unix_sockets = vec!["/run/a".into(), "/tmp/b/c".into()];
+        let told = rules(&socket, Proxy::None).expect_err("it is not there").to_string();
+        assert!(told.contains("`/tmp/b/c`") && told.contains("`own_tmp`"), "{told}");
+        socket.has_own_tmp = false;
+        rules(&socket, Proxy::None).expect("it is there");
+
         for request in [request(&[], "/"), request(&["a\0b"], "/"), request(&["a"], "b")] {
             let refused = build(&request, Enforcement::Supervision);
             assert!(matches!(refused, Err(SandboxError::Refused { .. })), "{request:?}");
@@ -332,5 +371,27 @@ mod tests {
         assert_eq!(value("HTTP_PROXY").as_deref(), Some("http://127.0.0.1:3128"));
         assert_eq!(value("all_proxy").as_deref(), Some("socks5h://127.0.0.1:3128"));
         assert_eq!(value("no_proxy").as_deref(), Some("localhost,127.0.0.1,::1"));
+    }
+
+    #[test]
+    fn a_name_of_this_machine_that_is_listed_is_asked_for_through_the_proxy() {
+        use NetworkDecision::{Allow, Deny, Prompt};
+        for (host, decision, expected) in [
+            ("a.net", Allow, "localhost,127.0.0.1,::1"),
+            ("*", Allow, "localhost,127.0.0.1,::1"),
+            ("*.localhost", Allow, "localhost,127.0.0.1,::1"),
+            ("localhost", Deny, "localhost,127.0.0.1,::1"),
+            ("localhost:8080", Allow, "127.0.0.1,::1"),
+            ("localhost", Prompt, "127.0.0.1,::1"),
+            ("app.localhost", Allow, "127.0.0.1,::1"),
+            ("127.0.0.1:8080", Allow, "localhost,::1"),
+            ("[::ffff:127.0.0.1]:8080", Allow, "localhost,::1"),
+            ("[::1]:8080", Allow, "localhost,127.0.0.1"),
+        ] {
+            let rule = NetworkRule::for_host(host, decision).expect("host");
+            assert_eq!(without_proxy(&[rule]), expected, "{host}");
+        }
+        let every = ["localhost", "127.0.0.1", "::1"].map(|host| NetworkRule::for_host(host, Allow));
+        assert_eq!(without_proxy(&every.map(|rule| rule.expect("host"))), "");
     }
 }

@@ -82,7 +82,8 @@ fn shown(rung: SandboxRung, bounds: Bounds) -> String {
         }
         SandboxRung::Landlock => {
             ". Weaker than namespaces: in a folder with \
-             protected paths nothing new can be made directly, only below its subfolders; without network \
+             protected paths nothing new can be made directly, only below its subfolders, so git can't commit \
+             where `git_commit` would let it; without network \
              there is no loopback either; there are no local sockets, no network by rule and no own `/tmp`; \
              processes and the existence of hidden files can be seen; modes, owners, times and extended \
              attributes of the user's own files can be changed where anything may be written, and the priority of the \

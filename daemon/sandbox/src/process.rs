@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use helper_protocol::frame::{self, HEADER_BYTES};
@@ -38,6 +39,8 @@ pub struct Process {
     entry: Option<Entry>,
     proxy: Option<TcpListener>,
     stopped: Vec<Stopped>,
+    /// What lost its protection, if that is why it ended.
+    exposed: Vec<PathBuf>,
     bounds: Bounds,
 }
 
@@ -46,6 +49,8 @@ enum State {
     Running,
     Killed,
     Ended(Exit),
+    /// Killed by its helper.
+    Exposed,
 }
 
 /// How a command ended.
@@ -73,6 +78,7 @@ impl Process {
             entry,
             proxy,
             stopped: Vec::new(),
+            exposed: Vec::new(),
             bounds: Bounds::default(),
         }
     }
@@ -142,7 +148,7 @@ impl Process {
     /// The next program that waits for a verdict; none when the command has ended or nothing is known of it any more.
     /// To be waited for beside the output. Cancel safe.
     pub async fn execution(&mut self) -> Option<Execution> {
-        if matches!(self.state, State::Ended(_)) {
+        if matches!(self.state, State::Ended(_) | State::Exposed) {
             return None;
         }
         match self.channel.report().await {
@@ -201,11 +207,13 @@ impl Process {
     /// meanwhile are refused. Cancel safe.
     ///
     /// # Errors
-    /// `Helper` when the helper ended without a word.
+    /// `Exposed` when it was killed because a protection of its sandbox fell away; `Helper` when the helper ended without a
+    /// word.
     pub async fn wait(&mut self) -> Result<Exit, SandboxError> {
         loop {
             let report = match self.state {
                 State::Ended(exit) => return Ok(exit),
+                State::Exposed => return Err(SandboxError::Exposed { paths: self.exposed.clone() }),
                 State::Running => self.channel.report().await,
                 State::Killed => match timeout(CLEARING, self.channel.report()).await {
                     Ok(report) => report,
@@ -217,7 +225,7 @@ impl Process {
                 },
             };
             match report? {
-                Report::Ended { end, refusals, bounds } => return Ok(self.end(end, refusals, bounds)),
+                Report::Ended { end, refusals, bounds } => self.end(end, refusals, bounds),
                 Report::Executes(told) => {
                     drop(self.channel.take_descriptors(3));
                     self.order(Verdict::Refuse.order(told.id));
@@ -231,19 +239,21 @@ impl Process {
         }
     }
 
-    fn end(&mut self, end: End, refusals: report::Refusals, bounds: Bounds) -> Exit {
-        let exit = match end {
-            End::Code(code) => Exit::Code(code),
-            End::Signal(signal) => Exit::Signal(signal),
-        };
+    fn end(&mut self, end: End, refusals: report::Refusals, bounds: Bounds) {
         // Nobody has to wait for the helper itself: it takes its namespaces apart, and the runtime reaps it.
-        self.state = State::Ended(exit);
+        self.state = match end {
+            End::Code(code) => State::Ended(Exit::Code(code)),
+            End::Signal(signal) => State::Ended(Exit::Signal(signal)),
+            End::Exposed(paths) => {
+                self.exposed = stopped::paths(paths);
+                State::Exposed
+            }
+        };
         self.stopped = stopped::read(refusals);
         self.bounds = bounds;
         if let Some(entry) = self.entry.take() {
             entry.strike();
         }
-        exit
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use helper_protocol::bytes::Bytes;
 use helper_protocol::frame;
 use helper_protocol::plan::{Confinement, Plan};
-use helper_protocol::report::{Failure, Report};
+use helper_protocol::report::{End, Failure, Report};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -26,6 +26,7 @@ use crate::plan;
 use crate::process::{Channel, Process};
 use crate::register;
 use crate::request::{Output, Stdin};
+use crate::stopped;
 use crate::terminal::Ends;
 
 /// How long confining a command may take.
@@ -94,6 +95,9 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
             Ok(Process::new(child, channel, ends, entry, proxy))
         }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
+        Ok(Ok(Report::Ended { end: End::Exposed(paths), .. })) => {
+            Err(StartError::Other(SandboxError::Exposed { paths: stopped::paths(paths) }))
+        }
         Ok(Ok(Report::Executes(_) | Report::Ended { .. })) => {
             Err(silent("the helper's report makes no sense"))
         }

@@ -52,6 +52,10 @@ pub(crate) fn read(told: report::Refusals) -> Vec<Stopped> {
     told.list.into_iter().map(stopped).collect()
 }
 
+pub(crate) fn paths(told: Vec<Bytes>) -> Vec<PathBuf> {
+    told.into_iter().map(|Bytes(path)| OsString::from_vec(path).into()).collect()
+}
+
 fn refusal(told: report::Refusal) -> Refusal {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (operation, target) = match told {

@@ -2,16 +2,17 @@
 //! says nothing to anybody.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, ready};
-use policy::network::{Ruling, display, ruling};
-use protocol::error::{ErrorCode, ProtocolError};
+use policy::network::{Ruling, display, lists, ruling};
+use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
 use protocol::item::{CommandExit, Refusal, RefusedOperation};
 use protocol::profile::{
-    Access, NetworkAccess, NetworkDecision, NetworkRule, PathRule, Profile, SandboxMode, SandboxReport,
-    SandboxRung,
+    Access, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile, SandboxMode,
+    SandboxReport, SandboxRung,
 };
 use protocol::session::SessionSettings;
 use sandbox::proxy::{Attempt, Gate, ProxyServer, Target, Verdict};
@@ -33,12 +34,34 @@ pub struct SandboxRun {
     pub helper: PathBuf,
     /// Where.
     pub place: Place,
-    /// How it is confined; absent: as the settings say, else the strongest way that holds.
-    pub rung: Option<SandboxRung>,
+    /// How it is confined.
+    pub backend: Backend,
     /// What differs from what the settings give.
     pub changes: Changes,
     /// Program and arguments.
     pub argv: Vec<OsString>,
+}
+
+/// How a command is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// As the settings say, else by the strongest rung that holds.
+    Configured,
+    /// By the strongest rung that holds, whatever the settings say.
+    Strongest,
+    /// By this rung or not at all.
+    Only(SandboxRung),
+}
+
+impl Backend {
+    /// The rung that is forced where the settings say this.
+    fn forced(self, configured: Option<SandboxRung>) -> Option<SandboxRung> {
+        match self {
+            Self::Configured => configured,
+            Self::Strongest => None,
+            Self::Only(rung) => Some(rung),
+        }
+    }
 }
 
 /// What one command may touch besides, or may not, whatever the settings say.
@@ -58,6 +81,7 @@ pub struct Sandboxed {
     launcher: Launcher,
     request: CommandRequest,
     runtime: Runtime,
+    warnings: Vec<ConfigurationProblem>,
 }
 
 /// How it ended.
@@ -77,7 +101,7 @@ impl Sandboxed {
     /// # Errors
     /// `Settings` also for a change that can't hold.
     pub fn new(run: SandboxRun) -> Result<Self, LocalError> {
-        let SandboxRun { helper, place, rung, changes, argv } = run;
+        let SandboxRun { helper, place, backend, changes, argv } = run;
         let resolved = resolve(&Folders::resolve()?, &place, &changes, &helper)?;
         check(&resolved.profile, &changes)?;
         let proxy = match resolved.profile.network {
@@ -95,8 +119,9 @@ impl Sandboxed {
             interception: Interception::Off,
         };
         Ok(Self {
-            launcher: Launcher::new(helper, rung.or(resolved.loaded.sandbox_backend)),
+            launcher: Launcher::new(helper, backend.forced(resolved.loaded.sandbox_backend)),
             request,
+            warnings: resolved.warnings,
             runtime: Builder::new_current_thread().enable_all().build().map_err(LocalError::Runtime)?,
         })
     }
@@ -105,6 +130,12 @@ impl Sandboxed {
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.request.profile
+    }
+
+    /// What of the settings is not used, so that it may not be confined as their author meant.
+    #[must_use]
+    pub fn warnings(&self) -> &[ConfigurationProblem] {
+        &self.warnings
     }
 
     /// What this machine can enforce, and what of that is used. Blocks.
@@ -118,7 +149,7 @@ impl Sandboxed {
     /// # Errors
     /// `Sandbox` when it can't be confined or started.
     pub fn run(self) -> Result<Ended, LocalError> {
-        let Self { launcher, request, runtime } = self;
+        let Self { launcher, request, runtime, .. } = self;
         Ok(runtime.block_on(to_its_end(&launcher, request))?)
     }
 }
@@ -208,6 +239,10 @@ impl Gate for ListedGate {
         Box::pin(ready(decide(&self.rules, &target)))
     }
 
+    fn lists(&self, protocol: NetworkProtocol, address: IpAddr, port: u16) -> bool {
+        lists(&self.rules, protocol, address, port)
+    }
+
     fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if made.len() < MAX_CONNECTIONS {
@@ -235,7 +270,6 @@ fn decide(rules: &[NetworkRule], target: &Target) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::profile::NetworkProtocol;
 
     fn rule(host: &str, decision: NetworkDecision) -> NetworkRule {
         NetworkRule { host: host.to_owned(), port: None, protocol: None, decision }
@@ -263,6 +297,14 @@ mod tests {
             assert!(reason.contains(expected), "{reason}");
             assert_eq!(reason.contains("--allow-host"), host == "b.net", "only where that helps: {reason}");
         }
+    }
+
+    #[test]
+    fn the_strongest_rung_can_be_asked_for_where_the_settings_name_another() {
+        let configured = Some(SandboxRung::Landlock);
+        assert_eq!(Backend::Configured.forced(configured), configured);
+        assert_eq!(Backend::Strongest.forced(configured), None);
+        assert_eq!(Backend::Only(SandboxRung::Bubblewrap).forced(configured), Some(SandboxRung::Bubblewrap));
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Finder {
     /// What a session could write if it may write its workspace, which says where nothing is to be believed, and what it
     /// may read.
     fn profile(&self, session: &SessionSettings) -> Profile {
-        self.reach.profile(&SessionSettings { sandbox: SandboxMode::WorkspaceWrite, ..session.clone() })
+        let settings = SessionSettings { sandbox: SandboxMode::WorkspaceWrite, ..session.clone() };
+        self.reach.profile(&settings, &[])
     }
 }
 

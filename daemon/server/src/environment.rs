@@ -1,5 +1,6 @@
-//! Which variables of a client's environment the commands of a session see. Secrets, and whatever leads to the
-//! daemon, to agents that hold keys or to other programs of the user, stay out whatever the settings say.
+//! Which variables of a client's environment the commands of a session see. Keys of providers, and whatever leads to
+//! the daemon, to agents that hold keys or to other programs of the user, stay out whatever the settings say; another
+//! secret does unless they name it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -15,14 +16,16 @@ const CORE: [&str; 13] = [
     "USERNAME",
 ];
 
+/// Names that end so are secrets.
+const SECRET_SUFFIXES: [&str; 3] = ["PASS", "_PWD", "_AUTH"];
 /// Names that hold one of these are secrets.
 const SECRET_PARTS: [&str; 8] =
     ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "COOKIE"];
 /// Names that begin so lead to a program that can do more than a command may.
 const PREFIXES: [&str; 7] = ["SKEIN_", "CODEX_", "DBUS", "SSH_", "GPG_", "TMUX", "XAUTHORITY"];
-/// Names that end so are secrets, or sockets of such programs.
-const SUFFIXES: [&str; 5] = ["PASS", "_PWD", "_SOCK", "_SOCKET", "_AUTH"];
-/// Further names of both kinds.
+/// Names that end so are sockets of such programs.
+const SUFFIXES: [&str; 2] = ["_SOCK", "_SOCKET"];
+/// Further names of such programs.
 const NAMES: [&str; 2] = ["STY", "XDG_RUNTIME_DIR"];
 
 /// The variables that commands see by the settings, in the order of their names.
@@ -39,7 +42,8 @@ pub(crate) fn within(
     let named = named_secrets(settings);
     environment
         .iter()
-        .filter(|(name, value)| is_sound(name, value) && !is_private(name) && !named.contains(name.as_str()))
+        .filter(|(name, value)| is_sound(name, value) && !leads_out(name) && !named.contains(name.as_str()))
+        .filter(|(name, _)| !is_secret(name) || is_named(name, policy))
         .filter(|(name, _)| is_wanted(name, policy))
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect()
@@ -85,14 +89,25 @@ fn is_sound(name: &str, value: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }
 
-/// Whether commands must not see it.
-fn is_private(name: &str) -> bool {
+/// Whether commands must not see it unless a person names it.
+fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     // `AUTH` is a secret, `AUTHOR` is a person.
     let is_authorization = name.replace("AUTHOR_", "").replace("AUTHORS", "").contains("AUTH");
     is_authorization
         || SECRET_PARTS.iter().any(|part| name.contains(part))
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || SECRET_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Whether what is wanted holds the whole name. A pattern means no secret: who writes `AWS_*` may not think of one.
+fn is_named(name: &str, policy: &EnvironmentPolicy) -> bool {
+    policy.include_only.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
+}
+
+/// Whether commands must never see it.
+fn leads_out(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || NAMES.contains(&name.as_str())
 }
@@ -240,6 +255,27 @@ mod tests {
         assert_eq!(names(&all, &settings), ["HOME", "LC_ALL", "PATH"]);
         settings.shell_environment_policy.inherit = Inherited::None;
         assert_eq!(names(&all, &settings), [""; 0]);
+    }
+
+    #[test]
+    fn a_secret_is_seen_where_its_whole_name_is_listed_and_a_way_out_or_a_key_of_a_provider_never() {
+        let all =
+            ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "DB_PASS", "MY_LLM_KEY", "SKEIN_HOME", "SSH_AUTH_SOCK"];
+        let mut settings = Settings::default();
+        let mut provider = config::ModelProvider::new("mine");
+        provider.env_key = Some("MY_LLM_KEY".to_owned());
+        settings.model_providers.insert("mine".to_owned(), provider);
+        let mut seen = |include: &[&str]| {
+            let include = include.iter().map(|&name| name.to_owned()).collect();
+            settings.shell_environment_policy.include_only = include;
+            names(&all, &settings)
+        };
+        assert_eq!(seen(&["*", "AWS_*"]), ["AWS_REGION"]);
+        assert_eq!(seen(&["aws_secret_access_key"]), ["AWS_SECRET_ACCESS_KEY"]);
+        assert_eq!(seen(&["*", "DB_PASS"]), ["AWS_REGION", "DB_PASS"]);
+        assert_eq!(seen(&all), ["AWS_REGION", "AWS_SECRET_ACCESS_KEY", "DB_PASS"]);
+        settings.shell_environment_policy.exclude = vec!["DB_*".to_owned()];
+        assert_eq!(names(&all, &settings), ["AWS_REGION", "AWS_SECRET_ACCESS_KEY"]);
     }
 
     #[test]

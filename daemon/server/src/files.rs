@@ -6,6 +6,7 @@
 //! is kept as what changed meanwhile, so that it can be taken back by whoever chooses to. What was known before each call
 //! is on disk, so that the next daemon finds what a call changed that was cut off.
 
+mod git;
 mod restoring;
 mod shelf;
 
@@ -23,10 +24,12 @@ use protocol::rewind::{ChangedFile, FileKind, FileVersion, FilesChanged, LeftFil
 use protocol::session::SessionSettings;
 use session::file_history::{Background, Before, Call, FileHistory, Restored};
 use store::{Blobs, Durability, Store};
+use workspace::git::KEYSTONES;
 use workspace::history::{Change, Entry, HistoryError, Tree, Version, VersionKind};
 
 use self::restoring::{restore, settle};
 use self::shelf::{Mark, MarkKind, Shelf, Slot};
+use crate::reach::{Reach, UNSEARCHED};
 
 /// Trees that are kept; the one that was not used for the longest time goes first.
 const MAX_TREES: usize = 8;
@@ -42,6 +45,8 @@ pub(crate) struct Files {
     /// Folders of the daemon's own.
     hidden: Vec<PathBuf>,
     trees: Mutex<VecDeque<Held>>,
+    /// What knows which folders were not searched to their end.
+    reach: Option<Arc<Reach>>,
 }
 
 /// A folder of a session.
@@ -49,6 +54,8 @@ struct Held {
     session: SessionId,
     root: PathBuf,
     watched: Arc<Mutex<Watched>>,
+    /// Whether it was said that it was not searched to its end.
+    is_told: bool,
 }
 
 /// A folder, as it was last seen.
@@ -83,6 +90,8 @@ enum Look {
 #[derive(Default)]
 struct Found {
     differences: Vec<Difference>,
+    /// Settings of git directories that came, which are not among the differences.
+    git: Vec<PathBuf>,
     /// The call that had left a command in the background, and the last turn since.
     left: Option<(TurnId, ItemId)>,
 }
@@ -106,7 +115,21 @@ struct Difference {
 impl Files {
     pub(crate) fn new(store: Store, folder: &Path, hidden: Vec<PathBuf>) -> Self {
         let shelf = Arc::new(Shelf::open(folder, store.blobs().durability()));
-        Self { store, shelf, hidden, trees: Mutex::default() }
+        Self { store, shelf, hidden, trees: Mutex::default(), reach: None }
+    }
+
+    /// Has it told where folders had too much in them to find all that is to be protected.
+    pub(crate) fn telling(self, reach: Arc<Reach>) -> Self {
+        Self { reach: Some(reach), ..self }
+    }
+
+    /// What is to be said of a session's folder, once.
+    fn unsearched(&self, session: SessionId, root: &PathBuf) -> Option<String> {
+        self.reach.as_ref()?.unsearched([root]).first()?;
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = trees.iter_mut().find(|held| held.session == session && held.root == *root)?;
+        let is_told = std::mem::replace(&mut held.is_told, true);
+        (!is_told).then(|| format!("`{}`: {UNSEARCHED}", root.display()))
     }
 
     /// The folders of a session that are looked at.
@@ -118,7 +141,12 @@ impl Files {
     /// Takes over a folder as another daemon knew it.
     fn hold(&self, session: SessionId, root: PathBuf, known: Known) {
         let watched = Arc::new(Mutex::new(Watched::Known(Box::new(known))));
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner).push_back(Held { session, root, watched });
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).push_back(Held {
+            session,
+            root,
+            watched,
+            is_told: false,
+        });
     }
 
     fn tree(&self, session: SessionId, root: &Path) -> Arc<Mutex<Watched>> {
@@ -127,7 +155,7 @@ impl Files {
         let at = trees.iter().position(|held| held.session == session && held.root == root);
         let held = at.and_then(|at| trees.remove(at)).unwrap_or_else(|| {
             let watched = Arc::new(Mutex::new(Watched::Never));
-            Held { session, root: root.to_owned(), watched }
+            Held { session, root: root.to_owned(), watched, is_told: false }
         });
         let tree = Arc::clone(&held.watched);
         trees.push_back(held);
@@ -167,7 +195,12 @@ impl Files {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Ok(Found::default()))
     }
 
-    async fn keep(&self, by: &Changer<'_>, found: Vec<Difference>) -> Result<FilesChanged, ProtocolError> {
+    async fn keep(
+        &self,
+        by: &Changer<'_>,
+        found: Vec<Difference>,
+        git: Vec<PathBuf>,
+    ) -> Result<FilesChanged, ProtocolError> {
         let mut contents = Vec::new();
         let mut room = MAX_KEPT_BYTES;
         let mut noted = Vec::with_capacity(found.len());
@@ -201,12 +234,13 @@ impl Files {
             let is_file = changed.after.as_ref().is_some_and(|after| after.kind == FileKind::File);
             is_file && policy::late::runs_later(&changed.path, by.roots)
         });
+        let late = git.into_iter().chain(late.map(|changed| changed.path.clone()));
         Ok(FilesChanged {
             turn_id: by.turn,
             item_id: by.item,
             count: u32::try_from(changes.len()).unwrap_or(u32::MAX),
             paths: changes.iter().take(MAX_PATHS).map(|changed| changed.path.clone()).collect(),
-            runs_later: late.take(MAX_PATHS).map(|changed| changed.path.clone()).collect(),
+            runs_later: late.take(MAX_PATHS).collect(),
             changes: put_changes(&self.store, by.session, &changes).await?,
             is_meanwhile: by.is_meanwhile,
         })
@@ -215,11 +249,16 @@ impl Files {
 
 impl Files {
     /// Keeps what was found, if anything was; what can't be kept is in the daemon's log.
-    async fn note(&self, by: &Changer<'_>, found: Vec<Difference>) -> Option<FilesChanged> {
-        if found.is_empty() {
+    async fn note(
+        &self,
+        by: &Changer<'_>,
+        found: Vec<Difference>,
+        git: Vec<PathBuf>,
+    ) -> Option<FilesChanged> {
+        if found.is_empty() && git.is_empty() {
             return None;
         }
-        match self.keep(by, found).await {
+        match self.keep(by, found, git).await {
             Ok(changed) => Some(changed),
             Err(error) => {
                 tracing::warn!(%error, "what changed could not be kept");
@@ -233,12 +272,13 @@ impl Files {
     /// What a command in the background changed while a rewind went on; not what the rewind did itself.
     async fn beside(&self, session: SessionId, changes: &[ChangedFile]) -> Option<FilesChanged> {
         let roots = self.roots(session);
-        let (mut found, mut left) = (Vec::new(), None);
+        let (mut found, mut git, mut left) = (Vec::new(), Vec::new(), None);
         for root in &roots {
             match self.look(session, root.clone(), Look::Again).await {
                 Ok(more) => {
                     left = left.or(more.left);
                     found.extend(more.differences);
+                    git.extend(more.git);
                 }
                 Err(error) => tracing::warn!(%error, "what changed meanwhile is not known"),
             }
@@ -254,14 +294,14 @@ impl Files {
         });
         let (turn, item) = left?;
         let by = Changer { session, turn, item, roots: &roots, is_meanwhile: true };
-        self.note(&by, found).await
+        self.note(&by, found, git).await
     }
 }
 
 impl FileHistory for Files {
     fn before<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Before> {
         async move {
-            let (mut notices, mut found, mut left) = (Vec::new(), Vec::new(), None);
+            let (mut notices, mut found, mut git, mut left) = (Vec::new(), Vec::new(), Vec::new(), None);
             for root in outermost(&call.roots) {
                 let why = Look::Before(call.turn_id, call.item_id);
                 match self.look(call.session_id, root.clone(), why).await {
@@ -269,6 +309,7 @@ impl FileHistory for Files {
                     Ok(more) if more.left.is_some() => {
                         left = left.or(more.left);
                         found.extend(more.differences);
+                        git.extend(more.git);
                     }
                     Ok(_) => {}
                     Err(error) => notices.push(format!(
@@ -276,28 +317,32 @@ impl FileHistory for Files {
                         root.display()
                     )),
                 }
+                notices.extend(self.unsearched(call.session_id, root));
             }
             let by = Changer {
                 item: left.map_or(call.item_id, |(_, item)| item),
                 is_meanwhile: true,
                 ..Changer::of(call)
             };
-            Before { notices, meanwhile: self.note(&by, found).await }
+            Before { notices, meanwhile: self.note(&by, found, git).await }
         }
         .boxed()
     }
 
     fn after<'a>(&'a self, call: &'a Call, background: Background) -> BoxFuture<'a, Option<FilesChanged>> {
         async move {
-            let mut found = Vec::new();
+            let (mut found, mut git) = (Vec::new(), Vec::new());
             for root in outermost(&call.roots) {
                 let why = Look::After(call.turn_id, call.item_id, background);
                 match self.look(call.session_id, root.clone(), why).await {
-                    Ok(more) => found.extend(more.differences),
+                    Ok(more) => {
+                        found.extend(more.differences);
+                        git.extend(more.git);
+                    }
                     Err(error) => tracing::warn!(%error, "what a call changed is not known"),
                 }
             }
-            self.note(&Changer::of(call), found).await
+            self.note(&Changer::of(call), found, git).await
         }
         .boxed()
     }
@@ -310,18 +355,19 @@ impl FileHistory for Files {
     ) -> BoxFuture<'_, Option<FilesChanged>> {
         async move {
             let roots = self.roots(session);
-            let (mut found, mut left) = (Vec::new(), None);
+            let (mut found, mut git, mut left) = (Vec::new(), Vec::new(), None);
             for root in &roots {
                 match self.look(session, root.clone(), Look::Between(turn, background)).await {
                     Ok(more) => {
                         left = left.or(more.left);
                         found.extend(more.differences);
+                        git.extend(more.git);
                     }
                     Err(error) => tracing::warn!(%error, "what changed meanwhile is not known"),
                 }
             }
             let by = Changer { session, turn, item: left?.1, roots: &roots, is_meanwhile: true };
-            self.note(&by, found).await
+            self.note(&by, found, git).await
         }
         .boxed()
     }
@@ -346,7 +392,7 @@ impl FileHistory for Files {
                 let is_meanwhile = kind == MarkKind::Background;
                 let roots = std::slice::from_ref(&root);
                 let by = Changer { session, turn, item, roots, is_meanwhile };
-                all.extend(self.note(&by, differences).await);
+                all.extend(self.note(&by, differences, Vec::new()).await);
                 self.hold(session, root.clone(), known);
             }
             all
@@ -473,10 +519,11 @@ fn look(
                 return Ok(Found::default());
             }
             let changes = without_places(root, known.tree.look()?);
+            let git = git::settings(root, &changes, &known.tree.take_working_trees());
             let differences = differences(&known.tree, changes)?;
             let left = known.left;
             known.mark(root, why)?;
-            Ok(Found { differences, left })
+            Ok(Found { differences, git, left })
         }
         Watched::Never if matches!(why, Look::Between(..) | Look::Again) => Ok(Found::default()),
         Watched::Never => {
@@ -546,7 +593,8 @@ fn without_places(root: &Path, changes: Vec<Change>) -> Vec<Change> {
             return false;
         };
         let name = change.path.strip_prefix(root).ok();
-        let is_place = name.is_some_and(|name| PROTECTED_NAMES.iter().any(|place| name == *place));
+        let is_place =
+            name.is_some_and(|name| PROTECTED_NAMES.iter().chain(&KEYSTONES).any(|place| name == *place));
         let holds = |other: &Change| other.path != change.path && other.path.starts_with(&change.path);
         is_place && entry.kind == VersionKind::Folder && !changes.iter().any(holds)
     };

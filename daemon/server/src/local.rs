@@ -8,7 +8,7 @@ use extensions::trust::Trust;
 use policy::analysis::Word;
 use policy::rules::{NetworkRule, RulesError, propose};
 use policy::verdict::{Intent, Verdict, evaluate};
-use protocol::error::ProtocolError;
+use protocol::error::{ConfigurationProblem, ProtocolError};
 use protocol::profile::{NetworkAccess, Profile};
 use protocol::session::{Environment, SessionCreateParams, SessionSettings, SettingsOverrides};
 use rules::Reader;
@@ -20,12 +20,12 @@ use wire::folders::Folders;
 
 use crate::by_hand::change;
 use crate::projects::Projects;
-use crate::reach::Reach;
+use crate::reach::{Reach, UNSEARCHED};
 use crate::rules::{MANAGED, RuleBook};
-use crate::settings;
+use crate::{settings, trust};
 
 /// A command in the sandbox.
-pub use crate::by_hand::{Changes, Ended, SandboxRun, Sandboxed};
+pub use crate::by_hand::{Backend, Changes, Ended, SandboxRun, Sandboxed};
 /// What is done with a command.
 pub use policy::rules::Decision;
 /// A connection that a command made or tried to make.
@@ -122,7 +122,7 @@ pub fn policy_check(check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
     let PolicyCheck { reader, place, argv, is_escalated } = check;
     let folders = Folders::resolve()?;
     let Resolved { session, .. } = resolve(&folders, &place, &Changes::default(), &reader)?;
-    let rules = rules(&folders, &session.cwd, reader);
+    let rules = (*rules(&folders, &session.cwd, reader)).clone().placed(&session.cwd);
     let intent = Intent { argv: &argv, cwd: &session.cwd, is_escalated };
     let verdict = evaluate(&intent, &rules, session.approval, session.sandbox);
     let proposed = propose(&intent, &verdict, &rules).map(|proposal| proposal.to_string());
@@ -187,6 +187,8 @@ pub(crate) struct Resolved {
     pub(crate) session: SessionSettings,
     pub(crate) loaded: config::Settings,
     pub(crate) profile: Profile,
+    /// What of the settings is not used.
+    pub(crate) warnings: Vec<ConfigurationProblem>,
 }
 
 /// Resolves the settings, with changes for one command, as a session would. Rules are read, by this executable, only
@@ -208,12 +210,21 @@ pub(crate) fn resolve(
     };
     let mut session = settings::of_new_session(&loaded.settings, &params, &place.environment)?;
     change(&mut session, changes);
-    let mut profile = Reach::new(folders).profile(&session);
+    let reach = Reach::new(folders);
+    let mut profile = reach.profile(&session, &[]);
     if profile.network == NetworkAccess::Rules {
         let rules = rules(folders, &session.cwd, reader.to_owned());
         profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
     }
-    Ok(Resolved { session, loaded: loaded.settings, profile })
+    let mut warnings = loaded.warnings;
+    let opened = session.permissions.iter().flat_map(|permissions| &permissions.paths).map(|rule| &rule.path);
+    let unsearched = reach.unsearched(policy::profile::roots(&session).into_iter().chain(opened));
+    warnings.extend(
+        unsearched
+            .into_iter()
+            .map(|folder| trust::problem(folder.display().to_string(), UNSEARCHED.to_owned())),
+    );
+    Ok(Resolved { session, loaded: loaded.settings, profile, warnings })
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ impl SessionServers {
                     permissions: None,
                     ..session.clone()
                 };
-                self.reach.profile(&settings)
+                self.reach.profile(&settings, &[])
             };
             Recipe {
                 name: name.clone(),

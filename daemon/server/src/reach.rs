@@ -3,11 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use policy::profile::Surroundings;
-use protocol::profile::Profile;
+use policy::profile::{PROTECTED_NAMES, Surroundings, roots};
+use protocol::profile::{Access, Profile, SandboxMode};
 use protocol::session::SessionSettings;
 use wire::folders::Folders;
 use workspace::git::{self, Repositories};
+
+/// What is to be said of a folder that was not searched to its end.
+pub(crate) const UNSEARCHED: &str = "it has too much in it to look for all repositories that are to be protected: in those \
+    that are not found, commands may change `.git/config` and `.git/hooks`, which git runs programs by";
 
 /// What profiles are made of, beside settings.
 pub(crate) struct Reach {
@@ -30,16 +34,41 @@ impl Reach {
         }
     }
 
-    /// What a session's commands may touch. Looks at the file system.
-    pub(crate) fn profile(&self, settings: &SessionSettings) -> Profile {
-        let roots = std::iter::once(&settings.cwd).chain(&settings.additional_roots);
-        let (git_directories, git_pointers) = roots
-            .flat_map(|root| git::root(root).into_iter().chain(self.repositories(root)))
-            .flat_map(|root| git::directories(&root))
-            .partition(|path| path.is_dir());
+    /// What a session's commands may touch, if a person let it write these too. Looks at the file system.
+    pub(crate) fn profile(&self, settings: &SessionSettings, granted: &[PathBuf]) -> Profile {
+        let permissions = settings.permissions.as_ref();
+        let roots = roots(settings);
+        let theirs = permissions.into_iter().flat_map(|permissions| &permissions.paths);
+        let theirs = theirs.filter(|rule| rule.access == Access::Write).map(|rule| &rule.path);
+        let mut opened: Vec<PathBuf> =
+            theirs.chain(granted).filter(|path| is_opened(path, settings.sandbox, &roots)).cloned().collect();
+        opened.sort();
+        opened.dedup();
+        let is_commit_allowed = permissions.is_some_and(|permissions| permissions.is_commit_allowed);
+        let (mut trees, mut bare, mut keystones) = (Vec::new(), Vec::new(), Vec::new());
+        for (folder, is_root) in
+            roots.iter().map(|root| (*root, true)).chain(opened.iter().map(|folder| (folder, false)))
+        {
+            let around = git::root(folder);
+            let is_tree = around.as_ref() == Some(folder);
+            if !is_tree || is_commit_allowed {
+                match git::keystones(folder) {
+                    Some(of_folder) => keystones.extend(of_folder),
+                    None => bare.push(folder.clone()),
+                }
+            }
+            // What is around an opened folder was not opened.
+            trees.extend(around.filter(|_| is_root || is_tree));
+            trees.extend(self.repositories(folder));
+        }
+        let (git_directories, git_pointers) =
+            trees.iter().flat_map(|root| git::directories(root)).partition(|path| path.is_dir());
         let surroundings = Surroundings {
+            opened,
             git_directories,
             git_pointers,
+            bare,
+            keystones,
             closed: closed(),
             temporary: self.temporary.clone(),
             own_folders: self.own_folders.clone(),
@@ -47,19 +76,32 @@ impl Reach {
         policy::profile::resolve(settings, &surroundings)
     }
 
+    /// The folders among these that may hold repositories which are not known, and so not protected: they had too much in
+    /// them when a profile was made.
+    pub(crate) fn unsearched<'a>(&self, folders: impl IntoIterator<Item = &'a PathBuf>) -> Vec<&'a PathBuf> {
+        folders.into_iter().filter(|folder| self.repositories.is_cut(folder)).collect()
+    }
+
     fn repositories(&self, root: &Path) -> Vec<PathBuf> {
-        let below = self.repositories.below(root);
-        if below.is_cut {
-            let folder = root.display();
-            tracing::warn!(%folder, "it has too much in it to look for all repositories that are to be protected");
-        }
-        below.repositories
+        self.repositories.below(root).repositories
     }
 
     /// The folders that no command may see.
     pub(crate) fn own_folders(&self) -> &[PathBuf] {
         &self.own_folders
     }
+}
+
+/// Whether a path that a person made writable is a folder in which the same is protected as in the session's own. Whoever
+/// names what is protected means it.
+fn is_opened(path: &Path, mode: SandboxMode, roots: &[&PathBuf]) -> bool {
+    let is_protected = path.file_name().is_some_and(|name| PROTECTED_NAMES.iter().any(|it| name == *it));
+    let is_in_git = path.components().any(|part| part.as_os_str() == ".git");
+    mode != SandboxMode::DangerFullAccess
+        && !is_protected
+        && !is_in_git
+        && !roots.iter().any(|root| path.starts_with(root))
+        && path.is_dir()
 }
 
 /// What is there of sockets and folders of programs that can do more than a command may, and of keys and credentials
@@ -107,4 +149,106 @@ fn temporary() -> Vec<PathBuf> {
 /// The path without links, or as it is if it does not exist.
 fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::Settings;
+    use protocol::profile::{PathRule, Permissions};
+    use protocol::session::Environment;
+    use std::fs;
+
+    use crate::settings;
+
+    /// A home with repositories: `root`, `other`, `granted`, and `granted/deep`.
+    struct Scratch {
+        _folder: tempfile::TempDir,
+        home: PathBuf,
+    }
+
+    impl Scratch {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("scratch");
+            let home = folder.path().canonicalize().expect("real");
+            for name in ["root", "other", "granted", "granted/deep"] {
+                for part in ["objects", "refs"] {
+                    fs::create_dir_all(home.join(name).join(".git").join(part)).expect("folder");
+                }
+                fs::write(home.join(name).join(".git/HEAD"), "ref: refs/heads/main\n").expect("file");
+            }
+            fs::create_dir(home.join("plain")).expect("folder");
+            fs::write(home.join("file"), "").expect("file");
+            Self { _folder: folder, home }
+        }
+
+        fn profile(&self, root: &str, opened: &[&str], granted: &[&str], change: Change) -> Profile {
+            let folder = |name: &str| self.home.join(name);
+            let folders =
+                Folders { config: folder("skein"), state: folder("skein"), runtime: folder("skein") };
+            let write = |name: &&str| PathRule { path: folder(name), access: Access::Write };
+            let permissions =
+                Permissions { paths: opened.iter().map(write).collect(), ..Permissions::default() };
+            let mut settings = settings::of_folder(&Settings::default(), folder(root), &Environment::new())
+                .expect("settings");
+            settings.sandbox = SandboxMode::WorkspaceWrite;
+            settings.is_tmp_writable = false;
+            settings.permissions = Some(permissions);
+            change(&mut settings);
+            let granted: Vec<_> = granted.iter().map(|name| folder(name)).collect();
+            let mut profile = Reach::new(&folders).profile(&settings, &granted);
+            // What the session does with what was granted.
+            profile.paths.extend(granted.into_iter().map(|path| PathRule { path, access: Access::Write }));
+            profile
+        }
+    }
+
+    type Change = fn(&mut SessionSettings);
+
+    #[test]
+    fn what_was_opened_and_granted_is_protected_where_it_is_a_folder() {
+        let scratch = Scratch::new();
+        let opened = ["other", "file", "root/src", "gone", "plain/.claude"];
+        for change in [(|_| {}) as Change, |settings| settings.sandbox = SandboxMode::ReadOnly] {
+            let profile = scratch.profile("root", &opened, &["granted"], change);
+            for (path, expected) in [
+                ("other/x", Access::Write),
+                ("other/.git/config", Access::Read),
+                ("other/.vscode", Access::Read),
+                ("other/HEAD", Access::Write),
+                ("granted/x", Access::Write),
+                ("granted/.git/hooks/pre-commit", Access::Read),
+                ("granted/deep/.git/config", Access::Read),
+                ("granted/.claude", Access::Read),
+                ("file", Access::Write),
+                ("plain/.claude/x", Access::Write),
+                ("plain/.claude/.git/x", Access::Write),
+            ] {
+                assert_eq!(profile.access(&scratch.home.join(path)), expected, "{path}");
+            }
+            let is_named = |path: &str| profile.paths.iter().any(|rule| rule.path == scratch.home.join(path));
+            // To protect it would mean to look into a file, or to keep the folder from being made.
+            assert!(!is_named("file/.git") && !is_named("gone/.git"), "{:?}", profile.paths);
+        }
+    }
+
+    #[test]
+    fn no_folder_that_may_be_written_becomes_a_git_directory() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.home.join("root/below")).expect("folder");
+        let commits: Change =
+            |settings| settings.permissions.get_or_insert_default().is_commit_allowed = true;
+        for (root, change, protected, free) in [
+            ("root", (|_| {}) as Change, &[][..], &["HEAD", "commondir", "refs"][..]),
+            ("root", commits, &["commondir", "refs"], &["HEAD"]),
+            ("root/below", |_| {}, &["commondir", "refs"], &["HEAD"]),
+        ] {
+            let profile = scratch.profile(root, &[], &[], change);
+            let access = |name: &&str| profile.access(&scratch.home.join(root).join(name));
+            assert!(protected.iter().all(|name| access(name) == Access::Read), "{root} {protected:?}");
+            assert!(free.iter().all(|name| access(name) == Access::Write), "{root} {free:?}");
+        }
+        let profile = scratch.profile("other/.git", &[], &[], |_| {});
+        assert_eq!(profile.access(&scratch.home.join("other/.git/config")), Access::Read);
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) fn warning(trust: &Trust, folder: &Path) -> Option<ConfigurationProbl
     let since = if is_changed { "; some of it was changed since it was trusted" } else { "" };
     let message = format!(
         "This folder declares {what} that would be run or obeyed and that nobody trusts, so that is not used{since}. \
-         `skein config trust` shows it"
+         `skein config trust`, or /trust in the terminal, shows it"
     );
     Some(problem(found.folder.display().to_string(), message))
 }
@@ -72,7 +72,8 @@ pub(crate) fn hook_problems(config: &Path, settings: &Settings) -> Vec<Configura
     problems.map(|message| problem("hooks".to_owned(), message)).collect()
 }
 
-fn problem(origin: String, message: String) -> ConfigurationProblem {
+/// One without a line.
+pub(crate) fn problem(origin: String, message: String) -> ConfigurationProblem {
     ConfigurationProblem {
         origin,
         line: None,

@@ -124,6 +124,7 @@ impl Wiring {
     /// Has what changes in files kept in this store, so that it can be taken back.
     pub(crate) fn watching(self, store: &store::Store, folders: &Folders) -> Self {
         let files = Files::new(store.clone(), &folders.state, self.reach.own_folders().to_vec());
+        let files = files.telling(Arc::clone(&self.reach));
         Self { files: Some(Arc::new(files)), ..self }
     }
 
@@ -312,12 +313,13 @@ impl World for Wiring {
         }
     }
 
-    fn profile(&self, settings: &SessionSettings) -> BoxFuture<'static, Profile> {
+    fn profile(&self, settings: &SessionSettings, granted: &[PathBuf]) -> BoxFuture<'static, Profile> {
         let (reach, settings) = (Arc::clone(&self.reach), settings.clone());
+        let granted = granted.to_vec();
         let (rules, hooks, skills) = (self.rules(&settings), self.hooks.clone(), self.skills.clone());
         Box::pin(async move {
             let looking = tokio::task::spawn_blocking(move || {
-                let mut profile = reach.profile(&settings);
+                let mut profile = reach.profile(&settings, &granted);
                 if profile.network == NetworkAccess::Rules {
                     profile
                         .network_rules
@@ -368,7 +370,8 @@ impl World for Wiring {
     }
 
     fn rules(&self, settings: &SessionSettings) -> Rules {
-        self.rules.rules_with(&self.projects.of(&settings.cwd))
+        let rules = self.rules.rules_with(&self.projects.of(&settings.cwd));
+        if rules.has_unplaced() { Arc::new((*rules).clone().placed(&settings.cwd)) } else { rules }
     }
 
     fn hook_points(&self, session: SessionId, settings: &SessionSettings) -> HookPoints {
@@ -593,7 +596,7 @@ mod tests {
         std::fs::create_dir(&repo).expect("repo");
         let settings = session_settings(&repo, "open");
         assert_eq!(world.environment(session(&world, "a"), &settings).len(), 0);
-        let profile = world.profile(&settings).await;
+        let profile = world.profile(&settings, &[]).await;
         for (path, expected) in [
             (repo.join("file"), Access::Write),
             (repo.join(".git/config"), Access::Read),
@@ -641,7 +644,7 @@ mod tests {
         runtime.expect("runtime").block_on(async {
             let (release, released) = std::sync::mpsc::channel::<()>();
             let slow = tokio::task::spawn_blocking(move || released.recv());
-            let mut profile = world.profile(&settings);
+            let mut profile = world.profile(&settings, &[]);
             for _ in 0..10 {
                 assert!(futures_util::poll!(&mut profile).is_pending());
                 tokio::task::yield_now().await;

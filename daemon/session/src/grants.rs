@@ -100,6 +100,12 @@ impl Grants {
         self.hosts.extend(others.hosts.iter().cloned());
     }
 
+    /// The paths that may be written by it.
+    pub(crate) fn writable(&self) -> Vec<PathBuf> {
+        let written = self.paths.iter().filter(|rule| rule.access == Access::Write);
+        written.map(|rule| rule.path.clone()).collect()
+    }
+
     /// Gives a profile the paths and hosts. What is hidden stays hidden, whoever granted it, and a rule that denies a
     /// host still does.
     pub(crate) fn widen(&self, profile: &mut Profile) {

@@ -175,7 +175,8 @@ impl Hands {
             // A person let it out, or there is no sandbox to begin with.
             ItemBody::Command(command) if command.is_escalated => unrestricted(),
             _ => {
-                let mut profile = world.profile(&state.settings).await;
+                let granted = state.all_grants().writable();
+                let mut profile = world.profile(&state.settings, &granted).await;
                 state.widen(&mut profile);
                 profile
             }

@@ -106,7 +106,8 @@ mod tests {
             let rule = PrefixRule::new(pattern(words), decision, None, RulePlace::default());
             rules.add(Rule::Prefix(rule.expect("a rule")));
         }
-        let outside = OutsideRule::new(pattern(&["git", "fetch"]), None, None, RulePlace::default());
+        let outside =
+            OutsideRule::new(pattern(&["git", "fetch"]), Some("/repo".into()), None, RulePlace::default());
         rules.add(Rule::Outside(outside.expect("a rule")));
         Arc::new(rules)
     }

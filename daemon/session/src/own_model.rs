@@ -150,6 +150,7 @@ impl Drop for Spent<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Mutex;
 
     use futures_util::future::BoxFuture;
@@ -189,7 +190,7 @@ mod tests {
             Ok(Arc::clone(&self.0) as Arc<dyn ModelClient>)
         }
 
-        fn profile(&self, _: &SessionSettings) -> BoxFuture<'static, Profile> {
+        fn profile(&self, _: &SessionSettings, _: &[PathBuf]) -> BoxFuture<'static, Profile> {
             Box::pin(std::future::ready(policy::profile::unrestricted()))
         }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -43,9 +44,9 @@ pub trait World: Send + Sync {
         settings: &SessionSettings,
     ) -> Result<Arc<dyn ModelClient>, ProtocolError>;
 
-    /// What commands of the session may touch now. Looks at the file system, which may take long; the future waits for
-    /// it without holding anybody up.
-    fn profile(&self, settings: &SessionSettings) -> BoxFuture<'static, Profile>;
+    /// What commands of the session may touch now, and what stays protected in folders that a person let it write. Looks at
+    /// the file system, which may take long; the future waits for it without holding anybody up.
+    fn profile(&self, settings: &SessionSettings, granted: &[PathBuf]) -> BoxFuture<'static, Profile>;
 
     /// The tools that the session has from outside, such as those of MCP servers, also those that a person enabled; the
     /// same allocation for as long as they are the same. Waits for nothing.

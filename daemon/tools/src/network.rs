@@ -2,13 +2,14 @@
 //! asks a person where they say so or say nothing. Knows nothing of what the command is.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use policy::network::{Ruling, display, ruling};
+use policy::network::{Ruling, display, lists, ruling};
 use protocol::item::{Refusal, RefusedOperation};
-use protocol::profile::{NetworkAccess, NetworkDecision, Profile, SandboxMode};
+use protocol::profile::{NetworkAccess, NetworkDecision, NetworkProtocol, Profile, SandboxMode};
 use protocol::question::{Decision, QuestionKind};
 use sandbox::Process;
 use sandbox::proxy::{Attempt, Gate, ProxyServer, Target, Verdict};
@@ -182,6 +183,10 @@ impl Gate for RuleGate {
         })
     }
 
+    fn lists(&self, protocol: NetworkProtocol, address: IpAddr, port: u16) -> bool {
+        lists(&self.profile.network_rules, protocol, address, port)
+    }
+
     fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()> {
         if !attempt.is_allowed {
             self.refuse(&attempt.target);
@@ -280,7 +285,7 @@ mod tests {
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         asker.go.notify_one();
-        assert!(matches!(gate.decide(target("a.net")).await, Verdict::Anywhere { .. }));
+        assert!(matches!(gate.decide(target("a.net")).await, Verdict::Public { .. }));
         assert_eq!(asker.asked.lock().expect("asked").len(), 2);
     }
 

@@ -2,10 +2,12 @@
 //! nothing of what they say but names of folders that are git's own.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::files::read_text;
+use crate::path::{Folder, Found, Kind};
 
 /// How many entries of a folder are looked at for working trees below it, the first time and each further time.
 const FIRST_ENTRIES: usize = 50_000;
@@ -14,6 +16,9 @@ const FURTHER_ENTRIES: usize = 2_000;
 const MAX_FOLDERS: usize = 256;
 const MAX_REPOSITORIES: usize = 1_024;
 
+/// What a folder needs to be a git directory, and what can stand for the last two.
+pub const KEYSTONES: [&str; 4] = ["HEAD", "commondir", "refs", "objects"];
+
 /// The most that is read of a pointer file.
 const MAX_POINTER_BYTES: u64 = 4096;
 
@@ -21,7 +26,14 @@ const MAX_POINTER_BYTES: u64 = 4096;
 /// found, so that nothing that is put beside it can hide it.
 #[derive(Debug, Default)]
 pub struct Repositories {
-    known: Mutex<HashMap<PathBuf, BTreeSet<PathBuf>>>,
+    known: Mutex<HashMap<PathBuf, Known>>,
+}
+
+/// What is remembered of a folder.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    repositories: BTreeSet<PathBuf>,
+    is_cut: bool,
 }
 
 /// What `Repositories` know of a folder.
@@ -29,7 +41,7 @@ pub struct Repositories {
 pub struct Below {
     /// The roots of the working trees, sorted.
     pub repositories: Vec<PathBuf>,
-    /// Whether the folder is new and has more entries than are looked at: 50,000.
+    /// Whether the folder had more entries than are looked at, 50,000, when it was new.
     pub is_cut: bool,
 }
 
@@ -40,18 +52,27 @@ impl Repositories {
     pub fn below(&self, folder: &Path) -> Below {
         let known = self.known().get(folder).cloned();
         let found = search(folder, if known.is_some() { FURTHER_ENTRIES } else { FIRST_ENTRIES });
-        let is_cut = known.is_none() && found.is_cut;
-        let mut all = known.unwrap_or_default();
+        let is_cut = known.as_ref().map_or(found.is_cut, |known| known.is_cut);
+        let mut all = known.unwrap_or_default().repositories;
         all.extend(found.repositories);
         let mut remembered = self.known();
         if remembered.len() < MAX_FOLDERS || remembered.contains_key(folder) {
             let first = all.iter().take(MAX_REPOSITORIES).cloned();
-            remembered.entry(folder.to_owned()).or_default().extend(first);
+            let entry = remembered.entry(folder.to_owned()).or_default();
+            entry.repositories.extend(first);
+            entry.is_cut = is_cut;
         }
         Below { repositories: all.into_iter().collect(), is_cut }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<PathBuf, BTreeSet<PathBuf>>> {
+    /// Whether a folder had too much in it to be looked through when it was new, and so may hold repositories that are
+    /// not known. Looks at nothing.
+    #[must_use]
+    pub fn is_cut(&self, folder: &Path) -> bool {
+        self.known().get(folder).is_some_and(|known| known.is_cut)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<PathBuf, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,11 +85,15 @@ pub fn root(cwd: &Path) -> Option<PathBuf> {
 
 /// What belongs to git of the working tree at this root: its `.git`, the git directory behind it, and the one
 /// that several working trees share. Absolute, links followed; also outside of the root. What does not look like
-/// a git directory is not among them, so that a repository can't name any folder it likes.
+/// a git directory is not among them, so that a repository can't name any folder it likes, but for a `.git` that
+/// something is missing from: whoever puts that back makes it one.
 #[must_use]
 pub fn directories(root: &Path) -> Vec<PathBuf> {
     let dot_git = root.join(".git");
-    let Some(own) = git_directory(&dot_git) else { return Vec::new() };
+    let Some(own) = git_directory(&dot_git) else {
+        let broken = is_broken(&dot_git).then(|| dot_git.canonicalize().ok());
+        return broken.flatten().into_iter().collect();
+    };
     let common = pointer(&own.join("commondir"), "")
         .and_then(|named| own.join(named).canonicalize().ok())
         .filter(|folder| is_git_directory(folder));
@@ -98,12 +123,23 @@ fn search(folder: &Path, entries: usize) -> Below {
             }
         }
         below.sort();
-        found
-            .repositories
-            .extend(below.iter().filter(|path| git_directory(&path.join(".git")).is_some()).cloned());
+        found.repositories.extend(below.iter().filter(|path| is_working_tree(path)).cloned());
         level = below;
     }
     found
+}
+
+fn is_working_tree(folder: &Path) -> bool {
+    let dot_git = folder.join(".git");
+    git_directory(&dot_git).is_some() || is_broken(&dot_git)
+}
+
+/// Whether it is a folder with something of a git directory in it, and none.
+fn is_broken(dot_git: &Path) -> bool {
+    let is_there = |name: &str| std::fs::symlink_metadata(dot_git.join(name)).is_ok();
+    std::fs::symlink_metadata(dot_git).is_ok_and(|found| found.is_dir())
+        && !is_git_directory(dot_git)
+        && ["HEAD", "config", "objects", "refs"].into_iter().any(is_there)
 }
 
 /// The git directory that a `.git` is or points to.
@@ -116,8 +152,53 @@ fn git_directory(dot_git: &Path) -> Option<PathBuf> {
     folder.canonicalize().ok().filter(|folder| is_git_directory(folder))
 }
 
-/// What git itself asks of one: a `HEAD`, and objects and refs of its own or those of another one.
-fn is_git_directory(folder: &Path) -> bool {
+/// What has to stay as it is in a folder that may be written, so that it does not become a git directory, with settings
+/// that name programs: whoever runs git there would have these run. `None` if it is one. Git looks for a `.git` before
+/// it looks at the folder itself, so this is needed only where that is none, or may be written too.
+#[must_use]
+pub fn keystones(folder: &Path) -> Option<Vec<PathBuf>> {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let open = Folder::open(&folder).ok();
+    let look = |name: &str| open.as_ref()?.look(OsStr::new(name)).ok()?;
+    // A command that may not make it finds it so, and it goes with that command.
+    let is_placeholder = |name: &str, found: &Found| {
+        let is_empty = || std::fs::read_dir(folder.join(name)).is_ok_and(|mut it| it.next().is_none());
+        found.kind == Kind::Folder && found.is_sticky && is_empty()
+    };
+    let [head, common, refs, objects] = KEYSTONES;
+    let named = |names: &[&str]| Some(names.iter().map(|name| folder.join(name)).collect());
+    let has_head = look(head).is_some_and(|found| found.kind != Kind::Folder);
+    // Also a `.git` that is none now: nothing that a command can change decides about this.
+    let own = look(".git").is_some_and(|found| !is_placeholder(".git", &found));
+    let is_in_working_tree = own || folder.parent().and_then(root).is_some();
+    // In a working tree anything of that name makes `git diff HEAD` ambiguous.
+    if !has_head && !is_in_working_tree {
+        return named(&[head]);
+    }
+    // Git takes anything for these two that may be entered or executed.
+    let is_lacking = |name: &&str| {
+        look(name).is_none_or(|found| {
+            let is_plain = found.kind == Kind::File && found.mode.bits() & 0o111 == 0;
+            is_plain || is_placeholder(name, &found)
+        })
+    };
+    let is_own = || pointer(&folder.join(common), "").is_none_or(|named| named == Path::new("."));
+    let has_common = look(common).is_some_and(|found| match found.kind {
+        Kind::File => !is_own(),
+        Kind::Folder => !is_placeholder(common, &found),
+        Kind::Link | Kind::Special => true,
+    });
+    match [refs, objects].into_iter().find(is_lacking) {
+        Some(name) if !has_common => named(&[common, name]),
+        Some(_) | None if !has_head => named(&[head]),
+        Some(_) | None => None,
+    }
+}
+
+/// Whether a folder is a git directory: git itself asks for a `HEAD`, and objects and refs of its own or those of
+/// another one.
+#[must_use]
+pub fn is_git_directory(folder: &Path) -> bool {
     let has_own = folder.join("objects").is_dir() && folder.join("refs").is_dir();
     std::fs::symlink_metadata(folder.join("HEAD")).is_ok() && (has_own || folder.join("commondir").is_file())
 }
@@ -207,6 +288,53 @@ mod tests {
         ] {
             let expected: Vec<_> = expected.iter().map(|path| real.join(path)).collect();
             assert_eq!(directories(&real.join(root)), expected, "{root}");
+        }
+    }
+
+    #[test]
+    fn a_git_directory_that_something_was_taken_from_is_still_one() {
+        let (_scratch, real) = scratch();
+        fs::create_dir_all(real.join("main/own/.git/objects")).expect("folder");
+        fs::create_dir_all(real.join("main/empty/.git")).expect("folder");
+        let below = Repositories::default().below(&real.join("main")).repositories;
+        assert_eq!(below, [real.join("main/own"), real.join("main/sub")]);
+        assert_eq!(directories(&real.join("main/own")), [real.join("main/own/.git")]);
+    }
+
+    /// What is kept of a folder with these in it, folders by a slash at the end.
+    fn kept(folder: &Path, entries: &[&str]) -> Option<Vec<String>> {
+        for entry in entries {
+            match entry.strip_suffix('/') {
+                Some(name) => fs::create_dir(folder.join(name)).expect("folder"),
+                None => fs::write(folder.join(entry), "ref: refs/heads/main\n").expect("file"),
+            }
+        }
+        let name = |path: PathBuf| path.strip_prefix(folder).expect("below").display().to_string();
+        keystones(folder).map(|kept| kept.into_iter().map(name).collect())
+    }
+
+    #[test]
+    fn a_folder_lacks_something_that_git_would_take_it_by() {
+        for (entries, alone, in_a_repository) in [
+            (&[][..], Some(&["HEAD"][..]), Some(&["commondir", "refs"][..])),
+            (&["refs/"], Some(&["HEAD"]), Some(&["commondir", "objects"])),
+            (&["refs/", "objects/"], Some(&["HEAD"]), Some(&["HEAD"])),
+            (&["commondir"], Some(&["HEAD"]), Some(&["HEAD"])),
+            (&["HEAD/"], Some(&["HEAD"]), Some(&["commondir", "refs"])),
+            (&["HEAD"], Some(&["commondir", "refs"]), Some(&["commondir", "refs"])),
+            (&["HEAD", "refs/"], Some(&["commondir", "objects"]), Some(&["commondir", "objects"])),
+            (&["HEAD", "refs"], Some(&["commondir", "refs"]), Some(&["commondir", "refs"])),
+            (&["HEAD", "commondir"], None, None),
+            (&["HEAD", "objects/", "refs/"], None, None),
+        ] {
+            let (_scratch, real) = scratch();
+            let wanted =
+                |names: Option<&[&str]>| names.map(|names| names.iter().map(|it| (*it).to_owned()).collect());
+            for (folder, expected) in [("free", alone), ("main/src/deep", in_a_repository)] {
+                let folder = real.join(folder);
+                fs::create_dir_all(&folder).expect("folder");
+                assert_eq!(kept(&folder, entries), wanted(expected), "{} {entries:?}", folder.display());
+            }
         }
     }
 

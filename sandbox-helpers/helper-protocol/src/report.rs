@@ -116,13 +116,19 @@ pub struct Execution {
     pub cwd: Bytes,
 }
 
+/// How many paths are told that lost their protection.
+pub const MAX_EXPOSED: usize = 8;
+
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// It exited with this code.
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// The helper killed it: these paths, at most [`MAX_EXPOSED`], were replaced, moved or removed from outside while it
+    /// ran, and lost their protection with that.
+    Exposed(Vec<Bytes>),
 }
 
 /// Why a command never ran.

@@ -25,6 +25,8 @@ pub(crate) enum Thing {
     Terminal,
     /// The first process of the namespaces: what it is signalled by.
     First,
+    /// The list of the mounts that the command has.
+    Mounts,
 }
 
 /// The end that gives.
@@ -48,6 +50,7 @@ impl Giver {
             Thing::Proxy => b'P',
             Thing::Terminal => b'T',
             Thing::First => b'1',
+            Thing::Mounts => b'M',
         };
         let descriptors = [descriptor.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -82,6 +85,7 @@ impl Taker {
             [b'P'] => Some((Thing::Proxy, descriptor)),
             [b'T'] => Some((Thing::Terminal, descriptor)),
             [b'1'] => Some((Thing::First, descriptor)),
+            [b'M'] => Some((Thing::Mounts, descriptor)),
             _ => None,
         }
     }

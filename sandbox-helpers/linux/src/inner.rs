@@ -12,7 +12,7 @@ use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
 use crate::command::{Parent, Prepared, Walls};
 use crate::failure::Step;
-use crate::hand::Giver;
+use crate::hand::{Giver, Thing};
 use crate::mounts;
 use crate::outer::pipe;
 use crate::places::Layout;
@@ -108,9 +108,13 @@ fn start(task: &Task<'_>) -> Result<Pid, Failure> {
     }
     // So that no command can look into this process, whatever else should fail.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("become undumpable")?;
+    // Before the view is built, which may cover it.
+    let list = rustix::fs::open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let list = list.step("open the list of mounts")?;
     if let View::Build { layout, .. } = task.view {
         mounts::build(layout, task.prepared.max_processes())?;
     }
+    task.giver.give(Thing::Mounts, list)?;
     privileges::drop_capabilities(BoundingSet::Cleared)?;
     rustix::io::write(&ready_writer, &[1]).step("let the command go on")?;
     Ok(command)

@@ -16,7 +16,8 @@
 //! While the command runs, `outer` waits (`watch`), and answers calls that its filter stops because only their memory
 //! says what they do (`supervise`, `sockets`): connecting and binding sockets, and starting programs where the daemon
 //! decides on each. It refuses what would make a file that a pattern names (`making`). What it sees refused on the way
-//! (`attempts`), and to which program (`ledger`), it tells at the end.
+//! (`attempts`), and to which program (`ledger`), it tells at the end. When a mount that protects something falls off
+//! because of what somebody outside does, it ends the command (`guards`).
 //!
 //! What a command may use up, `bounds` decides: by a control group (`group`), its namespaces, or limits (`privileges`).
 //!
@@ -35,6 +36,7 @@ mod failure;
 mod filter;
 mod grants;
 mod group;
+mod guards;
 mod hand;
 mod inner;
 mod inside;

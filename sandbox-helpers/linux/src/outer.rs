@@ -21,6 +21,7 @@ use crate::failure::Step;
 use crate::filter;
 use crate::grants::{Grant, grants};
 use crate::group::Group;
+use crate::guards::Guards;
 use crate::hand::hand;
 use crate::inner::{self, Task, View};
 use crate::placeholder::Placeholder;
@@ -99,7 +100,10 @@ fn carry_out(
                 Around::Namespaces | Around::Nothing => in_namespaces(channel, rules, &plan, &layout, group),
             };
             leftovers.extend(layout.placeholders.into_iter().filter_map(Placeholder::release));
-            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds })
+            outcome.map(|watch::Outcome { end, refusals, leftover }| {
+                leftovers.extend(leftover);
+                Outcome { end, refusals, bounds }
+            })
         }
         Confinement::Landlock(rules) => {
             refuse_what_landlock_lacks(rules)?;
@@ -125,11 +129,12 @@ fn carry_out(
             };
             let supervisor = Supervisor::new(rules, &layout)?;
             let outcome = supervised(channel, &plan, Some(&walls), supervisor, group);
-            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds })
+            outcome.map(|watch::Outcome { end, refusals, .. }| Outcome { end, refusals, bounds })
         }
         Confinement::Supervision => {
             let outcome = supervised(channel, &plan, None, Supervisor::idle(), group);
-            outcome.map(|(end, refusals)| Outcome { end, refusals, bounds: Bounds::default() })
+            let bounds = Bounds::default();
+            outcome.map(|watch::Outcome { end, refusals, .. }| Outcome { end, refusals, bounds })
         }
     }
 }
@@ -232,7 +237,8 @@ fn in_namespaces(
     };
     drop((setup_writer, ended_writer, giver));
     inner::close_stdio()?;
-    let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Filter);
+    let mut watch = Watch::new(channel, Children::new(pid), setup, taker, supervisor, Promise::Filter)
+        .guarding(Guards::of(layout));
     // The first process passes SIGTERM on; SIGKILL takes the whole namespace with it.
     watch.until_the_end_of(ended, &Signalling::First(&pidfd), || {
         silent("the sandbox's first process said nothing")
@@ -265,7 +271,8 @@ fn in_bwrap(
         started.taker,
         supervisor,
         Promise::Filter,
-    );
+    )
+    .guarding(Guards::of(layout));
     watch.until_the_end_of(started.ended, &Signalling::Handed, || bwrap::silence(started.complaints))
 }
 

@@ -38,6 +38,15 @@ const ATTEMPTS: u32 = 1000;
 pub(crate) struct Placeholder {
     path: PathBuf,
     entry: OwnedFd,
+    shape: Shape,
+}
+
+/// What one is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Folder,
+    /// With the content that changes nothing.
+    File,
 }
 
 /// What came of [`take`].
@@ -50,11 +59,11 @@ pub(crate) enum Taken {
     Impossible,
 }
 
-/// Makes one, or shares the one that is there. Its parent exists.
-pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
+/// Makes one of this shape, or shares the one that is there, whatever its shape. Its parent exists.
+pub(crate) fn take(path: &Path, shape: Shape) -> Result<Taken, Failure> {
     let step = || format!("keep `{}` from being created", path.display());
     for _ in 0..ATTEMPTS {
-        let is_new = match make(path) {
+        let is_new = match make(path, shape) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => return Ok(Taken::Impossible),
@@ -82,16 +91,19 @@ pub(crate) fn take(path: &Path) -> Result<Taken, Failure> {
             Err(errno) => return Err(errno).step(&step()),
         }
         if is_at(&stat, path) {
-            return Ok(Taken::Held(Placeholder { path: path.to_owned(), entry }));
+            let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            let shape = if is_file { Shape::File } else { Shape::Folder };
+            return Ok(Taken::Held(Placeholder { path: path.to_owned(), entry, shape }));
         }
     }
     Err(Errno::AGAIN).step(&step())
 }
 
 /// Makes the entry. A file gets its name when it is whole, so nobody meets one without its content.
-fn make(path: &Path) -> Result<(), Errno> {
-    if !is_file(path) {
-        return rustix::fs::mkdir(path, MARKED);
+fn make(path: &Path, shape: Shape) -> Result<(), Errno> {
+    match shape {
+        Shape::Folder => return rustix::fs::mkdir(path, MARKED),
+        Shape::File => {}
     }
     let folder = path.parent().unwrap_or(path);
     let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
@@ -102,9 +114,9 @@ fn make(path: &Path) -> Result<(), Errno> {
     rustix::fs::linkat(rustix::fs::CWD, own, rustix::fs::CWD, path, AtFlags::SYMLINK_FOLLOW)
 }
 
-/// Whether the placeholder of a path is a file.
-pub(crate) fn is_file(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == COMMON_FOLDER.0)
+/// What the placeholder of a path in a git directory is.
+pub(crate) fn shape(path: &Path) -> Shape {
+    if path.file_name().is_some_and(|name| name == COMMON_FOLDER.0) { Shape::File } else { Shape::Folder }
 }
 
 /// Whether an entry may be one of ours.
@@ -119,6 +131,11 @@ pub(crate) fn is_left(path: &Path) -> bool {
 }
 
 impl Placeholder {
+    /// What it is.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// Removes it unless others hold it. Gives what is left of one that was removed: to let go of it takes the file
     /// system longer than all the rest, and nobody has to wait for that.
     #[must_use]
@@ -127,7 +144,7 @@ impl Placeholder {
             return None;
         }
         let stat = rustix::fs::fstat(&self.entry).ok().filter(|stat| is_at(stat, &self.path))?;
-        if is_file(&self.path) {
+        if self.shape == Shape::File {
             // If that fails, the next command that meets it tries again.
             let is_removed = is_untouched(&stat, &self.path) && rustix::fs::unlink(&self.path).is_ok();
             return is_removed.then_some(self.entry);
@@ -153,10 +170,8 @@ fn is_at(stat: &Stat, path: &Path) -> bool {
 /// Whether nobody put anything into it.
 fn is_untouched(stat: &Stat, path: &Path) -> bool {
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory if !is_file(path) => {
-            fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-        }
-        FileType::RegularFile if is_file(path) => {
+        FileType::Directory => fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()),
+        FileType::RegularFile if shape(path) == Shape::File => {
             let length = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
             length == COMMON_FOLDER.1.len() as u64
                 && fs::read(path).is_ok_and(|content| content == COMMON_FOLDER.1)
@@ -170,7 +185,7 @@ mod tests {
     use super::*;
 
     fn held(path: &Path) -> Placeholder {
-        match take(path) {
+        match take(path, shape(path)) {
             Ok(Taken::Held(placeholder)) => placeholder,
             Ok(Taken::Occupied | Taken::Impossible) | Err(_) => panic!("not held"),
         }
@@ -203,7 +218,23 @@ mod tests {
         fs::write(&path, "theirs").expect("write");
         drop(placeholder.release());
         assert_eq!(fs::read(&path).expect("file"), b"theirs");
-        assert!(matches!(take(&path), Ok(Taken::Occupied)));
+        assert!(matches!(take(&path, shape(&path)), Ok(Taken::Occupied)));
+    }
+
+    #[test]
+    fn gits_common_folder_is_a_folder_outside_of_git_directories() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let path = scratch.path().join("commondir");
+        let folder = || match take(&path, Shape::Folder) {
+            Ok(Taken::Held(placeholder)) => placeholder,
+            Ok(Taken::Occupied | Taken::Impossible) | Err(_) => panic!("not held"),
+        };
+        let first = folder();
+        assert!(path.is_dir() && is_left(&path));
+        assert_eq!(held(&path).shape(), Shape::Folder, "what is there is shared");
+        drop(folder().release());
+        drop(first.release());
+        assert!(!path.exists());
     }
 
     #[test]
@@ -221,7 +252,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("scratch");
         let path = scratch.path().join("theirs");
         fs::create_dir(&path).expect("mkdir");
-        assert!(matches!(take(&path), Ok(Taken::Occupied)));
+        assert!(matches!(take(&path, shape(&path)), Ok(Taken::Occupied)));
 
         let path = scratch.path().join("ours");
         let placeholder = held(&path);

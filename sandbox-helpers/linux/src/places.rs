@@ -3,7 +3,7 @@
 //! Commands may have changed anything below a writable path, links among it. So there no link is followed to a
 //! writable place, and a link that is protected is protected itself, together with where it leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::failure::Step;
 use crate::patterns;
-use crate::placeholder::{self, Placeholder, Taken};
+use crate::placeholder::{self, Placeholder, Shape, Taken};
 
 /// What is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub(crate) fn resolve(rules: &Rules, absence: Absence) -> Result<Layout, Failure
         layout: Layout { places: BTreeMap::new(), placeholders: Vec::new() },
         known: Vec::new(),
         unseen: Vec::new(),
+        plain: BTreeSet::new(),
     };
     let outcome = resolver.add_all(rules);
     if let Err(failure) = outcome {
@@ -99,6 +100,9 @@ struct Resolver {
     known: Vec<(PathBuf, PathBuf, Access)>,
     /// Protected paths that do not exist and are not below a writable rule, but may be below a writable place.
     unseen: Vec<(PathBuf, Access)>,
+    /// Folders that may not become git directories. Git shall die of what is held there in place of a git directory's
+    /// parts, and not list it, as it does not list folders.
+    plain: BTreeSet<PathBuf>,
 }
 
 impl Resolver {
@@ -110,7 +114,12 @@ impl Resolver {
                 self.layout.places.insert(tmp, (Access::Write, Kind::Own));
             }
         }
-        for (path, access) in patterns::expand(rules)? {
+        let rules = patterns::expand(rules)?;
+        let parts =
+            rules.keys().filter(|path| path.file_name().is_some_and(|it| it == "refs" || it == "objects"));
+        let protected = parts.filter(|part| rules.get(*part) == Some(&Access::Read));
+        self.plain = protected.filter_map(|part| real(part.parent()?).ok()).collect();
+        for (path, access) in rules {
             if !self.is_replaced(&path, access) {
                 self.add(&path, access)?;
             }
@@ -216,10 +225,13 @@ impl Resolver {
         }
         let mut kind_held = Kind::Absent;
         if self.absence == Absence::Hold {
-            match placeholder::take(&missing)? {
+            let is_plain = missing.parent().is_some_and(|folder| self.plain.contains(folder));
+            let shape = if is_plain { Shape::Folder } else { placeholder::shape(&missing) };
+            match placeholder::take(&missing, shape)? {
                 Taken::Held(placeholder) => {
-                    if placeholder::is_file(&missing) {
-                        kind_held = Kind::File;
+                    match placeholder.shape() {
+                        Shape::Folder => {}
+                        Shape::File => kind_held = Kind::File,
                     }
                     self.layout.placeholders.push(placeholder);
                 }

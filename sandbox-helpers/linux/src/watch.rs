@@ -1,17 +1,19 @@
-//! Waits while a command runs: for its end, for the daemon, for what it hands out, and for calls that want an answer.
-//! Knows nothing of rungs.
+//! Waits while a command runs: for its end, for the daemon, for what it hands out, for calls that want an answer, and for
+//! what takes its protection away. Knows nothing of rungs.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use helper_protocol::bytes::Bytes;
 use helper_protocol::order::Order;
 use helper_protocol::report::{End, Failure, Refusals, Report};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use crate::channel::{Channel, Heard};
 use crate::failure::Step;
+use crate::guards::{self, Guards};
 use crate::hand::{Taker, Thing};
 use crate::inner;
 use crate::supervise::{Stage, Supervisor};
@@ -83,8 +85,15 @@ impl Children {
     }
 }
 
-/// How a command ended, and what was refused to it.
-pub(crate) type Outcome = (End, Refusals);
+/// What came of a command.
+pub(crate) struct Outcome {
+    /// How it ended.
+    pub(crate) end: End,
+    /// What was refused to it.
+    pub(crate) refusals: Refusals,
+    /// To be let go of when nobody waits any more.
+    pub(crate) leftover: Option<OwnedFd>,
+}
 
 /// One command that is watched.
 pub(crate) struct Watch<'a> {
@@ -105,6 +114,9 @@ pub(crate) struct Watch<'a> {
     /// The command's end of its terminal, held so that it never looks as if the command was through with it.
     terminal: Option<OwnedFd>,
     supervisor: Option<Supervisor<'a>>,
+    guards: Guards,
+    /// The paths whose protection fell away; then the command was killed.
+    exposed: Vec<Bytes>,
     promise: Promise,
 }
 
@@ -137,8 +149,15 @@ impl<'a> Watch<'a> {
             handed: Vec::new(),
             terminal: None,
             supervisor: Some(supervisor),
+            guards: Guards::default(),
+            exposed: Vec::new(),
             promise,
         }
+    }
+
+    /// Watches over these mounts too, once their list is handed out.
+    pub(crate) fn guarding(self, guards: Guards) -> Self {
+        Self { guards, ..self }
     }
 
     /// Watches a command whose first process says at the end how it ended. `silence` is why it said nothing.
@@ -149,7 +168,8 @@ impl<'a> Watch<'a> {
         silence: impl FnOnce() -> Failure,
     ) -> Result<Outcome, Failure> {
         let watched = self.watch(&ended, signalling);
-        let watched = watched.and_then(|()| if self.has_filter { Ok(()) } else { Err(silence()) });
+        let has_run = self.has_filter || !self.exposed.is_empty();
+        let watched = watched.and_then(|()| if has_run { Ok(()) } else { Err(silence()) });
         if let Err(failure) = watched {
             // It fails where nothing runs any more.
             let _ = signalling.send(Signal::KILL, self.first.as_ref());
@@ -169,7 +189,7 @@ impl<'a> Watch<'a> {
                 reason: "the sandbox's first process makes no sense".to_owned(),
             })?
         };
-        Ok((end, self.refusals()))
+        Ok(self.outcome(end))
     }
 
     /// Watches a command that is a child of this process.
@@ -179,11 +199,17 @@ impl<'a> Watch<'a> {
         signalling: &Signalling<'_>,
     ) -> Result<Outcome, Failure> {
         self.watch(command, signalling)?;
-        Ok((self.children.wait_for_main(), self.refusals()))
+        let end = self.children.wait_for_main();
+        Ok(self.outcome(end))
     }
 
-    fn refusals(&mut self) -> Refusals {
-        self.supervisor.take().map(Supervisor::refusals).unwrap_or_default()
+    fn outcome(&mut self, end: End) -> Outcome {
+        let exposed = std::mem::take(&mut self.exposed);
+        Outcome {
+            end: if exposed.is_empty() { end } else { End::Exposed(exposed) },
+            refusals: self.supervisor.take().map(Supervisor::refusals).unwrap_or_default(),
+            leftover: std::mem::take(&mut self.guards).release(),
+        }
     }
 
     /// Watches until `finished` becomes readable.
@@ -198,10 +224,17 @@ impl<'a> Watch<'a> {
                 is_listening = self.obey(signalling)?;
             }
             if news.has_things {
-                self.take_all();
+                self.take_all()?;
             }
             if news.has_said {
                 self.hear(&mut said)?;
+            }
+            // Before it gets any answer.
+            let may_be_exposed = news.has_changed_mounts
+                || (news.has_moves && self.guards.may_have_moved())
+                || self.guards.patience().is_some_and(|left| left.is_zero());
+            if may_be_exposed && self.exposed.is_empty() {
+                self.look_at_guards(signalling)?;
             }
             if news.is_deserted {
                 self.listener = None;
@@ -242,9 +275,23 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Kills the command if it has lost a protection.
+    fn look_at_guards(&mut self, signalling: &Signalling<'_>) -> Result<(), Failure> {
+        self.exposed = self.guards.fallen()?;
+        if self.exposed.is_empty() {
+            return Ok(());
+        }
+        // Nothing of it goes on by an answer: what still waits for one finds that there is no such call.
+        self.listener = None;
+        match signalling.send(Signal::KILL, self.first.as_ref()) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno).step("kill a command that has lost its protection"),
+        }
+    }
+
     /// Takes what the command's process has handed out.
-    fn take_all(&mut self) {
-        let Some(taker) = &self.taker else { return };
+    fn take_all(&mut self) -> Result<(), Failure> {
+        let Some(taker) = &self.taker else { return Ok(()) };
         let mut is_over = true;
         while let Some((thing, descriptor)) = taker.take() {
             is_over = false;
@@ -255,6 +302,7 @@ impl<'a> Watch<'a> {
                 }
                 Thing::Proxy => self.handed.push(descriptor),
                 Thing::First => self.first = Some(descriptor),
+                Thing::Mounts => self.guards.watch(descriptor)?,
                 Thing::Terminal => {
                     self.terminal = terminal::other_end(&descriptor).ok();
                     self.handed.push(descriptor);
@@ -264,6 +312,7 @@ impl<'a> Watch<'a> {
         if is_over {
             self.taker = None;
         }
+        Ok(())
     }
 
     /// Hears of the setup; its end without a word means that the command runs.
@@ -274,7 +323,7 @@ impl<'a> Watch<'a> {
             Ok(0) => {
                 self.setup = None;
                 // It was handed out before, and may not have been seen yet.
-                self.take_all();
+                self.take_all()?;
                 if said.is_empty() && (self.has_filter || self.promise == Promise::Nothing) {
                     self.channel.report_with(&Report::Started, &std::mem::take(&mut self.handed));
                 }
@@ -291,16 +340,20 @@ impl<'a> Watch<'a> {
 
     fn wait_for_news(&self, is_heeding: bool, finished: &OwnedFd) -> Result<News, Failure> {
         let daemon = is_heeding.then(|| self.channel.as_fd());
-        let wanted: [Option<BorrowedFd<'_>>; 5] = [
-            Some(finished.as_fd()),
-            daemon,
-            self.taker.as_ref().map(AsFd::as_fd),
-            self.setup.as_ref().map(AsFd::as_fd),
-            self.listener.as_ref().map(AsFd::as_fd),
+        let guards = Some(&self.guards).filter(|_| self.exposed.is_empty());
+        let wanted: [(Option<BorrowedFd<'_>>, PollFlags); 7] = [
+            (Some(finished.as_fd()), PollFlags::IN),
+            (daemon, PollFlags::IN),
+            (self.taker.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (self.setup.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (guards.and_then(Guards::changes), guards::CHANGE),
+            (guards.and_then(Guards::moves), PollFlags::IN),
+            (self.listener.as_ref().map(AsFd::as_fd), PollFlags::IN),
         ];
-        let mut sources: Vec<_> =
-            wanted.iter().flatten().map(|source| PollFd::new(source, PollFlags::IN)).collect();
-        match rustix::event::poll(&mut sources, None) {
+        let present = wanted.iter().filter_map(|(source, news)| Some(PollFd::new(source.as_ref()?, *news)));
+        let mut sources: Vec<_> = present.collect();
+        let patience = guards.and_then(Guards::patience).and_then(|left| Timespec::try_from(left).ok());
+        match rustix::event::poll(&mut sources, patience.as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(News::default()),
             Err(errno) => return Err(errno).step("wait for the command"),
@@ -311,9 +364,18 @@ impl<'a> Watch<'a> {
                 .last()
                 .is_some_and(|it| !it.revents().contains(PollFlags::IN) && !it.revents().is_empty());
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
-        let [has_finished, has_order, has_things, has_said, has_call] =
-            wanted.map(|source| source.is_some() && ready.next() == Some(true));
-        Ok(News { has_finished, has_order, has_things, has_said, has_call, is_deserted })
+        let [has_finished, has_order, has_things, has_said, has_changed_mounts, has_moves, has_call] =
+            wanted.map(|(source, _)| source.is_some() && ready.next() == Some(true));
+        Ok(News {
+            has_finished,
+            has_order,
+            has_things,
+            has_said,
+            has_changed_mounts,
+            has_moves,
+            has_call,
+            is_deserted,
+        })
     }
 }
 
@@ -324,6 +386,8 @@ struct News {
     has_order: bool,
     has_things: bool,
     has_said: bool,
+    has_changed_mounts: bool,
+    has_moves: bool,
     has_call: bool,
     is_deserted: bool,
 }

@@ -17,6 +17,8 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
     works("make a file beside an editor's tasks", "echo x > late/.vscode/launch.json").strict(),
     works("make a folder of hooks", "mkdir .husky && echo x > .husky/pre-commit").strict(),
     works("make a Makefile", "echo x > fresh/Makefile").strict(),
+    works("make a repository", "git init -q fresh || { mkdir fresh/.git; echo x > fresh/.git/config; }")
+        .strict(),
     works("make it at any depth", "mkdir -p fresh/a && echo x > fresh/a/Makefile").strict(),
     works("make what scripts stand in by copying", "cp kept fresh/package.json").strict(),
     works("make a build script by renaming", "echo x > fresh/m; mv fresh/m fresh/build.rs").strict(),

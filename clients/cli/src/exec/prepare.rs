@@ -180,7 +180,7 @@ async fn resume(
 }
 
 /// Tells what of the settings was not understood.
-fn warn(problems: &[ConfigurationProblem], output: Output) {
+pub(crate) fn warn(problems: &[ConfigurationProblem], output: Output) {
     for problem in problems {
         output.note(format_args!("{} {}", output.err.yellow("warning:"), problem_text(problem)));
     }

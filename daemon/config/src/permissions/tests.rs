@@ -134,6 +134,13 @@ fn strict_is_there_without_being_described() {
     }
 }
 
+#[test]
+fn strict_is_there_without_any_settings() {
+    let wanted = SettingsOverrides { permissions: Some("strict".to_owned()), ..SettingsOverrides::default() };
+    let loaded = crate::load(Path::new("/nowhere/config.toml"), &wanted).unwrap();
+    assert_eq!(loaded.settings.permissions.expect("permissions").name, "strict");
+}
+
 fn sorted(mut rules: Vec<PathRule>) -> Vec<PathRule> {
     rules.sort_by(|left, right| left.path.cmp(&right.path));
     rules
@@ -277,6 +284,11 @@ fn a_choice_that_does_not_exist_is_an_error() {
         problems(text, &SettingsOverrides::default()),
         ["1:23: There are no permissions `x`", "4:23: There are no permissions `y`"]
     );
+    for mode in ["read-only", "workspace-write", "danger-full-access"] {
+        let overrides = SettingsOverrides { permissions: Some(mode.into()), ..SettingsOverrides::default() };
+        let expected = format!("There are no permissions `{mode}`; `sandbox_mode` chooses that");
+        assert_eq!(problems("", &overrides), [expected]);
+    }
 }
 
 #[test]

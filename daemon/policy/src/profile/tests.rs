@@ -31,8 +31,11 @@ fn settings(sandbox: SandboxMode) -> SessionSettings {
 
 fn surroundings() -> Surroundings {
     Surroundings {
+        opened: Vec::new(),
         git_directories: vec!["/main/.git".into()],
         git_pointers: Vec::new(),
+        bare: Vec::new(),
+        keystones: Vec::new(),
         temporary: vec!["/tmp".into()],
         closed: vec!["/home/me/.ssh".into(), "/run/docker.sock".into()],
         own_folders: vec!["/home/me/.skein".into()],
@@ -136,7 +139,7 @@ fn what_a_person_says_of_a_path_holds_but_for_the_daemon_s_own() {
 fn strict_closes_what_runs_later_and_leaves_the_rest() {
     let strict = |paths| {
         let permissions = Permissions { is_strict: true, paths, ..Permissions::default() };
-        with(permissions, &surroundings())
+        with(permissions, &Surroundings { opened: vec!["/srv".into()], ..surroundings() })
     };
     let profile = strict(vec![rule(Path::new("/srv"), Access::Write)]);
     assert!(profile.is_making_refused);
@@ -151,6 +154,7 @@ fn strict_closes_what_runs_later_and_leaves_the_rest() {
         ("/repo/.github/workflows/ci.yml", Access::Read),
         ("/repo/.github/CODEOWNERS", Access::Write),
         ("/repo/.git/config", Access::Read),
+        ("/repo/sub/.git/config", Access::Read),
         ("/repo/src/lib.rs", Access::Write),
         ("/data/x/Makefile", Access::Read),
         ("/srv/a/Makefile", Access::Read),
@@ -209,6 +213,63 @@ fn commits_open_neither_hooks_nor_configuration() {
         ("/main/.git/worktrees/tree/gitdir", Access::Read),
     ] {
         assert_eq!(profile.access(Path::new(path)), expected, "{path}");
+    }
+}
+
+#[test]
+fn what_a_person_opens_by_its_path_is_protected_as_the_session_s_own_folders_are() {
+    let surroundings = Surroundings {
+        opened: vec!["/srv/other".into(), "/srv/granted".into(), "/srv/bare".into()],
+        git_directories: vec!["/srv/other/.git".into(), "/srv/other/deep/.git".into()],
+        bare: vec!["/srv/bare".into()],
+        keystones: vec!["/srv/granted/HEAD".into()],
+        ..surroundings()
+    };
+    let opened = ["/srv/other", "/srv/other/.vscode", "/srv/granted", "/srv/bare"];
+    let permissions = |is_commit_allowed| Permissions {
+        paths: opened.map(|path| rule(Path::new(path), Access::Write)).into(),
+        is_commit_allowed,
+        ..Permissions::default()
+    };
+    for sandbox in [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite] {
+        for (is_commit_allowed, in_git) in [(false, Access::Read), (true, Access::Write)] {
+            let permissions = Some(permissions(is_commit_allowed));
+            let settings = SessionSettings { permissions, ..settings(sandbox) };
+            let profile = resolve(&settings, &surroundings);
+            for (path, expected) in [
+                ("/srv/other/x", Access::Write),
+                ("/srv/other/.claude/settings.json", Access::Read),
+                ("/srv/other/.vscode/tasks.json", Access::Write),
+                ("/srv/other/.git/config", Access::Read),
+                ("/srv/other/.git/index", in_git),
+                ("/srv/other/deep/.git/hooks/pre-commit", Access::Read),
+                ("/srv/granted/.git", Access::Read),
+                ("/srv/granted/HEAD", Access::Read),
+                ("/srv/granted/HEAD.md", Access::Write),
+                ("/srv/bare/config", Access::Read),
+                ("/srv/bare/refs/heads/main", Access::Write),
+            ] {
+                assert_eq!(
+                    profile.access(Path::new(path)),
+                    expected,
+                    "{sandbox:?} {is_commit_allowed} {path}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_protected_is_no_way_into_what_is_hidden() {
+    let surroundings = Surroundings {
+        git_directories: vec!["/repo/private/x/.git".into(), "/repo/.git".into()],
+        ..surroundings()
+    };
+    for is_commit_allowed in [false, true] {
+        let paths = vec![rule(Path::new("/repo/private"), Access::Hidden)];
+        let profile = with(Permissions { paths, is_commit_allowed, ..Permissions::default() }, &surroundings);
+        assert_eq!(profile.access(Path::new("/repo/private/x/.git/config")), Access::Hidden);
+        assert_eq!(profile.access(Path::new("/repo/.git/config")), Access::Read);
     }
 }
 

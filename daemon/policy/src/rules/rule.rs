@@ -74,7 +74,8 @@ pub struct PrefixRule {
 pub struct OutsideRule {
     /// For each word its alternatives. Neither is empty.
     pub pattern: Vec<Vec<String>>,
-    /// The folder that the command runs in, absolute; absent: any.
+    /// The folder that the command runs in, absolute; absent: the session's own, which [`Rules::placed`](crate::rules::Rules::placed)
+    /// fills in. Elsewhere a command could have made what its program goes by, as a repository with settings of its own.
     pub folder: Option<PathBuf>,
     /// Why, in the words of who wrote it.
     pub justification: Option<String>,
@@ -184,9 +185,9 @@ impl OutsideRule {
         Ok(Self { pattern, folder, justification, place })
     }
 
-    /// Whether it holds for exactly these words in this folder.
+    /// Whether it holds for exactly these words in this folder; nowhere if it has none.
     pub(crate) fn holds_for<'w>(&self, words: impl ExactSizeIterator<Item = &'w str>, cwd: &Path) -> bool {
-        self.folder.as_deref().is_none_or(|folder| folder == cwd)
+        self.folder.as_deref().is_some_and(|folder| folder == cwd)
             && words.len() == self.pattern.len()
             && words
                 .zip(&self.pattern)

@@ -35,6 +35,21 @@ impl Rules {
         self.problems.push(problem);
     }
 
+    /// Whether a rule on leaving the sandbox waits for [`placed`](Self::placed).
+    #[must_use]
+    pub fn has_unplaced(&self) -> bool {
+        self.outside.iter().any(|rule| rule.folder.is_none())
+    }
+
+    /// The rules for a session in this folder: there, and not below, holds a rule on leaving the sandbox that names none.
+    #[must_use]
+    pub fn placed(mut self, folder: &Path) -> Self {
+        for rule in &mut self.outside {
+            rule.folder.get_or_insert_with(|| folder.to_owned());
+        }
+        self
+    }
+
     /// What is wrong with the files.
     #[must_use]
     pub fn problems(&self) -> &[RulesError] {

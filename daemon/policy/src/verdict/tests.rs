@@ -209,7 +209,8 @@ fn a_way_out_is_for_the_whole_command_in_its_folder() {
         outside(&[&["make"]], Some("/other")),
         outside(&[&["/bin/bash"], &["-c"], &["a > b"]], None),
         outside(&[&["git"], &["push"], &["--force"]], None),
-    ]);
+    ])
+    .placed(Path::new("/repo"));
     let allowed = (Decision::Allow, Cause::Rule);
     for text in ["git fetch", "git 'pull' 2>&1", "git fetch && git pull", "a > b", "git push --force"] {
         assert_eq!(way_out(text, &rules, OnRequest), allowed, "{text}");
@@ -239,8 +240,10 @@ fn a_way_out_is_for_the_whole_command_in_its_folder() {
 
 #[test]
 fn a_way_out_gives_way_to_rules_that_restrict() {
-    let rules =
-        table(vec![outside(&[&["git"], &["push"]], None), rule(&[&["git"], &["push"]], Decision::Forbid)]);
+    let rules = table(vec![
+        outside(&[&["git"], &["push"]], Some("/repo")),
+        rule(&[&["git"], &["push"]], Decision::Forbid),
+    ]);
     assert_eq!(way_out("git push", &rules, OnRequest), (Decision::Forbid, Cause::Rule));
 }
 

@@ -1,6 +1,9 @@
 //! Who decides about connections, as the proxy sees it.
 
+use std::net::IpAddr;
+
 use futures_util::future::BoxFuture;
+use protocol::profile::NetworkProtocol;
 
 use crate::proxy::target::Target;
 
@@ -9,6 +12,9 @@ pub trait Gate: Send + Sync {
     /// Whether a connection may be made. May wait for a person. Dropping the future means that nobody waits for the
     /// answer any more.
     fn decide(&self, target: Target) -> BoxFuture<'_, Verdict>;
+
+    /// Whether an address that the internet does not have is listed by itself, so that a name may lead there. Asks nobody.
+    fn lists(&self, protocol: NetworkProtocol, address: IpAddr, port: u16) -> bool;
 
     /// A connection is about to be made, or was refused. The proxy goes on when this is done.
     fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()>;
@@ -22,7 +28,7 @@ pub enum Verdict {
         /// The rule or the answer that decided, for a person.
         reason: String,
     },
-    /// Let through wherever it is: the host itself is listed.
+    /// Let through wherever it is: the host is an address, or this machine, and is listed as that.
     Anywhere {
         /// The rule or the answer that decided, for a person.
         reason: String,

@@ -31,8 +31,7 @@ pub(crate) enum ReachError {
     },
     /// The name leads to this machine or to its network, and the host is not listed.
     #[error(
-        "`{target}` is not open to commands: {address} is no address of the internet; a rule that names `{}` itself opens it",
-        target.host
+        "`{target}` is not open to commands: {address} is no address of the internet; a rule that names the address opens it"
     )]
     NotPublic {
         /// Whom the command wanted to reach.
@@ -94,7 +93,8 @@ impl Way {
         };
         let addresses = self.addresses(target).await?;
         // All of them, not one: which of them is tried must not matter.
-        match addresses.iter().find(|&&address| !is_listed && !is_public(address)) {
+        let lists = |address| self.gate.lists(target.protocol, address, target.port);
+        match addresses.iter().find(|&&address| !is_listed && !is_public(address) && !lists(address)) {
             Some(&address) => Err(ReachError::NotPublic { target: target.clone(), address }),
             None => Ok((addresses, reason)),
         }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
+use protocol::profile::NetworkProtocol;
 use sandbox::proxy::{Attempt, Gate, Resolver, Target, Verdict};
 
 /// What a gate says of a host.
@@ -25,6 +26,10 @@ impl ToldGate {
 impl Gate for ToldGate {
     fn decide(&self, target: Target) -> BoxFuture<'_, Verdict> {
         Box::pin(async move { (self.say)(&target.host) })
+    }
+
+    fn lists(&self, _: NetworkProtocol, _: IpAddr, _: u16) -> bool {
+        false
     }
 
     fn attempted(&self, attempt: Attempt) -> BoxFuture<'_, ()> {

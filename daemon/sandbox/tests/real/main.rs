@@ -13,5 +13,6 @@ mod people;
 mod processes;
 mod reach;
 mod reap;
+mod replaced;
 mod site;
 mod terminals;

@@ -458,3 +458,63 @@ async fn what_waits_for_the_disk_is_taken_back_like_any_other() {
     assert!(bench.rewind(RewindTarget::LastTurn).await);
     assert_eq!(bench.all(), before);
 }
+
+#[tokio::test]
+async fn what_git_runs_programs_by_is_told_of_where_a_git_directory_came() {
+    let mut bench = Bench::new().await;
+    let root = bench.root.clone();
+    let make = |names: &[&str]| {
+        for name in names {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+            fs::write(path, "x").expect("file");
+        }
+    };
+    make(&["lib/a", "old/.git/config", "bare/config"]);
+    let mut late = Vec::new();
+    for made in [
+        &["lib/.git/config", "lib/.git/hooks/pre-commit", "lib/.git/hooks/pre-push.sample"][..],
+        &["lib/.git/config", "lib/b"],
+        &["tree/.git", "old/.git/hooks/x", ".git/config"],
+        &["bare/HEAD", "bare/objects/x", "bare/refs/x"],
+    ] {
+        let call = begun(&mut bench).await;
+        make(made);
+        let changed = bench.files.after(&call, Background::Quiet).await;
+        late.push(changed.map(|changed| {
+            assert_eq!(changed.count as usize, changed.paths.len());
+            changed.runs_later
+        }));
+    }
+    let paths = |names: &[&str]| Some(names.iter().map(|name| root.join(name)).collect::<Vec<_>>());
+    assert_eq!(
+        late,
+        [
+            paths(&["lib/.git/config", "lib/.git/hooks/pre-commit"]),
+            paths(&[]),
+            paths(&["tree/.git"]),
+            paths(&["bare/config"]),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn that_a_folder_has_too_much_in_it_to_be_searched_is_said_once() {
+    let bench = Bench::new().await;
+    for number in 0..=50_000 {
+        fs::write(bench.root.join(number.to_string()), "").expect("file");
+    }
+    let home = bench.folder.path().canonicalize().expect("real").join("skein");
+    let folders = wire::folders::Folders { config: home.clone(), state: home.clone(), runtime: home };
+    let reach = Arc::new(Reach::new(&folders));
+    let files = bench.files.telling(Arc::clone(&reach));
+    let (session_id, turn_id) = (bench.session, TurnId::generate());
+    let roots = vec![bench.root.clone()];
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        reach.profile(&settings(&bench.root), &[]);
+        let call = Call { session_id, turn_id, item_id: ItemId::generate(), roots: roots.clone() };
+        told.push(files.before(&call).await.notices.len());
+    }
+    assert_eq!(told, [1, 0]);
+}

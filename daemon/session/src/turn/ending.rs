@@ -67,7 +67,7 @@ fn close(
     events.extend(state.questions.iter().map(withdrawn));
     for item in turn.items.iter().filter(|item| item.status == ItemStatus::InProgress) {
         let begun = if begun.contains(&item.id) { Begun::Maybe } else { Begun::No };
-        let body = interrupted(state, item, begun, moment);
+        let body = cut_off(state, item, begun, Cause::Turn, moment);
         events.push(completed(item, ItemStatus::Interrupted, body, moment));
     }
     let cut = answer::cut(state, running, turn, moment).filter(|_| told.is_none());
@@ -117,32 +117,51 @@ pub(crate) enum Begun {
     No,
 }
 
-/// The body of an item that did not come to its end.
+/// What kept an item from its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The turn ended.
+    Turn,
+    /// The daemon stopped and another one goes on with the turn.
+    HandOver,
+    /// The daemon died and another one goes on with the turn.
+    Crash,
+}
+
+/// The body of an item that did not come to its end because the daemon is another one now. The turn goes on.
 pub(crate) fn interrupted(state: &SessionState, item: &Item, begun: Begun, moment: &Moment) -> ItemBody {
+    let is_handed_over = state.running.as_ref().is_some_and(|running| running.suspended.is_some());
+    cut_off(state, item, begun, if is_handed_over { Cause::HandOver } else { Cause::Crash }, moment)
+}
+
+fn cut_off(state: &SessionState, item: &Item, begun: Begun, cause: Cause, moment: &Moment) -> ItemBody {
     let whole = state.with_text_so_far(item).body;
     if item.body.call().is_some() && begun == Begun::No {
-        return never_begun(whole);
+        return never_begun(whole, cause);
     }
     match whole {
         ItemBody::Command(command) if !command.output_so_far.is_empty() => {
-            ItemBody::Command(with_output_so_far(command, moment.at.since(item.started_at)))
+            ItemBody::Command(with_output_so_far(command, cause, moment.at.since(item.started_at)))
         }
         other => other,
     }
 }
 
-fn never_begun(body: ItemBody) -> ItemBody {
-    const MESSAGE: &str = "Not run: the turn ended before.";
+fn never_begun(body: ItemBody, cause: Cause) -> ItemBody {
+    let message = match cause {
+        Cause::Turn => "Not run: the turn ended before.",
+        Cause::HandOver => "Not run: the daemon changed before.",
+        Cause::Crash => "Not run: the daemon died before.",
+    };
+    let message = message.to_owned();
     match body {
-        ItemBody::Command(command) => {
-            ItemBody::Command(Command { message: Some(MESSAGE.to_owned()), ..command })
-        }
+        ItemBody::Command(command) => ItemBody::Command(Command { message: Some(message), ..command }),
         ItemBody::FileChange(mut change) => {
-            change.message = Some(MESSAGE.to_owned());
+            change.message = Some(message);
             ItemBody::FileChange(change)
         }
         ItemBody::ToolCall(mut call) => {
-            call.output = Some(MESSAGE.to_owned());
+            call.output = Some(message);
             ItemBody::ToolCall(call)
         }
         other @ (ItemBody::UserMessage(_)
@@ -158,7 +177,7 @@ fn never_begun(body: ItemBody) -> ItemBody {
     }
 }
 
-fn with_output_so_far(mut command: Command, duration_ms: u64) -> Command {
+fn with_output_so_far(mut command: Command, cause: Cause, duration_ms: u64) -> Command {
     let text = std::mem::take(&mut command.output_so_far);
     let total_bytes = text.len() as u64;
     let output = if text.len() <= 2 * KEPT_OUTPUT {
@@ -171,7 +190,13 @@ fn with_output_so_far(mut command: Command, duration_ms: u64) -> Command {
     };
     command.outcome =
         Some(CommandOutcome { exit: CommandExit::Interrupted, duration_ms, output, refusals: Vec::new() });
-    command.message =
-        Some("The turn ended while this ran; what it had not printed yet is not known.".to_owned());
+    let message = match cause {
+        Cause::Turn => "The turn ended while this ran; what it had not printed yet is not known.",
+        Cause::HandOver => {
+            "The daemon changed while this ran, so it was ended; what it had not printed yet is not known."
+        }
+        Cause::Crash => "The daemon died while this ran; what it had not printed yet is not known.",
+    };
+    command.message = Some(message.to_owned());
     command
 }

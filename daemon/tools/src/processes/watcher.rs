@@ -55,7 +55,7 @@ impl Watcher {
         self.tell(Noticed::Ended(match end {
             Ok(Exit::Code(code)) => format!("with exit code {code}"),
             Ok(Exit::Signal(signal)) => format!("by signal {signal}"),
-            Err(error) => format!("in a way that is not known: {error}"),
+            Err(error) => format!("without an exit code: {error}"),
         }));
     }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use protocol::profile::{Access, Profile};
+use protocol::profile::{Access, Profile, SandboxMode};
 
 use super::commit;
 use super::error::{CommitError, FileError};
@@ -212,6 +212,9 @@ impl Draft {
     fn writable(&self, path: &Path, last: Last) -> Result<PathBuf, FileError> {
         let real = self.real(path, last)?;
         match self.profile.access(&real) {
+            Access::Write if is_of_git(&real) && self.profile.mode != SandboxMode::DangerFullAccess => {
+                Err(FileError::ReadOnly { path: real })
+            }
             Access::Write => Ok(real),
             Access::Read => Err(FileError::ReadOnly { path: real }),
             Access::Hidden => Err(FileError::Hidden { path: real }),
@@ -257,6 +260,12 @@ impl Entry {
             After::Link(_) | After::Nothing => None,
         }
     }
+}
+
+/// Whether it belongs to git, also where a folder is no working tree before it is written: git runs programs by what
+/// stands there, and git alone has to write it.
+fn is_of_git(real: &Path) -> bool {
+    real.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
 }
 
 /// What is at a real path on the disk; nothing, too, where a folder on the way is missing.

@@ -136,6 +136,10 @@ fn what_is_not_allowed_is_refused_by_real_path() {
         ("ws/pipe", "not a file", "not a file", "not a file"),
         ("ws/dir", "not a file", "not a file", "not a file"),
         ("/dev/null", "read only", "read only", "not a file"),
+        ("ws/dir/.git/config", "read only", "read only", "missing"),
+        ("ws/dir/.git", "read only", "read only", "missing"),
+        ("ws/dir/.GIT/hooks/pre-commit", "read only", "read only", "missing"),
+        ("ws/dir/.github/x", "ok", "missing", "missing"),
         ("ws/a/b", "ok", "missing", "missing"),
         ("ws/a", "ok", "ok", "ok"),
     ] {

@@ -208,6 +208,26 @@ fn caches_and_git_are_left_out_and_ignored_files_are_not() {
 }
 
 #[test]
+fn that_a_folder_got_a_repository_is_told_once() {
+    let mut scratch = Scratch::new();
+    for folder in ["old/.git", "d", "a"] {
+        fs::create_dir_all(scratch.root.join(folder)).expect("folder");
+    }
+    scratch.look();
+    assert_eq!(scratch.tree.take_working_trees(), [""; 0].map(PathBuf::from), "it was there");
+    fs::create_dir_all(scratch.root.join("d/e/.git")).expect("folder");
+    fs::write(scratch.root.join("a/.git"), "gitdir: ../d/e/.git").expect("pointer");
+    let changes = scratch.look();
+    assert!(changes.iter().all(|change| change.path.file_name().is_some_and(|name| name != ".git")));
+    let mut found = scratch.tree.take_working_trees();
+    found.sort();
+    assert_eq!(found, ["a", "d/e"].map(|name| scratch.root.join(name)));
+    fs::write(scratch.root.join("a/more"), "").expect("file");
+    scratch.look();
+    assert_eq!(scratch.tree.take_working_trees(), [""; 0].map(PathBuf::from), "it was told");
+}
+
+#[test]
 fn what_somebody_changed_meanwhile_is_not_overwritten() {
     let mut scratch = Scratch::new();
     scratch.edit(&Edit::Write("a", b"one".to_vec()));

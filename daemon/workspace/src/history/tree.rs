@@ -33,9 +33,11 @@ const FEW_FOLDERS: usize = 64;
 /// How coarse the clocks of file systems are: what changed so short before it was read may change once more without
 /// another time.
 const COARSE: Duration = Duration::from_millis(50);
+/// What belongs to git.
+const GIT: &str = ".git";
 /// Folders that are left out.
 const LEFT_OUT: [&str; 15] = [
-    ".git",
+    GIT,
     ".hg",
     ".jj",
     ".svn",
@@ -61,6 +63,8 @@ pub struct Tree {
     /// What is in each folder, by its path below the root.
     folders: HashMap<PathBuf, Names>,
     is_known: bool,
+    /// Folders that got a `.git`, which is left out itself, and were not asked for yet.
+    working_trees: Vec<PathBuf>,
     /// The file system of the root, if its folders tell by their times which names are in them.
     device: Option<u64>,
     /// Bytes of contents that were there at first.
@@ -102,6 +106,8 @@ struct Names {
     known: BTreeMap<OsString, Known>,
     /// The folder, if for as long as it looks like this the same names are in it.
     print: Option<Fingerprint>,
+    /// Whether it has a `.git`; `None` if another process knew the folder, and that not.
+    has_git: Option<bool>,
 }
 
 /// What is known of a name in a folder.
@@ -120,6 +126,7 @@ struct Listing {
     seen: Vec<(OsString, Known)>,
     gone: Vec<OsString>,
     print: Option<Fingerprint>,
+    has_git: Option<bool>,
 }
 
 /// One folder as it was listed.
@@ -142,6 +149,7 @@ impl Tree {
             pack,
             folders: HashMap::new(),
             is_known: false,
+            working_trees: Vec::new(),
             device: None,
             first_bytes: 0,
             journal: None,
@@ -174,7 +182,8 @@ impl Tree {
         tree.pack = Pack::from(tree.pack.into_file(), replayed.end, MAX_PACK_BYTES);
         let mut changes = Vec::new();
         for Page { folder, seen, gone } in replayed.pages {
-            tree.take(Listing { folder: folder.into(), seen, gone, print: None }, &mut changes);
+            let listing = Listing { folder: folder.into(), seen, gone, print: None, has_git: None };
+            tree.take(listing, &mut changes);
             changes.clear();
         }
         tree.device = tree.root_device()?;
@@ -242,10 +251,16 @@ impl Tree {
         }
         if !is_known {
             changes.clear();
+            self.working_trees.clear();
             self.first_bytes = self.pack.used();
         }
         changes.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(changes)
+    }
+
+    /// The folders that got a `.git` between two looks, since this was asked last.
+    pub fn take_working_trees(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.working_trees)
     }
 
     /// The content of an entry; `None` if it is damaged, as a loss of power can leave it.
@@ -294,8 +309,12 @@ impl Tree {
                         return;
                     }
                     queue.push(below);
-                    let print = self.folders.get(&listing.folder).and_then(|names| names.print);
-                    if !listing.seen.is_empty() || !listing.gone.is_empty() || listing.print != print {
+                    let known = self.folders.get(&listing.folder);
+                    let known = known.map_or((None, Some(false)), |names| (names.print, names.has_git));
+                    if !listing.seen.is_empty()
+                        || !listing.gone.is_empty()
+                        || (listing.print, listing.has_git) != known
+                    {
                         listings.lock().unwrap_or_else(PoisonError::into_inner).push(listing);
                     }
                 }
@@ -343,7 +362,11 @@ impl Tree {
             Err(error) => return Err(failed(error)),
         };
         let (seen, gone) = (Vec::new(), Vec::new());
-        let listing = Listing { folder: path.to_owned(), seen, gone, print };
+        let has_git = match &names {
+            Some((_, has_git)) => Some(*has_git),
+            None => known.and_then(|names| names.has_git),
+        };
+        let listing = Listing { folder: path.to_owned(), seen, gone, print, has_git };
         let mut listed = Listed { listing, below: Vec::new(), count: 0 };
         let mut known = known.into_iter().flat_map(|names| &names.known).peekable();
         match names {
@@ -352,7 +375,7 @@ impl Tree {
                     self.see(&mut listed, &folder, name, Some(old), now).map_err(failed)?;
                 }
             }
-            Some(names) => {
+            Some((names, _)) => {
                 for name in &names {
                     while let Some((gone, _)) = known.next_if(|(known, _)| *known < name) {
                         listed.listing.gone.push(gone.clone());
@@ -399,17 +422,18 @@ impl Tree {
         Ok(())
     }
 
-    /// The names in a folder that are looked at, in order.
-    fn names(&self, path: &Path, folder: &Folder) -> io::Result<Vec<OsString>> {
-        let mut names = Vec::new();
+    /// The names in a folder that are looked at, in order, and whether `.git` is one of the others.
+    fn names(&self, path: &Path, folder: &Folder) -> io::Result<(Vec<OsString>, bool)> {
+        let (mut names, mut has_git) = (Vec::new(), false);
         folder.each(|name, kind| {
+            has_git |= name == GIT;
             if VersionKind::of(kind).is_some() && !self.is_left_out(path, name) {
                 names.push(name.to_owned());
             }
             if names.len() > MAX_ENTRIES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         names.sort_unstable();
-        Ok(names)
+        Ok((names, has_git))
     }
 
     /// Keeps what was read, if it is not kept already.
@@ -439,7 +463,11 @@ impl Tree {
 
     /// Makes what a folder has now what is known of it.
     fn take(&mut self, listing: Listing, changes: &mut Vec<Change>) {
-        let Listing { folder, seen, gone, print } = listing;
+        let Listing { folder, seen, gone, print, has_git } = listing;
+        let had_git = self.folders.get(&folder).map_or(Some(false), |names| names.has_git);
+        if has_git == Some(true) && had_git == Some(false) {
+            self.working_trees.push(self.root.join(&folder));
+        }
         if let Some(unwritten) = &mut self.unwritten
             && !(seen.is_empty() && gone.is_empty())
         {
@@ -467,7 +495,8 @@ impl Tree {
             }
             self.folders.entry(folder.clone()).or_default().known.insert(name, found);
         }
-        self.folders.entry(folder).or_default().print = print;
+        let names = self.folders.entry(folder).or_default();
+        (names.print, names.has_git) = (print, has_git);
     }
 
     /// A name is gone, with all below it.

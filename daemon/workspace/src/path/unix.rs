@@ -57,6 +57,8 @@ pub(crate) struct Found {
     pub(crate) kind: Kind,
     pub(crate) size: u64,
     pub(crate) mode: Mode,
+    /// Whether only owners remove what is in it.
+    pub(crate) is_sticky: bool,
     /// The owner, for files that are replaced.
     owner: (u32, u32),
     /// Changes when another file takes the name, or the content changes.
@@ -163,6 +165,7 @@ impl Found {
             kind,
             size,
             mode: Mode(stat.st_mode & 0o777),
+            is_sticky: stat.st_mode & 0o1000 != 0,
             owner: (stat.st_uid, stat.st_gid),
             // The types differ between systems.
             stamp: (

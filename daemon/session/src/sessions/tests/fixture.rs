@@ -1,7 +1,7 @@
 //! A bench for sessions: a real store, a model that follows a script, and a tool that echoes.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -151,7 +151,7 @@ impl World for TestWorld {
         Ok(())
     }
 
-    fn profile(&self, _: &SessionSettings) -> BoxFuture<'static, Profile> {
+    fn profile(&self, _: &SessionSettings, _: &[PathBuf]) -> BoxFuture<'static, Profile> {
         Box::pin(std::future::ready(policy::profile::unrestricted()))
     }
 

@@ -82,6 +82,26 @@ fn a_turn_that_was_handed_over_goes_on_and_loses_no_call_that_had_not_begun() {
 }
 
 #[test]
+fn a_command_that_a_daemon_left_behind_does_not_say_that_the_turn_ended() {
+    let message = |settings, stopping: Option<Input>| {
+        let mut bench = Bench::with(settings);
+        bench.start("go");
+        let item_id = bench.calls("make");
+        bench.completes();
+        bench.take(Input::ToolOutput { item_id, text: "so far".into() });
+        stopping.map(|stopping| bench.take(stopping));
+        bench.take(Input::Loaded { failure: None });
+        let ItemBody::Command(command) = &bench.item(item_id).body else { panic!("no command") };
+        command.message.clone().unwrap_or_default()
+    };
+    let handing = Input::Stopping { hand_over: true, is_call_running: true };
+    let continuing = SessionSettings { after_crash: AfterCrash::Continue, ..settings() };
+    assert!(message(settings(), Some(handing)).starts_with("The daemon changed while this ran"));
+    assert!(message(continuing, None).starts_with("The daemon died while this ran"));
+    assert!(message(settings(), None).starts_with("The turn ended while this ran"));
+}
+
+#[test]
 fn folding_the_log_again_gives_the_same_session() {
     let mut bench = Bench::new();
     let mut log = Vec::new();
