@@ -7,7 +7,9 @@ use skein_tests::environment::terminal::keys;
 use skein_tests::scripted_model::reply::{Answer, Reply};
 
 use crate::scene::{escalates, outside, scene};
-use crate::tui_scene::{READY, STILL, asked, idle, leave, restored, screen, screen_of, send, turn};
+use crate::tui_scene::{
+    PLAIN, READY, STILL, asked, idle, leave, many_points, restored, screen, screen_of, send, turn,
+};
 
 #[test]
 fn a_terminal_of_five_rows_shows_a_turn_and_a_question() {
@@ -123,6 +125,43 @@ fn a_shell_has_the_terminal_while_it_is_suspended() {
     terminal.press(keys::CTRL_D).unwrap();
     terminal.wait_until("the shell", |screen, _| screen.contents().trim_end().ends_with("sh>")).unwrap();
     restored(&terminal);
+}
+
+#[test]
+fn the_mouse_scrolls_and_selects_where_all_of_the_terminal_is_taken() {
+    const WHEEL_UP: &str = "\x1b[<64;10;5M";
+    const WHEEL_DOWN: &str = "\x1b[<65;10;5M";
+    let (_model, env) = scene([many_points()]);
+    env.prepend_settings(PLAIN).unwrap();
+    let terminal = screen(&env, &["--fullscreen"]);
+    turn(&terminal, "tell me", "That is all.");
+    // In pieces, as they come: of more than a kilobyte at once the rest waits in crossterm for the next key.
+    let turn_wheel = |way: &str| {
+        for _ in 0..4 {
+            terminal.press(&way.repeat(40)).unwrap();
+            let _ = terminal.wait_for_silence(STILL);
+        }
+    };
+    turn_wheel(WHEEL_UP);
+    terminal.wait_for("point 3 of it").unwrap();
+    let rows = terminal.rows();
+    assert!(rows.iter().any(|row| row == "› tell me"), "{rows:#?}");
+    let row = rows.iter().position(|row| row.ends_with("point 3 of it")).unwrap();
+    // Columns are counted from 1, and the marks before it take one each.
+    let column = rows[row].chars().count() - "point 3 of it".len() + 1;
+    let (last, row) = (column + "point 3 of it".len() - 1, row + 1);
+    let press = |what: String| terminal.press(&what).unwrap();
+    press(format!("\x1b[<0;{column};{row}M\x1b[<32;{};{row}M\x1b[<32;{last};{row}M", column + 3));
+    press(format!("\x1b[<0;{last};{row}m"));
+    let selected = "cG9pbnQgMyBvZiBpdA==";
+    terminal
+        .wait_until("what was selected in the clipboard", |_, asked| {
+            asked.clipboard.last().is_some_and(|text| text == selected)
+        })
+        .unwrap();
+    turn_wheel(WHEEL_DOWN);
+    terminal.wait_for("That is all.").unwrap();
+    leave(terminal);
 }
 
 #[test]

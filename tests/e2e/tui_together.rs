@@ -1,11 +1,15 @@
 //! Several terminals, and one daemon that comes and goes: what is seen is the session's, and no terminal owns it.
 
+use std::fs;
+use std::time::Instant;
+
 use rustix::process::Signal;
-use skein_tests::environment::terminal::keys;
+use skein_tests::TestEnv;
+use skein_tests::environment::terminal::{LIMIT, Terminal, keys};
 use skein_tests::scripted_model::reply::{Answer, Reply};
 
-use crate::scene::{escalates, kill_daemon, outside, scene, script, until_go, wait_for_file};
-use crate::tui_scene::{PLAIN, asked, idle, said_so_far, screen, send, turn, wait_for_row};
+use crate::scene::{escalates, kill_daemon, outside, scene, script, state_folder, until_go, wait_for_file};
+use crate::tui_scene::{PLAIN, STILL, asked, idle, said_so_far, screen, send, turn, wait_for_row};
 
 #[test]
 fn two_terminals_show_the_same_to_the_character() {
@@ -64,16 +68,41 @@ fn a_terminal_that_is_killed_loses_nothing() {
     let mut first = screen(&env, &[]);
     send(&first, "wait for it");
     wait_for_file(&env, "started");
+    first.press("and half a thou").unwrap();
+    wait_for_draft(&env, &first, "half a thou");
+    let other = screen(&env, &["--continue"]);
+    other.wait_for("running").unwrap();
+    other.look(|screen, _| assert!(!screen.contents().contains("half a"), "it is being written elsewhere"));
     first.signal(Signal::KILL).unwrap();
     first.wait().unwrap();
     let second = screen(&env, &["--continue"]);
+    second.wait_for("› and half a thou").unwrap();
     second.wait_for("running").unwrap();
+    second.press("ght\x15").unwrap();
     env.write_file("go", "").unwrap();
     second.wait_for("It went on.").unwrap();
     idle(&second);
     let said = said_so_far(&second);
     assert_eq!(said[0], "› wait for it");
     assert!(said.contains(&"  ended".to_owned()), "{said:#?}");
+    assert_eq!(drafts(&env), [""; 0], "what was taken out is not kept");
+}
+
+/// What is written and not sent, as it is on disk.
+fn drafts(env: &TestEnv) -> Vec<String> {
+    let Ok(files) = fs::read_dir(state_folder(env).join("screens")) else { return Vec::new() };
+    let files = files.map(|file| file.unwrap().path());
+    let drafts = files.filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("draft-"));
+    drafts.filter_map(|file| fs::read_to_string(file).ok()).collect()
+}
+
+/// Waits until what is written is on disk.
+fn wait_for_draft(env: &TestEnv, terminal: &Terminal, text: &str) {
+    let begin = Instant::now();
+    while !drafts(env).iter().any(|draft| draft.ends_with(text)) {
+        assert!(begin.elapsed() < LIMIT, "{:?}", drafts(env));
+        let _ = terminal.wait_for_silence(STILL);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ use protocol::event::{Event, EventRecord};
 use protocol::ids::{ClientId, ItemId, Timestamp};
 use protocol::item::{Item, ItemStatus};
 use protocol::question::Question;
-use ratatui::layout::Size;
+use ratatui::layout::{Position, Size};
 use serde_json::{Value, json};
 
 use crate::app::{App, Effect};
@@ -391,7 +391,8 @@ impl Bench {
             }
             Happening::Resize(width, height) => {
                 self.size = Size::new(width, height);
-                self.screen.resize(self.size, height.checked_sub(1));
+                let cursor = height.checked_sub(1).map(|y| Position::new(0, y));
+                self.screen.resize(self.size, cursor);
                 self.terminal = terminal(self.size);
                 None
             }

@@ -9,7 +9,7 @@ use protocol::daemon::RateLimit;
 use protocol::hook::HookListResult;
 use protocol::ids::{ClientId, Seq, SessionId, Timestamp};
 use protocol::mcp::{McpPrompt, McpResourcesResult};
-use protocol::session::SessionSummary;
+use protocol::session::{SessionSummary, SettingsOverrides};
 use protocol::skill::Skill;
 use ratatui::text::Line;
 use view::{Activity, Block, View, escape};
@@ -27,7 +27,7 @@ use crate::highlight::Syntaxes;
 use crate::image::Said;
 use crate::link::Call;
 use crate::mentions::Absent;
-use crate::modes::Before;
+use crate::modes::{Before, SessionMode};
 use crate::pager::Pager;
 use crate::picker::Picker;
 use crate::prompts::AskedPrompt;
@@ -121,6 +121,10 @@ pub(crate) struct App {
     pub(crate) is_starting: bool,
     /// Whether the running turn was asked to stop.
     pub(crate) is_stopping: bool,
+    /// What was asked for when the program was started; it holds for each new session.
+    pub(crate) asked_at_start: SettingsOverrides,
+    /// Whether the session was put away from here.
+    pub(crate) is_put_away: bool,
     /// Why the session can't be followed any more.
     pub(crate) ended: Option<ClientError>,
 }
@@ -146,6 +150,8 @@ pub(crate) enum Aside {
     Help,
     Keys,
     Status,
+    /// What is wrong, or not used, and stays to be read.
+    Warned(Vec<String>),
     /// What the line at the bottom may hold.
     Fields,
     Tip(&'static str),
@@ -198,6 +204,8 @@ pub(crate) enum Chore {
     Call(Call),
     /// Reads an image that goes along with what is written; the text is what was pasted.
     Attach(PathBuf, String),
+    /// Keeps what held before the session's mode.
+    KeepBefore(Before),
     /// Keeps a plan of the session.
     KeepPlan(String),
     /// Adds a line to an instruction file.
@@ -211,12 +219,13 @@ impl App {
     pub(crate) fn new(mode: Mode, theme: Theme, settings: Settings) -> Self {
         let full = settings.is_fullscreen.then(Fullscreen::default);
         let vim = settings.has_vim.then(Vim::default);
+        let view = View::naming(settings.modes.iter().map(SessionMode::named).collect());
         let syntaxes = if theme.name == ThemeName::None { Syntaxes::Off } else { Syntaxes::Absent };
         Self {
             theme,
             settings,
             mode,
-            view: View::new(),
+            view,
             composer: Composer::default(),
             dialog: None,
             completion: None,
@@ -259,6 +268,8 @@ impl App {
             leaves_until: Timestamp(0),
             is_starting: false,
             is_stopping: false,
+            asked_at_start: SettingsOverrides::default(),
+            is_put_away: false,
             ended: None,
         }
     }
@@ -450,12 +461,13 @@ impl App {
     /// The lines of what a command shows.
     pub(crate) fn aside(&self, aside: Aside, width: u16) -> Vec<Line<'static>> {
         match aside {
-            Aside::Help => help::help(&self.settings.commands, width, &self.theme),
+            Aside::Help => help::help(&self.settings.commands, &self.settings.keymap, width, &self.theme),
             Aside::Keys => help::keys(&self.settings.keymap, width, &self.theme),
             Aside::PlanKept(file) => {
                 let text = format!("the plan is kept in {}", file.display());
                 help::tip(&escape::line(&text), width, &self.theme)
             }
+            Aside::Warned(warnings) => help::warned(&warnings, width, &self.theme),
             Aside::Tip(tip) => help::tip(tip, width, &self.theme),
             Aside::Fields => help::fields(&self.settings.status_line, width, &self.theme),
             Aside::Unfolded(block) => {

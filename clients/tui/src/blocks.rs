@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use protocol::agent::AgentStatus;
 use protocol::item::{
     ChangedFile, Command, FileChange, Item, ItemBody, ItemStatus, Notice, NoticeLevel, OtherToolCall, Plan,
     PlanStepStatus, Reasoning, UserMessage,
@@ -14,11 +15,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use view::{Block, BlockBody, Joint, Message, MessageEnd, escape, fold, reviews, words};
 
+use crate::blocks::calls::Asked;
 use crate::diff::{self, DiffLine};
 use crate::highlight::Syntaxes;
 use crate::markdown;
 use crate::theme::Theme;
 use crate::wrap::{Break, wrap};
+
+mod calls;
 
 /// Lines of output that are shown of a command: of its head, of its tail, and while it runs.
 const OUTPUT_HEAD: usize = 4;
@@ -26,12 +30,16 @@ const OUTPUT_TAIL: usize = 4;
 const OUTPUT_LIVE: usize = 5;
 /// Lines that are shown of what a person said, of a command, and of a file's diff.
 const SAID_LINES: usize = 40;
+const QUESTION_LINES: usize = 10;
 const COMMAND_LINES: usize = 10;
 const DIFF_LINES: usize = 40;
 /// Lines of reasoning that are shown: it is folded.
 const THOUGHT_LINES: usize = 2;
 /// Letters of a line of output that are shown.
 const LINE_LETTERS: usize = 400;
+/// Letters that are shown of what a tool was called with, and of what could be chosen.
+const INPUT_LETTERS: usize = 120;
+const OPTIONS_LETTERS: usize = 200;
 /// Marks a call that a tool made, as code in `js_repl` does.
 const BY_CODE: &str = "  by code";
 /// A command that took longer says how long.
@@ -131,7 +139,7 @@ impl Pen<'_> {
             }
         };
         if let Some(answer) = &block.answer {
-            lines.extend(self.answer(answer));
+            lines.extend(self.answer(answer, &block.body));
         }
         if !lines.is_empty() {
             lines.insert(0, Line::default());
@@ -185,6 +193,17 @@ impl Pen<'_> {
         }
         lines.extend(folded.tail.iter().flat_map(|line| self.output(line, style)));
         lines
+    }
+
+    /// So many lines of a text, or all of them.
+    fn folded_text(&self, text: &str, most: usize) -> String {
+        let folded = self.fold(text, most / 2, most / 2);
+        let mut shown: Vec<String> = folded.head.iter().map(|line| (*line).to_owned()).collect();
+        if folded.left_out > 0 {
+            shown.push(format!("… {} lines …", folded.left_out));
+        }
+        shown.extend(folded.tail.iter().map(|line| (*line).to_owned()));
+        shown.join("\n")
     }
 
     fn message(&self, message: &Message, row: Option<Line<'static>>) -> Vec<Line<'static>> {
@@ -267,6 +286,11 @@ impl Pen<'_> {
                 }
                 lines
             }
+            ItemBody::Agent(report) if report.status == AgentStatus::Waiting => {
+                let mut lines = self.text("!", theme.warning, theme.warning, &words::agent(report));
+                lines.extend(self.text(" ", theme.dim, theme.text, "/agents goes there, to answer"));
+                lines
+            }
             ItemBody::Agent(report) => self.text("·", theme.dim, theme.dim, &words::agent(report)),
             ItemBody::Review(review) => self.review(review),
             ItemBody::Unknown(_) => {
@@ -290,13 +314,7 @@ impl Pen<'_> {
             }
             text.push('\n');
         }
-        let folded = self.fold(&text, SAID_LINES / 2, SAID_LINES / 2);
-        let mut shown: Vec<String> = folded.head.iter().map(|line| (*line).to_owned()).collect();
-        if folded.left_out > 0 {
-            shown.push(format!("… {} lines …", folded.left_out));
-        }
-        shown.extend(folded.tail.iter().map(|line| (*line).to_owned()));
-        let mut lines = self.text("›", theme.accent, theme.user, &shown.join("\n"));
+        let mut lines = self.text("›", theme.accent, theme.user, &self.folded_text(&text, SAID_LINES));
         if said.is_steer {
             lines.extend(self.text(" ", theme.dim, theme.dim, "said into the running turn"));
         }
@@ -432,19 +450,56 @@ impl Pen<'_> {
 
     fn tool(&self, item: &Item, call: &OtherToolCall) -> Vec<Line<'static>> {
         let theme = self.theme;
-        let input = escape::short_line(call.call.input.text(), 120);
+        let questions = calls::questions(call);
+        let input = match (&questions, self.detail) {
+            (Some(questions), _) => match questions.len() {
+                1 => "1 question".to_owned(),
+                count => format!("{count} questions"),
+            },
+            (None, Detail::Folded) => calls::looks_at(call, self.cwd)
+                .map(|words| escape::short_line(&words, INPUT_LETTERS))
+                .unwrap_or_else(|| escape::short_line(call.call.input.text(), INPUT_LETTERS)),
+            (None, Detail::Full) => escape::short_line(call.call.input.text(), INPUT_LETTERS),
+        };
         let headline = [
             Span::styled(escape::short_line(&call.call.name, 80), theme.strong),
             Span::styled(format!("  {input}"), theme.dim),
         ];
         let mut lines = self.line("⚙", theme.accent, &headline, Break::Letters);
+        // While it is asked, it stands in the dialog.
+        if item.status != ItemStatus::InProgress {
+            lines.extend(questions.iter().flatten().flat_map(|asked| self.asked(asked)));
+        }
         if !matches!(item.status, ItemStatus::Completed | ItemStatus::InProgress) {
             let output = call.output.as_deref().unwrap_or("failed");
             lines.extend(self.folded(&self.fold(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.bad));
-        } else if self.detail == Detail::Full {
+        } else if self.detail == Detail::Full && questions.is_none() {
             let output = call.output.as_deref().unwrap_or_default();
             lines.extend(self.folded(&self.fold(output, OUTPUT_HEAD, OUTPUT_TAIL), theme.dim));
         }
+        lines
+    }
+
+    /// What a person was asked, and said. The answer has the mark of what people say, which no question can have.
+    fn asked(&self, asked: &Asked) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let text = format!("{}: {}", asked.header, asked.text);
+        let mut lines = self.text(" ", theme.dim, theme.text, &self.folded_text(&text, QUESTION_LINES));
+        match self.detail {
+            Detail::Folded => {
+                let labels: Vec<&str> = asked.options.iter().map(|option| &*option.label).collect();
+                let labels = escape::short_line(&labels.join(" · "), OPTIONS_LETTERS);
+                lines.extend(self.text(" ", theme.dim, theme.dim, &labels));
+            }
+            Detail::Full => {
+                for option in &asked.options {
+                    let text = format!("- {}  {}", option.label, option.description);
+                    lines.extend(self.text(" ", theme.dim, theme.dim, &text));
+                }
+            }
+        }
+        let said = self.folded_text(&asked.answers.join(", "), SAID_LINES);
+        lines.extend(self.text("›", theme.accent, theme.user, &said));
         lines
     }
 
@@ -494,10 +549,12 @@ impl Pen<'_> {
         lines
     }
 
-    fn answer(&self, answer: &Answer) -> Vec<Line<'static>> {
+    fn answer(&self, answer: &Answer, body: &BlockBody) -> Vec<Line<'static>> {
         let theme = self.theme;
         let (style, message) = match &answer.decision {
             Decision::Allow { .. } => (theme.dim, None),
+            // They stand with their questions.
+            Decision::Reply { .. } if is_told(body) => (theme.dim, None),
             Decision::Reply { answers } => {
                 let given: Vec<&str> = answers.values().flatten().map(String::as_str).collect();
                 (theme.dim, Some(given.join(", ")))
@@ -511,6 +568,22 @@ impl Pen<'_> {
         let message = message.map(|message| format!(": {message}")).unwrap_or_default();
         let text = format!("{} by {}{message}", words::decided(&answer.decision), answer.actor.name);
         self.text(" ", style, style, &text)
+    }
+}
+
+/// Whether what a person answered is shown with what was asked.
+fn is_told(body: &BlockBody) -> bool {
+    match body {
+        BlockBody::Item(item) => matches!(&item.body, ItemBody::ToolCall(call)
+            if calls::questions(call).is_some_and(|all| all.iter().any(|asked| !asked.answers.is_empty()))),
+        BlockBody::Earlier { .. }
+        | BlockBody::Message(_)
+        | BlockBody::Retried(_)
+        | BlockBody::Warned(_)
+        | BlockBody::Updated { .. }
+        | BlockBody::Suspended
+        | BlockBody::Resumed { .. }
+        | BlockBody::Ended(_) => false,
     }
 }
 

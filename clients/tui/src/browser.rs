@@ -16,8 +16,9 @@ use crate::theme::Theme;
 use crate::wrap::{Break, fit, wrap};
 
 /// What its keys do.
-pub(crate) const KEYS: &str =
-    "Enter goes there · Tab everywhere · Ctrl+A puts away · Ctrl+E renames · Ctrl+T all";
+const KEYS: &str = "Enter goes there · Tab everywhere · Ctrl+A puts away · Ctrl+E renames · Ctrl+T all";
+const KEYS_BESIDE: &str = "Enter shows it beside · Tab everywhere · Ctrl+T all · Esc closes";
+const KEYS_RENAMING: &str = "Enter keeps the title · Esc leaves it as it was";
 
 /// Letters of what was said that are kept to be shown.
 const SAID_LETTERS: usize = 600;
@@ -120,6 +121,15 @@ impl Browser {
     /// What one is chosen for.
     pub(crate) fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    /// What its keys do now.
+    pub(crate) fn keys(&self) -> &'static str {
+        match (&self.renaming, self.purpose) {
+            (Some(_), _) => KEYS_RENAMING,
+            (None, Purpose::GoThere) => KEYS,
+            (None, Purpose::ShowBeside) => KEYS_BESIDE,
+        }
     }
 
     /// Which session stands in a row.

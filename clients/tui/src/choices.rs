@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use protocol::account::{Account, Credential};
 use protocol::agent::AgentNode;
 use protocol::catalogue::{ModelFacts, ModelListResult, ProviderState};
 use protocol::ids::{Seq, SessionId, Timestamp};
@@ -140,8 +141,30 @@ pub(crate) fn model_rows(
             usable.push((!is_of_provider, (row, Some((provider.id.clone(), model.name)))));
         }
     }
+    let own = settings.map(|settings| (settings.provider.clone(), settings.model.clone()));
+    if let Some((provider, model)) = &own
+        && !usable.iter().any(|(_, (_, listed))| *listed == own)
+    {
+        // Not every provider lists its models, nor all of them.
+        let row = Row::new(&**model, format!("now · {provider}"));
+        usable.insert(0, (false, (row, own)));
+    }
     usable.sort_by_key(|(is_other, _)| *is_other);
     usable.into_iter().map(|(_, row)| row).chain(others).collect()
+}
+
+/// Whom one can sign in with, or have a key of.
+pub(crate) fn account_row(account: &Account) -> Row {
+    let way = if account.has_sign_in { "signs in, in a browser" } else { "stores a key" };
+    let now = match &account.credential {
+        None => "",
+        Some(Credential::Environment { variable }) => &format!("now the key in {variable} · "),
+        Some(Credential::Command { program }) => &format!("now the key that {program} prints · "),
+        Some(Credential::Stored { .. }) => "now a stored key · ",
+        Some(Credential::SignedIn { email: Some(email), .. }) => &format!("now {email} · "),
+        Some(Credential::SignedIn { .. } | Credential::Unknown(_)) => "now signed in · ",
+    };
+    Row::new(&*account.name, format!("{now}{way} · {}", account.provider))
 }
 
 /// A skill; one that can't be used can't be chosen.
@@ -184,12 +207,15 @@ pub(crate) fn agent_row(node: &AgentNode, own: Option<SessionId>) -> Pick {
     let label = format!("{}{branch}{}", "  ".repeat(depth.saturating_sub(1).min(DEEPEST)), name);
     let here = if Some(summary.id) == own { "here · " } else { "" };
     let effort = summary.settings.reasoning_effort.as_ref().map_or("default", effort_text);
+    let tokens = summary.usage.total_tokens();
+    // What another model cost before, of which a price is known, is told.
+    let is_unpriced = summary.settings.price.is_none() && node.cost == 0.0 && tokens > 0;
+    let cost = if is_unpriced { "price not known".to_owned() } else { format!("${:.2}", node.cost) };
     let mut detail = format!(
-        "{here}{} · {} · {effort} · {} tokens · ${:.2}",
+        "{here}{} · {} · {effort} · {} tokens · {cost}",
         words::agent_status(&node.status),
         summary.settings.model,
-        words::thousands(summary.usage.total_tokens()),
-        node.cost,
+        words::thousands(tokens),
     );
     if let Some(message) = &node.message {
         detail.push_str(&format!(" · {message}"));
@@ -223,4 +249,31 @@ fn facts(facts: &ModelFacts) -> String {
         text.push_str(&format!(" · ${} in, ${} out a million", price.input, price.output));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::agent::AgentStatus;
+    use protocol::session::ModelPrice;
+
+    use super::*;
+    use crate::frame::tests::session;
+
+    #[test]
+    fn what_an_agent_cost_is_not_told_where_nobody_knows() {
+        let row = |price: Option<ModelPrice>, tokens, cost| {
+            let mut summary = session("x").summary;
+            summary.settings.price = price;
+            summary.usage.input_tokens = tokens;
+            let node = AgentNode { summary, status: AgentStatus::Completed, message: None, cost };
+            agent_row(&node, None).0.detail
+        };
+        let free: Option<ModelPrice> =
+            serde_json::from_str(r#"{"input": 0, "cachedInput": 0, "output": 0}"#).ok();
+        assert!(free.is_some());
+        assert!(row(None, 7, 0.0).ends_with(" · 7 tokens · price not known"), "{}", row(None, 7, 0.0));
+        assert!(row(free, 7, 0.0).ends_with(" · $0.00"));
+        assert!(row(None, 7, 0.5).ends_with(" · $0.50"), "the model before had a price");
+        assert!(row(None, 0, 0.0).ends_with(" · $0.00"), "nothing was spent");
+    }
 }

@@ -79,7 +79,11 @@ pub(crate) static COMMANDS: [Entry; 49] = [
     entry("tools", "", "the agent's tools, and what each costs"),
     entry("mcp", "", "the MCP servers, how they are, and their tools"),
     entry("hooks", "", "the hooks that hold here, and what each costs"),
-    entry("trust", "", "what this folder declares that would be run, and your leave for it"),
+    entry(
+        "trust",
+        "[forget]",
+        "what this folder declares that would be run, and your leave for it, or none any more",
+    ),
     entry("theme", "[NAME]", "other colours, until you leave"),
     entry("statusline", "[FIELDS]", "what the line at the bottom holds, until you leave"),
     entry("notify", "[on|off]", "whether you are called when it is your turn, until you leave"),
@@ -181,10 +185,14 @@ pub(crate) enum Choice {
     Agent,
     /// A command of which all is shown that it printed.
     Output,
+    /// Whom to sign in with, or to have a key of.
+    Account,
 }
 
 /// The levels of effort that models know; a provider may know others.
-pub(crate) const EFFORTS: [&str; 5] = ["minimal", "low", "medium", "high", "xhigh"];
+pub(crate) const EFFORTS: [&str; 6] = [DEFAULT_EFFORT, "minimal", "low", "medium", "high", "xhigh"];
+/// As the provider does it.
+pub(crate) const DEFAULT_EFFORT: &str = "default";
 pub(crate) const SANDBOXES: [SandboxMode; 3] =
     [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess];
 pub(crate) const APPROVALS: [ApprovalPolicy; 3] =
@@ -307,7 +315,10 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("notify", Some("on")) => Command::Notify(Some(Notifications::On)),
         ("notify", Some("off")) => Command::Notify(Some(Notifications::Off)),
         ("notify", Some(_)) => Command::Wrong("/notify needs one of: on, off".to_owned()),
-        ("trust", _) => visit(&["config", "trust"], None),
+        ("trust", None) => visit(&["config", "trust"], None),
+        ("trust", Some("forget")) => visit(&["config", "trust", "--revoke"], None),
+        ("trust", Some(_)) => Command::Wrong("/trust takes nothing, or `forget`".to_owned()),
+        ("login", None) => Command::Choose(Choice::Account),
         ("mcp", _) => visit(&["mcp", "list"], None),
         ("ps", _) => visit(&["ps"], None),
         ("review", None) => visit(&["review"], None),
@@ -325,6 +336,7 @@ fn visit(words: &[&str], rest: Option<&str>) -> Command {
 
 /// The settings that change how hard the model thinks.
 pub(crate) fn effort(level: &str) -> SettingsOverrides {
+    let level = if level == DEFAULT_EFFORT { "" } else { level };
     let values = vec![SettingOverride::text("model_reasoning_effort", level)];
     SettingsOverrides { values, ..Default::default() }
 }
@@ -352,6 +364,8 @@ mod tests {
         }
         let words =
             |words: &[&str]| Some(Command::Visit(words.iter().map(|word| (*word).to_owned()).collect()));
+        assert_eq!(parse("/login"), Some(Command::Choose(Choice::Account)));
+        assert_eq!(parse("/trust forget"), words(&["config", "trust", "--revoke"]));
         assert_eq!(parse("/login --help"), words(&["login", "--", "--help"]));
         assert_eq!(parse("/rename  a b "), Some(Command::Rename("a b".to_owned())));
         assert_eq!(parse("/sandbox"), Some(Command::Choose(Choice::Sandbox)));
@@ -400,6 +414,7 @@ mod tests {
             ("/frob", "/help lists them"),
             ("/statusline model, x", "no `x`"),
             ("/model a b", "one word"),
+            ("/trust x", "`forget`"),
         ] {
             let Some(Command::Wrong(reason)) = parse(text, &[]) else { panic!("{text}") };
             assert!(reason.contains(wanted), "{reason}");

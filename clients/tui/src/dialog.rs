@@ -11,10 +11,13 @@ use ratatui::text::{Line, Span};
 use view::{escape, words};
 
 use crate::composer::Composer;
+use crate::dialog::patch::Deed;
 use crate::diff;
 use crate::form::{Form, Given};
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
+
+mod patch;
 
 /// Keys that were typed before a dialog came were not meant for it: it listens when it was seen for so long, and
 /// nothing was typed for so long.
@@ -294,6 +297,9 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
             }
         }
         QuestionKind::FileChange { patch } => {
+            for spans in files_of(patch, theme) {
+                put("", &spans, Break::Letters);
+            }
             for line in patch.trim_end_matches('\n').split('\n') {
                 let style = diff::style(line, theme);
                 put("  ", &[Span::styled(escape::line(line).into_owned(), style)], Break::Letters);
@@ -354,6 +360,40 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
     }
     put("", &field("why it is asked: ", &question.reason), Break::Words);
     lines
+}
+
+/// What a patch does to which files: what is done right behind the bar, as all that we say. A path comes last, as it may
+/// look like anything.
+fn files_of(patch: &str, theme: &Theme) -> Vec<Vec<Span<'static>>> {
+    let changes = patch::changes(patch);
+    let mut rows = Vec::with_capacity(changes.len() + 1);
+    if changes.len() > 1 {
+        let deleted = changes.iter().filter(|change| change.deed == Deed::Delete).count();
+        let deleted = if deleted > 0 { format!(", {deleted} deleted") } else { String::new() };
+        rows.push(vec![Span::styled(format!("{} files{deleted}", changes.len()), theme.strong)]);
+    }
+    for change in changes {
+        let (deed, style) = match (change.deed, &change.moved_to) {
+            (Deed::Write, _) => ("writes ", theme.dim),
+            (Deed::Delete, _) => ("deletes ", theme.bad),
+            (Deed::Edit, None) => ("edits ", theme.dim),
+            (Deed::Edit, Some(_)) => ("moves ", theme.dim),
+        };
+        let mut spans = vec![Span::styled(deed, style)];
+        if change.deed != Deed::Delete {
+            spans.push(Span::styled(format!("+{} ", change.added), theme.good));
+        }
+        if change.deed == Deed::Edit {
+            spans.push(Span::styled(format!("-{} ", change.removed), theme.bad));
+        }
+        let path = |path: &str| Span::styled(escape::line(path).into_owned(), theme.strong);
+        spans.push(path(&change.path));
+        rows.push(spans);
+        if let Some(to) = &change.moved_to {
+            rows.push(vec![Span::styled("to ", theme.dim), path(to)]);
+        }
+    }
+    rows
 }
 
 fn tried(operation: &RefusedOperation) -> &str {

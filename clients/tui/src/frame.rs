@@ -219,7 +219,7 @@ impl App {
             // A turn that was stopped leaves it waiting.
             "Up takes out what is queued, to send or change it · else it follows your next message"
         } else {
-            "Ask for something · Enter sends · Ctrl+J breaks the line · /help"
+            "Ask for something · /help · Enter sends · Ctrl+J breaks the line"
         };
         let writing = self.writing();
         let layout = writing.layout(u16::try_from(room).unwrap_or(u16::MAX));
@@ -233,7 +233,7 @@ impl App {
         if writing.is_empty()
             && let Some(line) = lines.first_mut()
         {
-            line.spans.push(Span::styled(fit(hint, room), theme.dim));
+            line.spans.push(Span::styled(fit(fitting(hint, room), room), theme.dim));
         }
         let column = u16::try_from(indent + layout.cursor.1).unwrap_or(u16::MAX);
         if let Some(completion) = &self.completion {
@@ -297,5 +297,12 @@ fn completion_lines(completion: &Completion, width: u16, most: usize, theme: &Th
 
 #[cfg(test)]
 mod scrollback;
+/// Of parts with a dot between them, the first ones that fit; at least one.
+fn fitting(parts: &str, room: usize) -> &str {
+    let ends = parts.match_indices(" · ").map(|(at, _)| at).chain([parts.len()]);
+    let heads: Vec<&str> = ends.map(|end| &parts[..end]).collect();
+    heads.iter().rev().find(|head| width_of(head) <= room).or(heads.first()).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -3,55 +3,99 @@
 use protocol::daemon::RateLimit;
 use protocol::hook::{HookListResult, HookOutcome};
 use protocol::ids::{ClientId, SessionId, Timestamp};
+use protocol::profile::SandboxMode;
 use protocol::session::{BackgroundCommand, SessionStatus, SessionSummary};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use view::{Activity, Link, Status, escape, words};
 
 use crate::command;
 use crate::custom::CustomCommand;
-use crate::keymap::Keymap;
+use crate::keymap::{Action, Keymap};
 use crate::status_line::Field;
 use crate::theme::Theme;
 use crate::wrap::{Break, width_of, wrap};
 
+/// The row that says what commands may touch.
+const SANDBOX: &str = "sandbox";
 /// Letters of a hook's command.
 const HOOK_LETTERS: usize = 120;
 /// The keys that matter most, with what they do.
-const KEYS: [(&str, &str); 20] = [
-    ("Enter", "sends; while a turn runs, says it into the turn"),
-    ("Tab", "while a turn runs, puts it into the queue; Up takes it out again"),
-    ("Ctrl+J, Alt+Enter", "breaks the line; Shift+Enter too, where the terminal tells it from Enter"),
-    ("Esc, Ctrl+C", "stops the turn"),
-    ("Esc Esc", "back to before a turn"),
-    ("Ctrl+C twice", "leaves, when nothing runs; throws away what is written first"),
-    ("Ctrl+D", "leaves, when nothing is written; a turn goes on"),
-    ("Up, Ctrl+R", "what was sent before; looks for something in it"),
-    ("Shift+Tab", "the next mode: plan, one of your own, none"),
+const KEYS: [(Keys, &str); 20] = [
+    (Keys::Of(&[Action::Send], ""), "sends; while a turn runs, says it into the turn"),
     (
-        "! COMMAND",
+        Keys::Of(&[Action::Queue], ""),
+        "while a turn runs, puts it into the queue; `/queue` takes it out again",
+    ),
+    (Keys::Both(Action::BreakLine), "breaks the line; not every terminal tells Shift+Enter from Enter"),
+    (Keys::Of(&[Action::Stop, Action::Cancel], ""), "stops the turn"),
+    (Keys::Of(&[Action::Stop], " twice"), "back to before a turn"),
+    (Keys::Of(&[Action::Cancel], " twice"), "leaves, when nothing runs; throws away what is written first"),
+    (Keys::Of(&[Action::DeleteOrLeave], ""), "leaves, when nothing is written; a turn goes on"),
+    (Keys::Of(&[Action::Up, Action::SearchHistory], ""), "what was sent before; looks for something in it"),
+    (Keys::Of(&[Action::NextMode], ""), "the next mode: plan, one of your own, none"),
+    (
+        Keys::Typed("! COMMAND"),
         "runs a command by hand, confined as the agent's are; what it prints goes along with what you say next",
     ),
-    ("!! COMMAND", "the same with the terminal as its own, and the agent is not told"),
-    ("# LINE", "adds a line to the project's instructions, or to your own"),
-    ("@", "mentions a file, or what an MCP server has, by a few letters"),
-    ("$", "mentions a skill, by the letters of its name"),
-    ("Ctrl+V", "the image in the clipboard goes along"),
-    ("Ctrl+T", "the whole session, nothing folded"),
-    ("Ctrl+X", "all of what is folded, where it stands; with `--fullscreen` also a click on it"),
-    ("Ctrl+O", "another session"),
-    ("Ctrl+G", "writes on in your editor"),
-    ("y t s a n i", "answer a question: once, turn, session, always, no, no and say what instead"),
+    (Keys::Typed("!! COMMAND"), "the same with the terminal as its own, and the agent is not told"),
+    (Keys::Typed("# LINE"), "adds a line to the project's instructions, or to your own"),
+    (Keys::Typed("@"), "mentions a file, or what an MCP server has, by a few letters"),
+    (Keys::Typed("$"), "mentions a skill, by the letters of its name"),
+    (Keys::Of(&[Action::PasteImage], ""), "the image in the clipboard goes along"),
+    (Keys::Of(&[Action::Transcript], ""), "the whole session, nothing folded"),
+    (
+        Keys::Of(&[Action::Unfold], ""),
+        "all of what is folded, where it stands; with `--fullscreen` also a click on it",
+    ),
+    (Keys::Of(&[Action::Sessions], ""), "another session"),
+    (Keys::Of(&[Action::Editor], ""), "writes on in your editor"),
+    (
+        Keys::Typed("y t s a n i"),
+        "answer a question: once, turn, session, always, no, no and say what instead",
+    ),
 ];
 
-/// The commands and the keys.
-pub(crate) fn help(custom: &[CustomCommand], width: u16, theme: &Theme) -> Vec<Line<'static>> {
+/// What is pressed or typed.
+enum Keys {
+    /// A key of each action, and what is said behind them.
+    Of(&'static [Action], &'static str),
+    /// Two keys of an action.
+    Both(Action),
+    /// What no setting changes.
+    Typed(&'static str),
+}
+
+impl Keys {
+    /// As a person reads it; absent if there is no such key.
+    fn told(&self, keymap: &Keymap) -> Option<String> {
+        let (keys, then) = match self {
+            Self::Typed(text) => return Some((*text).to_owned()),
+            Self::Both(action) => (keymap.best(*action, 2), ""),
+            Self::Of(actions, then) => {
+                (actions.iter().flat_map(|action| keymap.best(*action, 1)).collect(), *then)
+            }
+        };
+        (!keys.is_empty()).then(|| format!("{}{then}", keys.join(", ")))
+    }
+}
+
+/// The commands, and the keys as they are set.
+pub(crate) fn help(
+    custom: &[CustomCommand],
+    keymap: &Keymap,
+    width: u16,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
     for entry in command::all(custom) {
         let name = escape::line(&format!("/{} {}", entry.name, entry.argument)).into_owned();
         lines.extend(row(name.trim_end(), &escape::line(&entry.meaning), width, theme));
     }
-    for (name, meaning) in KEYS {
-        lines.extend(row(name, meaning, width, theme));
+    for (keys, meaning) in KEYS {
+        if let Some(keys) = keys.told(keymap) {
+            lines.extend(row(&keys, meaning, width, theme));
+        }
     }
     lines
 }
@@ -84,6 +128,17 @@ pub(crate) fn tip(tip: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let text = [Span::styled(tip.replace('`', ""), theme.dim)];
     let mut lines = vec![Line::default()];
     lines.extend(wrap(&text, width, &first, &[Span::raw("  ")], Break::Words));
+    lines
+}
+
+/// What is wrong, or not used.
+pub(crate) fn warned(warnings: &[String], width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let first = [Span::styled("! ", theme.warning)];
+    let mut lines = vec![Line::default()];
+    for warning in warnings {
+        let text = [Span::styled(escape::line(warning).into_owned(), theme.warning)];
+        lines.extend(wrap(&text, width, &first, &[Span::raw("  ")], Break::Words));
+    }
     lines
 }
 
@@ -164,7 +219,12 @@ pub(crate) fn status(
     theme: &Theme,
 ) -> Vec<Line<'static>> {
     let mut lines = vec![Line::default()];
-    let mut put = |name: &str, value: &str| lines.extend(row(name, &escape::line(value), width, theme));
+    let mode = status.settings.as_ref().map(|settings| settings.sandbox);
+    let mut put = |name: &str, value: &str| {
+        let is_danger = name == SANDBOX && mode == Some(SandboxMode::DangerFullAccess);
+        let style = if is_danger { theme.danger } else { Style::default() };
+        lines.extend(styled_row(name, (&escape::line(value), style), width, theme));
+    };
     if let Some(session) = status.session {
         put("session", &session.to_string());
     }
@@ -178,7 +238,7 @@ pub(crate) fn status(
         if let Some(branch) = branch {
             put("branch", branch);
         }
-        put("sandbox", settings.sandbox.as_str());
+        put(SANDBOX, settings.sandbox.as_str());
         if let Some(permissions) = &settings.permissions {
             put("permissions", &permissions.name);
         }
@@ -273,10 +333,41 @@ pub(crate) fn doing(status: &Status) -> &'static str {
 }
 
 fn row(name: &str, value: &str, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    styled_row(name, (value, Style::default()), width, theme)
+}
+
+fn styled_row(name: &str, (value, style): (&str, Style), width: u16, theme: &Theme) -> Vec<Line<'static>> {
     const COLUMN: usize = 20;
     let gap = " ".repeat(COLUMN.saturating_sub(width_of(name)).max(1));
     let first = [Span::raw("  "), Span::styled(name.to_owned(), theme.accent), Span::raw(gap)];
     // On a narrow screen the second column begins further left.
     let indent = if usize::from(width) > 2 * COLUMN { COLUMN + 2 } else { 4 };
-    wrap(&[Span::raw(value.to_owned())], width, &first, &[Span::raw(" ".repeat(indent))], Break::Words)
+    let value = [Span::styled(value.to_owned(), style)];
+    wrap(&value, width, &first, &[Span::raw(" ".repeat(indent))], Break::Words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_told_as_they_are_set() {
+        let mut keymap = Keymap::default();
+        let shown = |keymap: &Keymap| -> Vec<String> {
+            let lines = help(&[], keymap, 200, &Theme::plain());
+            lines
+                .iter()
+                .map(|line| line.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect()
+        };
+        let has = |keymap: &Keymap, row: &str| shown(keymap).iter().any(|shown| shown == row);
+        assert!(has(&keymap, "Ctrl+G writes on in your editor"), "{:?}", shown(&keymap));
+        assert!(has(&keymap, "Esc, Ctrl+C stops the turn"));
+        keymap.set("editor", &["f4"]).unwrap();
+        keymap.set("stop", &[]).unwrap();
+        keymap.set("sessions", &[]).unwrap();
+        assert!(has(&keymap, "F4 writes on in your editor"), "{:?}", shown(&keymap));
+        assert!(has(&keymap, "Ctrl+C stops the turn"));
+        assert!(!shown(&keymap).iter().any(|row| row.starts_with("Ctrl+O") || row.starts_with(" twice")));
+    }
 }

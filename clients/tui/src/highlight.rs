@@ -106,7 +106,11 @@ fn style(scopes: &ScopeStack, theme: &Theme) -> Style {
         let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| name.starts_with(beginning));
         if begins(&["comment", "punctuation.definition.comment"]) {
             return comment;
-        } else if begins(&["string", "punctuation.definition.string", "markup.inserted"]) {
+        } else if begins(&["markup.inserted"]) {
+            return theme.good;
+        } else if begins(&["markup.deleted"]) {
+            return theme.bad;
+        } else if begins(&["string", "punctuation.definition.string"]) {
             return string;
         } else if begins(&["constant", "variable.language"]) {
             return constant;
@@ -143,6 +147,16 @@ mod tests {
         assert_eq!(style_of(&line, "a"), theme.syntax.string);
         assert_eq!(style_of(&line, "begins"), theme.syntax.comment);
         assert_eq!(style_of(&code.line("goes on */ 12", &theme), "goes on"), theme.syntax.comment);
+    }
+
+    #[test]
+    fn lines_of_a_diff_have_the_colours_of_a_diff() {
+        let theme = Theme::sixteen();
+        let mut code = ready().begin("diff").unwrap();
+        for (line, style) in [("-old", theme.bad), ("+new", theme.good), (" same", theme.text)] {
+            let spans = code.line(line, &theme);
+            assert!(spans.iter().all(|span| span.style == style), "{line}: {spans:?}");
+        }
     }
 
     #[test]

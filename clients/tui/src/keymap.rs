@@ -104,6 +104,9 @@ const ENTRIES: [Entry; 32] = [
     entry(Action::Redraw, "redraw", &["ctrl-l"], "draws the screen anew"),
 ];
 
+/// What a person can't do without; one of these together is enough.
+const ESSENTIAL: [&[Action]; 3] = [&[Action::Send], &[Action::Stop, Action::Cancel], &[Action::Backspace]];
+
 /// A key with what is held beside it.
 type Key = (KeyCode, KeyModifiers);
 
@@ -146,23 +149,47 @@ impl Keymap {
         Ok(())
     }
 
+    /// What can't be done any more though nobody can do without, and which key was taken from it.
+    pub(crate) fn lacks(&self) -> Vec<String> {
+        let is_done = |actions: &&&[Action]| self.actions.values().any(|action| actions.contains(action));
+        let said = |actions: &[Action]| {
+            let entry = ENTRIES.iter().find(|entry| actions.first() == Some(&entry.action))?;
+            let taken = entry.keys.iter().find_map(|key| {
+                let action = self.actions.get(&parse(key)?)?;
+                let by = ENTRIES.iter().find(|entry| entry.action == *action)?;
+                Some(format!(": `{key}` does `{}`", by.name))
+            });
+            Some(format!("no key does `{}` any more{}", entry.name, taken.unwrap_or_default()))
+        };
+        ESSENTIAL.iter().filter(|actions| !is_done(actions)).filter_map(|actions| said(actions)).collect()
+    }
+
+    /// The best known keys of an action as they stand on a keyboard, at most so many.
+    pub(crate) fn best(&self, action: Action, most: usize) -> Vec<String> {
+        let entry = ENTRIES.iter().find(|entry| entry.action == action);
+        entry.into_iter().flat_map(|entry| self.keys_of(entry)).take(most).map(capitals).collect()
+    }
+
     /// All actions: their names, their keys, and what is said of them.
     pub(crate) fn described(&self) -> Vec<(&'static str, String, &'static str)> {
         ENTRIES
             .iter()
             .map(|entry| {
-                let mut keys: Vec<String> = self
-                    .actions
-                    .iter()
-                    .filter(|(_, action)| **action == entry.action)
-                    .map(|(key, _)| shown(*key))
-                    .collect();
-                // Those that come first in the table are the best known.
-                let place = |key: &String| entry.keys.iter().position(|known| known == key);
-                keys.sort_by_key(|key| (place(key).unwrap_or(usize::MAX), key.clone()));
+                let keys: Vec<String> = self.keys_of(entry).into_iter().map(shown).collect();
                 (entry.name, keys.join(", "), entry.meaning)
             })
             .collect()
+    }
+
+    /// The keys of an action. Those that come first in the table are the best known.
+    fn keys_of(&self, entry: &Entry) -> Vec<Key> {
+        let keys = self.actions.iter().filter(|(_, action)| **action == entry.action).map(|(key, _)| *key);
+        let mut keys: Vec<Key> = keys.collect();
+        keys.sort_by_key(|key| {
+            let name = shown(*key);
+            (entry.keys.iter().position(|known| *known == name).unwrap_or(usize::MAX), name)
+        });
+        keys
     }
 }
 
@@ -231,6 +258,25 @@ fn shown((code, modifiers): Key) -> String {
     format!("{held}{name}")
 }
 
+/// As it stands on a keyboard, such as `Ctrl+G`.
+fn capitals((code, modifiers): Key) -> String {
+    let name = match code {
+        // With Shift it is another letter.
+        KeyCode::Char(letter) if letter.is_uppercase() => format!("Shift+{letter}"),
+        code => shown((code, KeyModifiers::NONE)),
+    };
+    let capital = |text: &str| {
+        let mut letters = text.chars();
+        letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            .unwrap_or_default()
+    };
+    let held = HELD.iter().filter(|(_, held)| modifiers.contains(*held));
+    let held: String = held.map(|(name, _)| format!("{}+", capital(name.trim_end_matches('-')))).collect();
+    format!("{held}{}", capital(&name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +303,33 @@ mod tests {
         assert_eq!(keymap.action(control('g')), None);
         let editor = keymap.described().into_iter().find(|(name, ..)| *name == "editor").unwrap();
         assert_eq!(editor.1, "ctrl-s, f4");
+    }
+
+    #[test]
+    fn a_key_that_is_taken_from_what_nobody_can_do_without_is_told() {
+        let lacks = |set: &[(&str, &[&str])]| {
+            let mut keymap = Keymap::default();
+            set.iter().for_each(|(name, keys)| keymap.set(name, keys).unwrap());
+            keymap.lacks()
+        };
+        assert_eq!(lacks(&[("undo", &["enter"])]), ["no key does `send` any more: `enter` does `undo`"]);
+        assert_eq!(lacks(&[("send", &[])]), ["no key does `send` any more"]);
+        assert_eq!(lacks(&[("undo", &["enter"]), ("send", &["f5"])]), Vec::<String>::new());
+        assert_eq!(lacks(&[("undo", &["esc"]), ("redraw", &[])]), Vec::<String>::new(), "Ctrl+C stops, too");
+        assert_eq!(lacks(&[("undo", &["esc", "ctrl-c"])]).len(), 1);
+        assert_eq!(lacks(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn keys_are_told_as_they_stand_on_a_keyboard() {
+        let mut keymap = Keymap::default();
+        assert_eq!(keymap.best(Action::BreakLine, 2), ["Ctrl+J", "Alt+Enter"]);
+        assert_eq!(keymap.best(Action::NextMode, 1), ["Shift+Tab"]);
+        assert_eq!(keymap.best(Action::WordRight, 3), ["Alt+Right", "Ctrl+Right", "Alt+F"]);
+        keymap.set("redo", &["alt-R", "f11", "ctrl-_"]).unwrap();
+        assert_eq!(keymap.best(Action::Redo, 9), ["Alt+Shift+R", "Ctrl+_", "F11"]);
+        keymap.set("redo", &[]).unwrap();
+        assert!(keymap.best(Action::Redo, 9).is_empty());
     }
 
     #[test]

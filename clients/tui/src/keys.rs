@@ -62,6 +62,9 @@ impl App {
         if self.picker.is_some() {
             return self.pick(key, now);
         }
+        if action != Some(Action::Cancel) && now < self.leaves_until {
+            (self.leaves_until, self.notice) = (Timestamp(0), None);
+        }
         match action {
             Some(Action::Cancel) => return self.interrupt_or_leave(now),
             Some(Action::DeleteOrLeave) if self.writing().is_empty() => return Some(Effect::Leave),
@@ -79,6 +82,10 @@ impl App {
         {
             if dialog.listens(now) {
                 let id = dialog.id();
+                if key.code == KeyCode::Esc {
+                    self.notify(Tone::Calm, "n says no · Ctrl+C stops the turn", now);
+                    return None;
+                }
                 return match dialog.key(key) {
                     Verdict::Nothing => None,
                     Verdict::Decide(decision) => {
@@ -165,6 +172,7 @@ impl App {
             | Picked::SkillText(_)
             | Picked::Open(_)
             | Picked::Output(..)
+            | Picked::SignIn(_)
             | Picked::Beside(_)
             | Picked::Session(_) => {}
         }
@@ -184,7 +192,7 @@ impl App {
             Picked::Beside(session) if Some(session) != self.view.status().session => {
                 Some(Effect::Beside(Some(session)))
             }
-            Picked::Mode(mode) => self.enter_mode(mode),
+            Picked::Mode(mode) => self.enter_mode(mode, now),
             Picked::Plan(choice) => self.decide_plan(choice, now),
             Picked::Queued(id, text) => Some(self.unqueue(id, text)),
             Picked::Place(place) => self.preview(place),
@@ -209,6 +217,9 @@ impl App {
                 None
             }
             Picked::Open(file) => Some(Effect::Open(file)),
+            Picked::SignIn(provider) => {
+                Some(self.visit(["login", "--", &provider].map(str::to_owned).to_vec()))
+            }
             Picked::Output(blob, title) => {
                 self.pager = Some(Pager::of_output(blob.clone(), format!("$ {title}")));
                 Some(Effect::Call(Call::Output(blob, 0)))
@@ -350,6 +361,7 @@ impl App {
         self.leaves_until = Timestamp(now.0 + TWICE_MS);
         let text = if self.is_busy() { "once more leaves; the turn goes on" } else { "once more leaves" };
         self.notify(Tone::Calm, format!("Ctrl+C {text}"), now);
+        self.notice.iter_mut().for_each(|notice| notice.until = self.leaves_until);
         None
     }
 
@@ -400,7 +412,7 @@ impl App {
             Action::PasteImage => {}
             Action::SearchHistory => self.choose(command::Choice::History, now),
             Action::Sessions => return self.choose_session(now),
-            Action::NextMode => return self.next_mode(),
+            Action::NextMode => return self.next_mode(now),
             Action::GoBeside => return self.go_beside(now),
             Action::Cancel | Action::Transcript | Action::Unfold | Action::Suspend | Action::Redraw => {}
         }

@@ -31,6 +31,7 @@ mod custom;
 mod dialog;
 mod diff;
 mod draft;
+mod drafts;
 mod editor;
 mod error;
 mod export;

@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use client::{Attached, ClientError, Update};
+use protocol::account::{Account, AccountListParams};
 use protocol::agent::{AgentListParams, AgentNode};
+use protocol::api::account::AccountClient;
 use protocol::api::agent::AgentClient;
 use protocol::api::daemon::DaemonClient;
 use protocol::api::hook::HooksClient;
@@ -101,6 +103,8 @@ pub(crate) enum Call {
     Resources(McpResourcesParams),
     /// Lists models.
     Models,
+    /// Lists whom one can sign in with, or have a key of.
+    Accounts,
     /// Lists sessions: those of a folder, or all.
     Sessions(Option<PathBuf>, Archived),
     /// Reads the end of another session.
@@ -144,6 +148,7 @@ pub(crate) enum Reply {
     Resources(McpResourcesResult),
     Prompt(Box<McpPromptResult>),
     Models(Box<ModelListResult>),
+    Accounts(Vec<Account>),
     Sessions(Vec<SessionSummary>),
     Peeked(Box<SessionSnapshot>),
     Page(Box<SessionSnapshot>),
@@ -328,6 +333,10 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             let params = ModelListParams::default();
             let listed = attached.call(async |rpc| rpc.list_models(params.clone()).await).await?;
             return Ok(Reply::Models(Box::new(listed)));
+        }
+        Call::Accounts => {
+            let listed = attached.call(async |rpc| rpc.list_accounts(AccountListParams {}).await).await?;
+            return Ok(Reply::Accounts(listed.accounts));
         }
         Call::Sessions(cwd, archived) => {
             let with_archived = *archived == Archived::Shown;

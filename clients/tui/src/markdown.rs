@@ -262,7 +262,10 @@ impl<'a> Writer<'a> {
             TagEnd::Link | TagEnd::Image => {
                 let Some((url, from)) = self.links.pop() else { return };
                 let shown: String = self.spans.iter().skip(from).map(|span| &*span.content).collect();
-                if shown != url && url.strip_prefix("mailto:") != Some(&shown) {
+                if shown == url {
+                    self.spans.truncate(from);
+                    self.link(&url);
+                } else if url.strip_prefix("mailto:") != Some(&shown) {
                     let dim = self.theme.dim;
                     self.push(Span::styled(" (", dim));
                     self.link(&url);
@@ -453,10 +456,17 @@ mod tests {
 
     #[test]
     fn an_address_in_a_text_is_a_link_and_its_own_text_only() {
-        let text = "see https://a.b/c_d_e. [here](https://f.g) and [https://h.i](https://j.k)";
-        let lines = lines(text, 80, &Theme::plain(), &Syntaxes::Off);
-        let is_link = |span: &&Span<'_>| span.style.bg.is_some();
-        let links: Vec<&str> = lines[0].spans.iter().filter(is_link).map(|span| &*span.content).collect();
-        assert_eq!(links, ["https://a.b/c_d_e", "https://f.g", "https://j.k"]);
+        let check = |text: &str, wanted: &[&str]| {
+            let lines = lines(text, 80, &Theme::plain(), &Syntaxes::Off);
+            let is_link = |span: &&Span<'_>| span.style.bg.is_some();
+            let links: Vec<&str> = lines[0].spans.iter().filter(is_link).map(|span| &*span.content).collect();
+            assert_eq!(links, wanted, "{text}");
+        };
+        check(
+            "see https://a.b/c_d_e. [here](https://f.g) and [https://h.i](https://j.k)",
+            &["https://a.b/c_d_e", "https://f.g", "https://j.k"],
+        );
+        check("<https://a.b/>, [https://c.d/](https://c.d/)", &["https://a.b/", "https://c.d/"]);
+        check("[https://**a.b**/](https://a.b/) <a@b.c> [x](x)", &["https://a.b/"]);
     }
 }

@@ -11,13 +11,16 @@ use protocol::ids::{Seq, SessionId, Timestamp};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+use crate::drafts::Drafts;
+use crate::modes::Before;
+
 /// Bytes of the history that are read; when it is twice as long, what is before them is dropped.
 const HISTORY_BYTES: u64 = 512 * 1024;
 /// Sessions of which it is remembered how far they were seen.
 const SEEN: usize = 1000;
-/// The longest input that is remembered, and the longest draft.
+/// The longest input that is remembered, and the longest plan.
 const INPUT_BYTES: usize = 64 * 1024;
-const DRAFT_BYTES: u64 = 4 * 1024 * 1024;
+const PLAN_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What screens of one home remember.
 #[derive(Clone, Debug)]
@@ -47,30 +50,16 @@ impl Memory {
         }
     }
 
-    /// What was written in a session and not sent.
-    pub(crate) fn draft(&self, session: SessionId) -> Option<String> {
-        let mut text = String::new();
-        let file = File::open(self.folder.join(draft_name(session))).ok()?;
-        file.take(DRAFT_BYTES).read_to_string(&mut text).ok()?;
-        Some(text).filter(|text| !text.trim().is_empty())
-    }
-
-    /// Keeps what is written in a session and not sent; nothing if that is nothing.
-    pub(crate) fn keep_draft(&self, session: SessionId, text: &str) {
-        let name = draft_name(session);
-        if text.trim().is_empty() {
-            // Mostly there is none.
-            let _absent = fs::remove_file(self.folder.join(name));
-        } else {
-            let _forgotten = self.write(&name, text);
-        }
+    /// What was written in a session and not sent: what another screen left, from now on kept by this one.
+    pub(crate) fn drafts(&self, session: SessionId) -> Drafts {
+        Drafts::take(&self.folder, session)
     }
 
     /// The last plan of a session.
     pub(crate) fn plan(&self, session: SessionId) -> Option<String> {
         let mut text = String::new();
         let file = File::open(self.plan_file(session)).ok()?;
-        file.take(DRAFT_BYTES).read_to_string(&mut text).ok()?;
+        file.take(PLAN_BYTES).read_to_string(&mut text).ok()?;
         Some(text).filter(|text| !text.trim().is_empty())
     }
 
@@ -78,6 +67,17 @@ impl Memory {
     pub(crate) fn keep_plan(&self, session: SessionId, text: &str) -> Option<PathBuf> {
         self.write(&plan_name(session), text).ok()?;
         Some(self.plan_file(session))
+    }
+
+    /// What held before the mode that a session is in.
+    pub(crate) fn before(&self, session: SessionId) -> Option<Before> {
+        let text = fs::read_to_string(self.folder.join(before_name(session))).ok()?;
+        Before::read(&serde_json::from_str(&text).ok()?)
+    }
+
+    /// Keeps what held before the mode that a session is in.
+    pub(crate) fn keep_before(&self, session: SessionId, before: &Before) {
+        let _forgotten = self.write(&before_name(session), &before.written().to_string());
     }
 
     /// How far sessions were seen when they were left.
@@ -159,8 +159,8 @@ impl Memory {
     }
 }
 
-fn draft_name(session: SessionId) -> String {
-    format!("draft-{session}")
+fn before_name(session: SessionId) -> String {
+    format!("before-{session}.json")
 }
 
 fn plan_name(session: SessionId) -> String {
@@ -203,16 +203,6 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_belongs_to_its_session() {
-        let (_folder, memory) = memory();
-        let (one, two) = (SessionId::generate(), SessionId::generate());
-        memory.keep_draft(one, "half a");
-        assert_eq!((memory.draft(one).as_deref(), memory.draft(two)), (Some("half a"), None));
-        memory.keep_draft(one, "");
-        assert_eq!(memory.draft(one), None);
-    }
-
-    #[test]
     fn how_far_sessions_were_seen_is_remembered_of_the_last_ones() {
         let (_folder, memory) = memory();
         assert!(memory.seen().is_empty());
@@ -239,7 +229,7 @@ mod tests {
     fn only_the_owner_may_read_it() {
         let (_folder, memory) = memory();
         memory.remember("secret", Timestamp(1));
-        memory.keep_draft(SessionId::generate(), "secret");
+        memory.keep_plan(SessionId::generate(), "secret");
         for entry in fs::read_dir(&memory.folder).unwrap() {
             let status = rustix::fs::stat(entry.unwrap().path()).unwrap();
             assert_eq!(status.st_mode & 0o077, 0);

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use protocol::session::{SessionSettings, SettingOverride, SettingsOverrides};
+use serde_json::{Value, json};
+use view::NamedInstructions;
 
 use crate::command::{APPROVALS, SANDBOXES};
 use crate::template::Template;
@@ -93,6 +95,11 @@ impl SessionMode {
         })
     }
 
+    /// What the model is told in it, under its name.
+    pub(crate) fn named(&self) -> NamedInstructions {
+        NamedInstructions { name: self.name.clone(), text: self.instructions.clone() }
+    }
+
     /// Whether a session is in it.
     pub(crate) fn holds(&self, settings: &SessionSettings) -> bool {
         settings.developer_instructions.as_deref().is_some_and(|text| text.trim() == self.instructions)
@@ -112,14 +119,36 @@ impl Before {
         }
     }
 
-    /// As `of`, where somebody else entered the mode, so that what held before is not known: what is usual.
+    /// As `of`, where somebody else entered the mode, so that what held before is not known: all stays but the words. What
+    /// may be touched is never widened by a guess.
     pub(crate) fn unknown(settings: &SessionSettings, effort: Option<&str>) -> Self {
-        Self {
-            sandbox: SandboxMode::WorkspaceWrite,
-            permissions: None,
-            instructions: None,
-            ..Self::of(settings, effort)
-        }
+        Self { instructions: None, ..Self::of(settings, effort) }
+    }
+
+    /// As it is kept.
+    pub(crate) fn written(&self) -> Value {
+        json!({
+            "sandbox": self.sandbox.as_str(),
+            "permissions": self.permissions,
+            "approval": self.approval.as_str(),
+            "model": self.model,
+            "effort": self.effort,
+            "instructions": self.instructions,
+        })
+    }
+
+    /// What was kept.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        let (sandbox, approval) = (value["sandbox"].as_str()?, value["approval"].as_str()?);
+        Some(Self {
+            sandbox: SANDBOXES.into_iter().find(|mode| mode.as_str() == sandbox)?,
+            permissions: text("permissions"),
+            approval: APPROVALS.into_iter().find(|policy| policy.as_str() == approval)?,
+            model: text("model")?,
+            effort: text("effort"),
+            instructions: text("instructions"),
+        })
     }
 
     /// The changes that lead to a mode, or back to what held before.
@@ -128,7 +157,8 @@ impl Before {
         let instructions = mode.map(|mode| mode.instructions.as_str()).or(self.instructions.as_deref());
         let mut values = vec![text("developer_instructions", instructions.unwrap_or_default())];
         let effort = mode.and_then(|mode| mode.effort.as_deref()).or(self.effort.as_deref());
-        values.extend(effort.map(|effort| text("model_reasoning_effort", effort)));
+        // Empty: as the provider does it.
+        values.push(text("model_reasoning_effort", effort.unwrap_or_default()));
         let sandbox = mode.and_then(|mode| mode.sandbox);
         let permissions = self.permissions.clone().filter(|_| sandbox.is_none());
         SettingsOverrides {
@@ -167,6 +197,20 @@ mod tests {
         assert_eq!(left.sandbox, Some(SandboxMode::WorkspaceWrite));
         assert_eq!(value(&left, "developer_instructions"), Some(r#""Be \"brief\".""#));
         assert_eq!(value(&left, "model_reasoning_effort"), Some("\"high\""));
+        let unset = Before::of(&settings, None).change_to(None);
+        assert_eq!(value(&unset, "model_reasoning_effort"), Some("\"\""));
+    }
+
+    #[test]
+    fn what_held_before_is_kept_and_never_guessed() {
+        let mut settings = session("x").summary.settings;
+        settings.sandbox = SandboxMode::ReadOnly;
+        settings.developer_instructions = Some("Be brief.".to_owned());
+        let before = Before::of(&settings, None);
+        assert_eq!(Before::read(&before.written()), Some(before));
+        assert_eq!(Before::read(&serde_json::json!({"sandbox": "all"})), None);
+        let left = Before::unknown(&settings, None).change_to(None);
+        assert_eq!(left.sandbox, Some(SandboxMode::ReadOnly), "not wider than it is");
     }
 
     #[test]

@@ -164,7 +164,15 @@ impl App {
             (Call::Export(file), Reply::Done) => {
                 self.notify(Tone::Calm, format!("written to {}", file.display()), now);
             }
-            (Call::Archive, Reply::Done) => return Some(Effect::Leave),
+            (Call::Archive, Reply::Done) => {
+                self.is_put_away = true;
+                return Some(Effect::Leave);
+            }
+            (_, Reply::Accounts(accounts)) => {
+                if let Some(picker) = &mut self.picker {
+                    picker.set_accounts(accounts);
+                }
+            }
             (
                 Call::Start(_)
                 | Call::Steer(_)
@@ -176,6 +184,7 @@ impl App {
                 | Call::Unqueue(..)
                 | Call::Focus(_)
                 | Call::Models
+                | Call::Accounts
                 | Call::Fork(..)
                 | Call::Compact(_)
                 | Call::Prompts(_)
@@ -233,6 +242,7 @@ impl App {
         if self.view.status().activity.turn().is_none() {
             self.is_stopping = false;
         }
+        self.forget_before();
         self.show_question(now);
     }
 
@@ -344,7 +354,7 @@ impl App {
                 }
             }
             Call::Change(_) => self.wanted_mode = None,
-            Call::Models | Call::Turns | Call::Skills(_) | Call::Agents => {
+            Call::Models | Call::Accounts | Call::Turns | Call::Skills(_) | Call::Agents => {
                 if let Some(picker) = &mut self.picker {
                     picker.fail();
                 }

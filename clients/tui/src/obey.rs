@@ -7,7 +7,7 @@ use protocol::session::{SessionCreateParams, SettingOverride};
 
 use crate::app::{App, Aside, Chore, Effect, Tone};
 use crate::browser::Listing;
-use crate::command::{Choice, Command, Notifications, effort};
+use crate::command::{Choice, Command, DEFAULT_EFFORT, Notifications, effort};
 use crate::highlight::Syntaxes;
 use crate::keys::words_of;
 use crate::link::Call;
@@ -60,6 +60,10 @@ impl App {
                 self.choose(Choice::Model, now);
                 return Some(Effect::Call(Call::Models));
             }
+            Command::Choose(Choice::Account) => {
+                self.choose(Choice::Account, now);
+                return Some(Effect::Call(Call::Accounts));
+            }
             Command::Jobs => return Some(Effect::Call(Call::Running)),
             Command::Hooks => return Some(Effect::Call(Call::Hooks(self.cwd()))),
             Command::Choose(Choice::Output) => {
@@ -80,7 +84,9 @@ impl App {
             }
             Command::Choose(choice) => self.choose(choice, now),
             Command::New => {
-                let params = SessionCreateParams { cwd: self.cwd(), ..SessionCreateParams::default() };
+                let overrides = self.asked_at_start.clone();
+                let params =
+                    SessionCreateParams { cwd: self.cwd(), overrides, ..SessionCreateParams::default() };
                 return Some(Effect::Switch(SessionChoice::New(Box::new(params)), None));
             }
             Command::Split => return self.split(now),
@@ -140,7 +146,7 @@ impl App {
             return *model == settings.model && change.values == [provider];
         }
         if !change.values.is_empty() {
-            return status.effort().is_some_and(|level| **change == effort(level));
+            return **change == effort(status.effort().unwrap_or(DEFAULT_EFFORT));
         }
         // A profile of the settings stands in place of a mode.
         let is_mode = |mode| mode == settings.sandbox && settings.permissions.is_none();
@@ -185,7 +191,7 @@ impl App {
         }
     }
 
-    fn visit(&self, words: Vec<String>) -> Effect {
+    pub(crate) fn visit(&self, words: Vec<String>) -> Effect {
         Effect::Visit(Box::new(Visit::of(words, self.cwd())))
     }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use protocol::account::Account;
 use protocol::agent::AgentNode;
 use protocol::catalogue::ModelListResult;
 use protocol::ids::{BlobId, QueuedId, Seq, SessionId, Timestamp, TurnId};
@@ -18,10 +19,10 @@ use protocol::skill::Skill;
 use ratatui::text::{Line, Span};
 use view::{escape, words};
 
-use crate::browser::{self, Browser, Listing, Purpose, Tending};
+use crate::browser::{Browser, Listing, Purpose, Tending};
 use crate::choices::{
-    PERMISSIONS, Reach, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning, session_row,
-    skill_row,
+    PERMISSIONS, Reach, account_row, agent_row, approval_meaning, model_rows, output_rows, sandbox_meaning,
+    session_row, skill_row,
 };
 use crate::command::{APPROVALS, Choice, EFFORTS, SANDBOXES, effort};
 use crate::lesson;
@@ -97,6 +98,8 @@ pub(crate) enum Picked {
     Open(PathBuf),
     /// All of what this command printed is shown.
     Output(BlobId, String),
+    /// A key of this provider is stored, or its account signed in with.
+    SignIn(String),
 }
 
 /// What becomes of a plan.
@@ -131,6 +134,7 @@ impl Picker {
                 let keys = "↑ ↓ moves · Enter shows it · Tab mentions it · Esc closes";
                 Self { keys, ..new("Skills", Vec::new()).loading() }
             }
+            Choice::Account => new("Whom to sign in with, or to have a key of", Vec::new()).loading(),
             Choice::Agent => new("Agents", Vec::new()).loading(),
             Choice::Output => new("What commands printed and is not shown whole", Vec::new()).loading(),
             Choice::Queued => new("What waits for its turn", Vec::new()),
@@ -194,7 +198,7 @@ impl Picker {
                 let purpose = if choice == Choice::Beside { Purpose::ShowBeside } else { Purpose::GoThere };
                 let browser = Some(Browser::new(purpose));
                 let refresh_at = Some(Timestamp(now.0 + REFRESH_MS));
-                Self { keys: browser::KEYS, refresh_at, browser, ..new("Sessions", Vec::new()).loading() }
+                Self { refresh_at, browser, ..new("Sessions", Vec::new()).loading() }
             }
         }
     }
@@ -357,6 +361,12 @@ impl Picker {
         self.fill(Choice::Model, model_rows(listed, settings).into_iter().map(pick).collect());
     }
 
+    /// Accounts came.
+    pub(crate) fn set_accounts(&mut self, accounts: Vec<Account>) {
+        let pick = |account: Account| (account_row(&account), Some(Picked::SignIn(account.provider)));
+        self.fill(Choice::Account, accounts.into_iter().map(pick).collect());
+    }
+
     /// Sessions came; `own` is the one that is shown already, and `seen` is how far others were seen.
     pub(crate) fn set_sessions(
         &mut self,
@@ -376,7 +386,9 @@ impl Picker {
             (session_row(session, own, seen, now), Some(picked))
         };
         let picks = listed.iter().map(pick).collect();
-        let at = listed.iter().position(|session| Some(session.id) == chosen);
+        // The one that is shown already is the last that somebody wants to go to.
+        let first = listed.iter().position(|session| Some(session.id) != own).filter(|_| self.is_loading);
+        let at = listed.iter().position(|session| Some(session.id) == chosen).or(first);
         browser.set(listed);
         self.fill(self.choice, picks);
         if let Some(at) = at {
@@ -495,7 +507,8 @@ impl Picker {
         let written = escape::line(written).into_owned();
         lines.push(Line::from(vec![Span::styled(mark, theme.accent), Span::styled(written, theme.text)]));
         if most > 3 {
-            lines.push(Line::from(Span::styled(fit(&format!("  {}", self.keys), room), theme.dim)));
+            let keys = self.browser.as_ref().map_or(self.keys, Browser::keys);
+            lines.push(Line::from(Span::styled(fit(&format!("  {keys}"), room), theme.dim)));
         }
         lines
     }
@@ -503,6 +516,7 @@ impl Picker {
 
 #[cfg(test)]
 mod tests {
+    use protocol::account::Credential;
     use protocol::catalogue::{Model, ModelChoice, ModelFacts, ProviderModels, ProviderState};
 
     use super::*;
@@ -576,6 +590,39 @@ mod tests {
     }
 
     #[test]
+    fn the_model_in_use_is_shown_where_nobody_lists_it() {
+        let mut picker = Picker::of(Choice::Model, &[], &[], NOW);
+        let listed = ModelListResult { choice: ModelChoice::default(), providers: Vec::new() };
+        picker.set_models(listed, Some(&session("x").summary.settings));
+        assert!(
+            shown(&picker).contains("m-1") && shown(&picker).contains("now · local"),
+            "{}",
+            shown(&picker)
+        );
+    }
+
+    #[test]
+    fn who_signs_in_chooses_whom_with() {
+        let mut picker = Picker::of(Choice::Account, &[], &[], NOW);
+        let account = |name: &str, has_sign_in, credential| Account {
+            provider: name.to_lowercase(),
+            name: name.to_owned(),
+            has_sign_in,
+            credential,
+        };
+        let variable = "KEY\u{1b}[2J".to_owned();
+        picker.set_accounts(vec![
+            account("ChatGPT", true, None),
+            account("OpenAI", false, Some(Credential::Environment { variable })),
+        ]);
+        let text = shown(&picker);
+        assert!(text.contains("signs in, in a browser · chatgpt"), "{text}");
+        assert!(text.contains("now the key in KEY\\e[2J · stores a key · openai"), "{text}");
+        key(&mut picker, KeyCode::Down);
+        assert_eq!(key(&mut picker, KeyCode::Enter), Picked::SignIn("openai".to_owned()));
+    }
+
+    #[test]
     fn what_was_sent_is_found_the_newest_first() {
         let history = ["fix it", "test it", "fix that"].map(str::to_owned);
         let mut picker = Picker::of(Choice::History, &history, &[], NOW);
@@ -602,7 +649,7 @@ mod tests {
         picker.set_sessions(vec![one.clone(), two.clone()], Some(one.id), &seen, NOW);
         assert!(shown(&picker).contains("one") && shown(&picker).contains("here · running"));
         assert!(shown(&picker).contains("● two \\e[2J"));
-        key(&mut picker, KeyCode::Down);
+        // It begins at the first that is not here.
         picker.set_sessions(vec![named("new"), one, two.clone()], None, &HashMap::new(), NOW);
         assert_eq!(key(&mut picker, KeyCode::Enter), Picked::Session(two.id));
         let Picked::List(listing) = key(&mut picker, KeyCode::Tab) else { panic!("nothing") };

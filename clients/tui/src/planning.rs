@@ -31,15 +31,15 @@ impl App {
     }
 
     /// The next mode; after the last one none.
-    pub(crate) fn next_mode(&mut self) -> Option<Effect> {
+    pub(crate) fn next_mode(&mut self, now: Timestamp) -> Option<Effect> {
         let next = self.mode_at().map_or(0, |at| at + 1);
-        self.enter_mode(Some(next).filter(|next| *next < self.settings.modes.len()))
+        self.enter_mode(Some(next).filter(|next| *next < self.settings.modes.len()), now)
     }
 
     /// Goes into the mode of a name.
     pub(crate) fn enter_mode_of(&mut self, name: &str, now: Timestamp) -> Option<Effect> {
         if name == "none" {
-            return self.enter_mode(None);
+            return self.enter_mode(None, now);
         }
         let at = self.settings.modes.iter().position(|mode| mode.name == name);
         if at.is_none() {
@@ -47,13 +47,26 @@ impl App {
             self.notify(Tone::Bad, format!("/mode needs one of: none, {}", names.join(", ")), now);
             return None;
         }
-        self.enter_mode(at)
+        self.enter_mode(at, now)
     }
 
     /// Goes into a mode, or out of all of them.
-    pub(crate) fn enter_mode(&mut self, mode: Option<usize>) -> Option<Effect> {
+    pub(crate) fn enter_mode(&mut self, mode: Option<usize>, now: Timestamp) -> Option<Effect> {
+        let is_known = self.before_mode.is_some() || self.mode_at().is_none();
         let change = self.mode_change(mode)?;
+        if mode.is_none() && !is_known {
+            let text = "what held before this mode is not known here: what may be touched stays; /permissions changes it";
+            self.notify(Tone::Bad, text, now);
+        }
         Some(Effect::Call(change))
+    }
+
+    /// Forgets what held before a mode, once the session is in none.
+    pub(crate) fn forget_before(&mut self) {
+        let is_known = self.view.status().settings.is_some() && self.wanted_mode.is_none();
+        if is_known && self.mode_at().is_none() {
+            self.before_mode = None;
+        }
     }
 
     fn mode_change(&mut self, to: Option<usize>) -> Option<Call> {
@@ -63,6 +76,9 @@ impl App {
         }
         let before = self.before_mode(at)?;
         let change = before.change_to(to.and_then(|to| self.settings.modes.get(to)));
+        if at.is_none() {
+            self.chores.push(Chore::KeepBefore(before.clone()));
+        }
         self.before_mode = Some(before);
         self.wanted_mode = Some(to);
         Some(Call::Change(Box::new(change)))
@@ -83,7 +99,7 @@ impl App {
     pub(crate) fn plan_command(&mut self, now: Timestamp) -> Option<Effect> {
         let is_planning = self.session_mode().is_some_and(|mode| mode.has_plan);
         if !is_planning {
-            return self.enter_mode(self.settings.modes.iter().position(|mode| mode.has_plan));
+            return self.enter_mode(self.settings.modes.iter().position(|mode| mode.has_plan), now);
         }
         if self.is_busy() {
             // The one from before is not what is being planned.

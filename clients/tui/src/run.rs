@@ -9,7 +9,7 @@ use crate::error::TuiError;
 use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::stage::Stage;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// What is shown, and how.
 #[derive(Clone, Debug)]
@@ -63,6 +63,9 @@ pub async fn run(options: TuiOptions) -> Result<(), TuiError> {
     if !Terminal::is_there() {
         return Err(TuiError::NoTerminal);
     }
+    let mut options = options;
+    // So that people can tell who decided, and who is there.
+    options.connect.client_name = terminal::name().unwrap_or(options.connect.client_name);
     let connection = Connection::open(options.connect.clone()).await?;
     let (mut settings, wrong) = Settings::read(&connection.folders().config_file());
     settings.is_fullscreen |= options.extent == Extent::Fullscreen;

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Attached, ConnectOptions, Connection};
 use protocol::api::session::SessionClient;
@@ -15,10 +16,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::app::{App, Tone};
+use crate::app::{App, Aside};
 use crate::blocks::{Detail, Pen};
 use crate::branch;
 use crate::clock::Clock;
+use crate::drafts::Drafts;
 use crate::error::TuiError;
 use crate::files::{Finder, Found};
 use crate::highlight::Syntaxes;
@@ -28,6 +30,8 @@ use crate::run::{Mode, SessionChoice};
 use crate::status_script::StatusScript;
 use crate::terminal::Terminal;
 
+/// How long what is written is on the screen only.
+const DRAFT_AFTER: Duration = Duration::from_millis(500);
 /// News of the session beside that may wait for the screen; then its feed waits.
 const WAITING_NEWS: usize = 64;
 
@@ -41,6 +45,10 @@ pub(crate) struct Scene {
     pub(crate) session: SessionId,
     pub(crate) calls: mpsc::Sender<Call>,
     pub(crate) news: mpsc::Receiver<News>,
+    /// What is written and not sent, on disk.
+    pub(crate) drafts: Drafts,
+    /// When what was written since is kept.
+    pub(crate) draft_at: Option<Instant>,
     pub(crate) finder: Option<Finder>,
     pub(crate) script: Option<StatusScript>,
     pub(crate) loading: Option<JoinHandle<Arc<SyntaxSet>>>,
@@ -66,6 +74,21 @@ impl Scene {
     pub(crate) fn resized(&mut self) {
         self.is_resized = true;
         self.settles_at = Terminal::settling().map(|span| Instant::now() + span);
+    }
+
+    /// A key may have changed what is written: that is kept in a moment, and at once if it was sent.
+    pub(crate) fn written(&mut self) {
+        if self.app.composer.is_empty() {
+            self.keep_draft();
+        } else {
+            self.draft_at.get_or_insert_with(|| Instant::now() + DRAFT_AFTER);
+        }
+    }
+
+    /// Keeps what is written and not sent.
+    pub(crate) fn keep_draft(&mut self) {
+        self.draft_at = None;
+        self.drafts.keep(&self.app.composer.text());
     }
 }
 
@@ -155,6 +178,9 @@ impl Scene {
             lines.extend(pen.text("·", style, style, "the turn goes on without you"));
         }
         let text = match parting {
+            Parting::Leave if app.is_put_away => {
+                format!("put away; it comes back when something is said in it: skein attach {}", self.session)
+            }
             Parting::Leave => format!("come back with: skein attach {}", self.session),
             Parting::Switch(..) => format!("left the session {}", self.session),
         };
@@ -169,7 +195,6 @@ pub(crate) async fn open(
     mut connection: Connection,
     choice: SessionChoice,
     mode: Mode,
-    clock: &Clock,
 ) -> Result<(Attached, SessionId), TuiError> {
     let session = match choice {
         SessionChoice::Existing(session) => session,
@@ -180,7 +205,7 @@ pub(crate) async fn open(
             let created = connection.call(async |rpc| rpc.create(params.clone()).await).await?;
             let warnings: Vec<String> = created.warnings.into_iter().map(|warning| warning.message).collect();
             if !warnings.is_empty() {
-                app.notify(Tone::Bad, warnings.join("; "), clock.now());
+                app.asides.push(Aside::Warned(warnings));
             }
             created.summary.id
         }

@@ -49,30 +49,47 @@ impl<W: Write> Screen<W> {
         self.size
     }
 
-    /// The terminal has another size now, and its cursor is in this row, if it told. Terminals move lines around
-    /// then, and break those that are too long anew; the cursor stays where it was in the text.
-    pub(crate) fn resize(&mut self, size: Size, row: Option<u16>) {
+    /// The terminal has another size now, and its cursor is there, if it told. Terminals move lines around then, and break
+    /// those that are too long anew; the cursor stays where it was in the text. Some leave the row that it is in as it is:
+    /// then its column tells.
+    pub(crate) fn resize(&mut self, size: Size, cursor: Option<Position>) {
         let size = at_least_a_cell(size);
         let width = usize::from(size.width);
+        let column = usize::from(self.cursor.x);
+        let is_broken = cursor.is_none_or(|cursor| usize::from(cursor.x) == column % width);
         let above: usize = (0..self.cursor.y)
             .map(|y| self.row_width(y).div_ceil(width).max(1))
-            .chain(Some(usize::from(self.cursor.x) / width))
+            .chain(is_broken.then_some(column / width))
             .sum();
         let above = u16::try_from(above).unwrap_or(u16::MAX);
         let bottom = size.height.saturating_sub(self.shown.area.height);
-        self.top = row.map_or(bottom, |row| row.saturating_sub(above)).min(size.height - 1);
+        self.top = cursor.map_or(bottom, |cursor| cursor.y.saturating_sub(above)).min(size.height - 1);
         self.size = size;
         self.is_stale = true;
     }
 
-    /// The terminal may show anything now: clears it, and begins at its top.
+    /// The terminal may show anything now: clears the viewport, lets what is above go into the scrollback, and begins at
+    /// the top. What was said is nowhere else, so it is never cleared.
     ///
     /// # Errors
     /// When the terminal can't be written.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
-        queue!(self.out, MoveTo(0, 0), Clear(ClearType::All))?;
+        let mut bytes = Vec::new();
+        self.clear(&mut bytes)?;
+        self.scroll(&mut bytes, self.top)?;
         (self.top, self.is_stale) = (0, true);
+        self.out.write_all(&bytes)?;
         self.out.flush()
+    }
+
+    /// Clears from the viewport's first row on.
+    fn clear(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        // Not from the first cell on: tmux takes that for a screen that is to be kept, and puts it into its history.
+        queue!(bytes, MoveTo(0, self.top), Clear(ClearType::UntilNewLine))?;
+        if self.top + 1 < self.size.height {
+            queue!(bytes, MoveTo(0, self.top + 1), Clear(ClearType::FromCursorDown))?;
+        }
+        Ok(())
     }
 
     /// Shows a frame: `finished` goes above the viewport for good, `viewport` is what it shows now, with the cursor
@@ -90,11 +107,7 @@ impl<W: Write> Screen<W> {
         let links = Links::of(viewport, self.hyperlinks);
         let mut bytes = Vec::new();
         if self.is_stale || !finished.is_empty() || next.area != self.shown.area {
-            // Not from the first cell on: tmux takes that for a screen that is to be kept, and puts it into its history.
-            queue!(bytes, MoveTo(0, self.top), Clear(ClearType::UntilNewLine))?;
-            if self.top + 1 < self.size.height {
-                queue!(bytes, MoveTo(0, self.top + 1), Clear(ClearType::FromCursorDown))?;
-            }
+            self.clear(&mut bytes)?;
             self.write_above(&mut bytes, finished, next.area.height)?;
             put(&mut bytes, self.top, &Buffer::empty(next.area).diff(&next), |x, y| links.at(y.into(), x))?;
         } else {

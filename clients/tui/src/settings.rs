@@ -161,6 +161,7 @@ fn keymap(value: &Value, keymap: &mut Keymap) -> Vec<String> {
         };
         wrong.extend(outcome.err().map(|what| format!("`tui.keymap.{name}`: {what}")));
     }
+    wrong.extend(keymap.lacks().into_iter().map(|what| format!("`tui.keymap`: {what}")));
     wrong
 }
 
@@ -195,6 +196,8 @@ mod tests {
         );
         assert!(!settings.has_history && settings.has_tips);
         assert_eq!(wrong.len(), 7, "{wrong:?}");
+        let (_, wrong) = Settings::parse("[tui.keymap]\nundo = 'enter'\n");
+        assert_eq!(wrong, ["`tui.keymap`: no key does `send` any more: `enter` does `undo`"]);
         assert_eq!(Settings::parse("tui = 1").1, ["`tui` must be a table"]);
         assert!(Settings::parse("not toml at all").1.is_empty(), "the daemon tells that");
     }

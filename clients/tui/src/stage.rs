@@ -10,6 +10,7 @@ use client::{Attached, ConnectOptions, Connection};
 use crossterm::event::{Event, KeyEvent, KeyEventKind};
 use futures_util::FutureExt;
 use protocol::ids::{SessionId, Timestamp};
+use protocol::session::SettingsOverrides;
 use ratatui::layout::{Position, Size};
 use ratatui::text::Line;
 use tokio::sync::mpsc;
@@ -28,7 +29,7 @@ use crate::highlight::Syntaxes;
 use crate::hyperlink::Hyperlinks;
 use crate::image::Image;
 use crate::lesson;
-use crate::link::follow;
+use crate::link::{News, follow};
 use crate::memory::Memory;
 use crate::pane::Pane;
 use crate::run::{Mode, SessionChoice, TuiOptions};
@@ -123,6 +124,10 @@ impl Stage {
         mut wrong: Vec<String>,
     ) -> Result<(), TuiError> {
         let mut connection = Some(connection);
+        let asked = match &options.session {
+            SessionChoice::New(params) => params.overrides.clone(),
+            SessionChoice::Existing(_) => SettingsOverrides::default(),
+        };
         let mut choice = options.session;
         let mut prompt = options.prompt;
         let mut is_first = true;
@@ -133,6 +138,7 @@ impl Stage {
             };
             let mut app = App::new(self.mode, self.theme.clone(), self.settings.clone());
             app.focus = self.focus;
+            app.asked_at_start = asked.clone();
             if !matches!(app.syntaxes, Syntaxes::Off) {
                 app.syntaxes = self.syntaxes.clone();
             }
@@ -142,9 +148,9 @@ impl Stage {
                 app.asides.extend(tip.map(|tip| Aside::Tip(tip)));
             }
             is_first = false;
-            let opened = open(&mut app, connection, choice, self.mode, &clock).await?;
+            let opened = open(&mut app, connection, choice, self.mode).await?;
             if !wrong.is_empty() {
-                app.notify(Tone::Bad, std::mem::take(&mut wrong).join("; "), clock.now());
+                app.asides.push(Aside::Warned(std::mem::take(&mut wrong)));
             }
             let parting = Box::pin(self.show(app, clock, opened, prompt.take())).await?;
             match parting {
@@ -167,9 +173,11 @@ impl Stage {
         let mut is_linked = true;
         let mut signals = Signals::listen();
         app.plan = self.memory.plan(session);
+        app.before_mode = self.memory.before(session);
         app.seen = self.memory.seen();
-        if let Some(draft) = self.memory.draft(session) {
-            app.composer.set_text(&draft);
+        let drafts = self.memory.drafts(session);
+        if !drafts.text().is_empty() {
+            app.composer.set_text(drafts.text());
         }
         let mut scene = Scene {
             app,
@@ -177,6 +185,8 @@ impl Stage {
             session,
             calls,
             news,
+            drafts,
+            draft_at: None,
             finder: None,
             script: StatusScript::of(&self.settings.status_command),
             loading: None,
@@ -195,6 +205,9 @@ impl Stage {
         let parting = loop {
             let frame_at = scene.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME);
             scene.settles_at.take_if(|at| *at <= Instant::now());
+            if scene.draft_at.is_some_and(|at| at <= Instant::now()) {
+                scene.keep_draft();
+            }
             if scene.settles_at.is_some() {
                 // The next frame waits.
             } else if scene.is_behind
@@ -223,6 +236,7 @@ impl Stage {
             } else {
                 scene.app.wakes_at(clock.now()).map(|at| clock.instant(at))
             };
+            let wake = wake.into_iter().chain(scene.draft_at).min();
             let effect = tokio::select! {
                 biased;
                 event = self.terminal.next() => match event {
@@ -231,8 +245,13 @@ impl Stage {
                             scene.resized();
                         }
                         scene.is_changed = true;
-                        scene.is_pressed |= matches!(event, Event::Key(_) | Event::Paste(_));
-                        input(&mut scene.app, event, clock.now())
+                        let is_written = matches!(event, Event::Key(_) | Event::Paste(_));
+                        scene.is_pressed |= is_written;
+                        let effect = input(&mut scene.app, event, clock.now());
+                        if is_written {
+                            scene.written();
+                        }
+                        effect
                     }
                     // The terminal is gone, and with it the person.
                     Some(Err(_)) | None => Some(Effect::Leave),
@@ -244,7 +263,12 @@ impl Stage {
                 }
                 Some(news) = scene.news.recv(), if !scene.is_behind => {
                     scene.is_changed = true;
+                    // What was called may have given something back to be written.
+                    let is_told = matches!(news, News::Told(..));
                     let effect = scene.app.news(news, clock.now());
+                    if is_told {
+                        scene.written();
+                    }
                     match prompt.take_if(|_| scene.app.view.status().session.is_some()) {
                         Some(prompt) => {
                             if let Some(Effect::Call(call)) = effect {
@@ -313,7 +337,10 @@ impl Stage {
                     let Some(edited) = edited.await else { break Parting::Leave };
                     self.come_back(&mut scene)?;
                     match edited {
-                        Ok(text) => scene.app.edited(&text, clock.now()),
+                        Ok(text) => {
+                            scene.app.edited(&text, clock.now());
+                            scene.written();
+                        }
                         Err(error) => scene.app.notify(Tone::Bad, error, clock.now()),
                     }
                 }
@@ -352,7 +379,7 @@ impl Stage {
         };
         self.focus = scene.app.focus;
         self.theme = scene.app.theme.clone();
-        self.memory.keep_draft(session, &scene.app.composer.text());
+        scene.keep_draft();
         self.memory.see(session, scene.app.view.seq());
         self.leave_pane()?;
         let farewell = scene.farewell(self.screen.size(), &parting);
@@ -423,8 +450,8 @@ impl Stage {
                 }
             }
             if std::mem::take(&mut scene.is_resized) {
-                let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
-                self.screen.resize(size, row);
+                let (size, cursor) = self.terminal.size_and_cursor().map_err(TuiError::Terminal)?;
+                self.screen.resize(size, cursor);
             }
             let frame = scene.app.frame(self.screen.size(), scene.clock.now());
             scene.is_behind = frame.has_more;
@@ -493,6 +520,7 @@ impl Stage {
                     scene.app.learned(&file, &line, lesson::add(&file, &line), scene.clock.now());
                 }
                 Chore::Call(call) => scene.hand_over(call),
+                Chore::KeepBefore(before) => self.memory.keep_before(scene.session, &before),
                 Chore::KeepPlan(text) => {
                     if let Some(file) = self.memory.keep_plan(scene.session, &text) {
                         scene.app.asides.push(Aside::PlanKept(file));
@@ -527,8 +555,9 @@ impl Stage {
     fn leave_pane(&mut self) -> Result<(), TuiError> {
         self.pane = None;
         if self.settings.is_fullscreen {
-            let (size, row) = self.terminal.size_and_row().map_err(TuiError::Terminal)?;
-            self.screen = Screen::new(io::stdout(), size, row.unwrap_or(size.height), self.hyperlinks);
+            let (size, cursor) = self.terminal.size_and_cursor().map_err(TuiError::Terminal)?;
+            let row = cursor.map_or(size.height, |cursor| cursor.y);
+            self.screen = Screen::new(io::stdout(), size, row, self.hyperlinks);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The terminal as a device: raw while this lives, as it was before afterwards, also after a panic. Knows nothing
 //! of what is shown.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,10 @@ pub(crate) fn note_alternate(is_shown: bool) {
 }
 
 /// Sizes that a terminal may have while it is asked where its cursor is; one whose window is being dragged changes it all
+/// How long is waited for the sign that the stream has ended, where it is still to be taken.
+const AWAKE: Duration = Duration::from_millis(1);
+/// Events that are kept while the terminal is asked something.
+const MOST_EARLY: usize = 4096;
 /// the time.
 const SIZE_CHANGES: u32 = 8;
 
@@ -70,12 +75,27 @@ pub(crate) struct Terminal {
     events: Option<EventStream>,
     /// What the stream's thread rings.
     bell: Arc<Bell>,
+    /// What came while the terminal was asked something.
+    early: VecDeque<Event>,
     /// Questions for the cursor that were given up; their answers may still come.
     given_up: u32,
     watches_mouse: bool,
     /// How it was when it was given to somebody else.
     #[cfg(unix)]
     given_as: Option<rustix::termios::Termios>,
+}
+
+/// What others are told of who sits here: `terminal pts/3`. Absent where the terminal has no name.
+#[cfg(unix)]
+pub(crate) fn name() -> Option<String> {
+    let path = rustix::termios::ttyname(io::stdin(), Vec::new()).ok()?.into_string().ok()?;
+    Some(format!("terminal {}", path.strip_prefix("/dev/")?))
+}
+
+/// What others are told of who sits here.
+#[cfg(not(unix))]
+pub(crate) fn name() -> Option<String> {
+    None
 }
 
 impl Terminal {
@@ -98,6 +118,7 @@ impl Terminal {
         let mut entered = Self {
             events: None,
             bell: Arc::default(),
+            early: VecDeque::new(),
             given_up: 0,
             watches_mouse: false,
             #[cfg(unix)]
@@ -167,17 +188,17 @@ impl Terminal {
         Ok(Size { width, height })
     }
 
-    /// How large it is, and in which row its cursor is, as of one moment.
+    /// How large it is, and where its cursor is, as of one moment.
     ///
     /// # Errors
     /// When it does not know its size.
-    pub(crate) fn size_and_row(&mut self) -> io::Result<(Size, Option<u16>)> {
+    pub(crate) fn size_and_cursor(&mut self) -> io::Result<(Size, Option<Position>)> {
         let mut size = Self::size()?;
         for _ in 0..SIZE_CHANGES {
-            let row = self.cursor().map(|cursor| cursor.y);
+            let cursor = self.cursor();
             let before = std::mem::replace(&mut size, Self::size()?);
             if size == before {
-                return Ok((size, row));
+                return Ok((size, cursor));
             }
         }
         Ok((size, None))
@@ -187,8 +208,11 @@ impl Terminal {
     pub(crate) fn cursor(&mut self) -> Option<Position> {
         // The answer comes between the keys, and the stream would take it.
         self.stop_reading();
-        // Ending the stream wakes whoever reads next, who would take that for the end of the wait.
-        let _awake = event::poll(Duration::ZERO);
+        // Ending the stream wakes whoever reads next, who would take that for the end of the wait. What came before is kept.
+        while self.early.len() < MOST_EARLY && matches!(event::poll(AWAKE), Ok(true)) {
+            let Ok(event) = event::read() else { break };
+            self.early.push_back(event);
+        }
         let mut place = None;
         // The answers that come first are those to questions before.
         for _ in 0..=self.given_up {
@@ -205,6 +229,9 @@ impl Terminal {
 
     /// The next event; absent when the terminal is gone. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<io::Result<Event>> {
+        if let Some(event) = self.early.pop_front() {
+            return Some(Ok(event));
+        }
         let Self { events, bell, .. } = self;
         let events = events.get_or_insert_with(EventStream::new);
         std::future::poll_fn(|context| {

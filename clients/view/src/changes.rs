@@ -15,11 +15,22 @@ pub struct Change {
     pub to: String,
 }
 
-/// What is different after an update; settings that no screen shows are left out.
+/// Instructions of a session that people know by a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedInstructions {
+    /// The name: a mode's.
+    pub name: String,
+    /// What the model is told; white space around it does not matter.
+    pub text: String,
+}
+
+/// What is different after an update; settings that no screen shows are left out. Instructions that have a name are
+/// called by it.
 pub(crate) fn between(
     title: Option<&str>,
     before: Option<&SessionSettings>,
     updated: &SessionUpdated,
+    named: &[NamedInstructions],
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     if let Some(to) = updated.title.as_deref().filter(|to| Some(*to) != title) {
@@ -37,11 +48,21 @@ pub(crate) fn between(
     };
     note("model", before.model.clone(), after.model.clone());
     note("effort", effort(before), effort(after));
+    let name = |settings: &SessionSettings| {
+        let text = settings.developer_instructions.as_deref()?.trim();
+        named.iter().find(|named| named.text.trim() == text).map(|named| named.name.clone())
+    };
     let instructions = |settings: &SessionSettings| match &settings.developer_instructions {
         Some(text) => format!("{} letters", thousands(text.chars().count() as u64)),
         None => "none".to_owned(),
     };
-    note("instructions", instructions(before), instructions(after));
+    match (name(before), name(after)) {
+        (None, None) => note("instructions", instructions(before), instructions(after)),
+        (before, after) => {
+            let name = |name: Option<String>| name.unwrap_or_else(|| "none".to_owned());
+            note("mode", name(before), name(after));
+        }
+    }
     note("sandbox", before.sandbox.as_str().to_owned(), after.sandbox.as_str().to_owned());
     note("approvals", before.approval.as_str().to_owned(), after.approval.as_str().to_owned());
     changes

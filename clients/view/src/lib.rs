@@ -20,6 +20,6 @@ mod view;
 pub mod words;
 
 pub use block::{Block, BlockBody, Joint, Message, MessageEnd};
-pub use changes::Change;
+pub use changes::{Change, NamedInstructions};
 pub use status::{Activity, Link, Status, effort_text};
 pub use view::View;

@@ -12,7 +12,7 @@ use protocol::session::{SessionSnapshot, SessionStatus};
 use protocol::turn::Turn;
 
 use crate::block::{Begun, Block, BlockBody};
-use crate::changes::{self, Change};
+use crate::changes::{self, Change, NamedInstructions};
 use crate::status::{Activity, Link, Status};
 use crate::words;
 
@@ -31,6 +31,7 @@ pub struct View {
     /// After them, in order. Invariant: the first one is not final once `settle` has run.
     live: VecDeque<Block>,
     handed: Handed,
+    named: Vec<NamedInstructions>,
 }
 
 /// What was handed out, as far as it must be remembered: of one turn.
@@ -57,6 +58,12 @@ impl View {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing yet; a change of instructions to these is told by their name.
+    #[must_use]
+    pub fn naming(named: Vec<NamedInstructions>) -> Self {
+        Self { named, ..Self::default() }
     }
 
     /// Replaces what was known; what was handed out before does not come again. What only events tell, such as
@@ -160,7 +167,7 @@ impl View {
             }
             Event::SessionUpdated(updated) => {
                 let (title, settings) = (self.status.title.as_deref(), self.status.settings.as_ref());
-                let changes = changes::between(title, settings, &updated);
+                let changes = changes::between(title, settings, &updated, &self.named);
                 if !changes.is_empty() {
                     self.push(BlockBody::Updated { actor: updated.actor, changes });
                 }

@@ -140,7 +140,11 @@ pub fn rate_limit(limit: &RateLimit, now: Timestamp) -> String {
 /// What to do about an end, if something can be done.
 #[must_use]
 pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
-    let TurnOutcome::Failed { failure } = outcome else { return None };
+    let failure = match outcome {
+        TurnOutcome::Failed { failure } => failure,
+        TurnOutcome::LimitReached { limit, level, .. } => return ceiling_hint(limit, level),
+        TurnOutcome::Completed | TurnOutcome::Interrupted { .. } | TurnOutcome::Unknown(_) => return None,
+    };
     match failure {
         TurnFailure::Provider(failure) => match failure.kind {
             ProviderFailureKind::Unreachable => Some(format!(
@@ -170,6 +174,28 @@ pub fn ending_hint(outcome: &TurnOutcome) -> Option<String> {
         | TurnFailure::Storage { .. }
         | TurnFailure::Unknown(_) => None,
     }
+}
+
+/// What to do about a ceiling that is reached. A session keeps the ceilings that it began with, whatever becomes of the
+/// file; they change by an override.
+fn ceiling_hint(limit: &LimitKind, level: &BudgetLevel) -> Option<String> {
+    let (table, or) = match level {
+        BudgetLevel::Turn => return Some("The next turn may take as much again: say \"go on\"".to_owned()),
+        BudgetLevel::Session => ("session", "a new session begins at nothing"),
+        BudgetLevel::Tree => ("tree", "a new session begins at nothing"),
+        BudgetLevel::Day => ("day", "a new day begins at midnight UTC"),
+        BudgetLevel::Provider => ("provider.NAME", "go on with a model of another provider"),
+        BudgetLevel::Unknown(_) => return None,
+    };
+    let key = match limit {
+        LimitKind::Tokens => "max_tokens=N",
+        LimitKind::Cost => "max_cost=N",
+        LimitKind::ToolCalls => "max_tool_calls=N",
+        LimitKind::Time => "max_time=TIME",
+        // Only turns have one.
+        LimitKind::Deadline | LimitKind::Unknown(_) => return None,
+    };
+    Some(format!("Raise it with `skein exec resume --last -c budget.{table}.{key} \"go on\"`; or {or}"))
 }
 
 /// Whether a yes for good can be given: a rule stands ready to be written.
@@ -447,6 +473,33 @@ mod tests {
         assert_eq!(ended(InterruptReason::Requested, Some("editor")).unwrap(), "Interrupted by `editor`");
         assert_eq!(ended(InterruptReason::Requested, None).unwrap(), "Interrupted");
         assert_eq!(ending(&TurnOutcome::Completed), None);
+    }
+
+    #[test]
+    fn a_ceiling_that_is_reached_says_how_to_go_on() {
+        let hint = |limit, level| {
+            ending_hint(&TurnOutcome::LimitReached { limit, level, message: "x".to_owned() })
+                .unwrap_or_default()
+        };
+        for (limit, level, part) in [
+            (
+                LimitKind::Cost,
+                BudgetLevel::Session,
+                "-c budget.session.max_cost=N \"go on\"`; or a new session",
+            ),
+            (LimitKind::Tokens, BudgetLevel::Tree, "-c budget.tree.max_tokens=N "),
+            (
+                LimitKind::ToolCalls,
+                BudgetLevel::Day,
+                "-c budget.day.max_tool_calls=N \"go on\"`; or a new day",
+            ),
+            (LimitKind::Time, BudgetLevel::Provider, "-c budget.provider.NAME.max_time=TIME "),
+            (LimitKind::Deadline, BudgetLevel::Turn, "The next turn may take as much again"),
+        ] {
+            let said = hint(limit, level);
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(hint(LimitKind::Unknown("air".to_owned()), BudgetLevel::Day), "");
     }
 
     #[test]

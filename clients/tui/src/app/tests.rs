@@ -15,7 +15,7 @@ use protocol::model::Usage;
 use protocol::question::{Decision, GrantScope};
 use protocol::session::QueuedInput;
 use protocol::turn::{Actor, InputPart, TurnOutcome};
-use ratatui::layout::Size;
+use ratatui::layout::{Position, Size};
 
 use super::*;
 use crate::browser::Archived;
@@ -564,7 +564,7 @@ proptest! {
             app.tick(now);
             happen(&mut app, choice, letter, now);
             if choice % 5 == 0 {
-                screen.resize(Size::new(width, height), Some(height));
+                screen.resize(Size::new(width, height), Some(Position::new(0, height)));
             }
             let size = screen.size();
             if let Some(pager) = &mut app.pager {

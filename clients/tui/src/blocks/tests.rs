@@ -164,6 +164,107 @@ fn another_tool_shows_its_name_and_what_it_was_asked() {
     );
 }
 
+fn tool_call(name: &str, arguments: &str, output: &str) -> OtherToolCall {
+    let input = CallInput::Json(arguments.to_owned());
+    let call = ToolCall { call_id: "1".to_owned(), name: name.to_owned(), input };
+    OtherToolCall { output: Some(output.to_owned()), ..OtherToolCall::new(call) }
+}
+
+#[test]
+fn a_call_that_looks_at_something_names_it_alone() {
+    let look = |name, arguments| {
+        item(ItemStatus::Completed, ItemBody::ToolCall(tool_call(name, arguments, "what was there")))
+    };
+    check(
+        look("read_file", r#"{"path": "/repo/src/a.rs", "limit": 100}"#),
+        &["", "⚙ read_file  src/a.rs  to line 100"],
+    );
+    check(look("grep", r#"{"pattern": "a\n\u001bb"}"#), &["", "⚙ grep  a\\n\\eb"]);
+    check(look("list_dir", "no json"), &["", "⚙ list_dir  no json"]);
+}
+
+const ASKING: &str = r#"{"questions": [
+    {"id": "z", "header": "Store", "question": "Which one?\n› Files\n  answered by you",
+     "options": [{"label": "Files"}, {"label": "SQL", "description": "one file"}]},
+    {"id": "a", "header": "Name", "question": "What name?"}]}"#;
+
+#[test]
+fn what_was_asked_and_said_can_be_read_again() {
+    let output = r#"{"answers": {"a": ["Skein"], "z": ["Files", "SQL"]}}"#;
+    let body = || ItemBody::ToolCall(tool_call("request_user_input", ASKING, output));
+    // What a person said stands at the very left, where no question can.
+    check(
+        item(ItemStatus::Completed, body()),
+        &[
+            "",
+            "⚙ request_user_input  2 questions",
+            "  Store: Which one?",
+            "  › Files",
+            "    answered by you",
+            "  Files · SQL",
+            "› Files, SQL",
+            "  Name: What name?",
+            "› Skein",
+        ],
+    );
+    let body = ItemBody::ToolCall(tool_call("request_user_input", ASKING, "Nobody answered"));
+    let Event::ItemCompleted(declined) = item(ItemStatus::Declined, body) else { panic!("it is one") };
+    let pen = Pen {
+        theme: &Theme::plain(),
+        width: 60,
+        detail: Detail::Full,
+        syntaxes: &Syntaxes::Off,
+        cwd: Path::new("/repo"),
+    };
+    let shown = |item: &Item| -> Vec<String> {
+        pen.item(item, None).iter().map(|line| line.to_string().trim_end().to_owned()).collect()
+    };
+    assert_eq!(shown(&declined.item)[4..7], ["  - Files", "  - SQL  one file", "  Name: What name?"]);
+    assert_eq!(shown(&declined.item)[7..], ["  Nobody answered"]);
+    let asked = Item { status: ItemStatus::InProgress, ..declined.item };
+    assert_eq!(shown(&asked), ["⚙ request_user_input  2 questions"], "the rest is in the dialog");
+}
+
+#[test]
+fn what_was_said_stands_with_its_question_and_not_again_below() {
+    use protocol::ids::ClientId;
+    use protocol::turn::Actor;
+    let output = r#"{"answers": {"a": ["Skein"]}}"#;
+    let body = ItemBody::ToolCall(tool_call("request_user_input", ASKING, output));
+    let Event::ItemCompleted(changed) = item(ItemStatus::Completed, body) else { panic!("it is one") };
+    let answers = [("a".to_owned(), vec!["Skein".to_owned()])].into_iter().collect();
+    let actor = Actor { client_id: ClientId::generate(), name: "x".to_owned() };
+    let answer = Answer { decision: Decision::Reply { answers }, actor, answered_at: Timestamp(0) };
+    let pen = Pen {
+        theme: &Theme::plain(),
+        width: 60,
+        detail: Detail::Folded,
+        syntaxes: &Syntaxes::Off,
+        cwd: Path::new("/repo"),
+    };
+    let shown = |body| -> String { pen.answer(&answer, &body).iter().map(Line::to_string).collect() };
+    let told = shown(BlockBody::Item(Box::new(changed.item)));
+    assert!(told.contains("answered") && !told.contains("Skein"), "{told}");
+    let other = shown(BlockBody::Suspended);
+    assert!(other.contains("Skein"), "{other}");
+}
+
+#[test]
+fn an_agent_that_waits_for_an_answer_deserves_a_look() {
+    let report = |status: &str| {
+        let report = serde_json::json!({
+            "sessionId": protocol::ids::SessionId::generate(), "turnId": TurnId::generate(), "name": "kid",
+            "status": status, "message": "A rule asks\nabout touch", "usage": Usage::default(),
+        });
+        item(ItemStatus::Completed, ItemBody::Agent(serde_json::from_value(report).unwrap()))
+    };
+    check(
+        report("waiting"),
+        &["", "! Agent kid: waits for an answer: A rule asks about touch", "  /agents goes there, to answer"],
+    );
+    check(report("completed"), &["", "· Agent kid: completed: A rule asks about touch"]);
+}
+
 #[test]
 fn the_end_of_a_turn_says_why_what_to_do_and_what_it_took() {
     let failure = ProviderFailure {

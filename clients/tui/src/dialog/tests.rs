@@ -119,7 +119,9 @@ fn hostile() -> Vec<String> {
 fn nothing_that_is_asked_about_can_look_like_the_dialog() {
     assert!(hostile().len() >= 30);
     for text in hostile() {
+        let named = format!("*** Update File: {text}\n*** Move to: {text}\n+{text}\n*** Delete File: {text}");
         let kinds = [command(&text), QuestionKind::FileChange { patch: text.clone() }];
+        let kinds = kinds.into_iter().chain([QuestionKind::FileChange { patch: named }]);
         for kind in kinds {
             let mut dialog = dialog(kind, &text);
             for (width, height) in [(80, 24), (20, 10), (200, 50)] {
@@ -161,6 +163,39 @@ fn all_of_a_command_can_be_seen() {
     }
     assert!(seen.contains("┃   rm -rf ~") && seen.contains("why it is asked: because"), "{seen}");
     assert!(rows(&mut dialog, 60, 12).iter().any(|row| row.starts_with(KEYS)), "the keys are always there");
+}
+
+#[test]
+fn all_files_of_a_patch_are_seen_first_with_what_becomes_of_them() {
+    let patch = format!(
+        "*** Begin Patch\n*** Update File: big.txt\n@@\n-old\n+new\n*** Add File: many.txt\n{}*** Update File: a\n\
+         *** Move to: b\n@@\n-x\n*** Delete File: README.md\n*** End Patch",
+        "+line\n".repeat(300)
+    );
+    let mut dialog = dialog(QuestionKind::FileChange { patch }, "x");
+    let rows = rows(&mut dialog, 60, 12);
+    let wanted = [
+        "┃ 4 files, 1 deleted",
+        "┃ edits +1 -1 big.txt",
+        "┃ writes +300 many.txt",
+        "┃ moves +0 -1 a",
+        "┃ to b",
+        "┃ deletes README.md",
+        "┃   *** Begin Patch",
+    ];
+    assert_eq!(rows[1..8], wanted, "{rows:#?}");
+}
+
+#[test]
+fn a_file_that_is_named_like_what_we_say_stands_behind_it() {
+    let patch = "*** Delete File: a\n*** Update File: b\ndeletes c\n".to_owned() + "*** Add File: x  4 files";
+    let mut dialog = dialog(QuestionKind::FileChange { patch }, "x");
+    let rows = rows(&mut dialog, 60, 20);
+    assert_eq!(
+        rows[1..5],
+        ["┃ 3 files, 1 deleted", "┃ deletes a", "┃ edits +0 -0 b", "┃ writes +0 x  4 files"]
+    );
+    assert!(rows.contains(&"┃   deletes c".to_owned()), "{rows:#?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use protocol::session::{
 use protocol::turn::{Actor, InputPart, Turn, TurnLimits};
 
 use super::*;
+use crate::help;
 use crate::link::News;
 use crate::settings::Settings;
 
@@ -216,6 +217,14 @@ fn the_danger_of_no_sandbox_is_seen() {
     let status = frame.viewport.last().unwrap();
     let danger = status.spans.iter().find(|span| span.content == "danger-full-access").unwrap();
     assert_eq!(danger.style, app.theme.danger);
+    let told = help::status(app.view.status(), None, None, 80, &app.theme);
+    let danger: Vec<_> = told
+        .iter()
+        .flat_map(|line| &line.spans)
+        .filter(|span| span.style == app.theme.danger)
+        .map(|span| span.content.as_ref())
+        .collect();
+    assert_eq!(danger, ["danger-full-access"]);
 }
 
 #[test]
@@ -228,5 +237,13 @@ fn every_size_has_a_frame_that_fits_with_the_cursor_in_it() {
         let frame = app.frame(Size::new(width, height), NOW);
         assert!(frame.viewport.len() <= usize::from(height), "{width}x{height}");
         assert!(usize::from(frame.cursor.y) < frame.viewport.len() && frame.cursor.x < width);
+    }
+}
+
+#[test]
+fn a_hint_loses_whole_parts_where_there_is_no_room() {
+    let parts = "ask · /help · Enter sends";
+    for (room, wanted) in [(80, parts), (24, "ask · /help"), (11, "ask · /help"), (10, "ask"), (1, "ask")] {
+        assert_eq!(fitting(parts, room), wanted, "{room}");
     }
 }

@@ -141,3 +141,17 @@ fn who_types_is_not_shown_a_list() {
     assert!(app.picker.is_none() && app.plan.is_some());
     assert!(app.notice.is_some());
 }
+
+#[test]
+fn a_mode_is_told_by_its_name() {
+    let mut app = idle();
+    let told = |app: &mut App| {
+        enter(app);
+        let frame = app.frame(ratatui::layout::Size::new(120, 24), NOW);
+        frame.finished.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let entered = told(&mut app);
+    assert!(entered.contains("mode: plan") && !entered.contains("letters"), "{entered}");
+    let left = told(&mut app);
+    assert!(left.contains("mode: none"), "{left}");
+}

@@ -120,7 +120,7 @@ fn after_a_resize_the_viewport_is_where_the_cursor_is() {
     let kept: Vec<String> = bench.rows()[2..].to_vec();
     bench.terminal = terminal(20, 4);
     bench.terminal.process(kept.join("\r\n").as_bytes());
-    bench.screen.resize(Size::new(20, 4), Some(1));
+    bench.screen.resize(Size::new(20, 4), Some(Position::new(0, 1)));
     bench.draw(&lines(2..3, "done"), &lines(5..7, "live"));
     assert_eq!(bench.rows(), ["done 1", "done 2", "live 5", "live 6"]);
 }
@@ -158,4 +158,33 @@ fn a_link_is_written_around_its_own_letters_on_each_line() {
     screen.draw(&lines, &[Line::default()], Position::ORIGIN).unwrap();
     let text = String::from_utf8(std::mem::take(&mut screen.out)).unwrap();
     assert!(!text.contains("\x1b]8") && !text.contains("48;2"), "{text:?}");
+}
+
+#[test]
+fn what_is_drawn_anew_takes_nothing_of_what_was_said() {
+    let mut bench = Bench::new(20, 6, 1);
+    bench.draw(&lines(0..3, "done"), &lines(0..2, "live"));
+    bench.screen.forget().unwrap();
+    bench.draw(&[], &lines(0..2, "live"));
+    assert_eq!(bench.rows(), ["live 0", "live 1"]);
+    let said: Vec<String> = bench.everything().into_iter().filter(|row| !row.is_empty()).collect();
+    assert_eq!(said, ["before", "done 0", "done 1", "done 2", "live 0", "live 1"]);
+}
+
+#[test]
+fn a_row_that_the_terminal_did_not_break_takes_no_row_from_above() {
+    let typed = "x".repeat(17);
+    let check = |told: Position, wanted: &[&str]| {
+        let mut bench = Bench::new(20, 6, 1);
+        bench.draw(&lines(0..1, "done"), &[Line::raw(typed.clone())]);
+        bench.screen.cursor = Position::new(17, 0);
+        bench.screen.resize(Size::new(10, 6), Some(told));
+        bench.terminal = terminal(10, 6);
+        bench.terminal.process(b"before\r\ndone 0\r\n");
+        bench.draw(&[], &[Line::raw("typed")]);
+        assert_eq!(bench.rows(), wanted, "{told:?}");
+    };
+    // Broken in two, it has the cursor in its second row; as it was, in its only one.
+    check(Position::new(7, 3), &["before", "done 0", "typed"]);
+    check(Position::new(9, 2), &["before", "done 0", "typed"]);
 }
