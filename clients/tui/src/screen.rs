@@ -20,6 +20,31 @@ use ratatui::text::Line;
 
 use crate::hyperlink::{self, Hyperlinks, Links};
 
+/// How a terminal breaks rows anew when its width changes, as far as that must be known to find the viewport again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reflow {
+    /// The cursor stays where it was in the text.
+    #[default]
+    Usual,
+    /// As in VS Code: the cursor moves down by each row that more is needed, also below it; its own row stays as it is,
+    /// and blanks that were written count as text.
+    XtermJs,
+    /// A row keeps being the continuation of the one above when it is cleared, and is joined with it later.
+    Zellij,
+}
+
+impl Reflow {
+    /// That of the terminal that this process was started in.
+    pub(crate) fn of_environment() -> Self {
+        let is_vs_code = std::env::var_os("TERM_PROGRAM").is_some_and(|program| program == "vscode");
+        match (std::env::var_os("ZELLIJ"), is_vs_code) {
+            (Some(_), _) => Self::Zellij,
+            (None, true) => Self::XtermJs,
+            (None, false) => Self::Usual,
+        }
+    }
+}
+
 /// The screen.
 pub(crate) struct Screen<W: Write> {
     out: W,
@@ -33,6 +58,7 @@ pub(crate) struct Screen<W: Write> {
     /// Whether the terminal may show something else than `shown`.
     is_stale: bool,
     hyperlinks: Hyperlinks,
+    reflow: Reflow,
 }
 
 impl<W: Write> Screen<W> {
@@ -41,7 +67,12 @@ impl<W: Write> Screen<W> {
         let size = at_least_a_cell(size);
         let top = row.min(size.height - 1);
         let (shown, cursor) = (Buffer::empty(Rect::ZERO), Position::ORIGIN);
-        Self { out, size, top, shown, cursor, is_stale: true, hyperlinks }
+        Self { out, size, top, shown, cursor, is_stale: true, hyperlinks, reflow: Reflow::Usual }
+    }
+
+    /// On a terminal that breaks rows like this.
+    pub(crate) fn breaking(self, reflow: Reflow) -> Self {
+        Self { reflow, ..self }
     }
 
     /// How large the terminal is.
@@ -55,12 +86,22 @@ impl<W: Write> Screen<W> {
     pub(crate) fn resize(&mut self, size: Size, cursor: Option<Position>) {
         let size = at_least_a_cell(size);
         let width = usize::from(size.width);
-        let column = usize::from(self.cursor.x);
-        let is_broken = cursor.is_none_or(|cursor| usize::from(cursor.x) == column % width);
-        let above: usize = (0..self.cursor.y)
-            .map(|y| self.row_width(y).div_ceil(width).max(1))
-            .chain(is_broken.then_some(column / width))
-            .sum();
+        let rows_of = |y| self.row_width(y).div_ceil(width).max(1);
+        let above: usize = match self.reflow {
+            Reflow::Usual | Reflow::Zellij => {
+                let column = usize::from(self.cursor.x);
+                let is_broken = cursor.is_none_or(|cursor| usize::from(cursor.x) == column % width);
+                (0..self.cursor.y).map(rows_of).chain(is_broken.then_some(column / width)).sum()
+            }
+            Reflow::XtermJs => {
+                let rows = self.shown.area.height;
+                // Rows that a lower window has cut off were not broken.
+                let kept = (self.cursor.y + 1).max(size.height.saturating_sub(self.top));
+                let rows = if size.height < self.size.height { rows.min(kept) } else { rows };
+                let more = (0..rows).filter(|y| *y != self.cursor.y).map(|y| rows_of(y) - 1);
+                usize::from(self.cursor.y) + more.sum::<usize>()
+            }
+        };
         let above = u16::try_from(above).unwrap_or(u16::MAX);
         let bottom = size.height.saturating_sub(self.shown.area.height);
         self.top = cursor.map_or(bottom, |cursor| cursor.y.saturating_sub(above)).min(size.height - 1);
@@ -84,6 +125,14 @@ impl<W: Write> Screen<W> {
 
     /// Clears from the viewport's first row on.
     fn clear(&self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if self.reflow == Reflow::Zellij && self.is_stale && self.top + 1 < self.size.height {
+            // New rows continue none. From the first row of the screen on they would go into its history.
+            let width = usize::from(self.size.width);
+            let rows: usize =
+                (0..self.shown.area.height).map(|y| self.row_width(y).div_ceil(width).max(1)).sum();
+            let rows = rows.clamp(1, usize::from(self.size.height - self.top - 1));
+            queue!(bytes, MoveTo(0, self.top + 1), Print(format_args!("\x1b[{rows}M")))?;
+        }
         // Not from the first cell on: tmux takes that for a screen that is to be kept, and puts it into its history.
         queue!(bytes, MoveTo(0, self.top), Clear(ClearType::UntilNewLine))?;
         if self.top + 1 < self.size.height {
@@ -112,6 +161,14 @@ impl<W: Write> Screen<W> {
             put(&mut bytes, self.top, &Buffer::empty(next.area).diff(&next), |x, y| links.at(y.into(), x))?;
         } else {
             put(&mut bytes, self.top, &self.shown.diff(&next), |x, y| links.at(y.into(), x))?;
+            if self.reflow == Reflow::XtermJs {
+                for y in 0..next.area.height {
+                    let (before, now) = (row_width(&self.shown, y), row_width(&next, y));
+                    if let Some(x) = u16::try_from(now).ok().filter(|_| now < before) {
+                        queue!(bytes, MoveTo(x, self.top + y), Clear(ClearType::UntilNewLine))?;
+                    }
+                }
+            }
             if bytes.is_empty() && cursor == self.cursor {
                 return Ok(());
             }
@@ -157,9 +214,13 @@ impl<W: Write> Screen<W> {
 
     /// How wide the text of a viewport's row is.
     fn row_width(&self, y: u16) -> usize {
-        let is_blank = |x: u16| self.shown.cell((x, y)).is_none_or(|cell| cell.symbol() == " ");
-        (0..self.shown.area.width).rev().find(|x| !is_blank(*x)).map_or(0, |x| usize::from(x) + 1)
+        row_width(&self.shown, y)
     }
+}
+
+fn row_width(buffer: &Buffer, y: u16) -> usize {
+    let is_blank = |x: u16| buffer.cell((x, y)).is_none_or(|cell| cell.symbol() == " ");
+    (0..buffer.area.width).rev().find(|x| !is_blank(*x)).map_or(0, |x| usize::from(x) + 1)
 }
 
 /// Terminals that do not know their size say that they have none.

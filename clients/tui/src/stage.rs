@@ -36,7 +36,7 @@ use crate::run::{Mode, SessionChoice, TuiOptions};
 use crate::scene::{
     Followed, Parting, Scene, next_beside, next_found, next_loaded, next_pasted, next_said, open,
 };
-use crate::screen::Screen;
+use crate::screen::{Reflow, Screen};
 use crate::settings::Settings;
 use crate::signals::{Keys, Signals};
 use crate::status_script::StatusScript;
@@ -95,7 +95,7 @@ impl Stage {
         let hyperlinks = settings.hyperlinks.unwrap_or_else(Hyperlinks::of_environment);
         Ok(Self {
             terminal,
-            screen: Screen::new(io::stdout(), size, row, hyperlinks),
+            screen: screen(size, row, hyperlinks),
             pane: None,
             hyperlinks,
             theme: Theme::for_process(settings.theme, answers.background),
@@ -557,7 +557,7 @@ impl Stage {
         if self.settings.is_fullscreen {
             let (size, cursor) = self.terminal.size_and_cursor().map_err(TuiError::Terminal)?;
             let row = cursor.map_or(size.height, |cursor| cursor.y);
-            self.screen = Screen::new(io::stdout(), size, row, self.hyperlinks);
+            self.screen = screen(size, row, self.hyperlinks);
         }
         Ok(())
     }
@@ -566,10 +566,15 @@ impl Stage {
         self.terminal.come_back().map_err(TuiError::Terminal)?;
         let size = Terminal::size().map_err(TuiError::Terminal)?;
         let row = self.terminal.cursor().map_or(size.height, |cursor| cursor.y + u16::from(cursor.x > 0));
-        self.screen = Screen::new(io::stdout(), size, row, self.hyperlinks);
+        self.screen = screen(size, row, self.hyperlinks);
         scene.is_changed = true;
         Ok(())
     }
+}
+
+/// A screen on this terminal that begins at a row.
+fn screen(size: Size, row: u16, hyperlinks: Hyperlinks) -> Screen<Stdout> {
+    Screen::new(io::stdout(), size, row, hyperlinks).breaking(Reflow::of_environment())
 }
 
 fn input(app: &mut App, event: Event, now: Timestamp) -> Option<Effect> {

@@ -84,6 +84,9 @@ pub(crate) fn of_command(command: &Simple, place: &Workplace<'_>) -> Option<&'st
         {
             Some("It removes folders outside the place of work, or it is not known which")
         }
+        "find" if deletes_elsewhere(arguments, place) => {
+            Some("It removes files outside the place of work, or all that is in it")
+        }
         "rm" if has("", &["--no-preserve-root"]) => Some("It removes the root folder"),
         "chmod" | "chown" | "chgrp"
             if has("R", &["--recursive"]) && operands.iter().skip(1).any(|word| place.is_outside(word)) =>
@@ -126,6 +129,24 @@ pub(crate) fn of_command(command: &Simple, place: &Workplace<'_>) -> Option<&'st
         }
         _ => None,
     }
+}
+
+/// Whether `find` removes what is outside the place of work, or everything there is.
+fn deletes_elsewhere(arguments: &[Word], place: &Workplace<'_>) -> bool {
+    if !arguments.iter().any(|word| word.text() == Some("-delete")) {
+        return false;
+    }
+    let is_folder = |word: &&Word| !word.shown().starts_with(['-', '(', '!']);
+    let folders: Vec<&Word> = arguments.iter().take_while(is_folder).collect();
+    let is_here = |word: &Word| {
+        word.text().is_some_and(|text| {
+            text.trim_matches(['.', '/']).is_empty() && !text.contains("..") && !text.starts_with('/')
+        })
+    };
+    // Without a test it takes all, and without a folder this one.
+    let is_all = arguments.len() <= folders.len() + 1;
+    let takes = |word: &&Word| place.is_outside(word) && (is_all || place.moves_away || !is_here(word));
+    folders.iter().any(takes) || folders.is_empty() && (is_all || place.moves_away)
 }
 
 const DOWNLOADERS: &[&str] = &["curl", "wget", "fetch", "aria2c", "http", "https", "xh"];

@@ -188,3 +188,38 @@ fn a_row_that_the_terminal_did_not_break_takes_no_row_from_above() {
     check(Position::new(7, 3), &["before", "done 0", "typed"]);
     check(Position::new(9, 2), &["before", "done 0", "typed"]);
 }
+
+#[test]
+fn where_each_row_that_is_broken_moves_the_cursor_the_viewport_is_found() {
+    let mut bench = Bench::new(20, 8, 1);
+    bench.screen = bench.screen.breaking(Reflow::XtermJs);
+    let long = "y".repeat(15);
+    bench.draw(&lines(0..1, "done"), &[Line::raw(long.clone()), Line::raw("typed"), Line::raw(long)]);
+    bench.screen.cursor = Position::new(5, 1);
+    // Two rows more, one of them below it: two rows further down.
+    bench.screen.resize(Size::new(10, 8), Some(Position::new(5, 5)));
+    assert_eq!(bench.screen.top, 2);
+}
+
+#[test]
+fn a_row_that_gets_shorter_leaves_no_blanks_where_they_count_as_text() {
+    let draw = |reflow| {
+        let mut bench = Bench::new(20, 6, 1);
+        bench.screen = bench.screen.breaking(reflow);
+        bench.draw(&[], &[Line::raw("a long row")]);
+        bench.screen.draw(&[], &[Line::raw("a")], Position::ORIGIN).unwrap();
+        String::from_utf8(bench.screen.out).unwrap()
+    };
+    assert!(draw(Reflow::XtermJs).contains("\x1b[2;2H\x1b[K") && !draw(Reflow::Usual).contains("\x1b[K"));
+}
+
+#[test]
+fn rows_that_continue_others_are_replaced_where_they_would_be_joined() {
+    let mut bench = Bench::new(20, 6, 1);
+    bench.screen = bench.screen.breaking(Reflow::Zellij);
+    bench.draw(&[], &[Line::raw("z".repeat(15)), Line::raw("two")]);
+    bench.screen.resize(Size::new(10, 6), Some(Position::new(0, 1)));
+    bench.screen.draw(&[], &[Line::raw("one")], Position::ORIGIN).unwrap();
+    let bytes = String::from_utf8(bench.screen.out).unwrap();
+    assert!(bytes.contains("\x1b[3;1H\x1b[3M"), "{bytes:?}");
+}
