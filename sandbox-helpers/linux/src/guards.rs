@@ -196,23 +196,23 @@ mod tests {
             ("/home/.ssh", Access::Hidden),
             ("/home/.ssh/known", Access::Read),
             ("/usr/share", Access::Read),
-            ("/work", Access::Write),
-            ("/work/.git", Access::Read),
-            ("/work/.git/refs", Access::Write),
-            ("/work/deep", Access::Write),
-            ("/work/deep/.env", Access::Hidden),
+            ("/repo", Access::Write),
+            ("/repo/.git", Access::Read),
+            ("/repo/.git/refs", Access::Write),
+            ("/repo/deep", Access::Write),
+            ("/repo/deep/.env", Access::Hidden),
         ];
         let places = places.map(|(path, access)| (PathBuf::from(path), (access, Kind::Folder)));
         let layout = Layout { places: places.into(), placeholders: Vec::new() };
-        let expected = ["/home/.ssh", "/work/.git", "/work/deep/.env"];
+        let expected = ["/home/.ssh", "/repo/.git", "/repo/deep/.env"];
         assert_eq!(Guards::of(&layout).paths, expected.map(PathBuf::from));
     }
 
     #[test]
     fn mount_points_are_read_as_they_are() {
         let list = b"22 1 8:1 / / rw - ext4 /dev/root rw\n\
-            23 22 0:5 /x\\040y /work/a\\040b\\134c\\012d rw,nosuid shared:7 - tmpfs none rw\n";
-        assert_eq!(points(list).collect::<Vec<_>>(), [&b"/"[..], b"/work/a b\\c\nd"]);
+            23 22 0:5 /x\\040y /repo/a\\040b\\134c\\012d rw,nosuid shared:7 - tmpfs none rw\n";
+        assert_eq!(points(list).collect::<Vec<_>>(), [&b"/"[..], b"/repo/a b\\c\nd"]);
         assert_eq!(plain(b"a\\04"), b"a\\04");
         assert_eq!(plain(b"\\"), b"\\");
     }
