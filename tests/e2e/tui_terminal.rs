@@ -136,14 +136,17 @@ fn the_mouse_scrolls_and_selects_where_all_of_the_terminal_is_taken() {
     let terminal = screen(&env, &["--fullscreen"]);
     turn(&terminal, "tell me", "That is all.");
     // In pieces, as they come: of more than a kilobyte at once the rest waits in crossterm for the next key.
-    let turn_wheel = |way: &str| {
-        for _ in 0..4 {
+    let turn_wheel = |way: &str, until: &str| {
+        let shown = || terminal.rows().join("\n");
+        while !shown().contains(until) {
+            let before = terminal.look(|screen, _| screen.contents());
             terminal.press(&way.repeat(40)).unwrap();
-            let _ = terminal.wait_for_silence(STILL);
+            terminal.wait_until("other rows", |screen, _| screen.contents() != before).unwrap();
         }
+        // The rest of the last piece moves nothing any more, or a row or two.
+        let _ = terminal.wait_for_silence(STILL);
     };
-    turn_wheel(WHEEL_UP);
-    terminal.wait_for("point 3 of it").unwrap();
+    turn_wheel(WHEEL_UP, "› tell me");
     let rows = terminal.rows();
     assert!(rows.iter().any(|row| row == "› tell me"), "{rows:#?}");
     let row = rows.iter().position(|row| row.ends_with("point 3 of it")).unwrap();
@@ -159,8 +162,7 @@ fn the_mouse_scrolls_and_selects_where_all_of_the_terminal_is_taken() {
             asked.clipboard.last().is_some_and(|text| text == selected)
         })
         .unwrap();
-    turn_wheel(WHEEL_DOWN);
-    terminal.wait_for("That is all.").unwrap();
+    turn_wheel(WHEEL_DOWN, "That is all.");
     leave(terminal);
 }
 
