@@ -49,37 +49,33 @@ pub(crate) fn restrict(grants: &[Grant], duty: Duty) -> Result<(), Failure> {
     };
     let mut ruleset = create().map_err(|error| refused(&error))?;
     for grant in grants {
+        let allowed = rights(grant.access, duty);
+        if allowed.is_empty() {
+            continue;
+        }
         let path = match open_real(&grant.path) {
             Ok(path) => path,
             // It went away, or the user can't reach it; there is nothing to allow.
             Err(Errno::NOENT | Errno::ACCESS | Errno::LOOP | Errno::NOTDIR) => continue,
             Err(errno) => return Err(errno).step("look at what Landlock shall allow"),
         };
-        let stat = rustix::fs::fstat(&path).step("look at what Landlock shall allow")?;
-        let allowed = rights(grant.access, duty, rustix::fs::FileType::from_raw_mode(stat.st_mode));
-        if !allowed.is_empty() {
-            ruleset = ruleset.add_rule(PathBeneath::new(path, allowed)).map_err(|error| refused(&error))?;
-        }
+        // What only folders know is left out for anything else.
+        let rule = PathBeneath::new(path, allowed).set_compatibility(CompatLevel::BestEffort);
+        ruleset = ruleset.add_rule(rule).map_err(|error| refused(&error))?;
     }
     ruleset.restrict_self().map_err(|error| refused(&error))?;
     Ok(())
 }
 
-fn rights(access: Access, duty: Duty, file: rustix::fs::FileType) -> BitFlags<AccessFs> {
+fn rights(access: Access, duty: Duty) -> BitFlags<AccessFs> {
     let reading = match duty {
         Duty::Writing => BitFlags::EMPTY,
         Duty::All => AccessFs::from_read(SCOPED),
     };
-    let rights = match access {
+    match access {
         Access::Hidden => BitFlags::EMPTY,
         Access::Read => reading,
         Access::Write => reading | AccessFs::from_write(SCOPED),
-    };
-    match file {
-        rustix::fs::FileType::Directory => rights,
-        // A rule on a link would allow nothing, and the kernel refuses it.
-        rustix::fs::FileType::Symlink => BitFlags::EMPTY,
-        _ => rights & AccessFs::from_file(SCOPED),
     }
 }
 

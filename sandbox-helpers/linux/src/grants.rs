@@ -4,13 +4,14 @@
 //! So where something stricter lies inside a folder, the folder itself gets no more than the strictest of what
 //! is inside, and each of its entries is granted by itself. Nothing new can then be made in it directly.
 
-use std::ffi::OsString;
-use std::fs;
-use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::plan::Access;
+use rustix::fs::FileType;
 
+use crate::listing;
 use crate::places::Layout;
 
 /// This much is allowed for a path and all below it.
@@ -26,53 +27,92 @@ pub(crate) fn grants(layout: &Layout) -> Vec<Grant> {
     grants_with(layout, &entries)
 }
 
-fn grants_with(layout: &Layout, entries: &dyn Fn(&Path) -> Vec<OsString>) -> Vec<Grant> {
-    let mut all = Vec::new();
-    add(layout, Path::new("/"), Access::Hidden, entries, &mut all);
-    all
+fn grants_with(layout: &Layout, entries: &dyn Fn(&Path) -> BTreeSet<OsString>) -> Vec<Grant> {
+    let mut root = Node::default();
+    for (path, (access, _)) in &layout.places {
+        root.insert(path, *access);
+    }
+    let mut granting = Granting { entries, path: PathBuf::from("/"), all: Vec::new() };
+    granting.add(&root, Access::Read, Access::Hidden);
+    granting.all
 }
 
-/// Adds the grants for a path, whose parents were granted this much already.
-fn add(
-    layout: &Layout,
-    path: &Path,
-    granted: Access,
-    entries: &dyn Fn(&Path) -> Vec<OsString>,
-    all: &mut Vec<Grant>,
-) {
-    let own = layout.access(path);
-    // What is below a path comes right after it.
-    let behind = || layout.places.range::<Path, _>((Bound::Excluded(path), Bound::Unbounded));
-    let inside = || behind().take_while(|(place, _)| place.starts_with(path));
-    let strictest = inside().map(|(_, (access, _))| *access).min().unwrap_or(own).min(own);
-    if strictest > granted {
-        all.push(Grant { path: path.to_owned(), access: strictest });
+/// The places at and below a path. To compare whole paths for each entry of a folder costs more than all the rest.
+#[derive(Default)]
+struct Node<'a> {
+    access: Option<Access>,
+    below: BTreeMap<&'a OsStr, Node<'a>>,
+}
+
+impl<'a> Node<'a> {
+    fn insert(&mut self, path: &'a Path, access: Access) {
+        let mut node = self;
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => node = node.below.entry(name).or_default(),
+                // Places are absolute and real.
+                Component::RootDir | Component::Prefix(_) | Component::CurDir | Component::ParentDir => {}
+            }
+        }
+        node.access = Some(access);
     }
-    let granted = granted.max(strictest);
-    // The entries that lead to places, and where the folder itself did not get its due, all others too.
-    let mut next: Vec<PathBuf> = inside()
-        .filter_map(|(place, _)| place.strip_prefix(path).ok()?.components().next())
-        .map(|name| path.join(name))
-        .collect();
-    if own > granted {
-        next.extend(entries(path).into_iter().map(|name| path.join(name)));
-    }
-    next.sort();
-    next.dedup();
-    for entry in next {
-        add(layout, &entry, granted, entries, all);
+
+    /// The least that is allowed here or below, where this much is allowed around it.
+    fn strictest(&self, around: Access) -> Access {
+        let own = self.access.unwrap_or(around);
+        self.below.values().map(|node| node.strictest(own)).fold(own, Access::min)
     }
 }
 
-fn entries(path: &Path) -> Vec<OsString> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
+struct Granting<'e> {
+    entries: &'e dyn Fn(&Path) -> BTreeSet<OsString>,
+    /// Where it is.
+    path: PathBuf,
+    all: Vec<Grant>,
+}
+
+impl Granting<'_> {
+    /// Adds the grants for the path where it is, around which this much holds, and whose parents were granted that much.
+    fn add(&mut self, node: &Node<'_>, around: Access, granted: Access) {
+        let own = node.access.unwrap_or(around);
+        let strictest = node.strictest(around);
+        self.grant(strictest, granted);
+        let granted = granted.max(strictest);
+        // The entries that lead to places, and where the folder itself did not get its due, all others too.
+        let others = if own > granted { (self.entries)(&self.path) } else { BTreeSet::new() };
+        let mut names: BTreeSet<&OsStr> = others.iter().map(OsString::as_os_str).collect();
+        names.extend(node.below.keys());
+        for name in names {
+            self.path.push(name);
+            match node.below.get(name) {
+                Some(node) => self.add(node, own, granted),
+                None => self.grant(own, granted),
+            }
+            self.path.pop();
+        }
+    }
+
+    fn grant(&mut self, access: Access, granted: Access) {
+        if access > granted {
+            self.all.push(Grant { path: self.path.clone(), access });
+        }
+    }
+}
+
+/// What is in a folder, without links: a grant for one would allow nothing.
+fn entries(folder: &Path) -> BTreeSet<OsString> {
+    let mut names = BTreeSet::new();
+    listing::each(folder, |name, kind| {
+        if kind != FileType::Symlink {
+            names.insert(name.to_owned());
+        }
+    });
+    names
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     use crate::places::Kind;
 
@@ -81,7 +121,7 @@ mod tests {
         let places: BTreeMap<_, _> =
             places.iter().map(|&(path, access)| (path.into(), (access, Kind::Folder))).collect();
         let layout = Layout { places, placeholders: Vec::new() };
-        let entries = |folder: &Path| -> Vec<OsString> {
+        let entries = |folder: &Path| -> BTreeSet<OsString> {
             let below = files.iter().filter_map(|file| Path::new(file).strip_prefix(folder).ok());
             below.filter_map(|file| Some(file.components().next()?.as_os_str().to_owned())).collect()
         };

@@ -10,6 +10,7 @@ use helper_protocol::report::Failure;
 use rustix::fs::{Mode, OFlags};
 
 use crate::failure::Step;
+use crate::listing;
 
 /// What names begin with; the rest is the process id of who made it.
 const PREFIX: &str = "skein-tree-";
@@ -129,15 +130,13 @@ impl Group {
 
 /// Takes away the groups of those that could not do it themselves, because they were killed.
 fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name();
+    listing::each(parent, |name, _| {
         let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
         if maker.is_some_and(|maker| !Path::new(&format!("/proc/{maker}")).exists()) {
             // It fails while somebody is left in it.
-            let _ = fs::remove_dir(entry.path());
+            let _ = fs::remove_dir(parent.join(name));
         }
-    }
+    });
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

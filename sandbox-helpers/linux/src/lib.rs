@@ -41,6 +41,7 @@ mod hand;
 mod inner;
 mod inside;
 mod ledger;
+mod listing;
 mod making;
 mod mounts;
 mod outer;

@@ -160,7 +160,15 @@ impl Resolver {
 
     /// A path that no command can have changed: links are followed.
     fn add_closed(&mut self, path: &Path, access: Access) -> Result<Option<PathBuf>, Failure> {
-        let real = match real(path) {
+        let real = match plain(path) {
+            Some(kind) => {
+                let real: PathBuf = path.components().collect();
+                self.place(&real, access, kind);
+                return Ok(Some(real));
+            }
+            None => fs::canonicalize(path),
+        };
+        let real = match real {
             Ok(real) => real,
             Err(_) => {
                 if access != Access::Write {
@@ -213,10 +221,12 @@ impl Resolver {
     /// A protected path that does not exist: nothing may be created from its first missing parent on.
     fn add_absent(&mut self, path: &Path, access: Access) -> Result<PathBuf, Failure> {
         // What another rule holds, or a killed helper left, is not there.
-        let is_absent = |above: &Path| {
-            matches!(self.layout.places.get(above), Some((_, Kind::Absent)))
-                || open_real(above).is_err()
-                || placeholder::is_left(above)
+        let is_absent = |above: &Path| match self.layout.places.get(above) {
+            Some((_, Kind::Absent)) => true,
+            Some((_, Kind::Folder)) => false,
+            Some((_, Kind::File | Kind::Link | Kind::Own)) | None => {
+                open_real(above).is_err() || placeholder::is_left(above)
+            }
         };
         let missing = path.ancestors().take_while(|above| *above == path || is_absent(above)).last();
         let missing = missing.unwrap_or(path).to_owned();
@@ -272,11 +282,19 @@ impl Resolver {
     }
 }
 
-/// The path without links. Most have none, and to see that takes one call.
+/// The path without links.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    match plain(path) {
+        Some(_) => Ok(path.components().collect()),
+        None => fs::canonicalize(path),
+    }
+}
+
+/// What is at a path in which there is no link. Most have none, and to see that takes one call.
+fn plain(path: &Path) -> Option<Kind> {
     let is_plain = path.is_absolute() && path.components().all(|it| it != Component::ParentDir);
-    let is_real = || open_real(path).and_then(rustix::fs::fstat).is_ok_and(|stat| kind(&stat) != Kind::Link);
-    if is_plain && is_real() { Ok(path.components().collect()) } else { fs::canonicalize(path) }
+    let kind = is_plain.then(|| open_real(path).and_then(rustix::fs::fstat).map(|stat| kind(&stat)))?.ok()?;
+    (kind != Kind::Link).then_some(kind)
 }
 
 /// The path with the links resolved in the part of it that exists.

@@ -51,17 +51,23 @@ impl Replies {
                 Some(_) | None => runs.push(Run { first: call, last: call, reply }),
             }
         }
-        let ways_in = vec![
-            instruction(LOAD, 0, 0, ARCHITECTURE_AT),
-            instruction(JUMP_EQUAL, 1, 0, ARCHITECTURE),
+        let mut steps = Vec::with_capacity(USUAL_STEPS);
+        search(&runs, &mut steps);
+        steps.extend([
             answer(libc::SECCOMP_RET_KILL_PROCESS),
-            instruction(LOAD, 0, 0, NUMBER_AT),
             instruction(JUMP_FROM, 0, 1, 0x4000_0000),
+            instruction(LOAD, 0, 0, NUMBER_AT),
             answer(libc::SECCOMP_RET_KILL_PROCESS),
-        ];
-        [ways_in, search(&runs)].concat()
+            instruction(JUMP_EQUAL, 1, 0, ARCHITECTURE),
+            instruction(LOAD, 0, 0, ARCHITECTURE_AT),
+        ]);
+        steps.reverse();
+        steps
     }
 }
+
+/// Room for the filter of a usual command.
+const USUAL_STEPS: usize = 256;
 
 /// Calls in a row that are answered alike.
 struct Run<'a> {
@@ -70,75 +76,80 @@ struct Run<'a> {
     reply: &'a Reply,
 }
 
+/// What is written from its end on, last step first: so it is known how far it is over what comes behind.
+type Backwards = Vec<sock_filter>;
+
 /// Answers a call whose number is at hand.
-fn search(runs: &[Run<'_>]) -> BpfProgram {
+fn search(runs: &[Run<'_>], steps: &mut Backwards) {
     match runs {
-        [] => vec![answer(libc::SECCOMP_RET_ALLOW)],
+        [] => steps.push(answer(libc::SECCOMP_RET_ALLOW)),
         [run] => {
-            let reply = code(run.reply);
-            let past = near(reply.len());
-            let head = if run.first == run.last {
-                vec![instruction(JUMP_EQUAL, 0, past, run.first)]
+            steps.push(answer(libc::SECCOMP_RET_ALLOW));
+            let end = steps.len();
+            code(run.reply, steps);
+            let past = near(steps.len() - end);
+            if run.first == run.last {
+                steps.push(instruction(JUMP_EQUAL, 0, past, run.first));
             } else {
-                vec![
-                    instruction(JUMP_FROM, 0, past + 1, run.first),
-                    instruction(JUMP_FROM, past, 0, run.last + 1),
-                ]
-            };
-            [head, reply, vec![answer(libc::SECCOMP_RET_ALLOW)]].concat()
+                steps.push(instruction(JUMP_FROM, past, 0, run.last + 1));
+                steps.push(instruction(JUMP_FROM, 0, past + 1, run.first));
+            }
         }
         _ => {
             let (low, high) = runs.split_at(runs.len() / 2);
-            let (first, low, high) = (high[0].first, search(low), search(high));
-            let head = match u8::try_from(high.len()) {
-                Ok(past) => vec![instruction(JUMP_FROM, 0, past, first)],
+            search(low, steps);
+            let end = steps.len();
+            search(high, steps);
+            let past = steps.len() - end;
+            match u8::try_from(past) {
+                Ok(past) => steps.push(instruction(JUMP_FROM, 0, past, high[0].first)),
                 Err(_) => {
-                    let past = u32::try_from(high.len()).unwrap_or(u32::MAX);
-                    vec![instruction(JUMP_FROM, 1, 0, first), instruction(JUMP, 0, 0, past)]
+                    steps.push(instruction(JUMP, 0, 0, u32::try_from(past).unwrap_or(u32::MAX)));
+                    steps.push(instruction(JUMP_FROM, 1, 0, high[0].first));
                 }
-            };
-            [head, high, low].concat()
+            }
         }
     }
 }
 
 /// Ends in an answer, whatever is found.
-fn code(reply: &Reply) -> BpfProgram {
+fn code(reply: &Reply, steps: &mut Backwards) {
     match reply {
-        Reply::Fails(errno) => vec![fails(*errno)],
-        Reply::Waits => vec![answer(libc::SECCOMP_RET_USER_NOTIF)],
-        Reply::WaitsIf { argument, bits } => vec![
-            load(*argument),
-            instruction(JUMP_BITS, 0, 1, *bits),
-            answer(libc::SECCOMP_RET_USER_NOTIF),
+        Reply::Fails(errno) => steps.push(fails(*errno)),
+        Reply::Waits => steps.push(answer(libc::SECCOMP_RET_USER_NOTIF)),
+        Reply::WaitsIf { argument, bits } => steps.extend([
             answer(libc::SECCOMP_RET_ALLOW),
-        ],
+            answer(libc::SECCOMP_RET_USER_NOTIF),
+            instruction(JUMP_BITS, 0, 1, *bits),
+            load(*argument),
+        ]),
         Reply::DeniedIf(rules) => {
-            let rules = rules.iter().flat_map(|conditions| rule(conditions));
-            rules.chain([answer(libc::SECCOMP_RET_ALLOW)]).collect()
+            steps.push(answer(libc::SECCOMP_RET_ALLOW));
+            rules.iter().rev().for_each(|conditions| rule(conditions, steps));
         }
     }
 }
 
 /// Denies if all conditions hold, and else goes on behind it.
-fn rule(conditions: &[Condition]) -> BpfProgram {
-    let mut code = vec![fails(Errno::PERM)];
+fn rule(conditions: &[Condition], steps: &mut Backwards) {
+    let end = steps.len();
+    steps.push(fails(Errno::PERM));
     for condition in conditions.iter().rev() {
-        let past = near(code.len());
-        let test = match *condition {
+        let past = near(steps.len() - end);
+        match *condition {
             Condition::Is(argument, value) => {
-                vec![load(argument), instruction(JUMP_EQUAL, 0, past, value)]
+                steps.extend([instruction(JUMP_EQUAL, 0, past, value), load(argument)]);
             }
             Condition::IsNot(argument, value) => {
-                vec![load(argument), instruction(JUMP_EQUAL, past, 0, value)]
+                steps.extend([instruction(JUMP_EQUAL, past, 0, value), load(argument)]);
             }
-            Condition::Bits(argument, bits, value) => {
-                vec![load(argument), instruction(AND, 0, 0, bits), instruction(JUMP_EQUAL, 0, past, value)]
-            }
-        };
-        code = [test, code].concat();
+            Condition::Bits(argument, bits, value) => steps.extend([
+                instruction(JUMP_EQUAL, 0, past, value),
+                instruction(AND, 0, 0, bits),
+                load(argument),
+            ]),
+        }
     }
-    code
 }
 
 /// A short way. What is jumped over here is written down in this crate, and a test runs all of it.
