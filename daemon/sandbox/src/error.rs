@@ -48,7 +48,17 @@ pub enum SandboxError {
         /// What was protected; some of it, where it is much.
         paths: Vec<PathBuf>,
     },
-    /// The helper could not confine the command, or ended without a word.
+    /// The helper that held the command ended while it ran, and with that nothing of the command is left.
+    #[error(
+        "The command was stopped: its sandbox helper {how} while it ran, and with that the command and all it had \
+         started were killed. What it did before stands; look at how far it came before it is run again. Somebody \
+         outside the sandbox ended the helper, or the system did because memory ran out (its log says so then)"
+    )]
+    HelperDied {
+        /// What became of it, such as `was killed by signal: 9 (SIGKILL)`.
+        how: String,
+    },
+    /// The helper could not confine the command, or ended before it could say so.
     #[error("The sandbox could not be set up: {reason}")]
     Helper {
         /// What failed.
@@ -73,6 +83,7 @@ impl SandboxError {
             | Self::NotExecutable { .. }
             | Self::Cwd { .. }
             | Self::Exposed { .. }
+            | Self::HelperDied { .. }
             | Self::Helper { .. }
             | Self::Io { .. } => None,
         }

@@ -27,6 +27,10 @@ pub struct Execution {
     pub environment: Vec<(OsString, OsString)>,
     /// Its working folder.
     pub cwd: PathBuf,
+    /// Whether it is given more descriptors than standard input, output and error. Outside the sandbox it would not have
+    /// them.
+    pub has_more_descriptors: bool,
+    pub(crate) umask: u32,
     pub(crate) id: u64,
     /// Standard input, output and error.
     pub(crate) streams: [OwnedFd; 3],
@@ -53,6 +57,8 @@ impl Execution {
             argv: told.argv.into_iter().map(text).collect(),
             environment: variables(&told.environment),
             cwd: text(told.cwd).into(),
+            has_more_descriptors: told.has_more_descriptors,
+            umask: told.umask,
             id: told.id,
             streams,
         })

@@ -18,6 +18,9 @@ use crate::register::Register;
 use crate::request::CommandRequest;
 use crate::start::{StartError, Streams, start};
 
+/// How often a command is started for which files change while its sandbox is set up.
+const TRIES: u32 = 3;
+
 /// Starts commands. One per daemon; shared.
 #[derive(Debug)]
 pub struct Launcher {
@@ -81,7 +84,7 @@ impl Launcher {
     }
 
     /// Starts a program that a command in a sandbox wanted to start, outside of every sandbox, with the streams, the
-    /// folder and the environment that it had there. How it ends, the caller tells the command
+    /// folder, the file mode mask and the environment that it had there. How it ends, the caller tells the command
     /// ([`Verdict::Ran`](crate::Verdict::Ran)).
     ///
     /// # Errors
@@ -117,11 +120,20 @@ impl Launcher {
         request: &CommandRequest,
         enforcement: Enforcement,
     ) -> Result<Result<Process, Failure>, SandboxError> {
-        let plan = plan::build(request, enforcement)?;
-        match start(&self.helper, plan, Streams::Asked(request.stdin, request.output)).await {
-            Ok(process) => Ok(Ok(process)),
-            Err(StartError::Failed(failure)) => Ok(Err(failure)),
-            Err(StartError::Other(error)) => Err(error),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let plan = plan::build(request, enforcement)?;
+            match start(&self.helper, plan, Streams::Asked(request.stdin, request.output)).await {
+                Ok(process) => return Ok(Ok(process)),
+                // It has not run.
+                Err(
+                    StartError::Failed(Failure::Changed { .. })
+                    | StartError::Other(SandboxError::Exposed { .. }),
+                ) if tries < TRIES => {}
+                Err(StartError::Failed(failure)) => return Ok(Err(failure)),
+                Err(StartError::Other(error)) => return Err(error),
+            }
         }
     }
 }

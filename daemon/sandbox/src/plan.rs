@@ -59,6 +59,8 @@ pub(crate) fn build(request: &CommandRequest, enforcement: Enforcement) -> Resul
             program: None,
             environment,
             cwd: bytes(absolute(&request.cwd)?.as_os_str())?,
+            umask: None,
+            links: plan::Links::Followed,
         },
         stdin: match (request.output, request.stdin) {
             (Output::Terminal(_), _) | (_, Stdin::Null) => plan::Stdin::Null,
@@ -101,6 +103,8 @@ pub(crate) fn outside(execution: &Execution) -> Result<Plan, SandboxError> {
             program: Some(bytes(&program)?),
             environment: execution.environment.iter().map(variable).collect::<Result<_, SandboxError>>()?,
             cwd: bytes(execution.cwd.as_os_str())?,
+            umask: Some(execution.umask),
+            links: plan::Links::Refused,
         },
         stdin: plan::Stdin::Passed,
         output: plan::Output::Passed,

@@ -78,14 +78,16 @@ fn shown(rung: SandboxRung, bounds: Bounds) -> String {
     let weakness = match rung {
         SandboxRung::Namespaces | SandboxRung::Refused => "",
         SandboxRung::Bubblewrap => {
-            "; links in writable folders can't be protected, such commands are refused"
+            "; in a folder with a protected link, and in those above it, nothing can be made or removed directly"
         }
         SandboxRung::Landlock => {
             ". Weaker than namespaces: in a folder with \
              protected paths nothing new can be made directly, only below its subfolders, so git can't commit \
-             where `git_commit` would let it; without network \
-             there is no loopback either; there are no local sockets, no network by rule and no own `/tmp`; \
-             processes and the existence of hidden files can be seen; modes, owners, times and extended \
+             where `git_commit` would let it; a folder with something hidden in it, at any depth, can't be listed, so \
+             `ls` fails there and `git status` warns; without network \
+             there is no loopback either; there are no local sockets, no network by rule, no own `/tmp`, no `/dev/shm` \
+             and no new terminals (ptys); processes and the existence of hidden files can be seen; what is hidden can \
+             be read while somebody outside moves a folder above it to another place; modes, owners, times and extended \
              attributes of the user's own files can be changed where anything may be written, and the priority of the \
              user's other processes"
         }
@@ -294,6 +296,20 @@ mod tests {
     /// What a perfect probe tells.
     fn perfect() -> Vec<Outcome> {
         EXPECTED.map(|(attempt, worked, _)| Outcome { attempt, worked }).to_vec()
+    }
+
+    #[test]
+    fn what_landlock_alone_lacks_is_said_part_by_part() {
+        let bounds = Bounds { processes: Bound::User, memory: Bound::Process };
+        let said = shown(SandboxRung::Landlock, bounds);
+        let parts: Vec<&str> = said.split("; ").collect();
+        for lack in
+            ["can't be listed", "no `/dev/shm`", "ptys", "moves a folder above it", "nothing new can be made"]
+        {
+            assert!(parts.iter().any(|part| part.contains(lack)), "{lack}: {said}");
+        }
+        assert!(parts.iter().all(|part| part.len() < 240), "{parts:#?}");
+        assert!(!shown(SandboxRung::Namespaces, bounds).contains("listed"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::error::SandboxError;
 use crate::execution::{Execution, Verdict};
+use crate::reap;
 use crate::register::Entry;
 use crate::request::TerminalSize;
 use crate::stopped::{self, Stopped};
@@ -37,6 +38,8 @@ pub struct Process {
     ends: Ends,
     state: State,
     entry: Option<Entry>,
+    /// What all that it started has in its environment, where there are no namespaces.
+    mark: Option<String>,
     proxy: Option<TcpListener>,
     stopped: Vec<Stopped>,
     /// What lost its protection, if that is why it ended.
@@ -68,6 +71,7 @@ impl Process {
         channel: Channel,
         ends: Ends,
         entry: Option<Entry>,
+        mark: Option<String>,
         proxy: Option<TcpListener>,
     ) -> Self {
         Self {
@@ -76,6 +80,7 @@ impl Process {
             ends,
             state: State::Running,
             entry,
+            mark,
             proxy,
             stopped: Vec::new(),
             exposed: Vec::new(),
@@ -207,8 +212,8 @@ impl Process {
     /// meanwhile are refused. Cancel safe.
     ///
     /// # Errors
-    /// `Exposed` when it was killed because a protection of its sandbox fell away; `Helper` when the helper ended without a
-    /// word.
+    /// `Exposed` when it was killed because a protection of its sandbox fell away; `HelperDied` when the helper ended
+    /// without a word.
     pub async fn wait(&mut self) -> Result<Exit, SandboxError> {
         loop {
             let report = match self.state {
@@ -220,11 +225,17 @@ impl Process {
                     Err(_) => {
                         tracing::warn!(helper = self.helper.id(), "a helper does not end; killing it");
                         self.helper.start_kill()?;
-                        Err(SandboxError::Helper { reason: "the helper did not end in time".to_owned() })
+                        return Err(SandboxError::Helper {
+                            reason: "the helper did not end in time".to_owned(),
+                        });
                     }
                 },
             };
-            match report? {
+            let report = match report {
+                Ok(report) => report,
+                Err(error) => return Err(self.died(error).await),
+            };
+            match report {
                 Report::Ended { end, refusals, bounds } => self.end(end, refusals, bounds),
                 Report::Executes(told) => {
                     drop(self.channel.take_descriptors(3));
@@ -237,6 +248,23 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// What became of a helper from which nothing comes any more, once nothing is left of what it held. Cancel safe.
+    async fn died(&mut self, error: SandboxError) -> SandboxError {
+        // Its end of the socket closes while it dies.
+        let Ok(Ok(status)) = timeout(CLEARING, self.helper.wait()).await else { return error };
+        if let Some(mark) = self.mark.clone()
+            // With namespaces the kernel has done that; without, only the command itself went with its helper.
+            && let Err(error) = tokio::task::spawn_blocking(move || reap::kill_tree(&mark)).await
+        {
+            tracing::warn!(%error, "what a dead helper held may still run");
+        }
+        let how = match status.code() {
+            Some(code) => format!("ended with exit code {code}"),
+            None => format!("was killed by {status}"),
+        };
+        SandboxError::HelperDied { how }
     }
 
     fn end(&mut self, end: End, refusals: report::Refusals, bounds: Bounds) {

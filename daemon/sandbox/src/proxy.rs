@@ -19,4 +19,4 @@ mod target;
 pub use gate::{Attempt, Gate, Verdict};
 pub use resolver::{Resolver, SystemResolver};
 pub use server::{ProxyLimits, ProxyServer};
-pub use target::Target;
+pub use target::{Local, Target};

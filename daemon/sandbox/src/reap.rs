@@ -50,6 +50,12 @@ pub fn reap(register: &Path) -> u32 {
     killed
 }
 
+/// Kills all that a helper held which died while its daemon lives; this is the mark of that. Blocks, for some seconds at
+/// worst.
+pub(crate) fn kill_tree(mark: &str) {
+    kill_marked(&BTreeSet::from([format!("{MARK}={mark}").into_bytes()]));
+}
+
 /// Kills all that have one of these marks in their environment, until there are none.
 fn kill_marked(marks: &BTreeSet<Vec<u8>>) {
     let deadline = Instant::now() + PATIENCE;
@@ -63,14 +69,11 @@ fn kill_marked(marks: &BTreeSet<Vec<u8>>) {
         let marked: Vec<_> = handles.filter(|handle| is_marked(&handle.identity)).collect();
         let Some(first) = marked.first() else { return };
         if Instant::now() > deadline {
-            tracing::error!(left = marked.len(), "processes that a dead daemon left do not die");
+            tracing::error!(left = marked.len(), "processes that a dead helper left do not die");
             return;
         }
         for process in &marked {
-            tracing::warn!(
-                pid = process.identity.pid,
-                "a process outlived its daemon and its helper; killing it"
-            );
+            tracing::warn!(pid = process.identity.pid, "a process outlived its helper; killing it");
             process.signal(Signal::KILL);
         }
         wait(first);

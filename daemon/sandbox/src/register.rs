@@ -45,8 +45,17 @@ impl Line {
 
     /// The mark as it stands in the environment.
     pub(crate) fn mark(self) -> String {
-        format!("{:016x}", self.mark)
+        shown(self.mark)
     }
+}
+
+/// A mark of what nobody writes down, as it stands in the environment.
+pub(crate) fn new_mark() -> io::Result<String> {
+    getrandom::u64().map(shown).map_err(io::Error::other)
+}
+
+fn shown(mark: u64) -> String {
+    format!("{mark:016x}")
 }
 
 impl FromStr for Line {

@@ -65,9 +65,15 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
     let Started { child, stream } = helper.start().await?;
     // Before it has a plan: one that nobody knows of has nothing to run.
     let entry = helper.record(child.id());
-    if let (Confinement::Landlock(_) | Confinement::Supervision, Some(entry)) = (&plan.confinement, &entry) {
+    let is_marked = matches!(plan.confinement, Confinement::Landlock(_) | Confinement::Supervision);
+    let mark = match (is_marked, &entry) {
+        (false, _) => None,
+        (true, Some(entry)) => Some(entry.mark()),
+        (true, None) => Some(register::new_mark()?),
+    };
+    if let Some(mark) = &mark {
         let name = Bytes(register::MARK.as_bytes().to_vec());
-        plan.command.environment.push((name, Bytes(entry.mark().into_bytes())));
+        plan.command.environment.push((name, Bytes(mark.clone().into_bytes())));
     }
     let mut channel = Channel::new(stream);
     let frame = frame::encode(&plan).map_err(io::Error::other)?;
@@ -92,7 +98,7 @@ pub(crate) async fn start(helper: &Helper, mut plan: Plan, streams: Streams) -> 
                 return Err(silent("no terminal came with the helper's report"));
             }
             helper.make_ready().await;
-            Ok(Process::new(child, channel, ends, entry, proxy))
+            Ok(Process::new(child, channel, ends, entry, mark, proxy))
         }
         Ok(Ok(Report::Failed(failure))) => Err(StartError::Failed(failure)),
         Ok(Ok(Report::Ended { end: End::Exposed(paths), .. })) => {

@@ -30,7 +30,7 @@ pub struct Offender {
     pub argv: Vec<OsString>,
     /// Its environment.
     pub environment: Vec<(OsString, OsString)>,
-    /// Its working folder.
+    /// The working folder that it was started in, by which its arguments go; it may have left it since.
     pub cwd: PathBuf,
 }
 

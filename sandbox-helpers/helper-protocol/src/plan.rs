@@ -6,7 +6,7 @@ use crate::bytes::Bytes;
 
 /// The version of the plan's meaning. A helper refuses others: the executable on disk may be newer than the
 /// daemon.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// One command, confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,6 +159,19 @@ pub struct Command {
     pub environment: Vec<(Bytes, Bytes)>,
     /// Working folder, absolute.
     pub cwd: Bytes,
+    /// The rights that files which it makes don't get, where they are not those of the helper.
+    pub umask: Option<u32>,
+    /// Whether the working folder may be behind links.
+    pub links: Links,
+}
+
+/// What links on the way to the working folder mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Links {
+    /// They are followed.
+    Followed,
+    /// There were none when the folder was decided on, so the command does not run if there are now.
+    Refused,
 }
 
 /// Where standard input comes from.

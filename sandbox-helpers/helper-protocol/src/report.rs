@@ -84,7 +84,7 @@ pub struct Program {
     pub argv: Vec<Bytes>,
     /// Its environment.
     pub environment: Vec<Bytes>,
-    /// The working folder that it had at its first refusal.
+    /// The working folder that it was started in, by which its arguments go; it may have left it since.
     pub cwd: Bytes,
 }
 
@@ -114,6 +114,10 @@ pub struct Execution {
     pub environment: Vec<Bytes>,
     /// Its working folder.
     pub cwd: Bytes,
+    /// The rights that files which it makes don't get.
+    pub umask: u32,
+    /// Whether it is given more descriptors than standard input, output and error.
+    pub has_more_descriptors: bool,
 }
 
 /// How many paths are told that lost their protection.
@@ -152,6 +156,11 @@ pub enum Failure {
         path: Bytes,
         /// Why not.
         reason: String,
+    },
+    /// Something became another thing, or went away, while the sandbox was set up around it. Once more may do.
+    Changed {
+        /// Where it was.
+        path: Bytes,
     },
     /// What is asked for has no meaning on that rung.
     Lack {

@@ -111,6 +111,9 @@ const OPENING: &[(c_long, &[Place])] = &[
     (libc::SYS_open, &[here(0, Subject::Content)]),
 ];
 
+/// What changes the working folder. Programs are told with the one that they were started in.
+pub(crate) const LEAVING: [c_long; 2] = [libc::SYS_chdir, libc::SYS_fchdir];
+
 /// Newer than libc's tables; the same number on all architectures.
 pub(crate) const FCHMODAT2: c_long = 452;
 

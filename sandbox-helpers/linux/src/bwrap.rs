@@ -20,9 +20,10 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Step;
+use crate::grants::writable_beside_links;
 use crate::group::Group;
 use crate::hand::{Taker, hand};
-use crate::outer::{pipe, writable};
+use crate::outer::pipe;
 use crate::places::{self, Kind, Layout, open_real};
 use crate::syscall::{self, Cloned};
 
@@ -83,7 +84,7 @@ pub(crate) fn start(
     let briefing = Briefing {
         plan: plan.clone(),
         rules: rules.clone(),
-        writable: writable(layout).into_iter().map(|grant| bytes(&grant.path)).collect(),
+        writable: writable_beside_links(layout).into_iter().map(|grant| bytes(&grant.path)).collect(),
         meant: meant(layout)?,
         numbers,
         setup: setup_writer.as_raw_fd(),
@@ -225,10 +226,8 @@ impl Arguments {
             self.ways(layout, path);
             match (access, kind) {
                 (_, Kind::Own) => self.mount(&["--perms", "1777", "--tmpfs"], path),
-                (_, Kind::Link) => {
-                    let reason = "is a link in a writable folder, which bwrap can't protect".to_owned();
-                    return Err(Failure::Rule { path: bytes(path), reason });
-                }
+                // It would be followed. What Landlock is told holds it in its place.
+                (_, Kind::Link) => {}
                 (Access::Hidden, Kind::File) => {
                     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
                     let empty = rustix::fs::open("/dev/null", flags, Mode::empty()).step("open /dev/null")?;

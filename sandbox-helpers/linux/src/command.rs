@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use helper_protocol::bytes::Bytes;
-use helper_protocol::plan::{self, Interception, Network, TerminalSize};
+use helper_protocol::plan::{self, Interception, Links, Network, TerminalSize};
 use helper_protocol::report::Failure;
-use rustix::fs::Access;
+use rustix::fs::{Access, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
@@ -42,6 +42,8 @@ pub(crate) struct Prepared {
     argv: Vec<CString>,
     environment: Vec<CString>,
     cwd: CString,
+    umask: Option<Mode>,
+    links: Links,
     limits: plan::Limits,
     interception: Interception,
     terminal: Option<TerminalSize>,
@@ -62,6 +64,8 @@ impl Prepared {
             argv: command.argv.iter().map(|argument| text(argument.0.clone())).collect::<Result<_, _>>()?,
             environment: command.environment.iter().map(variable).collect::<Result<_, _>>()?,
             cwd: text(command.cwd.0.clone())?,
+            umask: command.umask.map(Mode::from_bits_truncate),
+            links: command.links,
             limits: *limits,
             interception: *interception,
             terminal: *terminal,
@@ -84,6 +88,11 @@ impl Prepared {
     fn confine(&self, walls: Option<&Walls>, parent: Parent, giver: &Giver) -> Result<(), Failure> {
         rustix::process::setsid().step("start a session")?;
         syscall::reset_signals();
+        let has_view = matches!(parent, Parent::First(_) | Parent::Inside(_));
+        // Before the filter, at which it would wait, where it can be.
+        if !has_view {
+            self.enter()?;
+        }
         if let Some(walls) = walls {
             syscall::join_new_keyring().or_else(unless_absent).step("leave the session keyring")?;
             if let (Parent::First(_), Network::Off | Network::Proxied { .. }) =
@@ -103,8 +112,9 @@ impl Prepared {
         let bounding_set = parent.attend()?;
         // In the view, so that its name is the command's own.
         let terminal = self.terminal.map(|size| terminal::take(size, giver)).transpose()?;
-        let entered = rustix::process::chdir(&self.cwd);
-        entered.map_err(|errno| Failure::Cwd { errno: errno.raw_os_error() })?;
+        if has_view {
+            self.enter()?;
+        }
         if let Some(walls) = walls {
             privileges::limit(self.limits, walls.counted)?;
             privileges::drop_capabilities(bounding_set)?;
@@ -114,7 +124,20 @@ impl Prepared {
         syscall::close_all_but_stdio_at_exec().step("close descriptors")
     }
 
+    fn enter(&self) -> Result<(), Failure> {
+        let failure = |errno: Errno| Failure::Cwd { errno: errno.raw_os_error() };
+        rustix::process::chdir(&self.cwd).map_err(failure)?;
+        match self.links {
+            Links::Followed => Ok(()),
+            Links::Refused if rustix::process::getcwd(Vec::new()).map_err(failure)? == self.cwd => Ok(()),
+            Links::Refused => Err(failure(Errno::LOOP)),
+        }
+    }
+
     fn execute(&self) -> Failure {
+        if let Some(umask) = self.umask {
+            rustix::process::umask(umask);
+        }
         let mut failure = Failure::NotFound;
         for program in &self.programs {
             let Err(errno) = syscall::execute(program, &self.argv, &self.environment);

@@ -221,6 +221,7 @@ fn program(duty: Duty, looking: Looking) -> BpfProgram {
                 }
             }
             let owning = if duty.is_shared { &[] } else { attempts::OWNING };
+            replies.set(attempts::LEAVING, &Reply::Waits);
             replies.set(attempts::CHANGING.iter().chain(owning).map(|(call, _)| *call), &Reply::Waits);
         }
         Looking::Off => {}

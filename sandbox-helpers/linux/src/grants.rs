@@ -12,7 +12,7 @@ use helper_protocol::plan::Access;
 use rustix::fs::FileType;
 
 use crate::listing;
-use crate::places::Layout;
+use crate::places::{Kind, Layout};
 
 /// This much is allowed for a path and all below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,21 @@ pub(crate) struct Grant {
 /// The grants that make up this layout.
 pub(crate) fn grants(layout: &Layout) -> Vec<Grant> {
     grants_with(layout, &entries)
+}
+
+/// What may be written where mounts hold all but protected links: in a folder with such a link each entry, and not the
+/// folder itself, so that nobody puts something else in the link's place.
+pub(crate) fn writable_beside_links(layout: &Layout) -> Vec<Grant> {
+    let mut root = Node::default();
+    for (path, (access, kind)) in &layout.places {
+        if *access == Access::Write || *kind == Kind::Link {
+            root.insert(path, *access);
+        }
+    }
+    let mut granting = Granting { entries: &entries, path: PathBuf::from("/"), all: Vec::new() };
+    granting.add(&root, Access::Read, Access::Hidden);
+    granting.all.retain(|grant| grant.access == Access::Write);
+    granting.all
 }
 
 fn grants_with(layout: &Layout, entries: &dyn Fn(&Path) -> BTreeSet<OsString>) -> Vec<Grant> {
@@ -114,8 +129,6 @@ fn entries(folder: &Path) -> BTreeSet<OsString> {
 mod tests {
     use super::*;
 
-    use crate::places::Kind;
-
     /// The grants in a machine with these files.
     fn check(places: &[(&str, Access)], files: &[&str], wanted: &[(&str, Access)]) {
         let places: BTreeMap<_, _> =
@@ -155,5 +168,26 @@ mod tests {
             &["/etc/passwd", "/home/me/notes", "/home/me/.ssh/id", "/home/you/x", "/home/me/repo/a"],
             &[("/etc", read), ("/home/me/notes", read), ("/home/me/repo", write), ("/home/you", read)],
         );
+    }
+
+    #[test]
+    fn beside_a_protected_link_the_entries_may_be_written() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = std::fs::canonicalize(scratch.path()).expect("real");
+        for name in ["w/.git", "w/src/deep", "x/y"] {
+            std::fs::create_dir_all(root.join(name)).expect("mkdir");
+        }
+        std::os::unix::fs::symlink("nowhere", root.join("w/link")).expect("link");
+        let (read, write) = (Access::Read, Access::Write);
+        let places = [("w", write), ("w/.git", read), ("w/src/deep", write), ("x", write)];
+        let places = places.map(|(name, access)| (root.join(name), (access, Kind::Folder)));
+        let mut layout = Layout { places: places.into(), placeholders: Vec::new() };
+        let granted = |layout: &Layout| -> Vec<_> {
+            let all = writable_beside_links(layout).into_iter();
+            all.map(|grant| grant.path.strip_prefix(&root).expect("below").display().to_string()).collect()
+        };
+        assert_eq!(granted(&layout), ["w", "x"]);
+        layout.places.insert(root.join("w/link"), (read, Kind::Link));
+        assert_eq!(granted(&layout), ["w/.git", "w/src", "x"], "the repository is held by its mount");
     }
 }

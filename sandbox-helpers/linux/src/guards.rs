@@ -32,7 +32,7 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 use crate::failure::Step;
-use crate::places::Layout;
+use crate::places::{Kind, Layout};
 
 /// How a change of the mounts is told; see proc_pid_mounts(5).
 pub(crate) const CHANGE: PollFlags = PollFlags::PRI;
@@ -63,6 +63,12 @@ impl Guards {
             (*access < around.unwrap_or(Access::Hidden)).then(|| path.clone())
         });
         Self { paths: guarded.collect(), ..Self::default() }
+    }
+
+    /// Where no mount protects links, none can fall off.
+    pub(crate) fn but_links(mut self, layout: &Layout) -> Self {
+        self.paths.retain(|path| !matches!(layout.places.get(path), Some((_, Kind::Link))));
+        self
     }
 
     /// Begins to watch this list, which may have changed since it was opened.
@@ -188,7 +194,6 @@ fn plain(word: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::Kind;
 
     #[test]
     fn what_may_be_used_less_than_what_is_around_it_is_guarded() {

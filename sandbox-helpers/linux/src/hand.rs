@@ -27,6 +27,8 @@ pub(crate) enum Thing {
     First,
     /// The list of the mounts that the command has.
     Mounts,
+    /// A socket in the file system that was bound for the command.
+    Bound,
 }
 
 /// The end that gives.
@@ -51,6 +53,7 @@ impl Giver {
             Thing::Terminal => b'T',
             Thing::First => b'1',
             Thing::Mounts => b'M',
+            Thing::Bound => b'B',
         };
         let descriptors = [descriptor.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -86,6 +89,7 @@ impl Taker {
             [b'T'] => Some((Thing::Terminal, descriptor)),
             [b'1'] => Some((Thing::First, descriptor)),
             [b'M'] => Some((Thing::Mounts, descriptor)),
+            [b'B'] => Some((Thing::Bound, descriptor)),
             _ => None,
         }
     }

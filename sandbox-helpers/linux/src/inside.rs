@@ -69,10 +69,7 @@ fn prepare(
     for (path, device, number) in &briefing.meant {
         let stat = open_real(bwrap::path(path)).and_then(rustix::fs::fstat);
         if !stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (*device, *number)) {
-            return Err(Failure::Rule {
-                path: path.clone(),
-                reason: "changes while it is looked at".to_owned(),
-            });
+            return Err(Failure::Changed { path: path.clone() });
         }
     }
     Ok((Prepared::new(&briefing.plan)?, giver))

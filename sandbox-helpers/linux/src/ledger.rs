@@ -7,6 +7,7 @@ use helper_protocol::bytes::Bytes;
 use helper_protocol::report::{MAX_PROGRAMS, MAX_REFUSALS, Program, Refusal, Refusals, Refused};
 use rustix::process::Pid;
 
+use crate::starts::Starts;
 use crate::supervise::path;
 
 /// Bytes of a program's arguments, and of its environment, that are told; one with more is not told at all.
@@ -16,6 +17,7 @@ const MAX_STRINGS: u64 = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Ledger {
     refusals: Refusals,
+    starts: Starts,
 }
 
 impl Ledger {
@@ -35,6 +37,13 @@ impl Ledger {
         }
     }
 
+    /// Takes note that a thread is about to change its folder, for which it waits.
+    pub(crate) fn note_leaving(&mut self, thread: Pid) {
+        if !self.is_full() {
+            self.starts.note_leaving(thread);
+        }
+    }
+
     /// All that is known.
     pub(crate) fn refusals(self) -> Refusals {
         self.refusals
@@ -42,7 +51,7 @@ impl Ledger {
 
     fn program(&mut self, thread: Pid) -> Option<usize> {
         let argv = strings(thread, "cmdline")?;
-        let (program, cwd) = (path(thread, "exe")?, path(thread, "cwd")?);
+        let (program, cwd) = (path(thread, "exe")?, self.starts.folder(thread)?);
         let is_it = |known: &Program| known.argv == argv && known.program == program && known.cwd == cwd;
         if let Some(index) = self.refusals.programs.iter().position(is_it) {
             return Some(index);

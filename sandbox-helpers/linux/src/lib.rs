@@ -4,7 +4,7 @@
 //!
 //! Up to three processes, all of this executable, each started by the one before:
 //! - `outer` stays outside. It reads the plan, finds out which real paths the rules mean (`places`), holds the
-//!   mount points that had to be made (`placeholder`), finds what patterns name (`patterns`), supervises, reports, and cleans up.
+//!   mount points that had to be made (`placeholder`), finds what patterns name (`patterns`) and links lead to (`links`), supervises, reports, and cleans up.
 //! - `inner` is process 1 of new namespaces. It builds the command's view of the file system (`mounts`,
 //!   `devices`), gives up all capabilities, and takes its namespaces and all processes in them with it when it
 //!   ends. On the other rungs there is none; there `outer` adopts orphans and kills descendants (`tree`).
@@ -41,6 +41,7 @@ mod hand;
 mod inner;
 mod inside;
 mod ledger;
+mod links;
 mod listing;
 mod making;
 mod mounts;
@@ -51,6 +52,7 @@ mod places;
 mod privileges;
 mod probe;
 mod sockets;
+mod starts;
 mod supervise;
 mod syscall;
 mod terminal;

@@ -99,6 +99,7 @@ fn carry_out(
                 }
                 Around::Namespaces | Around::Nothing => in_namespaces(channel, rules, &plan, &layout, group),
             };
+            let outcome = outcome.map_err(|failure| layout.blame(failure));
             leftovers.extend(layout.placeholders.into_iter().filter_map(Placeholder::release));
             outcome.map(|watch::Outcome { end, refusals, leftover }| {
                 leftovers.extend(leftover);
@@ -272,7 +273,7 @@ fn in_bwrap(
         supervisor,
         Promise::Filter,
     )
-    .guarding(Guards::of(layout));
+    .guarding(Guards::of(layout).but_links(layout));
     watch.until_the_end_of(started.ended, &Signalling::Handed, || bwrap::silence(started.complaints))
 }
 

@@ -16,6 +16,8 @@ use helper_protocol::report::Failure;
 
 /// How many entries of folders are looked at for one command.
 const MAX_ENTRIES: usize = 200_000;
+/// The longest path that is looked at. The kernel takes 4095 bytes, and `bwrap` puts some before it.
+const MAX_PATH: usize = 4096 - 256;
 
 /// The rules by path, parents first, with those that the patterns come to.
 pub(crate) fn expand(rules: &Rules) -> Result<BTreeMap<PathBuf, Access>, Failure> {
@@ -165,18 +167,35 @@ impl Search<'_> {
                     refused(root, "holds too much to be looked through for what the profile's patterns name")
                 })?;
                 let path = entry.path();
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if path.as_os_str().len() > MAX_PATH {
+                    if is_folder || most_at(&self.patterns, &path).is_some() {
+                        self.close(&folder);
+                        break;
+                    }
+                    continue;
+                }
                 let access = self.look_at(&path)?;
                 // All below what is hidden is hidden; and where no pattern holds there is nothing to find.
                 let is_left_out = self.patterns.iter().all(|ready| ready.is_excepted(&path));
-                if access > Access::Hidden
-                    && !is_left_out
-                    && entry.file_type().is_ok_and(|kind| kind.is_dir())
-                {
+                if access > Access::Hidden && !is_left_out && is_folder {
                     folders.push(path);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Lessens a folder with something in it whose path is too long to be named, as much as any pattern might lessen that.
+    fn close(&mut self, folder: &Path) {
+        let may_match = |ready: &&Ready<'_>| {
+            !ready.is_excepted(folder) && folder.starts_with(literal_beginning(&ready.pattern.pattern))
+        };
+        let most = self.patterns.iter().filter(may_match).map(|ready| ready.pattern.access).min();
+        let before = self.access(folder);
+        if let Some(most) = most.filter(|most| *most < before) {
+            self.found.insert(folder.to_owned(), most);
+        }
     }
 }
 
@@ -274,6 +293,35 @@ mod tests {
         let rules = rules(scratch.path(), &[], &[("**/c", Access::Hidden)]);
         assert!(expand_at_most(&rules, 3).is_ok());
         assert!(matches!(expand_at_most(&rules, 2), Err(Failure::Rule { .. })));
+    }
+
+    #[test]
+    fn where_paths_are_too_long_to_be_looked_at_the_folder_is_lessened() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path();
+        fs::create_dir(root.join("w")).expect("mkdir");
+        let name = "n".repeat(200);
+        let open = |folder: &rustix::fd::OwnedFd, name: &str| {
+            let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+            rustix::fs::mkdirat(folder, name, 0o755.into()).expect("mkdir");
+            rustix::fs::openat(folder, name, flags, rustix::fs::Mode::empty()).expect("open")
+        };
+        let mut folder = fs::File::open(root.join("w")).expect("open").into();
+        for _ in 0..30 {
+            folder = open(&folder, &name);
+        }
+        open(&folder, ".env");
+        let rules = rules(
+            root,
+            &[("w", Access::Write)],
+            &[("w/**/.env", Access::Hidden), ("w/**/Makefile", Access::Read), ("x/**", Access::Hidden)],
+        );
+        let found = expand(&rules).expect("found");
+        let found: Vec<_> = found.into_iter().filter(|(_, access)| *access == Access::Hidden).collect();
+        let [(closed, _)] = &found[..] else { panic!("{found:?}") };
+        let length = closed.as_os_str().len();
+        assert!(length <= MAX_PATH && length + 1 + name.len() > MAX_PATH, "{length}");
+        assert!(closed.ends_with(&name));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Finds the real paths that a plan's rules mean, and what is there. Knows nothing of mounts.
 //!
 //! Commands may have changed anything below a writable path, links among it. So there no link is followed to a
-//! writable place, and a link that is protected is protected itself, together with where it leads.
+//! writable place. Where a path that is to be protected is a link, or lies behind one, the links are protected themselves,
+//! together with where they lead, be there something or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +17,7 @@ use helper_protocol::report::Failure;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use crate::failure::Step;
+use crate::links::{self, End, Passed};
 use crate::patterns;
 use crate::placeholder::{self, Placeholder, Shape, Taken};
 
@@ -62,6 +63,7 @@ pub(crate) fn resolve(rules: &Rules, absence: Absence) -> Result<Layout, Failure
         layout: Layout { places: BTreeMap::new(), placeholders: Vec::new() },
         known: Vec::new(),
         unseen: Vec::new(),
+        linked: Vec::new(),
         plain: BTreeSet::new(),
     };
     let outcome = resolver.add_all(rules);
@@ -78,6 +80,25 @@ impl Layout {
     /// The access that a real path has.
     pub(crate) fn access(&self, path: &Path) -> Access {
         path.ancestors().find_map(|above| self.places.get(above)).map_or(Access::Read, |(access, _)| *access)
+    }
+
+    /// A failure to set up what was laid out; where something of it has gone away, that is why.
+    pub(crate) fn blame(&self, failure: Failure) -> Failure {
+        let is_gone = |path: &Path| open_real(path).is_err_and(|errno| errno == Errno::NOENT);
+        let gone = || {
+            let real = self.places.iter().filter(|(_, (_, kind))| !matches!(kind, Kind::Absent | Kind::Own));
+            real.map(|(path, _)| path).find(|path| is_gone(path))
+        };
+        match failure {
+            Failure::Setup { .. } => gone().map_or(failure, |path| changed(path)),
+            Failure::Plan { .. }
+            | Failure::Rule { .. }
+            | Failure::Changed { .. }
+            | Failure::Lack { .. }
+            | Failure::Cwd { .. }
+            | Failure::NotFound
+            | Failure::NotExecutable { .. } => failure,
+        }
     }
 
     /// Whether what is at a real path on the machine is replaced by a folder of the command's own.
@@ -100,6 +121,8 @@ struct Resolver {
     known: Vec<(PathBuf, PathBuf, Access)>,
     /// Protected paths that do not exist and are not below a writable rule, but may be below a writable place.
     unseen: Vec<(PathBuf, Access)>,
+    /// Protected paths with links in them, or with something in the way. Where these lead may be made writable by a rule that is still to come.
+    linked: Vec<(PathBuf, Access)>,
     /// Folders that may not become git directories. Git shall die of what is held there in place of a git directory's
     /// parts, and not list it, as it does not list folders.
     plain: BTreeSet<PathBuf>,
@@ -128,6 +151,9 @@ impl Resolver {
             if self.layout.access(&path) == Access::Write {
                 self.add_open(&path, access)?;
             }
+        }
+        for (path, access) in std::mem::take(&mut self.linked) {
+            self.add_linked(&path, access)?;
         }
         let places = self.layout.places.iter();
         let protected: Vec<_> =
@@ -179,7 +205,7 @@ impl Resolver {
         };
         let kind = match open_real(&real).and_then(rustix::fs::fstat) {
             Ok(stat) => kind(&stat),
-            Err(_) => return Err(refused(path, "changes while it is looked at")),
+            Err(_) => return Err(changed(path)),
         };
         self.place(&real, access, kind);
         Ok(Some(real))
@@ -191,7 +217,15 @@ impl Resolver {
             Ok(stat) => stat,
             Err(Errno::NOENT) if access == Access::Write => return Ok(None),
             Err(Errno::NOENT) => return self.add_absent(path, access).map(Some),
-            Err(Errno::LOOP) => return Err(refused(path, "lies behind a link in a writable folder")),
+            Err(Errno::LOOP) if access == Access::Write => {
+                return Err(refused(path, "lies behind a link in a writable folder"));
+            }
+            // There is nothing that could be written.
+            Err(Errno::NOTDIR) if access == Access::Write => return Ok(None),
+            Err(Errno::LOOP | Errno::NOTDIR | Errno::ACCESS) if access != Access::Write => {
+                self.linked.push((path.to_owned(), access));
+                return Ok(None);
+            }
             Err(errno) => {
                 let error = io::Error::from(errno);
                 return Err(refused(path, &format!("can't be looked at: {error}")));
@@ -202,13 +236,8 @@ impl Resolver {
                 return Err(refused(path, "is a link in a writable folder"));
             }
             Kind::Link => {
-                let target = fs::canonicalize(path)
-                    .map_err(|_| refused(path, "is a link to nothing, so it can't be protected"))?;
-                let stat = open_real(&target).and_then(rustix::fs::fstat).step("look at a link's target")?;
-                if self.layout.access(&target) > access {
-                    self.place(&target, access, kind(&stat));
-                }
                 self.place(path, Access::Read, Kind::Link);
+                self.linked.push((path.to_owned(), access));
             }
             Kind::Folder | Kind::File if access != Access::Write && placeholder::is_marked(&stat) => {
                 return self.add_absent(path, access).map(Some);
@@ -216,6 +245,41 @@ impl Resolver {
             kind @ (Kind::Folder | Kind::File | Kind::Absent | Kind::Own) => self.place(path, access, kind),
         }
         Ok(Some(path.to_owned()))
+    }
+
+    /// A protected path with links in it, below one that commands may write: nothing that decides where it leads can be
+    /// exchanged, and what is there, or could be put there, is protected. What is made where no command may write is not
+    /// made by one.
+    fn add_linked(&mut self, path: &Path, access: Access) -> Result<(), Failure> {
+        let way = links::follow(path).map_err(|errno| match errno {
+            Errno::LOOP => changed(path),
+            _ => refused(path, &format!("can't be looked at: {}", io::Error::from(errno))),
+        })?;
+        for (passed, kind) in way.passed {
+            if self.layout.access(&passed) == Access::Write && !self.layout.is_in_own(&passed) {
+                match kind {
+                    Passed::Link => self.place(&passed, Access::Read, Kind::Link),
+                    Passed::Folder => self.place(&passed, Access::Write, Kind::Folder),
+                }
+            }
+        }
+        let (end, is_there) = match way.end {
+            End::There(end) => (end, true),
+            End::Missing(end) | End::Stopped(end) => (end, false),
+            End::Nowhere => return Ok(()),
+        };
+        let around = self.layout.access(&end);
+        // To hide a folder from what is in it would take away all that is there, and nobody means that.
+        let is_around = access == Access::Hidden && path.starts_with(&end);
+        if self.layout.is_in_own(&end)
+            || is_around
+            || around <= access
+            || !(is_there || around == Access::Write)
+        {
+            return Ok(());
+        }
+        // Where there is nothing, or something in the way, no secret is: to hide it would close its folder to Landlock.
+        self.add_open(&end, if is_there { access } else { Access::Read }).map(drop)
     }
 
     /// A protected path that does not exist: nothing may be created from its first missing parent on.
@@ -253,7 +317,7 @@ impl Resolver {
                             self.place(path, access, kind);
                             Ok(missing)
                         }
-                        Ok(_) | Err(_) => Err(refused(path, "changes while it is looked at")),
+                        Ok(_) | Err(_) => Err(changed(path)),
                     };
                 }
             }
@@ -315,6 +379,10 @@ fn kind(stat: &Stat) -> Kind {
 
 fn refused(path: &Path, reason: &str) -> Failure {
     Failure::Rule { path: Bytes(path.as_os_str().as_bytes().to_vec()), reason: reason.to_owned() }
+}
+
+pub(crate) fn changed(path: &Path) -> Failure {
+    Failure::Changed { path: Bytes(path.as_os_str().as_bytes().to_vec()) }
 }
 
 #[cfg(test)]
@@ -415,13 +483,10 @@ mod tests {
         }
         symlink("../outside", root.join("w/out")).expect("link");
         symlink("shared", root.join("w/.git")).expect("link");
-        symlink("later", root.join("w/dangling")).expect("link");
         symlink("w", root.join("trusted")).expect("link");
 
         let writable = (&*root.join("w"), Access::Write);
-        for (name, access) in
-            [("w/out", Access::Write), ("w/out/deep", Access::Write), ("w/dangling", Access::Read)]
-        {
+        for (name, access) in [("w/out", Access::Write), ("w/out/deep", Access::Write)] {
             let outcome = resolved(&[writable, (&root.join(name), access)]);
             assert!(matches!(outcome, Err(Failure::Rule { .. })), "{name}");
         }
@@ -436,5 +501,71 @@ mod tests {
                 ("w/shared".to_owned(), Access::Read, Kind::Folder),
             ]
         );
+    }
+
+    #[test]
+    fn a_protected_link_is_kept_together_with_where_it_leads() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        for name in ["w/d/e", "w/shared", "z/other", "out"] {
+            fs::create_dir_all(root.join(name)).expect("mkdir");
+        }
+        fs::write(root.join("w/file"), "x").expect("write");
+        symlink("shared", root.join("w/between")).expect("link");
+        let (hidden, read, write) = (Access::Hidden, Access::Read, Access::Write);
+        let (absent, file, folder, link) = (Kind::Absent, Kind::File, Kind::Folder, Kind::Link);
+        let check = |name: &str, access: Access, wanted: &[(&str, Access, Kind)]| {
+            let rules = [(root.join("w"), write), (root.join(name), access), (root.join("z"), write)];
+            let rules: Vec<_> = rules.iter().map(|(path, access)| (&**path, *access)).collect();
+            let found = places(&resolved(&rules).expect(name), &root);
+            let others = found.iter().filter(|(path, ..)| path != "w" && path != "z");
+            let found: Vec<_> = others.map(|(path, access, kind)| (&**path, *access, *kind)).collect();
+            assert_eq!(found, wanted, "{name}");
+        };
+        for (target, access, wanted) in [
+            ("nowhere", read, &[("w/l", read, link), ("w/nowhere", read, absent)][..]),
+            ("nowhere", hidden, &[("w/l", read, link), ("w/nowhere", read, absent)]),
+            ("gone/../x", read, &[("w/gone", read, absent), ("w/l", read, link)]),
+            ("../nowhere", read, &[("w/l", read, link)]),
+            ("/nonexistent", read, &[("w/l", read, link)]),
+            ("../out", read, &[("w/l", read, link)]),
+            ("../out", hidden, &[("out", hidden, folder), ("w/l", read, link)]),
+            ("../z/other", read, &[("w/l", read, link), ("z/other", read, folder)]),
+            ("../z/nowhere", read, &[("w/l", read, link), ("z/nowhere", read, absent)]),
+            ("l", read, &[("w/l", read, link)]),
+            ("file", read, &[("w/file", read, file), ("w/l", read, link)]),
+            ("file/x", hidden, &[("w/file", read, file), ("w/l", read, link)]),
+            ("between", read, &[("w/between", read, link), ("w/l", read, link), ("w/shared", read, folder)]),
+            (
+                "d/e/../../../out/x",
+                read,
+                &[("w/d", write, folder), ("w/d/e", write, folder), ("w/l", read, link)],
+            ),
+            (".", hidden, &[("w/l", read, link)]),
+            ("/", hidden, &[("w/l", read, link)]),
+        ] {
+            symlink(target, root.join("w/l")).expect("link");
+            check("w/l", access, wanted);
+            fs::remove_file(root.join("w/l")).expect("remove");
+        }
+        check(
+            "w/between/x",
+            read,
+            &[("w/between", read, link), ("w/shared", write, folder), ("w/shared/x", read, absent)],
+        );
+        check("w/file/x", read, &[("w/file", read, file)]);
+    }
+
+    #[test]
+    fn what_went_away_is_to_blame() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real");
+        let token = root.join("token");
+        fs::write(&token, "x").expect("write");
+        let layout = resolved(&[(&root, Access::Write), (&token, Access::Hidden)]).expect("layout");
+        let failure = || Failure::Setup { step: "mount".to_owned(), errno: libc::ENOENT };
+        assert!(matches!(layout.blame(failure()), Failure::Setup { .. }));
+        fs::remove_file(&token).expect("remove");
+        assert!(matches!(layout.blame(failure()), Failure::Changed { .. }));
     }
 }

@@ -1,7 +1,7 @@
 //! Connects and binds sockets of the command for it. Runs in a process of its own for each call, which may wait, and
 //! which gives up all that the command does not have. Knows which local sockets may be reached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,8 +18,8 @@ use rustix::net::AddressFamily;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use rustix::thread::LinkNameSpaceType;
 use rustix::time::ClockId;
-use serde::{Deserialize, Serialize};
 
+use crate::hand::{Giver, Thing};
 use crate::inner::tell;
 use crate::places::{Layout, open_real};
 use crate::privileges::{self, BoundingSet};
@@ -34,26 +34,63 @@ const MAX_ADDRESS: usize = 128;
 /// Where the path begins in a local address.
 const PATH: usize = 2;
 
+/// Sockets of the command's own that may be connected to. The descriptors that are kept for them count against the limit
+/// of this process, which is 1,024 on most machines.
+const MOST_OWN: usize = 512;
+
 /// Which local sockets may be reached.
 pub(crate) struct Known {
-    /// By the plan; real paths.
-    pub(crate) listed: Vec<PathBuf>,
-    /// Because the command made them.
-    pub(crate) own: BTreeSet<Inode>,
+    /// By the plan.
+    pub(crate) listed: Vec<Listed>,
+    pub(crate) own: Own,
     pub(crate) network: Network,
 }
 
-/// What a process that makes a call says first.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Told {
-    /// A socket was made in the file system.
-    Made(Inode),
-    /// A socket may not be reached.
-    Refused(String),
+/// A socket that the plan lists.
+pub(crate) enum Listed {
+    /// What is at this real path when it is connected to: the command can't put anything there.
+    At(PathBuf),
+    /// What was there when the command started: the command could rename it, and give its name to another one.
+    Object(OwnedFd),
 }
 
-/// The real paths of the sockets that the plan lists. One that is not there can't be connected to either.
-pub(crate) fn listed(rules: &Rules, layout: &Layout) -> Result<Vec<PathBuf>, Failure> {
+impl Listed {
+    fn inode(&self) -> Option<Inode> {
+        match self {
+            Self::At(path) => inode(&open_real(path).ok()?).ok(),
+            Self::Object(object) => inode(object).ok(),
+        }
+    }
+}
+
+/// The sockets that the command has made itself.
+#[derive(Default)]
+pub(crate) struct Own {
+    /// Invariant: each number's object is open, or a file system could give the number to another one's socket.
+    objects: BTreeMap<Inode, OwnedFd>,
+}
+
+impl Own {
+    /// Adds one. Those that have no name any more are let go of for it; where there are too many with one, it can't be
+    /// reached.
+    pub(crate) fn insert(&mut self, object: OwnedFd) {
+        if self.objects.len() >= MOST_OWN {
+            self.objects.retain(|_, object| rustix::fs::fstat(object).is_ok_and(|stat| stat.st_nlink > 0));
+        }
+        if self.objects.len() < MOST_OWN
+            && let Ok(number) = inode(&object)
+        {
+            self.objects.insert(number, object);
+        }
+    }
+
+    fn holds(&self, number: Inode) -> bool {
+        self.objects.contains_key(&number)
+    }
+}
+
+/// The sockets that the plan lists. One that is not there can't be connected to either.
+pub(crate) fn listed(rules: &Rules, layout: &Layout) -> Result<Vec<Listed>, Failure> {
     let mut found = Vec::new();
     for Bytes(path) in &rules.local_sockets {
         let path = Path::new(OsStr::from_bytes(path));
@@ -67,7 +104,13 @@ pub(crate) fn listed(rules: &Rules, layout: &Layout) -> Result<Vec<PathBuf>, Fai
             let reason = "is listed as a socket and lies behind a link in a writable folder".to_owned();
             return Err(Failure::Rule { path: Bytes(path.as_os_str().as_bytes().to_vec()), reason });
         }
-        found.push(real);
+        let is_movable = real.ancestors().any(|above| layout.access(above) == Access::Write);
+        match is_movable.then(|| open_real(&real)) {
+            Some(Ok(object)) => found.push(Listed::Object(object)),
+            // It has just gone away.
+            Some(Err(_)) => {}
+            None => found.push(Listed::At(real)),
+        }
     }
     Ok(found)
 }
@@ -108,19 +151,25 @@ impl Target {
         (!ip.is_loopback() && !ip.is_unspecified()).then_some(address)
     }
 
-    /// Makes the call. Everything that this process has to say is said before anything can take long.
-    pub(crate) fn make(&self, call: Call, known: &Known, teller: OwnedFd) -> Result<(), Errno> {
+    /// Makes the call. What was refused is told before anything can take long; a socket that was bound is given.
+    pub(crate) fn make(
+        &self,
+        call: Call,
+        known: &Known,
+        teller: OwnedFd,
+        giver: &Giver,
+    ) -> Result<(), Errno> {
         let family = self.address.first_chunk().map(|family| u16::from_ne_bytes(*family));
         let is_local = self.family == AddressFamily::UNIX && family == Some(AddressFamily::UNIX.as_raw());
         match self.address.get(PATH..) {
             Some([0, ..]) if is_local && known.network == Network::Full => {
                 // Names without a file are those of the network's namespace, which here is the machine's.
-                tell(&teller, &Told::Refused("an abstract socket".to_owned()));
+                tell(&teller, &"an abstract socket");
                 Err(Errno::PERM)
             }
             Some(path @ [_, ..]) if is_local && path[0] != 0 => {
                 let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
-                self.make_in_view(call, Path::new(OsStr::from_bytes(path)), known, teller)
+                self.make_in_view(call, Path::new(OsStr::from_bytes(path)), known, teller, giver)
             }
             Some(_) | None => {
                 give_up()?;
@@ -131,9 +180,15 @@ impl Target {
     }
 
     /// Makes a call about a path, in the command's view of the files.
-    fn make_in_view(&self, call: Call, path: &Path, known: &Known, teller: OwnedFd) -> Result<(), Errno> {
-        let listed: BTreeSet<_> =
-            known.listed.iter().filter_map(|path| inode(&open_real(path).ok()?).ok()).collect();
+    fn make_in_view(
+        &self,
+        call: Call,
+        path: &Path,
+        known: &Known,
+        teller: OwnedFd,
+        giver: &Giver,
+    ) -> Result<(), Errno> {
+        let listed: BTreeSet<_> = known.listed.iter().filter_map(Listed::inode).collect();
         let descriptors = folder("/proc/self/fd".to_owned())?;
         self.enter_view()?;
         match call {
@@ -143,8 +198,8 @@ impl Target {
                     return Err(Errno::CONNREFUSED);
                 }
                 let socket = inode(&object)?;
-                if !known.own.contains(&socket) && !listed.contains(&socket) {
-                    tell(&teller, &Told::Refused(path.display().to_string()));
+                if !known.own.holds(socket) && !listed.contains(&socket) {
+                    tell(&teller, &path.display().to_string());
                     return Err(Errno::ACCESS);
                 }
                 drop(teller);
@@ -158,13 +213,13 @@ impl Target {
             Call::Bind => {
                 let before = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
                 tracee::address(call, &self.socket, &self.address)?;
-                let flags = StatxFlags::BTIME | StatxFlags::INO;
-                let made = rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, flags)?;
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let object = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+                let made = rustix::fs::statx(&object, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
                 // Somebody could have put an older socket there in the meantime. That one is not the command's.
                 let born = (made.stx_btime.tv_sec, i64::from(made.stx_btime.tv_nsec));
                 if made.stx_mask & StatxFlags::BTIME.bits() != 0 && born >= (before.tv_sec, before.tv_nsec) {
-                    let device = rustix::fs::makedev(made.stx_dev_major, made.stx_dev_minor);
-                    tell(&teller, &Told::Made((device, made.stx_ino)));
+                    giver.give(Thing::Bound, &object).map_err(|_| Errno::NOMEM)?;
                 }
                 Ok(())
             }
@@ -240,4 +295,43 @@ fn internet(address: &[u8]) -> Option<SocketAddr> {
         return None;
     };
     Some(SocketAddr::new(ip, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    fn bound(path: &Path) -> (UnixListener, OwnedFd, Inode) {
+        let listener = UnixListener::bind(path).expect("bind");
+        let object = open_real(path).expect("open");
+        let number = inode(&object).expect("number");
+        (listener, object, number)
+    }
+
+    #[test]
+    fn what_has_no_name_any_more_keeps_its_number_until_it_is_let_go_of() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = fs::canonicalize(scratch.path()).expect("real path");
+        let mut own = Own::default();
+        let (_listener, object, gone) = bound(&root.join("gone"));
+        own.insert(object);
+        fs::remove_file(root.join("gone")).expect("remove");
+        let held = own.objects.get(&gone).expect("held");
+        // No name, and not freed: so no other socket can get the number while it counts as the command's.
+        assert_eq!(rustix::fs::fstat(held).expect("open").st_nlink, 0);
+        for number in 0..MOST_OWN - 1 {
+            let (_, object, _) = bound(&root.join(number.to_string()));
+            own.insert(object);
+        }
+        assert!(own.holds(gone));
+        let (_listener, object, one_more) = bound(&root.join("one more"));
+        own.insert(object);
+        assert!(!own.holds(gone), "let go of for one with a name");
+        assert!(own.holds(one_more));
+        let (_listener, object, too_many) = bound(&root.join("too many"));
+        own.insert(object);
+        assert!(!own.holds(too_many));
+        assert_eq!(own.objects.len(), MOST_OWN);
+    }
 }

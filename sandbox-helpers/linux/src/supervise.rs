@@ -8,29 +8,31 @@
 //!
 //! Of local sockets those may be connected to that the command has made itself, and those that the plan lists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use helper_protocol::bytes::Bytes;
 use helper_protocol::order::Verdict;
 use helper_protocol::plan::{Access, Making, Network, Pattern, Rules};
 use helper_protocol::report::{Execution, Failure, Refusal, Refusals, Report};
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::attempts::{self, Aim, Flags, Place, Subject};
 use crate::channel::Channel;
+use crate::hand::hand;
 use crate::ledger::Ledger;
 use crate::making;
 use crate::outer::pipe;
 use crate::places::Layout;
-use crate::sockets::{self, Known, Target};
+use crate::sockets::{self, Known, Own, Target};
 use crate::syscall::{self, Cloned};
 use crate::tracee::{self, Answer, Call, Notification};
 
@@ -50,6 +52,43 @@ pub(crate) enum Stage {
     Running,
 }
 
+/// A program that waits for a verdict.
+struct Waiting {
+    notification: Notification,
+    /// What was told of it.
+    told: Told,
+}
+
+/// What of a program may not change while it waits.
+#[derive(PartialEq, Eq)]
+struct Told {
+    program: Bytes,
+    argv: Vec<Bytes>,
+    cwd: Bytes,
+    /// Its file, where it can be seen here.
+    file: Option<(u64, u64)>,
+}
+
+impl Told {
+    fn of(execution: &Execution, thread: Pid) -> Self {
+        let Execution { program, argv, cwd, .. } = execution;
+        let file = sockets::open_in_view(thread, &full_path(execution)).and_then(rustix::fs::fstat);
+        Self {
+            program: program.clone(),
+            argv: argv.clone(),
+            cwd: cwd.clone(),
+            file: file.ok().map(|stat| (stat.st_dev, stat.st_ino)),
+        }
+    }
+}
+
+impl Waiting {
+    /// Whether what would run now is what was told of. Another thread can still change it in the very last moment.
+    fn is_unchanged(&self) -> bool {
+        execution(&self.notification).is_ok_and(|now| Told::of(&now, self.notification.thread) == self.told)
+    }
+}
+
 /// What it knows while the command runs.
 pub(crate) struct Supervisor<'a> {
     layout: Option<&'a Layout>,
@@ -58,8 +97,10 @@ pub(crate) struct Supervisor<'a> {
     network: Network,
     known: Known,
     ledger: Ledger,
+    /// Who becomes the command, and the file that it was before.
+    starter: Option<(Pid, Option<(u64, u64)>)>,
     /// Programs that wait for a verdict.
-    waiting: BTreeMap<u64, (Pid, Bytes)>,
+    waiting: BTreeMap<u64, Waiting>,
     /// Processes of ours that make a call that may take a while.
     calling: Vec<OwnedFd>,
 }
@@ -68,7 +109,7 @@ impl<'a> Supervisor<'a> {
     /// For a command in a sandbox with these rules.
     pub(crate) fn new(rules: &Rules, layout: &'a Layout) -> Result<Self, Failure> {
         let listed = sockets::listed(rules, layout)?;
-        let known = Known { listed, own: BTreeSet::new(), network: rules.network };
+        let known = Known { listed, own: Own::default(), network: rules.network };
         let unmade = match rules.making {
             Making::Free => Vec::new(),
             Making::Refused => rules.patterns.clone(),
@@ -78,13 +119,14 @@ impl<'a> Supervisor<'a> {
 
     /// For a command without restriction, whose programs alone are looked at.
     pub(crate) fn idle() -> Self {
-        let known = Known { listed: Vec::new(), own: BTreeSet::new(), network: Network::Full };
+        let known = Known { listed: Vec::new(), own: Own::default(), network: Network::Full };
         Self {
             layout: None,
             unmade: Vec::new(),
             network: Network::Full,
             known,
             ledger: Ledger::default(),
+            starter: None,
             waiting: BTreeMap::new(),
             calling: Vec::new(),
         }
@@ -106,6 +148,10 @@ impl<'a> Supervisor<'a> {
             libc::SYS_connect => self.call(listener, &notification, Call::Connect),
             libc::SYS_bind => self.call(listener, &notification, Call::Bind),
             libc::SYS_execve | libc::SYS_execveat => self.execute(&notification, channel, stage),
+            call if attempts::LEAVING.contains(&call) => {
+                self.ledger.note_leaving(notification.thread);
+                Some(Answer::Continue)
+            }
             call => match attempts::places(call) {
                 Some(places) => Some(self.look_at(&notification, places)),
                 None => Some(Answer::Failed(Errno::NOSYS)),
@@ -119,11 +165,15 @@ impl<'a> Supervisor<'a> {
 
     /// Carries out a verdict.
     pub(crate) fn decide(&mut self, listener: &OwnedFd, id: u64, verdict: Verdict) {
-        let Some((thread, program)) = self.waiting.remove(&id) else { return };
+        let Some(waiting) = self.waiting.remove(&id) else { return };
+        if !tracee::is_waiting(listener, id) {
+            return;
+        }
+        let thread = waiting.notification.thread;
         let done = match verdict {
-            Verdict::Inside => tracee::answer(listener, id, Answer::Continue),
-            Verdict::Refuse => {
-                self.ledger.note(Refusal::Execute(program), thread);
+            Verdict::Inside if waiting.is_unchanged() => tracee::answer(listener, id, Answer::Continue),
+            Verdict::Inside | Verdict::Refuse => {
+                self.ledger.note(Refusal::Execute(waiting.told.program), thread);
                 tracee::answer(listener, id, Answer::Failed(Errno::ACCESS))
             }
             Verdict::Exit(code) => tracee::end(listener, id, thread, code),
@@ -148,12 +198,14 @@ impl<'a> Supervisor<'a> {
             self.ledger.note(Refusal::Connect(address.to_string()), notification.thread);
         }
         self.calling.retain(|process| !has_ended(process));
-        let Ok((told, teller)) = pipe() else { return Some(Answer::Failed(Errno::NOMEM)) };
+        let (Ok((told, teller)), Ok((giver, taker))) = (pipe(), hand()) else {
+            return Some(Answer::Failed(Errno::NOMEM));
+        };
         match syscall::clone(0) {
             Err(errno) => Some(Answer::Failed(errno)),
             Ok(Cloned::Child) => {
                 drop(told);
-                let outcome = target.make(call, &self.known, teller);
+                let outcome = target.make(call, &self.known, teller, &giver);
                 // A binding is known before the command can use it: there the parent answers.
                 if call == Call::Connect {
                     let answer = outcome.map_or_else(Answer::Failed, |()| Answer::Done);
@@ -166,29 +218,31 @@ impl<'a> Supervisor<'a> {
                 drop(teller);
                 self.calling.push(pidfd);
                 self.learn(told, notification.thread);
-                (call == Call::Bind).then(|| ended(pid))
+                (call == Call::Bind).then(|| {
+                    let answer = ended(pid);
+                    while let Some((_, object)) = taker.take() {
+                        self.known.own.insert(object);
+                    }
+                    answer
+                })
             }
         }
     }
 
-    /// Reads what a process of ours has to say before it makes its call.
+    /// Reads what a process of ours has to say before it makes its call: what was refused.
     fn learn(&mut self, told: OwnedFd, thread: Pid) {
         let mut text = Vec::new();
         if fs::File::from(told).read_to_end(&mut text).is_err() {
             return;
         }
-        match serde_json::from_slice(&text) {
-            Ok(sockets::Told::Made(socket)) => {
-                self.known.own.insert(socket);
-            }
-            Ok(sockets::Told::Refused(address)) => self.ledger.note(Refusal::Connect(address), thread),
-            // Nothing to say.
-            Err(_) => {}
+        // Most have nothing to say.
+        if let Ok(address) = serde_json::from_slice(&text) {
+            self.ledger.note(Refusal::Connect(address), thread);
         }
     }
 
     fn execute(&mut self, notification: &Notification, channel: &Channel, stage: Stage) -> Option<Answer> {
-        if stage == Stage::Starting {
+        if stage == Stage::Starting && self.is_starter(notification.thread) {
             return Some(Answer::Continue);
         }
         let execution = match execution(notification) {
@@ -202,9 +256,18 @@ impl<'a> Supervisor<'a> {
         let Ok(streams) = sockets::descriptors(notification.thread, [0, 1, 2]) else {
             return Some(Answer::Failed(Errno::ACCESS));
         };
-        self.waiting.insert(notification.id, (notification.thread, execution.program.clone()));
+        let told = Told::of(&execution, notification.thread);
+        self.waiting.insert(notification.id, Waiting { notification: *notification, told });
         channel.report_with(&Report::Executes(execution), &streams);
         None
+    }
+
+    /// Whether a thread is about to become the command: the first that starts anything, as long as it is what it was then.
+    /// The command may start programs before it is known here that it runs.
+    fn is_starter(&mut self, thread: Pid) -> bool {
+        let file = fs::metadata(format!("/proc/{}/exe", thread.as_raw_pid()));
+        let starter = (thread, file.ok().map(|file| (file.dev(), file.ino())));
+        *self.starter.get_or_insert(starter) == starter
     }
 
     /// Looks at a call about files. It goes on, whatever comes of it, but where it would make what may not be made: what
@@ -391,14 +454,43 @@ fn execution(notification: &Notification) -> Result<Execution, Errno> {
         argv: strings(thread, argv, &mut left)?,
         environment: strings(thread, environment, &mut left)?,
         cwd: path(thread, "cwd").ok_or(Errno::NOENT)?,
+        umask: umask(thread).ok_or(Errno::SRCH)?,
+        has_more_descriptors: has_more_descriptors(thread),
     })
+}
+
+/// The rights that files of a thread don't get.
+fn umask(thread: Pid) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{}/status", thread.as_raw_pid())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok()
+}
+
+/// Whether a program that a thread starts has more descriptors than the standard streams, or that can't be known.
+fn has_more_descriptors(thread: Pid) -> bool {
+    let Ok(all) = fs::read_dir(format!("/proc/{}/fdinfo", thread.as_raw_pid())) else { return true };
+    all.flatten().any(|entry| {
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        number.is_none_or(|number| number > 2) && !is_closed_at_exec(&entry.path())
+    })
+}
+
+fn is_closed_at_exec(path: &Path) -> bool {
+    let Ok(text) = fs::read_to_string(path) else { return false };
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| OFlags::from_bits_retain(flags).contains(OFlags::CLOEXEC))
+}
+
+/// Where the program is, in the command's words.
+fn full_path(execution: &Execution) -> PathBuf {
+    Path::new(OsStr::from_bytes(&execution.cwd.0)).join(OsStr::from_bytes(&execution.program.0))
 }
 
 /// Whether the program may be there in the command's view. What leads through `/proc` counts as there: `self` means the
 /// command to the command, and to nobody else.
 fn is_there(thread: Pid, execution: &Execution) -> bool {
-    let cwd = Path::new(OsStr::from_bytes(&execution.cwd.0));
-    let path = cwd.join(OsStr::from_bytes(&execution.program.0));
+    let path = full_path(execution);
     !matches!(sockets::open_in_view(thread, &path), Err(Errno::NOENT)) || !is_surely_absent(thread, &path)
 }
 

@@ -168,19 +168,32 @@ pub(crate) fn next_signal(wanted: &[c_int]) -> Result<c_int, Errno> {
     check(signal.into()).map(|()| signal)
 }
 
-/// Lets waiting calls return with `EINTR` when a child ends.
+/// Lets waiting for news (`poll`) return with `EINTR` when a child ends. All other calls are taken up again: also opening a
+/// file waits where a sandbox around this one looks at it.
 pub(crate) fn interrupt_at_end_of_children() {
     extern "C" fn nothing(_signal: c_int) {}
     let handler: extern "C" fn(c_int) = nothing;
-    // SAFETY: zero is a valid `sigaction`; the handler does nothing, which is safe at any time. Without
-    // `SA_RESTART` calls are interrupted.
+    // SAFETY: zero is a valid `sigaction`; the handler does nothing, which is safe at any time. `poll` is
+    // interrupted in any case (signal(7)).
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler as usize;
-        action.sa_flags = libc::SA_NOCLDSTOP;
+        action.sa_flags = libc::SA_NOCLDSTOP | libc::SA_RESTART;
         libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut());
     }
 }
+
+/// Has the kernel go from a call that waits to who answers it, and back, on one processor and at once: from Linux 6.6 on
+/// (seccomp_unotify(2), `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`). A signal with a handler of the command's own ends the wait with
+/// `EINTR` until the call has been looked at for the first time, and no flag changes that; so that moment is to be short.
+pub(crate) fn answer_at_once(listener: impl AsFd) -> Result<(), Errno> {
+    const SYNC_WAKE_UP: libc::c_ulong = 1;
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::ioctl(listener.as_fd().as_raw_fd(), SET_FLAGS as _, SYNC_WAKE_UP) }.into())
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (linux/seccomp.h).
+const SET_FLAGS: u64 = 0x4008_2104;
 
 /// Sends every other process of this process-id namespace a signal.
 pub(crate) fn signal_all_others(signal: c_int) {
@@ -227,4 +240,48 @@ fn check(result: libc::c_long) -> Result<(), Errno> {
 
 fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags};
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn the_end_of_a_child_interrupts_poll_and_no_other_call() {
+        interrupt_at_end_of_children();
+        let (tell, told) = mpsc::channel();
+        // SAFETY: takes nothing.
+        let own = || unsafe { libc::pthread_self() };
+        // SAFETY: the thread was not joined yet.
+        let signal = |thread| unsafe { libc::pthread_kill(thread, libc::SIGCHLD) };
+
+        let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+        let (reading, polling) = (tell.clone(), tell);
+        let reading = thread::spawn(move || {
+            reading.send(own()).expect("told");
+            rustix::io::read(&reader, &mut [0])
+        });
+        let thread = told.recv().expect("thread");
+        for _ in 0..1000 {
+            signal(thread);
+            rustix::thread::sched_yield();
+        }
+        rustix::io::write(&writer, &[1]).expect("write");
+        assert_eq!(reading.join().expect("read"), Ok(1));
+
+        let (idle, _writer) = rustix::pipe::pipe().expect("pipe");
+        let waiting = thread::spawn(move || {
+            polling.send(own()).expect("told");
+            rustix::event::poll(&mut [PollFd::new(&idle, PollFlags::IN)], None)
+        });
+        let thread = told.recv().expect("thread");
+        while !waiting.is_finished() {
+            signal(thread);
+            rustix::thread::sched_yield();
+        }
+        assert_eq!(waiting.join().expect("polled"), Err(Errno::INTR));
+    }
 }

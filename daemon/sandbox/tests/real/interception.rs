@@ -56,6 +56,111 @@ async fn each_program_goes_on_is_refused_or_runs_outside() {
     }
 }
 
+/// Starts `touch approved` from a thread, and from another one changes what that says, when it is told to.
+const CHANGES: &str = r#"
+import ctypes, os, threading
+libc = ctypes.CDLL(None)
+what = os.environ["WHAT"]
+name = ctypes.create_string_buffer(b"/usr/bin/touch")
+text = ctypes.create_string_buffer(b"approved")
+argv = (ctypes.c_void_p * 3)(ctypes.addressof(name), ctypes.addressof(text), None)
+def change():
+    open("go").read()
+    if what == "argument":
+        ctypes.memmove(text, b"evil-one", 8)
+    if what == "path":
+        ctypes.memmove(name, b"/usr/bin/mkdir", 14)
+    if what == "file":
+        os.symlink("/usr/bin/mkdir", "other")
+        os.rename("other", "link")
+    open("changed", "w").close()
+os.mkfifo("go")
+threading.Thread(target=change, daemon=True).start()
+os.symlink("/usr/bin/touch", "link")
+libc.execve(b"link" if what == "file" else name, argv, None)
+os._exit(7)
+"#;
+
+#[tokio::test]
+async fn what_changed_while_it_waited_does_not_go_on() {
+    for what in ["nothing", "argument", "path", "file"] {
+        for site in everywhere().await {
+            let mut request = site.request(&[("work", Write)], "");
+            request.argv = ["/usr/bin/python3", "-c", CHANGES].map(Into::into).to_vec();
+            request.environment.push(("WHAT".into(), what.into()));
+            request.interception = Interception::On;
+            let mut process = site.spawn(request).await;
+            let execution = process.execution().await.expect("a program");
+            std::fs::write(site.path("work/go"), "").expect("file");
+            let changed = site.path("work/changed");
+            let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+            while !changed.exists() {
+                assert!(tokio::time::Instant::now() < soon, "{what} {:?}", site.rung);
+                tokio::task::yield_now().await;
+            }
+            process.answer(&execution, Verdict::Inside);
+            drop(execution);
+            let exit = process.wait().await.expect("exit");
+            let is_made = |name: &str| site.path("work").join(name).exists();
+            assert_eq!(is_made("approved"), what == "nothing", "{what} {:?}", site.rung);
+            assert!(!is_made("evil-one"), "{what} {:?}", site.rung);
+            assert_eq!(exit, Exit::Code(if what == "nothing" { 0 } else { 7 }), "{what} {:?}", site.rung);
+            let is_told = process.refusals().iter().any(|it| it.operation == RefusedOperation::Execute);
+            assert_eq!(is_told, what != "nothing", "{what} {:?}", site.rung);
+        }
+    }
+}
+
+#[tokio::test]
+async fn outside_it_has_the_same_mask_and_is_told_to_lack_other_descriptors() {
+    for site in everywhere().await {
+        let script =
+            "umask 027; cat src/kept > /dev/null; exec 5> src/other; cat src/kept > /dev/null; umask 077
+            touch ../outside/private";
+        let (mut process, _output) = intercepted(&site, script).await;
+        let mut seen = Vec::new();
+        while let Some(execution) = process.execution().await {
+            seen.push(execution.has_more_descriptors);
+            let verdict = if execution.argv[0] == "touch" {
+                let mut outside = site.launcher.run_outside(&execution).await.expect("it runs");
+                Verdict::Ran(outside.wait().await.expect("exit"))
+            } else {
+                Verdict::Inside
+            };
+            process.answer(&execution, verdict);
+        }
+        assert_eq!(seen, [false, true, true], "{:?}", site.rung);
+        let made = std::fs::metadata(site.path("outside/private")).expect("made");
+        let rights = std::os::unix::fs::PermissionsExt::mode(&made.permissions()) & 0o777;
+        assert_eq!(rights, 0o600, "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_became_a_link_is_not_entered_outside() {
+    for site in everywhere().await {
+        let (mut process, mut output) =
+            intercepted(&site, "mkdir sub && cd sub && touch made; echo $?").await;
+        while let Some(execution) = process.execution().await {
+            let verdict = if execution.argv[0] == "touch" {
+                // Shells try the next folder of the search path when they are told that they may not.
+                if !site.path("work/moved").exists() {
+                    std::fs::rename(site.path("work/sub"), site.path("work/moved")).expect("moved");
+                    std::os::unix::fs::symlink(site.path("outside"), site.path("work/sub")).expect("link");
+                    let ran = site.launcher.run_outside(&execution).await;
+                    assert!(ran.is_err(), "{:?}", site.rung);
+                }
+                Verdict::Refuse
+            } else {
+                Verdict::Inside
+            };
+            process.answer(&execution, verdict);
+        }
+        assert!(!site.path("outside/made").exists(), "{:?}", site.rung);
+        output.read_to_end(&mut Vec::new()).await.expect("output");
+    }
+}
+
 #[tokio::test]
 async fn what_nobody_decides_is_refused() {
     for site in everywhere().await {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use protocol::item::{Refusal, RefusedOperation};
 use protocol::profile::{
@@ -10,7 +11,7 @@ use protocol::profile::{
 };
 use sandbox::{CommandRequest, Exit, SandboxError, Stdin};
 
-use crate::site::{RUNGS, Site};
+use crate::site::{NAMESPACES, RUNGS, Site};
 
 fn limited(site: &Site, limits: ResourceLimits, script: &str) -> CommandRequest {
     let mut request = site.request(&[("work", Write)], script);
@@ -128,6 +129,32 @@ async fn what_a_pattern_names_is_hidden_or_read_only() {
         request.profile.globs = vec![glob("work/[", Hidden)];
         let refusal = site.refusal(request).await;
         assert!(matches!(refusal, SandboxError::Refused { .. }), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_away_while_a_command_starts_does_not_stop_it() {
+    for site in Site::on(&NAMESPACES).await {
+        let mut request = site.request(&[("work", Write)], "true");
+        let pattern = site.path("work/**/.env").to_str().expect("text").to_owned();
+        request.profile.globs = vec![GlobRule { pattern, access: Hidden, except: Vec::new() }];
+        for round in 0..100 {
+            site.write("work/.env", "secret");
+            let path = site.path("work/.env");
+            let going = std::thread::spawn(move || {
+                // Another moment of the start each time.
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_micros(round * 150) {
+                    std::thread::yield_now();
+                }
+                std::fs::remove_file(path).expect("remove");
+            });
+            let started = site.launcher.spawn(request.clone()).await;
+            let Ok(mut process) = started else { panic!("{:?} {round} {:?}", site.rung, started.err()) };
+            // It may have lost a protection while it ran. Nothing of it is left then.
+            let _ = process.wait().await;
+            going.join().expect("removed");
+        }
     }
 }
 

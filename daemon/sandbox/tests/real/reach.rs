@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write as _};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use protocol::item::{Refusal, RefusedOperation};
 use protocol::profile::Access::{Hidden, Write};
 use protocol::profile::{NetworkAccess, SandboxRung};
-use sandbox::{CommandRequest, Exit, PROXY_PORT, Proxy, SandboxError};
-use tokio::io::AsyncReadExt;
+use sandbox::{CommandRequest, Exit, PROXY_PORT, Proxy, SandboxError, Stdin};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::site::{NAMESPACES, RUNGS, Site, helper};
 
@@ -91,6 +92,82 @@ async fn a_listed_socket_behind_a_link_that_a_command_could_have_made_is_refused
         request.profile.unix_sockets = vec![site.path("work/listed")];
         let refusal = site.refusal(request).await;
         assert!(refusal.to_string().contains("behind a link"), "{refusal}");
+    }
+}
+
+/// A script of Python in the workspace.
+fn python(site: &Site, script: &str) -> CommandRequest {
+    let mut request = site.request(&[("work", Write)], "");
+    request.argv = ["/usr/bin/python3", "-c", script].map(Into::into).to_vec();
+    request
+}
+
+#[tokio::test]
+async fn a_number_that_a_file_system_gives_out_again_opens_nothing() {
+    let script = r#"
+import os, socket, sys
+connect = lambda name: socket.socket(socket.AF_UNIX).connect(name)
+def bind(name):
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(name)
+    return bound
+for number in range(50):
+    bind(f"own{number}").close()
+for number in range(50):
+    os.unlink(f"own{number}")
+kept = bind("kept")
+kept.listen()
+print("gone", flush=True)
+sys.stdin.read()
+connect("kept")
+for number in range(50):
+    try:
+        connect(f"foreign{number}")
+        print("reached", number)
+    except PermissionError:
+        pass
+print("end")
+"#;
+    for site in Site::on(&NAMESPACES).await {
+        let mut request = python(&site, script);
+        request.stdin = Stdin::Piped;
+        let mut process = site.spawn(request).await;
+        let go_on = process.take_input();
+        let mut output = BufReader::new(process.take_output()).lines();
+        assert_eq!(output.next_line().await.expect("output").as_deref(), Some("gone"), "{:?}", site.rung);
+        let foreign =
+            |number| UnixListener::bind(site.path(&format!("work/foreign{number}"))).expect("bound");
+        let _foreign: Vec<_> = (0..50).map(foreign).collect();
+        drop(go_on);
+        assert_eq!(output.next_line().await.expect("output").as_deref(), Some("end"), "{:?}", site.rung);
+        assert_eq!(process.wait().await.expect("exit"), Exit::Code(0), "{:?}", site.rung);
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_listed_socket_opens_no_other_one() {
+    let script = r#"
+import os, socket
+connect = lambda name: socket.socket(socket.AF_UNIX).connect(name)
+connect("listed")
+os.rename("listed", "moved")
+os.link("other", "listed")
+for name in ["listed", "other"]:
+    try:
+        connect(name)
+        print("reached", name)
+    except PermissionError:
+        pass
+connect("moved")
+print("end")
+"#;
+    for site in Site::on(&NAMESPACES).await {
+        let _listed = UnixListener::bind(site.path("work/listed")).expect("listener");
+        let _other = UnixListener::bind(site.path("work/other")).expect("listener");
+        let mut request = python(&site, script);
+        request.profile.unix_sockets = vec![site.path("work/listed")];
+        let ran = site.run_request(request).await;
+        assert_eq!(ran.output, "end\n", "{:?} {ran:?}", site.rung);
     }
 }
 
@@ -242,5 +319,38 @@ async fn who_met_a_refusal_is_told_with_all_that_it_was_started_with() {
         assert_eq!(by.argv, ["touch", "../../outside/new"]);
         assert_eq!((by.program.file_name(), by.cwd.clone()), (Some("touch".as_ref()), site.path("work/src")));
         assert!(by.environment.contains(&("A".into(), "b".into())), "{:?}", by.environment);
+    }
+}
+
+#[tokio::test]
+async fn who_met_a_refusal_is_told_with_the_folder_that_it_was_started_in() {
+    for site in Site::on(&RUNGS).await {
+        // Programs that go elsewhere themselves, at once or in a process that they fork; and some that were started where
+        // another program had gone, in its process or in one of their own.
+        let script = "mkdir ../outside/made; cd src; mkdir -p ../../outside/a/b/c; (cd /; exec touch $OUTSIDE/b); \
+                      env -C .. mkdir -p ../outside/c/d; find -exec touch ../../outside/d ';' -quit; \
+                      find .. -name src -execdir touch ../outside/e ';' -quit";
+        site.write("outside/a/b/kept", "");
+        let script = script.replace("$OUTSIDE", site.path("outside").to_str().expect("text"));
+        let mut process = site.spawn(site.request(&[("work", Write)], &script)).await;
+        process.take_output().read_to_end(&mut Vec::new()).await.expect("output");
+        process.wait().await.expect("exit");
+        let told = process.stopped().iter().map(|stopped| {
+            let by = stopped.by.as_ref().expect("known");
+            let target =
+                Path::new(&stopped.refusal.target).strip_prefix(site.path("outside")).expect("there");
+            (target.to_str().expect("text").to_owned(), by.cwd.clone())
+        });
+        let (work, src) = (site.path("work"), site.path("work/src"));
+        let expected = [
+            ("made", work.clone()),
+            ("a/b/c", src.clone()),
+            ("b", "/".into()),
+            ("c", work.clone()),
+            ("d", src),
+            ("e", work),
+        ];
+        let expected = expected.map(|(name, folder)| (name.to_owned(), folder));
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{:?}", site.rung);
     }
 }
