@@ -2761,6 +2761,16 @@ export interface SessionCreated {
   title?: string;
 }
 
+/** Parameters of `session/endCommand`. */
+export interface SessionEndCommandParams {
+  /** The command's number: `processId` of a `BackgroundCommand`. One that is not known is not found; one that has ended, or that its call still waits for, is a conflict. */
+  processId: number;
+  /** Names the request, so that it can be sent again. */
+  requestId?: RequestId;
+  /** The session. */
+  sessionId: SessionId;
+}
+
 /** One notification of `session/attach`. */
 export type SessionFeed =
   /** All there is so far. First, unless `since` was given. */
@@ -2803,7 +2813,7 @@ export interface SessionListParams {
   cwd?: string;
   /** At most so many, 100 if absent. */
   limit?: number;
-  /** Only those that run or wait. Default: `false`. */
+  /** Only those that run or wait, or have commands that go on in the background. Default: `false`. */
   onlyActive?: boolean;
   /** Only sessions that were updated before this; to page on. */
   updatedBefore?: Timestamp;
@@ -2956,6 +2966,8 @@ export type SessionStatus =
 export interface SessionSummary {
   /** Where it comes from, if the model of another session started it. */
   agent?: AgentOrigin;
+  /** In lists: its commands that go on in the background, oldest first. A snapshot has them in its presence. */
+  background?: BackgroundCommand[];
   /** When it was made. */
   createdAt: Timestamp;
   /** Its identity. */
@@ -3679,6 +3691,8 @@ export interface Methods {
   "session/compact": { params: SessionCompactParams; result: SessionCompactResult };
   /** Says which tools the calling client has for a session. */
   "session/registerTools": { params: SessionRegisterToolsParams; result: Done };
+  /** Ends a command that goes on in the background. */
+  "session/endCommand": { params: SessionEndCommandParams; result: Done };
   /** Puts a session away. */
   "session/archive": { params: SessionRef; result: Done };
   /** Removes a session and all that belongs to it. */

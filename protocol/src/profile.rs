@@ -427,6 +427,9 @@ fn host_and_port(written: &str) -> Option<(String, Option<u16>)> {
         Some((host, text)) => (host, Some(port(text)?)),
         None => (written, None),
     };
+    if let Ok(address) = host.strip_suffix('.').unwrap_or(host).parse::<IpAddr>() {
+        return Some((address.to_string(), port));
+    }
     let host = host.strip_suffix('.').filter(|host| *host != "*").unwrap_or(host).to_ascii_lowercase();
     let name = host.strip_prefix("*.").unwrap_or(&host);
     let is_label = |label: &str| {
@@ -434,7 +437,12 @@ fn host_and_port(written: &str) -> Option<(String, Option<u16>)> {
             && label.len() <= 63
             && label.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter))
     };
-    (host == "*" || (host.len() <= 253 && name.split('.').all(is_label))).then_some((host, port))
+    // What ends in a number is an address in an unusual form, which no command can name (`127.1`, `0x7f.1`); what begins
+    // with `-` is a flag that went astray.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = host.len() <= 253 && !host.starts_with('-') && !is_number && name.split('.').all(is_label);
+    (host == "*" || is_name).then_some((host, port))
 }
 
 #[cfg(test)]
@@ -450,6 +458,8 @@ mod tests {
             ("*", "*", None),
             ("example.com.", "example.com", None),
             ("127.0.0.1:80", "127.0.0.1", Some(80)),
+            ("127.0.0.1.:80", "127.0.0.1", Some(80)),
+            ("a-.net", "a-.net", None),
             ("::1", "::1", None),
             ("[::1]", "::1", None),
             ("[::1]:80", "::1", Some(80)),
@@ -475,6 +485,12 @@ mod tests {
             "*.*",
             "[::1]80",
             "::1:99999",
+            "127.1",
+            "127.1:80",
+            "2130706433",
+            "0x7f.1",
+            "1.2.3.4.5",
+            "-h",
         ] {
             assert_eq!(NetworkRule::for_host(text, NetworkDecision::Allow), None, "{text}");
         }

@@ -210,6 +210,9 @@ pub struct SessionSummary {
     /// Where it comes from, if the model of another session started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentOrigin>,
+    /// In lists: its commands that go on in the background, oldest first. A snapshot has them in its presence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub background: Vec<BackgroundCommand>,
 }
 
 /// An input that waits its turn.
@@ -422,7 +425,7 @@ pub struct SessionListParams {
     /// Archived ones too.
     #[serde(default)]
     pub with_archived: bool,
-    /// Only those that run or wait.
+    /// Only those that run or wait, or have commands that go on in the background.
     #[serde(default)]
     pub only_active: bool,
     /// Agents too, which models started.
@@ -504,6 +507,20 @@ pub struct SessionUpdateResult {
     /// Settings that were not understood, for a person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<crate::error::ConfigurationProblem>,
+}
+
+/// Parameters of `session/endCommand`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionEndCommandParams {
+    /// The session.
+    pub session_id: SessionId,
+    /// The command's number: `processId` of a `BackgroundCommand`. One that is not known is not found; one that has
+    /// ended, or that its call still waits for, is a conflict.
+    pub process_id: u32,
+    /// Names the request, so that it can be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// Parameters of `session/focus`. Volatile: it ends with the feed, and a client tells it anew after it attached again.

@@ -26,7 +26,8 @@ pub(crate) fn check(_executable: &Path, runs: Runs, table: &mut Table) -> Result
         "cd src && git status | grep -v x; for f in a b; do env A=1 timeout 5 cat \"$f\"; done; program-{RULES} push"
     );
     let argv = ["bash", "-lc", &script].map(str::to_owned);
-    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: false };
+    let intent =
+        Intent { argv: &argv, cwd: Path::new("/repo"), folder: Path::new("/repo"), is_escalated: false };
     let mut took = Vec::new();
     for _ in 0..runs.pick(1001, 21) {
         let started = Instant::now();

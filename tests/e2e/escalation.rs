@@ -333,3 +333,26 @@ async fn in_another_folder_the_same_words_are_asked_about_anew() {
     assert!(root.join("made").exists());
     model.verify().unwrap();
 }
+
+#[tokio::test]
+async fn a_program_that_goes_elsewhere_itself_is_asked_about_once_by_the_folder_it_was_started_in() {
+    for (scope, has_rule) in [(GrantScope::Once, false), (GrantScope::Always, true)] {
+        let folder = outside();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        let made = root.join("a/b/c");
+        // On its way to what it makes it goes into each folder before.
+        let text = format!("true; mkdir -p {}", made.display());
+        let (model, env) = scene([script(&text), Reply::text("Done.")]);
+        let (asked, _) = turn(&env, yes(scope.clone())).await;
+        let [question] = &asked[..] else { panic!("{scope:?} {asked:?}") };
+        let QuestionKind::Command { cwd, refusals, .. } = &question.kind else { panic!("{question:?}") };
+        assert_eq!(*cwd, env.repository(), "{scope:?}");
+        assert_eq!(refusals[0].target, made.to_str().unwrap(), "{scope:?}");
+        assert!(made.is_dir(), "{scope:?}");
+        let rules = std::fs::read_to_string(env.skein_home().join("rules/outside.rules")).unwrap_or_default();
+        let folder = format!("folder=\"{}\"", env.repository().display());
+        assert_eq!(rules.replace(" = ", "=").contains(&folder), has_rule, "{rules}");
+        model.verify().unwrap();
+    }
+}

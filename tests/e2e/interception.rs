@@ -9,8 +9,8 @@ use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
 use tempfile::TempDir;
 
-use crate::escalation::{commands, no, turn, yes};
-use crate::scene::{good_turn, json_turn, outside, scene, script};
+use crate::escalation::{commands, no, turn, turns, yes};
+use crate::scene::{escalates, good_turn, json_turn, outside, scene, script};
 
 fn write_rules(env: &TestEnv, text: &str) {
     let folder = env.skein_home().join("rules");
@@ -200,6 +200,115 @@ fn a_repository_that_a_command_made_is_none_that_a_rule_lets_git_out_for() {
     model.verify().unwrap();
 }
 
+/// As a virtual environment of the project does it: a folder that commands may write is searched first.
+fn search_own_bin_first(env: &mut TestEnv) {
+    let folder = env.repository().join("bin");
+    env.search_first(&folder);
+}
+
+/// Puts another `uname` there, which makes this file.
+fn plants_uname(evil: &Path) -> Reply {
+    script(&format!(
+        "mkdir -p bin && printf '#!/bin/sh\\nid > {}\\n' > bin/uname && chmod +x bin/uname",
+        evil.display()
+    ))
+}
+
+/// Ways to ask for `uname -r` outside the sandbox.
+const ASKED_OUT: [&[&str]; 2] = [&["/bin/bash", "-c", "uname -r"], &["uname", "-r"]];
+const UNAME: &str = "outside_rule([\"uname\", \"-r\"])\n";
+
+#[test]
+fn what_a_command_planted_does_not_leave_by_a_rule_because_the_agent_asks_for_that() {
+    let folder = outside();
+    let evil = folder.path().canonicalize().unwrap().join("evil");
+    let asks = ASKED_OUT.map(escalates);
+    let (model, mut env) = scene([plants_uname(&evil)].into_iter().chain(asks).chain([Reply::text("Done.")]));
+    search_own_bin_first(&mut env);
+    write_rules(&env, UNAME);
+    good_turn(&env, &["-a", "never", "go"]);
+    for request in &model.requests()[2..] {
+        let told = request.last_output().unwrap();
+        assert!(!evil.exists() && told.contains("`uname -r` stayed in the sandbox: `PATH` has"), "{told}");
+    }
+    model.verify().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_command_planted_is_asked_about_though_a_rule_or_an_earlier_leave_would_let_it_out() {
+    for (argv, has_rule) in ASKED_OUT.into_iter().flat_map(|argv| [(argv, true), (argv, false)]) {
+        let folder = outside();
+        let evil = folder.path().canonicalize().unwrap().join("evil");
+        let (model, mut env) = scene([
+            escalates(argv),
+            Reply::text("Done."),
+            plants_uname(&evil),
+            escalates(argv),
+            Reply::text("Done."),
+        ]);
+        search_own_bin_first(&mut env);
+        if has_rule {
+            write_rules(&env, UNAME);
+        }
+        let (asked, _) = turns(&env, [yes(GrantScope::Session), no()]).await;
+        assert_eq!(asked[0].len(), usize::from(!has_rule), "{asked:?}");
+        let [question] = &asked[1][..] else { panic!("{argv:?} {has_rule}: {asked:?}") };
+        let QuestionKind::Command { is_escalated: true, refusals, .. } = &question.kind else {
+            panic!("{question:?}")
+        };
+        assert_eq!(refusals[0].target, evil.to_str().unwrap());
+        assert_eq!(question.reason.contains("could not leave by that"), has_rule, "{}", question.reason);
+        assert!(!evil.exists(), "{argv:?} {has_rule}");
+        model.verify().unwrap();
+    }
+}
+
+/// Where nothing is in the way a whole leaves at once, and nobody is asked a second time.
+#[tokio::test]
+async fn a_whole_that_was_let_out_for_the_session_leaves_at_once() {
+    for argv in [&["/bin/bash", "-c", "echo x >> FILE"][..], &["tee", "FILE"]] {
+        let folder = outside();
+        let file = folder.path().canonicalize().unwrap().join("made");
+        let argv: Vec<_> = argv.iter().map(|word| word.replace("FILE", file.to_str().unwrap())).collect();
+        let words: Vec<_> = argv.iter().map(String::as_str).collect();
+        let (model, env) = scene([escalates(&words), escalates(&words), Reply::text("Done.")]);
+        let (asked, seen) = turn(&env, yes(GrantScope::Session)).await;
+        assert_eq!(asked.len(), 1, "{asked:?}");
+        let all = commands(&seen);
+        assert!(all.len() == 2 && all.iter().all(|(_, command)| command.is_escalated), "{all:?}");
+        assert!(file.exists());
+        let told = model.requests()[2].last_output().unwrap().to_owned();
+        assert!(told.contains("ran outside the sandbox: a person let it out before"), "{told}");
+        model.verify().unwrap();
+    }
+}
+
+/// What "always" once wrote for `cd sub && ls`, beside the rule on `git fetch`.
+const PARTS: &str =
+    "outside_rule([\"cd\", \"sub\"])\noutside_rule([\"ls\"])\noutside_rule([\"git\", \"fetch\"])\n";
+
+#[test]
+fn a_script_that_goes_elsewhere_does_not_leave_by_rules_on_its_parts() {
+    let folder = outside();
+    let evil = folder.path().canonicalize().unwrap().join("evil");
+    let makes = format!(
+        "mkdir sub && cd sub && git init -q . && git config remote.origin.url .. && \
+         git config remote.origin.uploadpack 'touch {}; git-upload-pack'",
+        evil.display()
+    );
+    let (model, env) = scene([
+        script(&makes),
+        escalates(&["/bin/bash", "-c", "cd sub && git fetch"]),
+        escalates(&["/bin/bash", "-c", "ls; . ./go; git fetch"]),
+        Reply::text("Done."),
+    ]);
+    write_rules(&env, PARTS);
+    env.write_file("go", "cd sub\n").unwrap();
+    good_turn(&env, &["-a", "never", "go"]);
+    assert!(!evil.exists());
+    model.verify().unwrap();
+}
+
 #[test]
 fn what_only_looks_like_the_program_that_may_leave_stays_inside() {
     let (folder, file, rules) = way_out();
@@ -278,8 +387,8 @@ async fn a_command_that_was_let_out_for_the_session_leaves_a_script_too() {
     let in_script = format!("echo a > before; touch {}; echo b > after", file.display());
     let remove = format!("rm {}", file.display());
     let (model, env) = scene([
-        crate::scene::escalates(&argv),
-        crate::scene::escalates(&["/bin/bash", "-c", &remove]),
+        escalates(&argv),
+        escalates(&["/bin/bash", "-c", &remove]),
         script(&in_script),
         Reply::text("Done."),
     ]);

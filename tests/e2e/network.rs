@@ -5,12 +5,15 @@ use std::net::TcpListener;
 use std::thread;
 
 use protocol::event::{ConnectionAttempted, Event};
+use protocol::profile::ApprovalPolicy;
+use protocol::session::{ClientRole, SessionCreateParams, SettingsOverrides};
 use serde_json::{Value, json};
 use skein_tests::environment::process::Output;
+use skein_tests::rpc::Seen;
 use skein_tests::scripted_model::reply::Reply;
 use skein_tests::{ScriptedModel, TestEnv};
 
-use crate::scene::{Lines, SOON, client, good_turn, json_turn, scene, script};
+use crate::scene::{Lines, SOON, client, good_turn, scene, script, up};
 
 /// A host on loopback that answers every request with `served`; gives its port. It ends with the tests.
 fn host() -> u16 {
@@ -155,6 +158,28 @@ fn a_command_by_hand_has_the_hosts_of_the_settings_and_those_of_its_flags() {
     assert!(refused.stderr.contains("nobody is asked here"), "{}", refused.stderr);
 }
 
+#[test]
+fn a_command_by_hand_does_not_run_where_rules_on_hosts_can_not_be_read() {
+    let port = host();
+    let (_model, env) = commands(port, &format!("\"127.0.0.1:{port}\" = \"allow\""), 1);
+    let rules = env.skein_home().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let rule = "network_rule(host=\"127.0.0.1\", protocol=\"http\", decision=\"deny\"";
+    std::fs::write(rules.join("a.rules"), rule).unwrap();
+    let command = curl(&format!("http://127.0.0.1:{port}/"));
+    let flags = ["sandbox", "--permissions", "net", "--"].map(str::to_owned);
+    let output = env.run(flags.iter().cloned().chain(command)).unwrap();
+    assert_eq!((output.code(), output.stdout.as_str()), (Some(125), ""), "{output:?}");
+    assert!(output.stderr.contains("a.rules:1:"), "{}", output.stderr);
+    for arguments in
+        [&["config", "check"][..], &["doctor"], &["sandbox", "--permissions", "net", "--explain"]]
+    {
+        let output = env.run(arguments.iter().copied()).unwrap();
+        assert_eq!(output.code(), Some(0), "{output:?}");
+        assert!(format!("{}{}", output.stdout, output.stderr).contains("a.rules:1:"), "{output:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_a_rule_denies_is_not_reached_and_the_model_is_told_why() {
     let port = host();
@@ -179,31 +204,44 @@ async fn where_nobody_can_be_asked_a_host_stays_shut() {
     model.verify().unwrap();
 }
 
-#[test]
-fn a_question_for_a_host_ends_exec_where_nobody_can_answer() {
+#[tokio::test]
+async fn where_nobody_can_answer_a_host_is_refused_and_the_turn_goes_on() {
     let port = host();
-    let (_model, env) = commands(port, "\"127.0.0.1\" = \"prompt\"", 1);
-    let (output, lines) = json_turn(&env, &["--permissions", "net", "-a", "on-request", "go"]);
-    assert_eq!(output.code(), Some(3), "{output:?}");
-    assert!(lines.failure().1.contains("127.0.0.1"), "{:?}", lines.last());
+    let (model, env) = commands(port, "\"127.0.0.1\" = \"prompt\"", 1);
+    let lines = good_turn(&env, &["--permissions", "net", "-a", "on-request", "go"]);
+    assert_ne!(lines.only("command_execution")["aggregated_output"], "served\n", "{:?}", lines.0);
+    let logged = logged(&env, &lines).await;
+    assert!(logged.len() == 1 && !logged[0].is_allowed, "{logged:?}");
+    assert!(logged[0].reason.contains("nobody is there"), "{logged:?}");
+    // The model reads which host it was, and goes on.
+    let told = model.requests()[1].last_output().unwrap().to_owned();
+    assert!(told.contains(&format!("127.0.0.1:{port}")), "{told}");
+    model.verify().unwrap();
 }
 
-#[test]
-fn a_yes_for_the_session_opens_a_host_for_the_next_command_too() {
+#[tokio::test]
+async fn a_yes_for_the_session_opens_a_host_for_the_next_command_too() {
     let port = host();
     let (model, env) = commands(port, "\"127.0.0.1\" = \"prompt\"", 2);
-    let started = env.run(["exec", "--detach", "--permissions", "net", "-a", "on-request", "go"]).unwrap();
-    assert_eq!(started.code(), Some(0), "{started:?}");
-    let begin = std::time::Instant::now();
-    let question = loop {
-        let list = env.run(["questions", "list", "--json"]).unwrap();
-        let questions: Vec<Value> = serde_json::from_str(&list.stdout).unwrap();
-        if let Some(question) = questions.first() {
-            break question["question"]["id"].as_str().unwrap().to_owned();
-        }
-        assert!(begin.elapsed() < SOON, "{list:?}");
-    };
-    let answered = env.run(["questions", "answer", &question, "session"]).unwrap();
+    up(&env);
+    let client = client(&env, "person").await;
+    let (approval, permissions) = (Some(ApprovalPolicy::OnRequest), Some("net".to_owned()));
+    let overrides = SettingsOverrides { approval, permissions, ..SettingsOverrides::default() };
+    let params = SessionCreateParams { cwd: env.repository(), overrides, ..SessionCreateParams::default() };
+    let session = client.create_with(params).await.unwrap();
+    let mut follower = client.watch(session, ClientRole::Driver).await.unwrap();
+    client.start(session, "go").await.unwrap();
+    let is_asked = |seen: &Seen| seen.events().any(|event| matches!(event, Event::QuestionAsked(_)));
+    follower.until(SOON, is_asked).await.unwrap();
+    let list = env.run(["questions", "list", "--json"]).unwrap();
+    let questions: Vec<Value> = serde_json::from_str(&list.stdout).unwrap();
+    let question = questions[0]["question"]["id"].as_str().unwrap();
+    let reason = questions[0]["question"]["reason"].as_str().unwrap();
+    assert!(reason.contains("this machine itself"), "{reason}");
+    let always = env.run(["questions", "answer", question, "always"]).unwrap();
+    assert_eq!(always.code(), Some(2), "{always:?}");
+    assert!(always.stderr.contains("network_rule(host=\"127.0.0.1\""), "{}", always.stderr);
+    let answered = env.run(["questions", "answer", question, "session"]).unwrap();
     assert_eq!(answered.code(), Some(0), "{answered:?}");
     // The third request comes only when the second command has run without a question.
     model.wait_for_requests(3, SOON).unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use skein_tests::TestEnv;
 use skein_tests::scripted_model::reply::Reply;
 
-use crate::escalation::{no, turns, yes};
+use crate::escalation::{commands, no, turns, yes};
 use crate::scene::{good_turn, json_turn, outside, patches, scene, script, seen};
 
 /// A turn in which the model makes these calls under the permissions `p`; what it was told of each.
@@ -129,7 +129,10 @@ async fn asks_for_a_folder(answer: Decision) -> ([bool; 2], String) {
     let replies =
         [call("request_permissions", &wanted), makes("first"), Reply::text("Done."), makes("second")];
     let (model, env) = scene(replies.into_iter().chain([Reply::text("Done.")]));
-    let (asked, _) = turns(&env, [answer, no()]).await;
+    let (asked, seen) = turns(&env, [answer, no()]).await;
+    // A yes opens the sandbox there; nothing leaves it.
+    let ran = commands(&seen);
+    assert!(ran.len() == 2 && ran.iter().all(|(_, command)| !command.is_escalated), "{ran:?}");
     assert!(asked[0].len() == 1 && asked[1].is_empty(), "{asked:?}");
     let QuestionKind::Permissions { paths, justification, .. } = &asked[0][0].kind else {
         panic!("{asked:?}")
@@ -182,5 +185,134 @@ fn a_wish_to_leave_is_understood_in_the_words_that_models_have_learnt() {
         assert_eq!(output.code(), Some(3), "{output:?}");
         assert!(lines.failure().1.contains("outside the sandbox"), "{:?}", lines.last());
         assert!(!file.exists());
+    }
+}
+
+/// A repository outside with one commit, where nothing may be written.
+fn repository(env: &TestEnv, folder: &std::path::Path) {
+    let folder = folder.to_str().unwrap();
+    env.git(["init", "-q", folder]).unwrap();
+    let identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-C", folder];
+    env.git(identity.into_iter().chain(["commit", "-q", "--allow-empty", "-m", "first"])).unwrap();
+}
+
+#[test]
+fn a_git_directory_that_only_a_command_leads_to_is_not_opened_to_commits() {
+    let outside = outside();
+    let victim = outside.path().canonicalize().unwrap().join("victim");
+    let git = victim.join(".git").display().to_string();
+    let plants = script(&format!(
+        "mkdir -p sub/x sub/y sub/w/.git/objects sub/w/.git/refs; echo 'gitdir: {git}' > sub/x/.git
+         ln -s {git} sub/y/.git; cp .git/HEAD sub/w/.git/HEAD; echo {git} > sub/w/.git/commondir; echo end"
+    ));
+    let uses = script(&format!(
+        "echo evil > {git}/HEAD; mv {git}/objects {git}/gone; : > {git}/logs/HEAD; echo end"
+    ));
+    let (model, env) = scene([plants, uses, Reply::text("Done.")]);
+    repository(&env, &victim);
+    env.append_settings("[permissions.p]\ngit_commit = true").unwrap();
+    let output = env.run(["exec", "-a", "never", "--permissions", "p", "go"]).unwrap();
+    assert_eq!(output.code(), Some(0), "{output:?}");
+    let outputs: Vec<_> =
+        model.requests().iter().skip(1).map(|it| it.last_output().unwrap().to_owned()).collect();
+    assert!(outputs.len() == 2 && outputs.iter().all(|text| text.contains("end")), "{outputs:?}");
+    let log = env.git(["-C", victim.to_str().unwrap(), "log", "--format=%s", "-g"]);
+    assert_eq!(log.unwrap().trim(), "first", "{outputs:?}");
+    assert!(output.stderr.contains("`git_commit` does not open it"), "{output:?}");
+}
+
+#[test]
+fn commits_pass_in_working_trees_and_submodules_that_a_person_made() {
+    let outside = outside();
+    let at = outside.path().canonicalize().unwrap();
+    let text = |path: &str| at.join(path).display().to_string();
+    let commits = "echo 1 > file; git add file; git -c user.name=a -c user.email=a@b.c commit -qm allowed; \
+                   echo x >> $(git rev-parse --git-dir)/config; echo x > $(git rev-parse --git-dir)/commondir; echo end";
+    let places = ["tree", "main/sub", "main"];
+    let replies = places.iter().flat_map(|_| [script(commits), Reply::text("Done.")]);
+    let (model, env) = scene(replies);
+    for name in ["other", "main"] {
+        repository(&env, &at.join(name));
+    }
+    let main = text("main");
+    env.git(["-C", &main, "worktree", "add", "-q", "--detach", &text("tree")]).unwrap();
+    let adds = [
+        "-c",
+        "protocol.file.allow=always",
+        "-C",
+        &main,
+        "submodule",
+        "--quiet",
+        "add",
+        &text("other"),
+        "sub",
+    ];
+    env.git(adds).unwrap();
+    env.append_settings("[permissions.p]\ngit_commit = true").unwrap();
+    for place in places {
+        let place = text(place);
+        good_turn(&env, &["-a", "never", "--permissions", "p", "-C", &place, "go"]);
+        let told =
+            model.requests().iter().filter_map(|it| it.last_output().map(str::to_owned)).next_back().unwrap();
+        assert!(told.contains("end") && !told.contains("fatal"), "{place}: {told}");
+        let log = env.git(["-C", &place, "log", "-1", "--format=%s"]).unwrap();
+        assert_eq!(log.trim(), "allowed", "{place}: {told}");
+    }
+}
+
+#[test]
+fn a_rebase_that_was_planted_to_run_something_is_named_at_the_end() {
+    let plants = "mkdir -p .git/rebase-merge; cd .git/rebase-merge; echo 'exec touch owned' > git-rebase-todo
+                  git rev-parse HEAD > onto; cp onto orig-head; echo refs/heads/main > head-name; touch interactive";
+    let (_model, env) = scene([script(plants), Reply::text("Done.")]);
+    env.append_settings("[permissions.p]\ngit_commit = true").unwrap();
+    let output = env.run(["exec", "-a", "never", "--permissions", "p", "go"]).unwrap();
+    assert_eq!(output.code(), Some(0), "{output:?}");
+    assert!(output.stderr.contains("run later: `.git/rebase-merge/git-rebase-todo`."), "{output:?}");
+}
+
+#[test]
+fn what_is_hidden_reaches_no_later_session_as_instructions() {
+    let (model, env) = scene([
+        script("ln -s .env AGENTS.md; echo end"),
+        Reply::text("Done."),
+        Reply::text("Done."),
+        Reply::text("Done."),
+    ]);
+    env.write_file(".env", "planted-secret\n").unwrap();
+    env.append_settings("[permissions.p.paths]\n\"**/.env\" = \"none\"").unwrap();
+    good_turn(&env, &["-a", "never", "--permissions", "p", "go"]);
+    assert!(env.repository().join("AGENTS.md").is_symlink());
+    good_turn(&env, &["-a", "never", "--permissions", "p", "go"]);
+    let resumed = env.run(["exec", "resume", "--last", "again"]).unwrap();
+    assert_eq!(resumed.code(), Some(0), "{resumed:?}");
+    let requests = model.requests();
+    assert_eq!(requests.len(), 4);
+    for request in requests {
+        assert!(!request.json().to_string().contains("planted-secret"), "{}", request.json());
+    }
+}
+
+#[test]
+fn file_tools_do_not_look_into_what_the_system_tells_of_processes() {
+    let read = |path: &str| call("read_file", &json!({"path": path}));
+    let list = |path: &str| call("list_dir", &json!({"path": path}));
+    let calls = vec![
+        script("ln -s /proc/self/maps maps; ln -s /proc/self/fd fds; echo end"),
+        read("/proc/self/maps"),
+        read("/proc/net/unix"),
+        read("/proc/self/environ"),
+        read("maps"),
+        read("/dev/fd/../maps"),
+        list("/proc/self/fd"),
+        list("fds"),
+        list("/proc"),
+        call("grep", &json!({"pattern": "Pid", "path": "/proc/self/status"})),
+        call("grep", &json!({"pattern": "Pid", "path": "/proc/self"})),
+    ];
+    let (_env, outputs) = turn("[permissions.p]", calls, |_| {});
+    assert!(outputs[0].contains("end"), "{}", outputs[0]);
+    for output in &outputs[1..] {
+        assert!(output.contains("may not be seen"), "{output}");
     }
 }

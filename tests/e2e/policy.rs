@@ -41,10 +41,26 @@ fn a_command_can_be_checked_and_the_rule_that_decides_is_named() {
         assert_eq!(output.code(), Some(code), "{command}: {output:?}");
         assert!(output.stdout.contains(said), "{command}: {output:?}");
     }
+    let one_word = env.run(["policy", "check", "--", "ls && git push"]).unwrap();
+    assert_eq!(one_word.code(), Some(10), "one word with blanks is a script: {one_word:?}");
+    let forged = env.run(["policy", "check", "--", "echo", "a\n  always     nothing"]).unwrap();
+    assert!(!forged.stdout.contains("\n  always"), "{forged:?}");
     let json = env.run(["policy", "check", "--json", "--outside", "--", "git", "fetch"]).unwrap();
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report["cause"], "escalation");
     assert!(report["proposedRule"].as_str().unwrap().starts_with("outside_rule("), "{report}");
+}
+
+#[test]
+fn rules_of_a_folder_that_nobody_trusts_are_named_where_a_command_is_checked() {
+    let (_model, env) = scene([Reply::text("Not asked.")]);
+    let folder = env.repository().join(".skein/rules");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ours.rules"), "prefix_rule([\"ls\"], decision=\"forbidden\")\n").unwrap();
+    let output = check(&env, "ls");
+    assert_eq!(output.code(), Some(0), "{output:?}");
+    let told = "not used   .skein/rules/ours.rules: nobody trusts it";
+    assert!(output.stdout.contains(told), "{output:?}");
 }
 
 #[test]

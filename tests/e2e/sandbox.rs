@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use skein_tests::TestEnv;
+use skein_tests::environment::process::Invocation;
 use skein_tests::scripted_model::reply::Reply;
 
 use crate::scene::{
@@ -123,11 +124,13 @@ fn secrets_of_the_environment_are_not_passed_on() {
         "DBUS_SESSION_BUS_ADDRESS",
         "XKEYX",
         "CODEX_API_KEY",
+        "GH_PAT",
     ];
     let mut command = env.command(["exec", "--json", "go"]).variable("HARMLESS", "kept");
     for name in secret {
         command = command.variable(name, "planted-secret");
     }
+    command = command.variable("DATABASE_URL", "postgres://me:planted-secret@db.example/app");
     assert_eq!(command.run().unwrap().code(), Some(0));
     let told = model.requests()[1].last_output().unwrap().to_owned();
     assert!(told.contains("HARMLESS=kept"), "{told}");
@@ -296,6 +299,39 @@ fn a_command_by_hand_touches_what_its_flags_say() {
     assert_eq!(env.read_file("kept").unwrap(), "kept");
 }
 
+/// Threat S8.
+#[test]
+fn keys_of_other_tools_are_hidden_unless_a_person_opens_them() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    let hidden = [".aws/credentials", ".config/gcloud/x", ".netrc", ".docker/config.json", ".gnupg/x"];
+    let free = [".npmrc", ".gitconfig", ".config/git/config", ".docker/x"];
+    for name in hidden.into_iter().chain(free) {
+        let file = env.home().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, format!("# {name}\n")).unwrap();
+    }
+    env.append_settings("[permissions.cloud]\npaths = { '~/.aws' = 'read' }").unwrap();
+    let seen = |flags: &[&str]| {
+        let script = format!("cd ~; for f in {} {}; do cat $f; done", hidden.join(" "), free.join(" "));
+        let command = ["--", "sh", "-c", &script];
+        let output = env.run(["sandbox"].iter().chain(flags).chain(&command).copied()).unwrap();
+        output.stdout.lines().map(|line| line.trim_start_matches("# ").to_owned()).collect::<Vec<_>>()
+    };
+    let aws = env.home().join(".aws");
+    let opened = [&[".aws/credentials"], &free[..]].concat();
+    let all = [&hidden[..], &free].concat();
+    for (flags, expected) in [
+        (&[][..], &free[..]),
+        (&["--policy", "read-only"], &free),
+        (&["--strict"], &free),
+        (&["--permissions", "cloud"], &opened),
+        (&["--allow-read", aws.to_str().unwrap()], &opened),
+        (&["--policy", "danger-full-access"], &all),
+    ] {
+        assert_eq!(seen(flags), expected, "{flags:?}");
+    }
+}
+
 #[test]
 fn flags_that_can_not_hold_are_refused() {
     let (_, env) = scene([Reply::text("Nobody asks.")]);
@@ -334,6 +370,34 @@ fn what_a_command_could_touch_is_explained_without_running_any() {
     let output = env.run(["sandbox", "--explain", "--json", "--backend", "auto"]).unwrap();
     let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert!(told["sandbox"]["rungs"][0]["rung"] == "namespaces", "{told}");
+}
+
+#[test]
+fn the_explanation_survives_odd_names_and_says_what_no_command_would_survive() {
+    let (_, env) = scene([Reply::text("Nobody asks.")]);
+    env.append_settings(
+        "[permissions.'x y'.paths]\n'/' = 'none'\n[permissions.gone.paths]\n'/opt/a/b' = 'write'",
+    )
+    .unwrap();
+    // A repository below a name that is no text.
+    let nested = "d=$(printf 'n\\377'); mkdir \"$d\" && git init -q \"$d\"";
+    Invocation::new("/bin/sh", ["-c", nested], env.repository())
+        .variable("PATH", "/usr/bin:/bin")
+        .run()
+        .unwrap();
+    let explain = |flags: &[&str]| {
+        let output = env.run(["sandbox", "--explain"].iter().chain(flags).copied()).unwrap();
+        assert_eq!(output.code(), Some(0), "{output:?}");
+        output.stdout
+    };
+    let told: serde_json::Value = serde_json::from_str(&explain(&["--json"])).unwrap();
+    assert!(told["profile"].to_string().contains("n\u{fffd}/.git"), "{told}");
+    assert!(told["refusal"].is_null(), "{told}");
+    let words = explain(&["--permissions", "x y"]);
+    assert!(words.contains(", by the permissions `x y`") && words.contains("REFUSED   "), "{words}");
+    let words = explain(&["--permissions", "gone"]);
+    assert!(words.contains("/opt/a/b (is not there, and can't be made)"), "{words}");
+    assert!(!words.contains("REFUSED"), "{words}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sessions from several terminals: what runs, what was, following one, and saying something into it.
 
+use serde_json::json;
 use skein_tests::environment::process::Invocation;
 use skein_tests::scripted_model::reply::{Answer, Reply};
 use skein_tests::{ScriptedModel, TestEnv};
@@ -46,9 +47,18 @@ fn what_runs_is_listed_until_it_has_ended() {
 fn what_nothing_confines_is_told_wherever_sessions_are_shown() {
     let told = |flags: &[&str]| {
         let (model, env, session) = background_with(vec![Reply::text("Done.")], flags);
-        let shown =
-            [&["ps"][..], &["sessions", "list"], &["sessions", "show", &session], &["daemon", "status"]]
-                .map(|arguments| env.run(arguments.iter().copied()).unwrap().stdout);
+        let follower = env.spawn(["attach", &session]).unwrap();
+        follower.wait_for_stdout("the first prompt", SOON).unwrap();
+        let listed: [&[&str]; 5] = [
+            &["ps"],
+            &["sessions", "list"],
+            &["sessions", "show", &session],
+            &["daemon", "status"],
+            &["logs", &session],
+        ];
+        let mut shown: Vec<String> =
+            listed.map(|arguments| env.run(arguments.iter().copied()).unwrap().stdout).into();
+        shown.push(follower.stdout());
         env.write_file("go", "").unwrap();
         model.wait_for_requests(2, SOON).unwrap();
         (session, shown)
@@ -61,6 +71,57 @@ fn what_nothing_confines_is_told_wherever_sessions_are_shown() {
     assert!(shown[3].contains(&format!("session {short} runs without a sandbox")), "{}", shown[3]);
     let (_, shown) = told(&[]);
     assert!(shown.iter().all(|text| !text.contains("danger")), "{shown:?}");
+}
+
+/// The rows of `skein ps` about commands in the background: the session, the number, since when, and the command.
+fn commands(env: &TestEnv) -> Vec<Vec<String>> {
+    let ps = env.run(["ps"]).unwrap().stdout;
+    let rows = ps.lines().skip_while(|line| !line.contains("PROCESS")).skip(1);
+    rows.map(|row| {
+        row.split("  ").map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    })
+    .collect()
+}
+
+#[test]
+fn a_command_in_the_background_is_listed_and_a_person_can_end_it() {
+    let begin = Reply::call("exec_command", &json!({"cmd": "sleep 1051", "yield_time_ms": 100}));
+    let look = Reply::call("write_stdin", &json!({"process_id": 1, "yield_time_ms": 100}));
+    let (model, env) = scene([begin, Reply::text("Begun."), look, Reply::text("Seen.")]);
+    let session = good_turn(&env, &["serve it"]).session().to_owned();
+    let rows = commands(&env);
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((row[0].as_str(), row[1].as_str(), row[3].as_str()), (&session[..13], "1", "sleep 1051"));
+    assert!(row[2].ends_with("ago"), "{row:?}");
+    let listed: serde_json::Value = serde_json::from_str(&env.run(["ps", "--json"]).unwrap().stdout).unwrap();
+    assert_eq!(listed[0]["id"], session);
+    let command = &listed[0]["background"][0];
+    assert_eq!((&command["processId"], &command["command"]), (&json!(1), &json!("sleep 1051")));
+    assert!(command["startedAt"].is_u64(), "{command}");
+
+    let idle = env.run(["stop", &session]).unwrap();
+    assert!(
+        idle.stderr.contains(&format!("`skein stop {} --process 1` ends it", &session[..13])),
+        "{idle:?}"
+    );
+    let wrong = env.run(["stop", &session, "--process", "7"]).unwrap();
+    assert_ne!(wrong.code(), Some(0));
+    assert!(wrong.stderr.contains("No process 7 goes on in the background"), "{}", wrong.stderr);
+    let ended = env.run(["stop", &session, "--process", "1"]).unwrap();
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    expect_none_left(&env, "sleep 1051");
+    assert_eq!(commands(&env), Vec::<Vec<String>>::new());
+    let again = env.run(["stop", &session, "--process", "1"]).unwrap();
+    assert_ne!(again.code(), Some(0));
+    assert!(again.stderr.contains("ended already, from `skein stop`"), "{}", again.stderr);
+    let logs = env.run(["logs", &session]).unwrap().stdout;
+    assert!(logs.contains("You ended process 1") && logs.contains("sleep 1051"), "{logs}");
+
+    good_turn(&env, &["resume", &session, "go on"]);
+    let told = model.requests()[2].user_texts().join("|");
+    assert!(told.contains("the user ended process 1"), "{told}");
+    let looked = model.requests()[3].last_output().unwrap().to_owned();
+    assert!(looked.contains("The user ended process 1 (from `skein stop`)"), "{looked}");
 }
 
 #[test]

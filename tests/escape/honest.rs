@@ -136,6 +136,51 @@ fn strict(rung: &str) {
     }
 }
 
+/// Links to nothing where something is protected.
+const LINKS: [(&str, &str); 3] = [
+    ("../nowhere", ".claude"),
+    ("/nonexistent", "fresh/linked/Makefile"),
+    ("later", "fresh/linked/build.rs"),
+];
+/// Tries to fill them, and to put something in their place.
+const FILL_LINKS: &str = "for l in .claude fresh/linked/Makefile fresh/linked/build.rs; do
+    rm -f $l; mv $l x; echo x > $l; mkdir -p $l; echo x > $l/x; done; echo x > fresh/linked/later; true";
+
+fn beside_links(rung: &str) {
+    for user in [User::Own, User::Ordinary].into_iter().filter(|user| is_there(*user, rung)) {
+        let yard = Yard::new(user);
+        std::fs::create_dir(yard.path("work/fresh/linked")).unwrap();
+        for (target, link) in LINKS {
+            rustix::fs::symlink(target, yard.path("work").join(link)).unwrap();
+        }
+        let how = Run::Permitted { rung, permissions: "strict" };
+        let output = yard.run(how, "echo kept >> kept && make -s -C late", &[]);
+        assert_eq!(output.code(), Some(0), "{rung}, {user:?}: {output:?}");
+        let output = yard.run(how, FILL_LINKS, &[]);
+        for (target, link) in LINKS {
+            let found = std::fs::read_link(yard.path("work").join(link));
+            assert!(found.is_ok_and(|found| found.as_os_str() == target), "{rung}, {user:?}: {output:?}");
+        }
+        assert!(!yard.path("nowhere").exists(), "{rung}, {user:?}: {output:?}");
+        assert!(!yard.path("work/fresh/linked/later").exists(), "{rung}, {user:?}: {output:?}");
+    }
+}
+
+#[test]
+fn links_to_nothing_stop_no_work_in_namespaces() {
+    beside_links("namespaces");
+}
+
+#[test]
+fn links_to_nothing_stop_no_work_in_bubblewrap() {
+    beside_links("bwrap");
+}
+
+#[test]
+fn links_to_nothing_stop_no_work_under_landlock() {
+    beside_links("landlock");
+}
+
 #[test]
 fn beside_what_runs_later_work_goes_on_in_namespaces() {
     strict("namespaces");

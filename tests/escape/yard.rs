@@ -28,6 +28,20 @@ pub(crate) enum User {
     Ordinary,
 }
 
+/// Files in the home that hold a secret, and what stands around it.
+const CREDENTIALS: [(&str, &str, &str); 10] = [
+    (".aws/credentials", "[default]\naws_secret_access_key = ", "\n"),
+    (".kube/config", "users: [{user: {token: ", "}}]\n"),
+    (".docker/config.json", "{\"auths\": {\"a.example\": {\"auth\": \"", "\"}}}\n"),
+    (".cargo/credentials.toml", "[registry]\ntoken = \"", "\"\n"),
+    (".config/git/credentials", "https://me:", "@a.example\n"),
+    (".config/gh/hosts.yml", "github.com:\n    oauth_token: ", "\n"),
+    (".git-credentials", "https://me:", "@a.example\n"),
+    (".netrc", "machine a.example login me password ", "\n"),
+    (".pgpass", "*:*:*:me:", "\n"),
+    (".pypirc", "[pypi]\npassword = ", "\n"),
+];
+
 /// How a script is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Run<'a> {
@@ -59,7 +73,12 @@ impl Yard {
             "work/late/.vscode",
             "work/fresh",
             "outside/empty",
-            "home",
+            "home/.aws",
+            "home/.kube",
+            "home/.docker",
+            "home/.cargo",
+            "home/.config/git",
+            "home/.config/gh",
             "skein",
             "sockets",
         ] {
@@ -72,6 +91,9 @@ impl Yard {
              [permissions.bounded]\nextends = \"workspace-write\"\n\
              [permissions.bounded.limits]\nmax_processes = 64\nmax_memory = \"64 MiB\"\n"
         );
+        for (name, before, after) in CREDENTIALS {
+            fs::write(yard.path("home").join(name), format!("{before}{SECRET}{after}")).unwrap();
+        }
         for (name, text) in [
             ("work/.git/HEAD", "ref: refs/heads/main\n"),
             ("work/.git/config", "[core]\n\trepositoryformatversion = 0\n"),

@@ -51,7 +51,8 @@ impl TestClient {
     /// # Errors
     /// `Wire`, `Rpc`.
     pub async fn connect(env: &TestEnv, name: &str) -> Result<Self, HarnessError> {
-        Self::at(&env.skein_home(), &env.home(), name).await
+        let path = env.path().to_string_lossy().into_owned();
+        Self::with_path(&env.skein_home(), &env.home(), path, name).await
     }
 
     /// Connects to the daemon that has this `SKEIN_HOME`; commands get that `HOME`.
@@ -59,6 +60,16 @@ impl TestClient {
     /// # Errors
     /// `Wire`, `Rpc`.
     pub async fn at(skein_home: &Path, home: &Path, name: &str) -> Result<Self, HarnessError> {
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
+        Self::with_path(skein_home, home, path, name).await
+    }
+
+    async fn with_path(
+        skein_home: &Path,
+        home: &Path,
+        path: String,
+        name: &str,
+    ) -> Result<Self, HarnessError> {
         let environment = FolderEnvironment { skein_home: Some(skein_home.to_owned()), runtime_dir: None };
         let stream = dial::connect(&Folders::resolve_from(&environment)?).await?;
         let url = Url::parse("ws://localhost/").map_err(failed("an URL"))?;
@@ -71,7 +82,6 @@ impl TestClient {
             .request_timeout(CALL_LIMIT)
             .max_buffer_capacity_per_subscription(WAITING_NOTIFICATIONS)
             .build_with_tokio(sender, receiver);
-        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
         let home = home.to_string_lossy().into_owned();
         let variables = [("PATH", path), ("HOME", home), (KEY_VARIABLE, KEY.to_owned())];
         let welcome = rpc

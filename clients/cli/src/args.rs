@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Follow a session as it goes, and answer its questions
     Attach(AttachArgs),
-    /// Show the sessions that run or wait now
+    /// Show the sessions that run or wait now, and commands in the background
     Ps(PsArgs),
     /// Show the agents that models started, as a tree
     Agents(AgentsArgs),
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Say something to a session: into the running turn, or as the next one; change what waits
     Send(SendArgs),
-    /// Stop the running turn of a session
+    /// Stop the running turn of a session, or one of its commands in the background
     Stop(StopArgs),
     /// List, show, rename, put away and delete sessions
     #[command(subcommand)]

@@ -67,6 +67,7 @@ pub(crate) async fn logs(args: LogsArgs, output: Output) -> Result<(), CliError>
     let params = SessionReadParams { session_id, skip_turns: 0, limit: Some(args.turns) };
     let snapshot = connection.call(async |rpc| SessionClient::read(rpc, params.clone()).await).await?;
     let mut human = Human::of_session(output.merged(), snapshot.summary.settings.cwd.clone());
+    human.confinement(&snapshot.summary.settings).map_err(CliError::Output)?;
     show(&snapshot, &mut human, output.merged())?;
     show_questions(&snapshot, &mut human)?;
     if !args.follow {
@@ -163,6 +164,7 @@ impl Follower {
     fn show(&mut self, update: Update) -> Result<(), CliError> {
         match update {
             Update::Snapshot(snapshot) => {
+                self.human.confinement(&snapshot.summary.settings).map_err(CliError::Output)?;
                 show(&snapshot, &mut self.human, self.output)?;
                 self.show_presence(snapshot.presence.clone())?;
                 match &mut self.asker {

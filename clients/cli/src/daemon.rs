@@ -184,7 +184,7 @@ fn rows(status: &DaemonStatus, active: &[SessionSummary], style: Style) -> Vec<(
         rows.insert(2, ("this skein", format!("build {}", own_build())));
     }
     rows.extend(status.sandbox.iter().flat_map(|report| sandbox_rows(report, style)));
-    rows.extend(active.iter().filter(|session| is_unconfined(session)).map(|session| {
+    rows.extend(active.iter().filter(|session| is_unconfined(&session.settings)).map(|session| {
         let mode = session.settings.sandbox.as_str();
         let text = format!("session {} runs without a sandbox ({mode})", short(session.id));
         ("danger", style.red(text).into_owned())

@@ -23,7 +23,7 @@ use crate::error::{CliError, problem_text};
 use crate::local::{Backend, Local, SandboxRun};
 use crate::models::chosen;
 use crate::output::Output;
-use crate::sandbox::rung_word;
+use crate::sandbox::{clauses, rung_word};
 use crate::select::absolute_folder;
 use crate::skills;
 use crate::style::Style;
@@ -160,6 +160,11 @@ async fn look(args: DoctorArgs, here: OfHere, output: Output) -> Result<(), CliE
     if findings.problems == 0 { Ok(()) } else { Err(verdict(&findings)) }
 }
 
+/// A long text as lines below one another, each in the column of the first.
+fn below(text: &str) -> String {
+    clauses(text).join(&format!("\n{:19}", ""))
+}
+
 fn verdict(findings: &Findings) -> CliError {
     let count = findings.problems;
     let message =
@@ -249,16 +254,13 @@ fn storage(findings: &mut Findings, status: &DaemonStatus) -> Result<(), CliErro
 async fn settings(findings: &mut Findings, connection: &Connection) -> Result<(), CliError> {
     let result = config::check(connection, None).await?;
     let file = result.file.display().to_string();
-    if !result.exists {
-        return findings.add(
-            Level::Ok,
-            "settings",
-            &format!("there is no `{file}`; the defaults hold"),
-            None,
-        );
-    }
-    if result.errors.is_empty() && result.warnings.is_empty() {
-        return findings.add(Level::Ok, "settings", &file, None);
+    let is_sound = result.errors.is_empty() && result.warnings.is_empty();
+    match result.exists {
+        true if is_sound => findings.add(Level::Ok, "settings", &file, None)?,
+        true => {}
+        false => {
+            findings.add(Level::Ok, "settings", &format!("there is no `{file}`; the defaults hold"), None)?
+        }
     }
     for (level, problems) in [(Level::Problem, &result.errors), (Level::Warning, &result.warnings)] {
         for problem in problems {
@@ -407,7 +409,7 @@ fn sandbox(
         findings.add(
             level,
             "sandbox",
-            &format!("{name}{use_note}: {}", rung.reason),
+            &below(&format!("{name}{use_note}: {}", rung.reason)),
             rung.hint.as_deref(),
         )?;
     }

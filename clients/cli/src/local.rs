@@ -45,8 +45,14 @@ pub trait Sandboxed {
     /// What of the settings is not used, so that it may not be confined as their author meant.
     fn warnings(&self) -> &[ConfigurationProblem];
 
+    /// The permissions of the settings that it has, by their name.
+    fn permissions(&self) -> Option<&str>;
+
     /// What this machine can enforce, and what of that is used.
     fn report(&self) -> SandboxReport;
+
+    /// Why a command would be refused here, whatever it is.
+    fn refusal(&self) -> Option<String>;
 
     /// Runs it to its end, with this process's standard streams.
     ///

@@ -13,11 +13,15 @@ use crate::select::absolute_folder;
 const HELP_AFTER: &str = "\
 Examples:
   skein policy check -- rm -rf build
-  skein policy check -- bash -c 'cd src && git push'
+  skein policy check -- 'cd src && git push'
   skein policy check --outside --json -- cargo publish
 
 The exit code is 0 if it would run without a question, 10 if a person would be asked, and 20 if it is forbidden.
-Rules stand in `rules/*.rules` of the configuration folder.";
+One word with blanks is a script, as the agent sends it.
+Rules stand in `rules/*.rules` of the configuration folder, in `/etc/skein/rules`, and in `.skein/rules` of a \
+repository, once you trust them (`skein config trust`).
+When a program starts, the rules are asked again, with what is known only then: where it lies, and what it was \
+started with by another program.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -39,7 +43,7 @@ pub(crate) struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Program and arguments
+    /// Program and arguments, or a script as one word
     #[arg(required = true, last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -58,10 +62,10 @@ pub(crate) fn run(command: PolicyCommand, local: &dyn Local, output: Output) -> 
     if args.json {
         output.line(report.to_string()).map_err(CliError::Output)?;
     } else {
-        let text = format!("{}: {}", output.out.bold(word), escape::prose(&reason));
+        let text = format!("{}: {}", output.out.bold(word), escape::line(&reason));
         output.line(text).map_err(CliError::Output)?;
         for detail in details {
-            output.line(format!("  {}", escape::prose(&detail))).map_err(CliError::Output)?;
+            output.line(format!("  {}", escape::line(&detail))).map_err(CliError::Output)?;
         }
     }
     Ok(exit_code)

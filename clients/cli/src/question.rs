@@ -62,7 +62,7 @@ pub(crate) fn details(kind: &QuestionKind) -> Vec<String> {
             lines.push(format!("in {}", escape::line(&cwd.to_string_lossy())));
             lines.extend(says(justification));
             lines.extend(refusals.iter().map(refused));
-            if let Some(rule) = proposed_rule {
+            for rule in proposed_rule.iter().flat_map(|rules| rules.lines()) {
                 lines.push(format!("`always` writes the rule: {}", escape::short_line(rule, TEXT)));
             }
         }
@@ -129,4 +129,25 @@ fn refused(refusal: &Refusal) -> String {
         escape::short_line(verb, 40),
         escape::short_line(&refusal.target, 400)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_that_always_writes_has_a_line() {
+        let kind = QuestionKind::Command {
+            command: "a && b".to_owned(),
+            argv: vec!["a && b".to_owned()],
+            cwd: "/repo".into(),
+            is_escalated: false,
+            justification: None,
+            refusals: Vec::new(),
+            proposed_rule: Some("prefix_rule([\"a\"])\nprefix_rule([\"b\"])".to_owned()),
+        };
+        let rules: Vec<String> = details(&kind).split_off(1);
+        let line = |name: &str| format!("`always` writes the rule: prefix_rule([\"{name}\"])");
+        assert_eq!(rules, [line("a"), line("b")]);
+    }
 }

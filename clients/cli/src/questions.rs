@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use client::Connection;
 use protocol::api::question::QuestionClient;
 use protocol::ids::{QuestionId, RequestId};
+use protocol::profile::NetworkProtocol;
 use protocol::question::{
     Decision, GrantScope, OpenQuestion, QuestionAnswerParams, QuestionKind, QuestionListParams,
 };
@@ -136,10 +137,28 @@ fn choice(answers: &[String]) -> Result<Choice, CliError> {
 fn offered(kind: &QuestionKind, choice: Choice) -> Result<Choice, CliError> {
     match choice {
         Choice::Always if !words::offers_always(kind) => {
-            Err(CliError::usage("There is no rule to write for it", "Answer `session`, `turn` or `yes`"))
+            let hint = match by_hand(kind) {
+                Some(rule) => format!(
+                    "Answer `session`, `turn` or `yes`; to open it for good, write `{rule}` into \
+                     `rules/default.rules` beside `config.toml`"
+                ),
+                None => "Answer `session`, `turn` or `yes`".to_owned(),
+            };
+            Err(CliError::usage("There is no rule that this answer could write", hint))
         }
         Choice::Yes | Choice::Turn | Choice::Session | Choice::Always | Choice::No => Ok(choice),
     }
+}
+
+/// The rule that a person could write by hand.
+fn by_hand(kind: &QuestionKind) -> Option<String> {
+    let QuestionKind::Network { protocol, host, .. } = kind else { return None };
+    let protocol = match protocol {
+        NetworkProtocol::Http => "http",
+        NetworkProtocol::Https => "https",
+        NetworkProtocol::Socks5Tcp => "socks5_tcp",
+    };
+    Some(format!("network_rule(host={host:?}, protocol=\"{protocol}\", decision=\"allow\")"))
 }
 
 /// The answer to what has blanks: `no` alone declines, where no blank could mean it.
@@ -249,5 +268,9 @@ mod tests {
         let change = QuestionKind::FileChange { patch: "+a".to_owned() };
         assert!(offered(&change, Choice::Always).is_err());
         assert!(offered(&change, Choice::Session).is_ok());
+        let (protocol, host) = (NetworkProtocol::Socks5Tcp, "a.net".to_owned());
+        let error = offered(&QuestionKind::Network { protocol, host, port: 22 }, Choice::Always).unwrap_err();
+        let rule = "network_rule(host=\"a.net\", protocol=\"socks5_tcp\", decision=\"allow\")";
+        assert!(error.hint().unwrap().contains(rule), "{:?}", error.hint());
     }
 }

@@ -1,4 +1,6 @@
-//! `skein sandbox`: a command as the agent would run it, by hand, and what it may touch, in words.
+//! `skein sandbox`: a command as the agent would run it, by hand. What it may touch, in words, is `explanation`.
+
+mod explanation;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,8 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use protocol::item::CommandExit;
 use protocol::profile::{
-    Access, GlobRule, NetworkAccess, NetworkDecision, NetworkProtocol, NetworkRule, PathRule, Profile,
-    SandboxMode, SandboxReport, SandboxRung,
+    Access, NetworkAccess, NetworkDecision, NetworkRule, PathRule, SandboxMode, SandboxRung,
 };
 use serde_json::{Value, json};
 use view::escape;
@@ -17,6 +18,7 @@ use crate::exec::args::SandboxChoice;
 use crate::exec::prepare::warn;
 use crate::local::{Backend, Connection, Local, SandboxEnd, SandboxRun};
 use crate::output::Output;
+use crate::sandbox::explanation::Explanation;
 use crate::select::absolute_folder;
 
 const HELP_AFTER: &str = "\
@@ -135,15 +137,15 @@ pub(crate) fn run(args: SandboxArgs, local: &dyn Local, output: Output) -> Resul
     let has_command = !run.command.is_empty();
     let ready = local.sandbox(run)?;
     warn(ready.warnings(), output);
-    let profile = ready.profile().clone();
-    let is_confined = profile.mode != SandboxMode::DangerFullAccess;
+    let is_confined = ready.profile().mode != SandboxMode::DangerFullAccess;
     // Where nothing confines it, no rung has a part in it.
-    let report = (explain && is_confined).then(|| ready.report());
+    let explanation = explain.then(|| Explanation::of(&*ready));
     if !has_command {
+        let Some(explanation) = explanation else { return Ok(0) };
         if json {
-            output.line(as_json(&profile, report.as_ref())).map_err(CliError::Output)?;
+            output.line(explanation.as_json()).map_err(CliError::Output)?;
         } else {
-            for line in in_words(&profile, report.as_ref(), output.out) {
+            for line in explanation.in_words(output.out) {
                 output.line(line).map_err(CliError::Output)?;
             }
         }
@@ -152,20 +154,19 @@ pub(crate) fn run(args: SandboxArgs, local: &dyn Local, output: Output) -> Resul
     // Standard output is the command's.
     if !is_confined {
         output.note(output.err.red(UNCONFINED));
-    } else if explain && !json {
-        in_words(&profile, report.as_ref(), output.err).iter().for_each(|line| output.note(line));
+    } else if let (Some(explanation), false) = (&explanation, json) {
+        explanation.in_words(output.err).iter().for_each(|line| output.note(line));
     }
     let SandboxEnd { exit, refusals, connections } = ready.run()?;
     if json {
-        let mut told = if explain { as_json(&profile, report.as_ref()) } else { json!({}) };
+        let mut told = explanation.map_or_else(|| json!({}), |explanation| explanation.as_json());
         told["isConfined"] = json!(is_confined);
         told["exit"] = json!(exit);
         told["refusals"] = json!(refusals);
         told["connections"] = connections.iter().map(connection_json).collect();
         output.note(told);
     } else {
-        for Connection { host, port, reason, .. } in connections.iter().filter(|made| !made.is_allowed) {
-            let refused = format!("refused: {} ({})", address(host, Some(*port)), reason);
+        for refused in refused_hosts(&connections) {
             output.note(output.err.yellow(escape::prose(&refused)));
         }
     }
@@ -178,6 +179,9 @@ const STRICT: &str = "strict";
 const UNCONFINED: &str = "danger-full-access: nothing confines this command";
 
 fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
+    if args.command.first().is_some_and(|program| program.is_empty()) {
+        return Err(CliError::usage("The program has no name", "Write it after `--`, with its arguments"));
+    }
     let additional_roots =
         args.add_dirs.iter().map(|dir| absolute_folder(Some(dir))).collect::<Result<_, _>>()?;
     let listed =
@@ -211,9 +215,35 @@ fn order(args: SandboxArgs) -> Result<SandboxRun, CliError> {
     })
 }
 
+/// The hosts that were refused, each once for each reason.
+fn refused_hosts(connections: &[Connection]) -> Vec<String> {
+    let mut refused: Vec<(String, u32)> = Vec::new();
+    for Connection { host, port, reason, .. } in connections.iter().filter(|made| !made.is_allowed) {
+        let text = format!("refused: {} ({reason})", address(host, Some(*port)));
+        match refused.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, times)) => *times += 1,
+            None => refused.push((text, 1)),
+        }
+    }
+    let told = |(text, times)| if times == 1 { text } else { format!("{text}, {times} times") };
+    refused.into_iter().map(told).collect()
+}
+
 /// A path that need not exist, but whose folder does.
 fn without_links(path: &Path) -> Result<PathBuf, CliError> {
-    let file = |source| CliError::File { action: "find", path: path.to_owned(), source };
+    let is_pattern = path.as_os_str().as_encoded_bytes().iter().any(|byte| b"*?[{".contains(byte));
+    if is_pattern && path.symlink_metadata().is_err() {
+        return Err(CliError::usage(
+            format!("`{}` is not there, and no pattern is taken here", path.display()),
+            "Name each path; `[permissions.NAME.paths]` in the settings takes patterns, such as `\"**/.env\" = \"none\"`",
+        ));
+    }
+    let file = |source: std::io::Error| {
+        CliError::usage(
+            format!("Can't find `{}`: {source}", path.display()),
+            "A path need not be there, but the folder that it is in must be: make that first",
+        )
+    };
     match (path.canonicalize(), path.parent(), path.file_name()) {
         (Err(error), Some(parent), Some(name)) if error.kind() == std::io::ErrorKind::NotFound => {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
@@ -227,88 +257,6 @@ fn without_links(path: &Path) -> Result<PathBuf, CliError> {
 fn host_rule(text: &str) -> Result<NetworkRule, String> {
     let malformed = || format!("`{text}` is no host; write `example.com`, `*.example.com:443` or `[::1]:80`");
     NetworkRule::for_host(text, NetworkDecision::Allow).ok_or_else(malformed)
-}
-
-/// The profile and the rung, for a person.
-fn in_words(profile: &Profile, report: Option<&SandboxReport>, style: crate::style::Style) -> Vec<String> {
-    let Some(report) = report else { return vec![style.red(UNCONFINED).into_owned()] };
-    let mut lines = vec![format!("mode      {}", profile.mode.as_str())];
-    let mut add = |name: &str, text: &str| lines.push(format!("{name:<9} {}", escape::line(text)));
-    add("confined", rung_word(report.chosen));
-    for rung in &report.rungs {
-        let kind = if rung.is_available { "holds" } else { "does not hold" };
-        add("", &format!("{} {kind}: {}", rung_word(rung.rung), rung.reason));
-        if let Some(hint) = &rung.hint {
-            add("", hint);
-        }
-    }
-    add("else", access_word(profile.default_access));
-    let mut paths: Vec<_> = profile.paths.iter().map(|rule| &rule.path).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    for path in paths {
-        add(access_word(profile.access(path)), &path.display().to_string());
-    }
-    for GlobRule { pattern, access, except } in &profile.globs {
-        let except =
-            if except.is_empty() { String::new() } else { format!(", but not in {}", except.join(", ")) };
-        add(access_word(*access), &format!("{pattern}{except}"));
-    }
-    if profile.is_making_refused {
-        add(
-            "",
-            "patterns hold what is there; programs that make more of these names are refused, which is no wall:",
-        );
-        add("", "one that is out to get around it can, and then a turn's end names the files that run later");
-    }
-    let network = match profile.network {
-        NetworkAccess::Off => "off",
-        NetworkAccess::Rules => "what rules allow",
-        NetworkAccess::Full => "everything",
-    };
-    add("network", network);
-    for NetworkRule { host, port, protocol, decision } in &profile.network_rules {
-        let decision = match decision {
-            NetworkDecision::Allow => "allow",
-            NetworkDecision::Prompt => "prompt",
-            NetworkDecision::Deny => "deny",
-        };
-        let over = match protocol {
-            None => "",
-            Some(NetworkProtocol::Http) => " over http",
-            Some(NetworkProtocol::Https) => " over https",
-            Some(NetworkProtocol::Socks5Tcp) => " over socks5",
-        };
-        add("", &format!("{decision} {}{over}", address(host, *port)));
-    }
-    if profile.unix_sockets.is_empty() {
-        add("sockets", "its own alone");
-    }
-    for socket in &profile.unix_sockets {
-        let is_lost = profile.has_own_tmp && socket.starts_with("/tmp");
-        let lost = if is_lost { ", which its own `/tmp` hides: commands are refused" } else { "" };
-        add("socket", &format!("{}{lost}", socket.display()));
-    }
-    let limits = profile.limits;
-    let known = [
-        ("processes", limits.max_processes),
-        ("bytes of memory", limits.max_memory_bytes),
-        ("bytes in a file", limits.max_file_bytes),
-    ];
-    if known.iter().all(|(_, most)| most.is_none()) {
-        add("limits", "none");
-    }
-    for (what, most) in known.into_iter().filter_map(|(what, most)| Some((what, most?))) {
-        add("limit", &format!("{most} {what}"));
-    }
-    if profile.has_own_tmp {
-        add("/tmp", "its own, gone when it ends");
-    }
-    lines
-}
-
-fn as_json(profile: &Profile, report: Option<&SandboxReport>) -> Value {
-    json!({ "profile": profile, "sandbox": report, "isConfined": report.is_some() })
 }
 
 fn connection_json(made: &Connection) -> Value {
@@ -327,14 +275,6 @@ fn exit_code(exit: &CommandExit) -> u8 {
     }
 }
 
-fn access_word(access: Access) -> &'static str {
-    match access {
-        Access::Hidden => "none",
-        Access::Read => "read",
-        Access::Write => "write",
-    }
-}
-
 /// A rung as people choose it.
 pub(crate) fn rung_word(rung: SandboxRung) -> &'static str {
     match rung {
@@ -343,6 +283,13 @@ pub(crate) fn rung_word(rung: SandboxRung) -> &'static str {
         SandboxRung::Landlock => "landlock",
         SandboxRung::Refused => "not at all: commands are refused",
     }
+}
+
+/// A long text in lines that end where its parts do.
+pub(crate) fn clauses(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.split_inclusive("; ").map(str::trim_end).collect();
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 fn address(host: &str, port: Option<u16>) -> String {
@@ -355,76 +302,39 @@ fn address(host: &str, port: Option<u16>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::profile::NetworkProtocol;
+
     use super::*;
-    use crate::style::Style;
-    use protocol::profile::RungReport;
 
     #[test]
-    fn the_explanation_names_paths_globs_hosts_limits_and_why_a_rung_does_not_hold() {
-        let rule = |path: &str, access| PathRule { path: path.into(), access };
-        let paths = vec![
-            rule("/repo", Access::Write),
-            rule("/repo/.git", Access::Write),
-            rule("/repo/.git", Access::Read),
-        ];
-        let mut profile =
-            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Rules);
-        profile.globs = vec![GlobRule {
-            pattern: "/repo/**/.env".to_owned(),
-            access: Access::Hidden,
-            except: vec!["target".to_owned()],
-        }];
-        profile.network_rules = vec![host_rule("a.net:443").expect("host")];
-        profile.limits.max_processes = Some(7);
-        let report = SandboxReport {
-            chosen: SandboxRung::Landlock,
-            rungs: vec![RungReport {
-                rung: SandboxRung::Namespaces,
-                is_available: false,
-                reason: "Not allowed".to_owned(),
-                hint: Some("Allow it".to_owned()),
-            }],
+    fn a_refused_host_is_told_once_with_how_often() {
+        let made = |host: &str, is_allowed| Connection {
+            protocol: NetworkProtocol::Https,
+            host: host.to_owned(),
+            port: 443,
+            is_allowed,
+            reason: "no rule names it".to_owned(),
         };
-        let words = in_words(&profile, Some(&report), Style::for_stream(false));
+        let made = [made("a.net", false), made("b.net", false), made("c.net", true), made("a.net", false)];
         assert_eq!(
-            words,
-            [
-                "mode      workspace-write",
-                "confined  landlock",
-                "          namespaces does not hold: Not allowed",
-                "          Allow it",
-                "else      read",
-                "write     /repo",
-                "read      /repo/.git",
-                "none      /repo/**/.env, but not in target",
-                "network   what rules allow",
-                "          allow a.net:443",
-                "sockets   its own alone",
-                "limit     7 processes",
-            ]
+            refused_hosts(&made),
+            ["refused: a.net:443 (no rule names it), 2 times", "refused: b.net:443 (no rule names it)"]
         );
-        let told = as_json(&profile, Some(&report));
-        assert!(told["isConfined"] == true && told["sandbox"]["chosen"] == "landlock", "{told}");
     }
 
     #[test]
-    fn where_nothing_confines_it_no_rung_is_named() {
-        let profile =
-            Profile::new(SandboxMode::DangerFullAccess, Access::Write, Vec::new(), NetworkAccess::Full);
-        assert_eq!(in_words(&profile, None, Style::for_stream(false)), [UNCONFINED]);
-        let told = as_json(&profile, None);
-        assert!(told["isConfined"] == false && told["sandbox"].is_null(), "{told}");
-    }
-
-    #[test]
-    fn a_socket_that_an_own_tmp_hides_is_told() {
-        let mut profile =
-            Profile::new(SandboxMode::WorkspaceWrite, Access::Read, Vec::new(), NetworkAccess::Off);
-        profile.unix_sockets = vec!["/run/a".into(), "/tmp/b".into()];
-        profile.has_own_tmp = true;
-        let report = SandboxReport { chosen: SandboxRung::Namespaces, rungs: Vec::new() };
-        let words = in_words(&profile, Some(&report), Style::for_stream(false));
-        assert!(words.contains(&"socket    /run/a".to_owned()), "{words:?}");
-        assert!(words.iter().any(|line| line.starts_with("socket    /tmp/b, which")), "{words:?}");
+    fn a_pattern_is_no_path_unless_something_has_that_name() {
+        let folder = tempfile::tempdir().expect("scratch");
+        let real = folder.path().canonicalize().expect("real");
+        for name in ["*.txt", "**/.env", "a?", "[ab]", "{a,b}"] {
+            let error = without_links(&real.join(name)).expect_err(name);
+            assert!(error.full_message().contains("no pattern is taken"), "{}", error.full_message());
+        }
+        std::fs::write(real.join("*.txt"), "").expect("write");
+        assert_eq!(without_links(&real.join("*.txt")).expect("it is there"), real.join("*.txt"));
+        assert_eq!(without_links(&real.join("new")).expect("it may be made"), real.join("new"));
+        let error = without_links(&real.join("none/new")).expect_err("its folder is not there");
+        assert_eq!(error.exit_code(), 2, "a command's own code is told from this");
+        assert!(error.hint().is_some_and(|hint| hint.contains("make that first")));
     }
 }

@@ -10,8 +10,8 @@ use protocol::daemon::DaemonStatusParams;
 use protocol::ids::{RequestId, SessionId, Timestamp, TurnId};
 use protocol::profile::SandboxMode;
 use protocol::session::{
-    SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionStatus, SessionSummary,
-    SessionUpdateParams, SettingsOverrides,
+    SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionSettings, SessionStatus,
+    SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
 use view::{escape, words};
 
@@ -234,7 +234,7 @@ pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), C
         })
         .collect();
     // A column that says the same of all, and nothing alarming, is not worth its room.
-    if sessions.iter().any(is_unconfined) {
+    if sessions.iter().any(|session| is_unconfined(&session.settings)) {
         headings.insert(SANDBOX_COLUMN, "SANDBOX");
         for (row, session) in rows.iter_mut().zip(sessions) {
             row.insert(SANDBOX_COLUMN, sandbox(session, output.out));
@@ -243,15 +243,15 @@ pub(crate) fn print(sessions: &[SessionSummary], output: Output) -> Result<(), C
     output.write(&table(&headings, &rows, output)).map_err(CliError::Output)
 }
 
-/// Whether nothing confines its commands.
-pub(crate) fn is_unconfined(session: &SessionSummary) -> bool {
-    session.settings.sandbox == SandboxMode::DangerFullAccess
+/// Whether nothing confines a session's commands.
+pub(crate) fn is_unconfined(settings: &SessionSettings) -> bool {
+    settings.sandbox == SandboxMode::DangerFullAccess
 }
 
 /// How its commands are confined; in red if they are not.
 fn sandbox(session: &SessionSummary, style: Style) -> String {
     let mode = session.settings.sandbox.as_str();
-    if is_unconfined(session) { style.red(mode).into_owned() } else { mode.to_owned() }
+    if is_unconfined(&session.settings) { style.red(mode).into_owned() } else { mode.to_owned() }
 }
 
 fn rows(summary: &SessionSummary, style: Style) -> Vec<(&'static str, String)> {

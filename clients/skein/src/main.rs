@@ -100,8 +100,16 @@ impl Sandboxed for Ready {
         self.0.profile()
     }
 
+    fn permissions(&self) -> Option<&str> {
+        self.0.permissions()
+    }
+
     fn report(&self) -> SandboxReport {
         self.0.report()
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.0.refusal()
     }
 
     fn run(self: Box<Self>) -> Result<SandboxEnd, LocalError> {

@@ -64,7 +64,7 @@ pub(crate) static COMMANDS: [Entry; 49] = [
         "has a session that may only read review what is not committed, or all since a branch",
     ),
     entry("agents", "", "this session's agents, what each does and costs; Enter goes there"),
-    entry("jobs", "", "commands that go on in the background, and what else runs now"),
+    entry("jobs", "[end N]", "commands in the background and what else runs; or ends one"),
     entry("ps", "", "what runs now, in every session"),
     entry("skills", "", "the skills of this folder and your own, and what they say; `$` mentions one"),
     entry("memory", "", "the instruction files that hold here; the one that you choose is opened"),
@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Status,
     Usage,
     Jobs,
+    /// Ends the command in the background that has this number.
+    EndJob(u32),
     Quit,
     /// Changes the session.
     Change(Box<SettingsOverrides>),
@@ -236,7 +238,7 @@ pub(crate) fn parse(text: &str, custom: &[CustomCommand]) -> Option<Command> {
         return Some(Command::Wrong(format!("/{name} takes nothing more")));
     }
     let one_word = rest.is_none_or(|rest| !rest.contains(char::is_whitespace));
-    if !one_word && !matches!(name, "rename" | "export" | "feedback" | "statusline" | "compact") {
+    if !one_word && !matches!(name, "rename" | "export" | "feedback" | "statusline" | "compact" | "jobs") {
         return Some(Command::Wrong(format!("/{name} takes one word at most")));
     }
     Some(of_entry(name, rest))
@@ -248,7 +250,14 @@ fn of_entry(name: &str, rest: Option<&str>) -> Command {
         ("keys", _) => Command::Keys,
         ("status", _) => Command::Status,
         ("usage", _) => Command::Usage,
-        ("jobs", _) => Command::Jobs,
+        ("jobs", None) => Command::Jobs,
+        ("jobs", Some(words)) => {
+            let number = words.strip_prefix("end ").and_then(|number| number.trim().parse().ok());
+            number.map_or_else(
+                || Command::Wrong("/jobs takes nothing, or `end` and the number of a command".to_owned()),
+                Command::EndJob,
+            )
+        }
         ("diff", _) => Command::Diff,
         ("queue", _) => Command::Queue,
         ("rewind", _) => Command::Rewind,
@@ -365,6 +374,7 @@ mod tests {
         let words =
             |words: &[&str]| Some(Command::Visit(words.iter().map(|word| (*word).to_owned()).collect()));
         assert_eq!(parse("/login"), Some(Command::Choose(Choice::Account)));
+        assert_eq!(parse("/jobs end 3"), Some(Command::EndJob(3)));
         assert_eq!(parse("/trust forget"), words(&["config", "trust", "--revoke"]));
         assert_eq!(parse("/login --help"), words(&["login", "--", "--help"]));
         assert_eq!(parse("/rename  a b "), Some(Command::Rename("a b".to_owned())));
@@ -415,6 +425,8 @@ mod tests {
             ("/statusline model, x", "no `x`"),
             ("/model a b", "one word"),
             ("/trust x", "`forget`"),
+            ("/jobs stop 3", "`end` and the number"),
+            ("/jobs end it", "`end` and the number"),
         ] {
             let Some(Command::Wrong(reason)) = parse(text, &[]) else { panic!("{text}") };
             assert!(reason.contains(wanted), "{reason}");

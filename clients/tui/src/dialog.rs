@@ -292,7 +292,7 @@ fn content(question: &Question, width: u16, theme: &Theme) -> Vec<Line<'static>>
                 let what = format!("{} {}", tried(&refusal.operation), refusal.target);
                 put("", &field("the sandbox stopped: ", &what), Break::Letters);
             }
-            if let Some(rule) = proposed_rule {
+            for rule in proposed_rule.iter().flat_map(|rules| rules.lines()) {
                 put("", &field("always writes: ", rule), Break::Letters);
             }
         }

@@ -287,8 +287,10 @@ pub(crate) fn jobs(
     for session in sessions {
         let state = match session.status {
             SessionStatus::Waiting { .. } => "waits for an answer",
-            SessionStatus::Idle
-            | SessionStatus::Running { .. }
+            // Its commands go on. Those of this session stand above.
+            SessionStatus::Idle if Some(session.id) == own => continue,
+            SessionStatus::Idle => "in the background",
+            SessionStatus::Running { .. }
             | SessionStatus::Archived
             | SessionStatus::Damaged { .. }
             | SessionStatus::Unknown(_) => "runs",
@@ -303,7 +305,10 @@ pub(crate) fn jobs(
         );
         lines.extend(row(state, &text, width, theme));
     }
-    if background.is_empty() {
+    if let Some(command) = background.first() {
+        let text = format!("`/jobs end {}` ends it; what it did stays", command.process_id);
+        lines.extend(row("", &text, width, theme));
+    } else {
         lines.extend(row("background", "nothing of this session's goes on there", width, theme));
     }
     if sessions.is_empty() {

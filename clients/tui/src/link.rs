@@ -34,8 +34,8 @@ use protocol::question::{Decision, QuestionAnswerParams};
 use protocol::queue::QueueCancelParams;
 use protocol::rewind::{RewindParams, RewindResult};
 use protocol::session::{
-    SessionFocusParams, SessionForkParams, SessionListParams, SessionReadParams, SessionRef, SessionSnapshot,
-    SessionSummary, SessionUpdateParams, SettingsOverrides,
+    SessionEndCommandParams, SessionFocusParams, SessionForkParams, SessionListParams, SessionReadParams,
+    SessionRef, SessionSnapshot, SessionSummary, SessionUpdateParams, SettingsOverrides,
 };
 use protocol::skill::{Skill, SkillListParams, SkillReadParams, SkillReadResult};
 use protocol::turn::{
@@ -121,6 +121,8 @@ pub(crate) enum Call {
     Skill(PathBuf, String),
     /// Lists what runs now, in every session.
     Running,
+    /// Ends the session's command in the background that has this number.
+    EndCommand(u32),
     /// Lists the session's agents.
     Agents,
     /// Lists the hooks of a folder, with what they cost.
@@ -391,6 +393,10 @@ async fn make(attached: &mut Attached, session_id: SessionId, call: &Call) -> Re
             };
             let listed = attached.call(async |rpc| SessionClient::list(rpc, params.clone()).await).await?;
             return Ok(Reply::Running(listed.sessions));
+        }
+        Call::EndCommand(process_id) => {
+            let params = SessionEndCommandParams { session_id, process_id: *process_id, request_id };
+            attached.call(async |rpc| rpc.end_command(params.clone()).await).await?;
         }
         Call::Agents => {
             let params = AgentListParams { session_id: Some(session_id) };

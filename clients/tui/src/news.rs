@@ -199,6 +199,7 @@ impl App {
                 | Call::Skills(_)
                 | Call::Skill(..)
                 | Call::Running
+                | Call::EndCommand(_)
                 | Call::Agents
                 | Call::Hooks(_)
                 | Call::Limits
@@ -378,6 +379,7 @@ impl App {
             | Call::Sessions(..)
             | Call::Skill(..)
             | Call::Running
+            | Call::EndCommand(_)
             | Call::Hooks(_)
             | Call::Limits
             | Call::Report(_)

@@ -65,6 +65,7 @@ impl App {
                 return Some(Effect::Call(Call::Accounts));
             }
             Command::Jobs => return Some(Effect::Call(Call::Running)),
+            Command::EndJob(number) => return Some(Effect::Call(Call::EndCommand(number))),
             Command::Hooks => return Some(Effect::Call(Call::Hooks(self.cwd()))),
             Command::Choose(Choice::Output) => {
                 self.choose(Choice::Output, now);

@@ -72,11 +72,26 @@ impl<'a> PermissionsDraft<'a> {
         let found = self.described.get(name);
         if found.is_none() {
             let meant = nearest(name, self.described.keys().map(String::as_str));
-            let hint = if permissions::is_mode(name) { "; `sandbox_mode` chooses that" } else { "" };
+            let hint = if permissions::is_mode(name) {
+                "; `sandbox_mode` chooses that".to_owned()
+            } else {
+                format!(", only {}", listed(self.described.keys()))
+            };
             place.error(format!("There are no permissions `{name}`{hint}"), meant);
         }
         found
     }
+}
+
+/// Names, the first of many.
+fn listed<'n>(names: impl ExactSizeIterator<Item = &'n String>) -> String {
+    const MOST: usize = 12;
+    let more = names.len().saturating_sub(MOST);
+    let mut text = names.take(MOST).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 /// A price on its way.

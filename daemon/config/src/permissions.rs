@@ -191,6 +191,11 @@ fn base(
 fn keys(section: &mut Section<'_>, target: &mut PermissionProfile) {
     for (written, value) in section.entries("paths") {
         if let Some(access) = path_access(written, &value) {
+            if written.starts_with('$') {
+                let message =
+                    "is taken as it stands, below the session's folder: variables are not replaced here";
+                value.place().warn(format!("`{}` {message}; `~/` is the home", value.place().key()), None);
+            }
             target.paths.insert(written.to_owned(), access);
         }
     }

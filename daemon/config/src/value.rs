@@ -306,13 +306,22 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The word that was probably meant.
+/// The word that was probably meant: the one that is most alike, or the only one that it is a part of.
 pub(crate) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<String> {
     /// Two words that are less alike than this have nothing to do with each other.
     const ALIKE: f64 = 0.87;
-    known
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+    /// A shorter part says nothing.
+    const SHORTEST: usize = 4;
+    let known: Vec<&str> = known.collect();
+    let alike = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), *candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| candidate.to_owned())
+        .map(|(_, candidate)| candidate);
+    let is_part =
+        |candidate: &&&str| candidate.contains('_') && candidate.split('_').any(|part| part == word);
+    let mut whole = known.iter().filter(is_part).filter(|_| word.len() >= SHORTEST);
+    let only = whole.next().copied().filter(|_| whole.next().is_none());
+    alike.or(only).map(str::to_owned)
 }

@@ -10,9 +10,9 @@ mod windows;
 mod word;
 
 pub use builder::analyse;
-pub(crate) use carriers::reads_script;
+pub(crate) use carriers::{file_run, reads_script, works_in};
 pub(crate) use result::base;
-pub use result::{Analysis, Feature, Gap, Place, Simple};
+pub use result::{Analysis, Feature, Gap, Output, Place, Simple, Start};
 pub(crate) use windows::only_reads;
 pub use word::Word;
 pub(crate) use word::split;

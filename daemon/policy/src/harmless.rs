@@ -2,7 +2,7 @@
 //! their bare name and with options that are known, with nothing around them that a shell would expand. Everything
 //! else is not harmless; that errs on the side of asking, and what passes still runs in the sandbox.
 
-use crate::analysis::{Analysis, Place, Simple, only_reads};
+use crate::analysis::{Analysis, Place, Simple, Start, only_reads};
 
 /// Programs of which no option writes, executes or connects.
 const PROGRAMS: &[&str] = &[
@@ -190,12 +190,15 @@ pub(crate) fn is_known(analysis: &Analysis) -> bool {
 /// Whether one command of a plain whole is known to be harmless.
 pub(crate) fn admits(command: &Simple, analysis: &Analysis) -> bool {
     let Some(words) = command.exact() else { return false };
-    // Another repository's configuration can name programs.
-    let moves = || analysis.commands.iter().any(|command| command.program() == Some("cd"));
+    // Another repository's configuration can name programs; one below the session's folder is another one.
+    let is_elsewhere = || {
+        analysis.start != Start::Home
+            || analysis.commands.iter().any(|command| command.program() == Some("cd"))
+    };
     match command.place {
         // `-l` runs the profile's files first.
         Place::Shell => words.get(1) == Some(&"-c"),
-        _ => is_reader(&words) && !(words.first() == Some(&"git") && moves()),
+        _ => is_reader(&words) && !(words.first() == Some(&"git") && is_elsewhere()),
     }
 }
 
@@ -246,7 +249,8 @@ impl Reader {
         let mut operands = 0_usize;
         for argument in arguments {
             let is_admitted = match argument.strip_prefix('-') {
-                None => {
+                // A lone `-` stands for a file.
+                None | Some("") => {
                     operands = operands.saturating_add(1);
                     true
                 }
@@ -311,6 +315,7 @@ mod tests {
             "git branch -a",
             "sed -n '1,20p' a.txt",
             "sort -rn a | uniq -c | head -5",
+            "sort a | uniq - | diff - b",
             "ls 2>/dev/null; cat a 2>&1 | wc",
             "date +%s",
             "base64 -d a",
@@ -344,6 +349,8 @@ mod tests {
             "sort --output=x y",
             "sort --compress-program=x y",
             "uniq a b",
+            "uniq - b",
+            "uniq -c - b",
             "base64 a b",
             "date -s 12:00",
             "date --set=12:00",
@@ -361,6 +368,20 @@ mod tests {
             "hostname x",
         ] {
             assert!(!is_harmless(&script(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn git_reads_only_the_session_s_own_repository() {
+        for (start, text, expected) in [
+            (Start::Home, "git status", true),
+            (Start::Below, "git status", false),
+            (Start::Elsewhere, "git log", false),
+            (Start::Below, "ls -la", true),
+        ] {
+            let mut analysis = analyse(&script(text));
+            analysis.start = start;
+            assert_eq!(is_known(&analysis), expected, "{start:?} {text}");
         }
     }
 

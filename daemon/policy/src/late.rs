@@ -43,7 +43,8 @@ const FOLDERS: [&str; 10] =
     [GIT, ".vscode", ".idea", ".husky", ".circleci", ".cargo", ".devcontainer", ".zed", ".claude", ".codex"];
 /// Here commits write, where they are allowed, but not into these.
 const GIT: &str = ".git";
-const IN_GIT: [&str; 4] = ["config", "config.worktree", "commondir", "hooks"];
+/// Also the list of a rebase, with what `git rebase --continue` runs.
+const IN_GIT: [&str; 5] = ["config", "config.worktree", "commondir", "hooks", "rebase-merge"];
 
 /// Everything in these folders of a root.
 const FOLDERS_OF_ROOTS: [&str; 2] = [".github/workflows", ".github/actions"];
@@ -138,6 +139,7 @@ mod tests {
             (".git/config", true),
             ("sub/.git/config", true),
             ("sub/.git/hooks/pre-commit", true),
+            (".git/rebase-merge/git-rebase-todo", true),
             ("sub/.vscode/tasks.json", true),
             ("sub/config", false),
         ] {

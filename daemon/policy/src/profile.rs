@@ -21,8 +21,12 @@ const GIT_PROTECTED: [&str; 8] =
 pub struct Surroundings {
     /// Folders that a person made writable by their path, in the settings or by an answer, beside the session's own.
     pub opened: Vec<PathBuf>,
-    /// Git directories: those of the folders that may be written, and those that a `.git` file points to.
+    /// Git directories of the folders that may be written, and those elsewhere that say themselves that they belong to
+    /// a working tree there.
     pub git_directories: Vec<PathBuf>,
+    /// Git directories elsewhere to which a `.git` leads and that say nothing of it. A command may have made that `.git`,
+    /// so these stay as they are.
+    pub git_foreign: Vec<PathBuf>,
     /// `.git` files that point to such.
     pub git_pointers: Vec<PathBuf>,
     /// Folders that may be written and are git directories themselves.
@@ -78,7 +82,8 @@ pub fn resolve(settings: &SessionSettings, surroundings: &Surroundings) -> Profi
     for directory in &surroundings.bare {
         protect_git(&mut guards, directory);
     }
-    let read_only = surroundings.git_pointers.iter().chain(&surroundings.keystones);
+    let read_only =
+        surroundings.git_pointers.iter().chain(&surroundings.git_foreign).chain(&surroundings.keystones);
     guards.extend(read_only.map(|path| rule(path, Access::Read)));
     let is_own = |path: &Path| surroundings.own_folders.iter().any(|folder| path.starts_with(folder));
     let theirs = permissions.into_iter().flat_map(|permissions| &permissions.paths);

@@ -100,7 +100,7 @@ impl Form {
             let commands = starts.map(|start| words().split_off(start)).collect();
             return Self { commands, carried: None };
         }
-        if !["git", "busybox", "toybox", "coreutils"].contains(&name) {
+        if !["git", "busybox", "toybox", "coreutils"].contains(&name) && !name.starts_with("git-") {
             return Self { commands: vec![words()], carried: None };
         }
         let analysis = analyse(argv);
@@ -139,7 +139,12 @@ fn is_restricted(command: &Simple, rules: &Rules) -> bool {
 
 /// Whether the shell starts a program for it. What it does itself nobody sees begin.
 fn is_program(command: &Simple) -> bool {
-    command.program().is_some_and(|name| !BUILTINS.contains(&name))
+    command.program().is_some_and(|name| !is_builtin(name))
+}
+
+/// Whether shells do it themselves.
+pub(crate) fn is_builtin(name: &str) -> bool {
+    BUILTINS.contains(&name)
 }
 
 /// Whether it would run without a question if the rules that ask were not there.
@@ -269,10 +274,14 @@ mod tests {
             (&[&["./git", "push"]], Some(Prompt)),
             (&[&["git", "-C", ".", "push"]], Some(Prompt)),
             (&[&["git", "-c", "alias.p=push", "p"]], Some(Prompt)),
+            (&[&["/usr/lib/git-core/git-push", "origin"]], Some(Prompt)),
+            (&[&["git-push", "--force"]], Some(Forbid)),
             (&[&["busybox", "rm", "x"]], Some(Forbid)),
             (&[&["/lib64/ld-linux-x86-64.so.2", "--argv0", "x", "/bin/rm", "y"]], Some(Forbid)),
             (&[&["/usr/bin/git", "status"]], None),
             (&[&["/usr/bin/ls"]], None),
+            (&[&["/usr/lib/git-core/git-status"]], None),
+            (&[&["git-pusher", "x"]], None),
             // What they start is looked at when they do.
             (&[&["/usr/bin/env", "rm", "x"]], None),
             (&[&["/bin/bash", "-c", "rm x; git push"]], None),
@@ -335,7 +344,12 @@ mod tests {
             ("make; git push --force", false),
         ] {
             let argv = argv(&["/bin/bash", "-c", script]);
-            let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated: false };
+            let intent = Intent {
+                argv: &argv,
+                cwd: Path::new("/repo"),
+                folder: Path::new("/repo"),
+                is_escalated: false,
+            };
             let rules = rules();
             let sandbox = SandboxMode::WorkspaceWrite;
             let verdict = evaluate(&intent, &rules, ApprovalPolicy::OnRequest, sandbox);

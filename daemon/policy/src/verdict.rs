@@ -6,8 +6,9 @@ use std::path::Path;
 use protocol::profile::{ApprovalPolicy, SandboxMode};
 use serde::Serialize;
 
-use crate::analysis::{Analysis, Place, Simple, analyse};
+use crate::analysis::{Analysis, Gap, Place, Simple, Word, analyse};
 use crate::rules::{Decision, Match, OutsideRule, PrefixRule, RulePlace, Rules, shown};
+use crate::workplace::{self, Workplace};
 use crate::{danger, harmless};
 
 /// What the model wants to run.
@@ -17,6 +18,8 @@ pub struct Intent<'a> {
     pub argv: &'a [String],
     /// The folder.
     pub cwd: &'a Path,
+    /// The session's own folder.
+    pub folder: &'a Path,
     /// Whether it is to run outside the sandbox.
     pub is_escalated: bool,
 }
@@ -71,7 +74,8 @@ pub fn evaluate(
     approval: ApprovalPolicy,
     sandbox: SandboxMode,
 ) -> Verdict {
-    let analysis = analyse(intent.argv);
+    let mut analysis = analyse(intent.argv);
+    analysis.start = workplace::start(intent.cwd, intent.folder);
     let Answer { mut decision, cause, rule, mut reason } =
         answer(intent, &analysis, rules, approval, sandbox);
     if decision == Decision::Prompt && approval == ApprovalPolicy::Never {
@@ -148,17 +152,15 @@ fn answer(
         return Answer::by(rule);
     }
     if restricting.is_undecided {
-        let reason = "There are rules, and what it would run can't be known beforehand";
+        let reason = if analysis.gaps.contains(&Gap::TooSlow) {
+            "There are rules, and it could not be parsed, as that took too long"
+        } else {
+            "There are rules, and what it would run can't be known beforehand"
+        };
         return Answer::plain(Decision::Prompt, Cause::Undecided, reason);
     }
     let is_confined = sandbox != SandboxMode::DangerFullAccess;
-    let allowing = |command: &Simple| {
-        let holds = |rule: &&PrefixRule| {
-            rule.decision == Decision::Allow && rules.matches(rule, &command.argv) == Match::Sure
-        };
-        rules.prefixes().iter().filter(holds).max_by_key(|rule| rule.pattern.len())
-    };
-    let danger = || dangerous(analysis, intent.cwd, &allowing).filter(|_| is_confined);
+    let danger = || dangerous(analysis, intent.cwd, rules).filter(|_| is_confined);
     if intent.is_escalated && is_confined {
         const REASON: &str = "The command would run outside the sandbox";
         return match (rules.way_out(intent.argv, intent.cwd, analysis), danger()) {
@@ -172,16 +174,11 @@ fn answer(
     if let Some(reason) = danger() {
         return Answer::plain(Decision::Prompt, Cause::Danger, reason);
     }
-    if analysis.is_plain {
-        let mut by = None;
-        let is_allowed = analysis.commands.iter().all(|command| {
-            let rule = allowing(command);
-            by = by.or(rule);
-            rule.is_some() || harmless::admits(command, analysis)
-        });
-        if let Some(rule) = by.filter(|_| is_allowed) {
-            return Answer::by(rule);
-        }
+    if analysis.is_plain
+        && unallowed(analysis, rules).next().is_none()
+        && let Some(rule) = first_allowing(analysis, rules)
+    {
+        return Answer::by(rule);
     }
     match approval {
         ApprovalPolicy::Untrusted if harmless::is_known(analysis) => {
@@ -235,21 +232,81 @@ impl<'a> Restricting<'a> {
     }
 }
 
-/// Why the command is dangerous. A rule that allows more than a program's name speaks for the command that it names.
-fn dangerous<'a>(
-    analysis: &Analysis,
-    cwd: &Path,
-    allowing: &impl Fn(&Simple) -> Option<&'a PrefixRule>,
-) -> Option<&'static str> {
-    danger::of_whole(analysis).or_else(|| {
-        let place = danger::Workplace::of(analysis, cwd);
-        analysis
-            .commands
-            .iter()
-            .filter(|command| command.place != Place::Shell)
-            .filter(|command| allowing(command).is_none_or(|rule| rule.pattern.len() < 2))
-            .find_map(|command| danger::of_command(command, &place))
+/// The rules that allow a command.
+fn allowing<'a>(command: &'a Simple, rules: &'a Rules) -> impl Iterator<Item = &'a PrefixRule> {
+    let holds = |rule: &&PrefixRule| {
+        rule.decision == Decision::Allow && rules.matches(rule, &command.argv) == Match::Sure
+    };
+    rules.prefixes().iter().filter(holds)
+}
+
+/// What of a plain whole no rule allows and is not known to be harmless. A rule that names a command to its last word
+/// names what that starts, too.
+pub(crate) fn unallowed<'a>(analysis: &'a Analysis, rules: &'a Rules) -> impl Iterator<Item = &'a Simple> {
+    // Invariant: in a plain whole the commands that another starts stand right behind it.
+    let with_started = analysis.commands.chunk_by(|_, next| next.place == Place::Wrapped);
+    with_started.filter_map(|commands| {
+        let (first, _) = commands.split_first()?;
+        let is_named = allowing(first, rules).any(|rule| rule.pattern.len() == first.argv.len());
+        let is_allowed = |command: &Simple| {
+            allowing(command, rules).next().is_some() || harmless::admits(command, analysis)
+        };
+        (!is_named && !commands.iter().all(is_allowed)).then_some(first)
     })
+}
+
+/// The rule to name where rules allow all: the first on something other than the shell that carries it.
+fn first_allowing<'a>(analysis: &'a Analysis, rules: &'a Rules) -> Option<&'a PrefixRule> {
+    let of = |command: &'a Simple| allowing(command, rules).max_by_key(|rule| rule.pattern.len());
+    let (shells, others): (Vec<_>, Vec<_>) =
+        analysis.commands.iter().partition(|command| command.place == Place::Shell);
+    others.into_iter().chain(shells).find_map(of)
+}
+
+/// Why the command is dangerous, if no rule spells that danger out.
+fn dangerous(analysis: &Analysis, cwd: &Path, rules: &Rules) -> Option<&'static str> {
+    danger::of_whole(analysis).or_else(|| {
+        let place = Workplace::of(analysis, cwd);
+        let home = Workplace::of(&Analysis::default(), cwd);
+        let commands = analysis.commands.iter().filter(|command| command.place != Place::Shell);
+        commands.into_iter().find_map(|command| {
+            let danger = danger::of_command(command, &place)?;
+            let is_spelled_out =
+                |rule: &PrefixRule| is_spelled_out(danger, command, rule.pattern.len(), &home, &place);
+            (!allowing(command, rules).any(is_spelled_out)).then_some(danger)
+        })
+    })
+}
+
+/// Whether the words of a command that a rule names are the danger by themselves, where the command begins (`home`), and
+/// what stands behind them adds none. So `git push origin main`, once allowed, speaks for no `--force` behind it,
+/// `rm -rf build` for no other folder, and a program's name for nothing that the program does.
+fn is_spelled_out(
+    danger: &'static str,
+    command: &Simple,
+    named: usize,
+    home: &Workplace<'_>,
+    place: &Workplace<'_>,
+) -> bool {
+    let of = |words: &[Word], place| {
+        danger::of_command(&Simple { argv: words.to_vec(), place: command.place }, place)
+    };
+    let Some((words, behind)) = command.argv.split_at_checked(named) else { return false };
+    if of(words, home) != Some(danger) {
+        return false;
+    }
+    let mut options_first = words.to_vec();
+    if let Some(arguments) = options_first.get_mut(1..) {
+        arguments.sort_by_key(|word| !word.shown().starts_with('-'));
+    }
+    // What the words behind would be with the longest beginning that is no danger yet.
+    let adds_none = |words: &[Word]| {
+        let is_none = |start: &&[Word]| of(start, home).is_none();
+        let starts = (2..=named).filter_map(|count| words.get(..count));
+        let start = starts.take_while(is_none).last().or(words.get(..1)).unwrap_or_default();
+        of(&[start, behind].concat(), place).is_none()
+    };
+    behind.is_empty() || named > 1 && adds_none(words) && adds_none(&options_first)
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use policy::rules::{
     Decision, HostExecutable, NetworkProtocol, NetworkRule, OutsideRule, PrefixRule, Rule, RulePlace,
-    RuleProblem, words,
+    RuleProblem, Rules, words,
 };
+use serde::{Deserialize, Serialize};
 use starlark::environment::{Globals, GlobalsBuilder, Module};
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
@@ -38,6 +39,8 @@ pub(crate) fn run(text: String) -> Answer {
         enable_f_strings: true,
         ..Dialect::Standard
     };
+    // Some editors put it before a text; it says nothing.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let parsed = AstModule::parse("", text, &dialect).map_err(|error| complaint(&error))?;
     let found = Found::default();
     Module::with_temp_heap(|module| {
@@ -50,13 +53,49 @@ pub(crate) fn run(text: String) -> Answer {
         limits.map_err(|error| Complaint::of_the_whole(error.to_string()))?;
         evaluator.eval_module(parsed, &globals()).map_err(|error| complaint(&error)).map(drop)
     })?;
-    let rules: Result<_, _> = found.into_inner().iter().map(|rule| serde_json::from_str(rule)).collect();
-    rules.map_err(|error| Complaint::of_the_whole(error.to_string()))
+    let made: Result<Vec<Made>, _> =
+        found.into_inner().iter().map(|made| serde_json::from_str(made)).collect();
+    checked(made.map_err(|error| Complaint::of_the_whole(error.to_string()))?)
 }
 
-/// The rules that were made so far, as the answer has them: what the interpreter carries about can't be a type of
-/// ours without unsafe code.
+/// The calls that were made so far, as JSON: what the interpreter carries about can't be a type of ours without unsafe
+/// code.
 type Found = RefCell<Vec<String>>;
+
+/// A rule with what stands beside it in its call.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    rule: Rule,
+    /// From 1.
+    column: u32,
+    examples: Examples,
+}
+
+/// Commands that stand with a rule as examples.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Examples {
+    matches: Vec<Vec<String>>,
+    not_matches: Vec<Vec<String>>,
+}
+
+/// The rules, their examples held against them. Only here, because what says where a program may lie can stand behind
+/// the rule.
+fn checked(made: Vec<Made>) -> Answer {
+    let mut among = Rules::default();
+    for one in &made {
+        if let Rule::Executable(_) = one.rule {
+            among.add(one.rule.clone());
+        }
+    }
+    for Made { rule, column, examples } in &made {
+        let Rule::Prefix(rule) = rule else { continue };
+        let checked = rule.check_no_match(&examples.not_matches, &among);
+        checked.and_then(|()| rule.check_matches(&examples.matches, &among)).map_err(|problem| {
+            Complaint { line: rule.place.line, column: *column, message: problem.to_string() }
+        })?;
+    }
+    Ok(made.into_iter().map(|made| made.rule).collect())
+}
 
 /// Why a call makes no rule.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +117,8 @@ fn complaint(error: &starlark::Error) -> Complaint {
         let begin = span.resolve_span().begin;
         (begin.line, begin.column)
     });
-    let from_one = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
-    let message = error.without_diagnostic().to_string();
+    // With what caused it: some say only by that what is wrong.
+    let message = format!("{:#}", error.without_diagnostic());
     let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
     Complaint { line: from_one(line), column: from_one(column), message: first.to_owned() }
 }
@@ -91,7 +130,7 @@ fn globals() -> Globals {
 #[starlark_module]
 fn calls(builder: &mut GlobalsBuilder) {
     fn prefix_rule<'v>(
-        pattern: Value<'v>,
+        pattern: Option<Value<'v>>,
         decision: Option<Value<'v>>,
         r#match: Option<Value<'v>>,
         not_match: Option<Value<'v>>,
@@ -104,14 +143,13 @@ fn calls(builder: &mut GlobalsBuilder) {
         let justification = text("justification", justification)?;
         let rule = PrefixRule::new(alternatives(pattern)?, decision, justification, place(eval))
             .map_err(CallProblem::from)?;
-        rule.check_matches(&examples("match", r#match)?).map_err(CallProblem::from)?;
-        rule.check_no_match(&examples("not_match", not_match)?).map_err(CallProblem::from)?;
-        keep(eval, &Rule::Prefix(rule))?;
+        let (matches, not_matches) = (examples("match", r#match)?, examples("not_match", not_match)?);
+        keep(eval, Rule::Prefix(rule), Examples { matches, not_matches })?;
         Ok(NoneType)
     }
 
     fn outside_rule<'v>(
-        pattern: Value<'v>,
+        pattern: Option<Value<'v>>,
         folder: Option<Value<'v>>,
         justification: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -120,18 +158,18 @@ fn calls(builder: &mut GlobalsBuilder) {
         let justification = text("justification", justification)?;
         let rule = OutsideRule::new(alternatives(pattern)?, folder, justification, place(eval))
             .map_err(CallProblem::from)?;
-        keep(eval, &Rule::Outside(rule))?;
+        keep(eval, Rule::Outside(rule), Examples::default())?;
         Ok(NoneType)
     }
 
     fn network_rule<'v>(
-        host: Value<'v>,
-        protocol: Value<'v>,
+        host: Option<Value<'v>>,
+        protocol: Option<Value<'v>>,
         decision: Option<Value<'v>>,
         justification: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        let protocol = match text("protocol", Some(protocol))?.as_deref() {
+        let protocol = match text("protocol", protocol)?.as_deref() {
             Some("http") => NetworkProtocol::Http,
             Some("https") => NetworkProtocol::Https,
             Some("socks5_tcp") => NetworkProtocol::Socks5Tcp,
@@ -147,41 +185,52 @@ fn calls(builder: &mut GlobalsBuilder) {
             ("forbidden", Decision::Forbid),
         ];
         let decision = decided(decision, &names, "`allow`, `prompt`, `deny` or `forbidden`")?;
-        let host = text("host", Some(host))?.unwrap_or_default();
+        let host = text("host", host)?.unwrap_or_default();
         let justification = text("justification", justification)?;
         let rule = NetworkRule::new(&host, protocol, decision, justification, place(eval))
             .map_err(CallProblem::from)?;
-        keep(eval, &Rule::Network(rule))?;
+        keep(eval, Rule::Network(rule), Examples::default())?;
         Ok(NoneType)
     }
 
     fn host_executable<'v>(
-        name: Value<'v>,
-        paths: Value<'v>,
+        name: Option<Value<'v>>,
+        paths: Option<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let expected = "a list of absolute paths that end in the name";
-        let paths = list(paths).and_then(|paths| paths.into_iter().map(string).collect());
+        let paths = paths.and_then(list).and_then(|paths| paths.into_iter().map(string).collect());
         let paths = paths.ok_or_else(|| wrong("paths", expected))?;
-        let name = text("name", Some(name))?.unwrap_or_default();
-        keep(eval, &Rule::Executable(HostExecutable::new(name, paths).map_err(CallProblem::from)?))?;
+        let name = text("name", name)?.unwrap_or_default();
+        let rule = HostExecutable::new(name, paths).map_err(CallProblem::from)?;
+        keep(eval, Rule::Executable(rule), Examples::default())?;
         Ok(NoneType)
     }
 }
 
 /// Where the call stands; the file's name is not known here.
 fn place(evaluator: &Evaluator<'_, '_, '_>) -> RulePlace {
-    let line = evaluator.call_stack_top_location().map_or(0, |span| span.resolve_span().begin.line);
-    RulePlace { file: String::new(), line: u32::try_from(line).unwrap_or(u32::MAX).saturating_add(1) }
+    RulePlace { file: String::new(), line: begin(evaluator).0 }
 }
 
-fn keep(evaluator: &Evaluator<'_, '_, '_>, rule: &Rule) -> Result<(), CallProblem> {
+/// Line and column of the call, from 1.
+fn begin(evaluator: &Evaluator<'_, '_, '_>) -> (u32, u32) {
+    let span = evaluator.call_stack_top_location().map(|span| span.resolve_span().begin);
+    span.map_or((1, 1), |begin| (from_one(begin.line), from_one(begin.column)))
+}
+
+fn from_one(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+fn keep(evaluator: &Evaluator<'_, '_, '_>, rule: Rule, examples: Examples) -> Result<(), CallProblem> {
     let found = evaluator.extra.and_then(|extra| extra.downcast_ref::<Found>());
-    let mut rules = found.ok_or(CallProblem::NotKept)?.borrow_mut();
-    if rules.len() >= MOST_RULES {
+    let mut found = found.ok_or(CallProblem::NotKept)?.borrow_mut();
+    if found.len() >= MOST_RULES {
         return Err(CallProblem::TooMany);
     }
-    rules.push(serde_json::to_string(rule).map_err(|_| CallProblem::NotKept)?);
+    let made = Made { rule, column: begin(evaluator).1, examples };
+    found.push(serde_json::to_string(&made).map_err(|_| CallProblem::NotKept)?);
     Ok(())
 }
 
@@ -211,13 +260,14 @@ fn decided(
     found.map(|(_, decision)| *decision).ok_or_else(|| wrong("decision", expected))
 }
 
-/// A pattern: strings, or lists of alternatives.
-fn alternatives(pattern: Value<'_>) -> Result<Vec<Vec<String>>, CallProblem> {
+/// A pattern: strings, or lists of alternatives. It may be left out as the interpreter sees it, which else would say
+/// that it is missing, and not that another argument is misspelled.
+fn alternatives(pattern: Option<Value<'_>>) -> Result<Vec<Vec<String>>, CallProblem> {
     let one = |value| match string(value) {
         Some(word) => Some(vec![word]),
         None => list(value)?.into_iter().map(string).collect(),
     };
-    let elements = list(pattern).and_then(|elements| elements.into_iter().map(one).collect());
+    let elements = pattern.and_then(list).and_then(|elements| elements.into_iter().map(one).collect());
     elements
         .ok_or_else(|| wrong("pattern", "a list of strings, or of lists of alternatives, none of them empty"))
 }

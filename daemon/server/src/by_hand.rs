@@ -81,6 +81,7 @@ pub struct Sandboxed {
     launcher: Launcher,
     request: CommandRequest,
     runtime: Runtime,
+    permissions: Option<String>,
     warnings: Vec<ConfigurationProblem>,
 }
 
@@ -104,10 +105,14 @@ impl Sandboxed {
         let SandboxRun { helper, place, backend, changes, argv } = run;
         let resolved = resolve(&Folders::resolve()?, &place, &changes, &helper)?;
         check(&resolved.profile, &changes)?;
+        if !argv.is_empty() {
+            check_rules(&resolved.broken_rules)?;
+        }
         let proxy = match resolved.profile.network {
             NetworkAccess::Rules => Proxy::Listen,
             NetworkAccess::Off | NetworkAccess::Full => Proxy::None,
         };
+        let permissions = resolved.session.permissions.as_ref().map(|permissions| permissions.name.clone());
         let request = CommandRequest {
             argv,
             cwd: resolved.session.cwd.clone(),
@@ -121,7 +126,8 @@ impl Sandboxed {
         Ok(Self {
             launcher: Launcher::new(helper, backend.forced(resolved.loaded.sandbox_backend)),
             request,
-            warnings: resolved.warnings,
+            permissions: permissions.filter(|name| !name.is_empty()),
+            warnings: resolved.warnings.into_iter().chain(resolved.broken_rules).collect(),
             runtime: Builder::new_current_thread().enable_all().build().map_err(LocalError::Runtime)?,
         })
     }
@@ -130,6 +136,28 @@ impl Sandboxed {
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.request.profile
+    }
+
+    /// The permissions of the settings that it has, by their name.
+    #[must_use]
+    pub fn permissions(&self) -> Option<&str> {
+        self.permissions.as_deref()
+    }
+
+    /// Why a command would be refused here, whatever it is. Confines the helper alone as a command would be, and has it do
+    /// nothing. Blocks.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let request = CommandRequest {
+            argv: vec!["/proc/self/exe".into(), "--version".into()],
+            stdin: Stdin::Null,
+            output: Output::Piped,
+            ..self.request.clone()
+        };
+        match self.runtime.block_on(self.launcher.spawn(request)) {
+            Ok(_) | Err(SandboxError::NotFound { .. } | SandboxError::NotExecutable { .. }) => None,
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// What of the settings is not used, so that it may not be confined as their author meant.
@@ -185,6 +213,16 @@ fn check(profile: &Profile, changes: &Changes) -> Result<(), ProtocolError> {
         }
     }
     Ok(())
+}
+
+/// What can't be read might forbid any host, and nobody is asked here.
+fn check_rules(broken: &[ConfigurationProblem]) -> Result<(), ProtocolError> {
+    let Some(first) = broken.first() else { return Ok(()) };
+    let place = [first.line, first.column].into_iter().flatten().map(|number| format!(":{number}"));
+    let place: String = std::iter::once(first.origin.clone()).chain(place).collect();
+    let message = format!("The network is open by rule, and rules can't be read: {place}: {}", first.message);
+    let hint = "Mend the file or move it away; or choose `--network off` or `--network full`";
+    Err(ProtocolError::new(ErrorCode::InvalidRequest, message).with_hint(hint))
 }
 
 fn word(access: Access) -> &'static str {
@@ -297,6 +335,19 @@ mod tests {
             assert!(reason.contains(expected), "{reason}");
             assert_eq!(reason.contains("--allow-host"), host == "b.net", "only where that helps: {reason}");
         }
+    }
+
+    #[test]
+    fn a_command_is_refused_where_rules_on_hosts_can_not_be_read() {
+        check_rules(&[]).expect("all can be read");
+        let problem = ConfigurationProblem {
+            line: Some(3),
+            column: Some(7),
+            ..crate::trust::problem("/c/a.rules".to_owned(), "it is cut".to_owned())
+        };
+        let error = check_rules(&[problem]).expect_err("it might forbid the host");
+        assert!(error.message.contains("/c/a.rules:3:7: it is cut"), "{}", error.message);
+        assert!(error.hint.is_some());
     }
 
     #[test]

@@ -16,11 +16,22 @@ const CORE: [&str; 13] = [
     "USERNAME",
 ];
 
-/// Names that end so are secrets.
-const SECRET_SUFFIXES: [&str; 3] = ["PASS", "_PWD", "_AUTH"];
+/// Names that end so are secrets. With `_`, so that `PWD` and names that only end alike stay: `_PAT` are personal access
+/// tokens, `_DSN` addresses of databases, many of which hold a password, and who knows a `WEBHOOK_URL` may use it.
+const SECRET_SUFFIXES: [&str; 9] =
+    ["PASS", "_PWD", "_PW", "_AUTH", "_PAT", "_JWT", "_CREDS", "_DSN", "WEBHOOK_URL"];
 /// Names that hold one of these are secrets.
-const SECRET_PARTS: [&str; 8] =
-    ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "COOKIE"];
+const SECRET_PARTS: [&str; 9] = [
+    "KEY",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "COOKIE",
+    "CONNECTION_STRING",
+];
 /// Names that begin so lead to a program that can do more than a command may.
 const PREFIXES: [&str; 7] = ["SKEIN_", "CODEX_", "DBUS", "SSH_", "GPG_", "TMUX", "XAUTHORITY"];
 /// Names that end so are sockets of such programs.
@@ -43,7 +54,7 @@ pub(crate) fn within(
     environment
         .iter()
         .filter(|(name, value)| is_sound(name, value) && !leads_out(name) && !named.contains(name.as_str()))
-        .filter(|(name, _)| !is_secret(name) || is_named(name, policy))
+        .filter(|(name, value)| !(is_secret(name) || has_password(name, value)) || is_named(name, policy))
         .filter(|(name, _)| is_wanted(name, policy))
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect()
@@ -97,6 +108,18 @@ fn is_secret(name: &str) -> bool {
     is_authorization
         || SECRET_PARTS.iter().any(|part| name.contains(part))
         || SECRET_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Whether the value is an address with a password in it, as `DATABASE_URL` often is: `scheme://user:password@host`. That
+/// of a proxy stays: where there is such a one, nothing reaches the network without.
+fn has_password(name: &str, value: &str) -> bool {
+    let is_proxy = name.to_ascii_uppercase().ends_with("_PROXY");
+    let has_one = |rest: &str| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+        user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
+    };
+    !is_proxy && value.split("://").skip(1).any(has_one)
 }
 
 /// Whether what is wanted holds the whole name. A pattern means no secret: who writes `AWS_*` may not think of one.
@@ -196,6 +219,14 @@ mod tests {
             "XAUTHORITY",
             "BASIC_AUTH",
             "AUTH",
+            "GH_PAT",
+            "AZURE_DEVOPS_EXT_PAT",
+            "IMAP_PW",
+            "MY_JWT",
+            "GOOGLE_CREDS",
+            "MYSQL_DSN",
+            "SLACK_WEBHOOK_URL",
+            "AZURE_STORAGE_CONNECTION_STRING",
         ] {
             assert_eq!(names(&[name], &Settings::default()), [""; 0], "{name}");
         }
@@ -227,8 +258,38 @@ mod tests {
             "GIT_AUTHOR_EMAIL",
             "XDG_CONFIG_HOME",
             "NODE_OPTIONS",
+            "LD_LIBRARY_PATH",
+            "PYTHONPATH",
+            "COMPASS_X",
+            "PATTERN",
+            "GLIBC_COMPAT",
+            "PWD_LENGTH",
+            "WEBHOOK_PORT",
         ] {
             assert_eq!(names(&[name], &Settings::default()), [name], "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_with_a_password_are_removed_whatever_their_name() {
+        for (name, value, stays) in [
+            ("DATABASE_URL", "postgres://me:s3cret@db.example/app", false),
+            ("REDIS_URL", "redis://:s3cret@cache:6379/0", false),
+            ("MIRRORS", "https://a.example/ https://me:s3:cr@et@b.example/", false),
+            ("DATABASE_URL", "postgres://me@db.example:5432/app", true),
+            ("DATABASE_URL", "postgres://me:@db.example/app", true),
+            ("DATABASE_URL", "sqlite:///app.db", true),
+            ("PAGE", "http://localhost:8080/user@host?a=b:c@d", true),
+            ("PAGE", "http://localhost:8080?mail=a:b@c", true),
+            ("MAIL", "me:you@example", true),
+            ("https_proxy", "http://me:s3cret@proxy:3128", true),
+        ] {
+            let environment = [(name.to_owned(), value.to_owned())].into_iter().collect();
+            let seen = for_commands(&environment, &Settings::default());
+            assert_eq!(seen.len() == 1, stays, "{name}={value}");
+            let mut settings = Settings::default();
+            settings.shell_environment_policy.include_only = vec!["*".to_owned(), name.to_owned()];
+            assert_eq!(for_commands(&environment, &settings).len(), 1, "{name} by its name");
         }
     }
 

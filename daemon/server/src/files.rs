@@ -27,9 +27,10 @@ use store::{Blobs, Durability, Store};
 use workspace::git::KEYSTONES;
 use workspace::history::{Change, Entry, HistoryError, Tree, Version, VersionKind};
 
+use self::git::Rebases;
 use self::restoring::{restore, settle};
 use self::shelf::{Mark, MarkKind, Shelf, Slot};
-use crate::reach::{Reach, UNSEARCHED};
+use crate::reach::Reach;
 
 /// Trees that are kept; the one that was not used for the longest time goes first.
 const MAX_TREES: usize = 8;
@@ -37,6 +38,8 @@ const MAX_TREES: usize = 8;
 const MAX_KEPT_BYTES: usize = 256 * 1024 * 1024;
 /// Paths that an event names.
 const MAX_PATHS: usize = 100;
+/// Of so many paths a session is told what is wrong with them.
+const MAX_TOLD: usize = 20;
 
 /// What changes in files.
 pub(crate) struct Files {
@@ -54,8 +57,8 @@ struct Held {
     session: SessionId,
     root: PathBuf,
     watched: Arc<Mutex<Watched>>,
-    /// Whether it was said that it was not searched to its end.
-    is_told: bool,
+    /// Of what it was said that it is not protected, or not opened.
+    told: BTreeSet<PathBuf>,
 }
 
 /// A folder, as it was last seen.
@@ -69,6 +72,8 @@ enum Watched {
 /// A folder that is looked through.
 struct Known {
     tree: Tree,
+    /// What is in its git directories, beside what the tree knows.
+    rebases: Rebases,
     /// Where it is kept.
     slot: Slot,
     /// The call that left a command in the background, and the last turn since, if one went on at the last look.
@@ -94,6 +99,15 @@ struct Found {
     git: Vec<PathBuf>,
     /// The call that had left a command in the background, and the last turn since.
     left: Option<(TurnId, ItemId)>,
+}
+
+/// What became of a folder since another daemon looked.
+struct Recovered {
+    mark: Mark,
+    known: Known,
+    differences: Vec<Difference>,
+    /// Settings of git directories that came, which are not among the differences.
+    git: Vec<PathBuf>,
 }
 
 /// Whose changes are kept.
@@ -123,13 +137,15 @@ impl Files {
         Self { reach: Some(reach), ..self }
     }
 
-    /// What is to be said of a session's folder, once.
-    fn unsearched(&self, session: SessionId, root: &PathBuf) -> Option<String> {
-        self.reach.as_ref()?.unsearched([root]).first()?;
+    /// What is to be said of a session's folder, each thing once.
+    fn problems(&self, session: SessionId, root: &PathBuf) -> Vec<String> {
+        let Some(reach) = &self.reach else { return Vec::new() };
+        let mut problems = reach.problems(root);
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = trees.iter_mut().find(|held| held.session == session && held.root == *root)?;
-        let is_told = std::mem::replace(&mut held.is_told, true);
-        (!is_told).then(|| format!("`{}`: {UNSEARCHED}", root.display()))
+        let held = trees.iter_mut().find(|held| held.session == session && held.root == *root);
+        let Some(held) = held else { return Vec::new() };
+        problems.retain(|(path, _)| held.told.len() < MAX_TOLD && held.told.insert(path.clone()));
+        problems.into_iter().map(|(path, what)| format!("`{}`: {what}", path.display())).collect()
     }
 
     /// The folders of a session that are looked at.
@@ -145,7 +161,7 @@ impl Files {
             session,
             root,
             watched,
-            is_told: false,
+            told: BTreeSet::new(),
         });
     }
 
@@ -155,7 +171,7 @@ impl Files {
         let at = trees.iter().position(|held| held.session == session && held.root == root);
         let held = at.and_then(|at| trees.remove(at)).unwrap_or_else(|| {
             let watched = Arc::new(Mutex::new(Watched::Never));
-            Held { session, root: root.to_owned(), watched, is_told: false }
+            Held { session, root: root.to_owned(), watched, told: BTreeSet::new() }
         });
         let tree = Arc::clone(&held.watched);
         trees.push_back(held);
@@ -169,6 +185,7 @@ impl Files {
     async fn look(&self, session: SessionId, root: PathBuf, why: Look) -> Result<Found, HistoryError> {
         let tree = self.tree(session, &root);
         let (shelf, hidden) = (Arc::clone(&self.shelf), self.hidden.clone());
+        let committed = self.reach.as_ref().map(|reach| reach.committed(&root)).unwrap_or_default();
         let work = move || {
             // What a panic left half done is not looked at again.
             let mut watched = match tree.lock() {
@@ -180,10 +197,10 @@ impl Files {
                 }
             };
             let was_known = matches!(*watched, Watched::Known(_));
-            let outcome = look(&mut watched, &root, why, || {
+            let outcome = look(&mut watched, &root, &committed, why, || {
                 let (slot, contents, journal) = shelf.slot(session, &root)?;
                 let tree = Tree::new(root.clone(), hidden, contents).with_journal(journal);
-                Ok(Known { tree, slot, left: None })
+                Ok(Known { tree, rebases: Rebases::new(), slot, left: None })
             });
             if outcome.is_err() {
                 // What was known is looked at from the start by the next call, which says if it can't be.
@@ -317,7 +334,7 @@ impl FileHistory for Files {
                         root.display()
                     )),
                 }
-                notices.extend(self.unsearched(call.session_id, root));
+                notices.extend(self.problems(call.session_id, root));
             }
             let by = Changer {
                 item: left.map_or(call.item_id, |(_, item)| item),
@@ -387,12 +404,12 @@ impl FileHistory for Files {
                     // The runtime ends.
                     Err(_) => None,
                 };
-                let Some((mark, known, differences)) = found else { continue };
+                let Some(Recovered { mark, known, differences, git }) = found else { continue };
                 let Mark { root, turn, item, kind } = mark;
                 let is_meanwhile = kind == MarkKind::Background;
                 let roots = std::slice::from_ref(&root);
                 let by = Changer { session, turn, item, roots, is_meanwhile };
-                all.extend(self.note(&by, differences, Vec::new()).await);
+                all.extend(self.note(&by, differences, git).await);
                 self.hold(session, root.clone(), known);
             }
             all
@@ -506,6 +523,7 @@ impl<'a> Changer<'a> {
 fn look(
     watched: &mut Watched,
     root: &Path,
+    committed: &[PathBuf],
     why: Look,
     begin: impl FnOnce() -> Result<Known, HistoryError>,
 ) -> Result<Found, HistoryError> {
@@ -519,7 +537,10 @@ fn look(
                 return Ok(Found::default());
             }
             let changes = without_places(root, known.tree.look()?);
-            let git = git::settings(root, &changes, &known.tree.take_working_trees());
+            let mut git = git::settings(root, &changes, &known.tree.take_working_trees());
+            let rebases = git::rebases(committed);
+            git.extend(git::new_rebases(&known.rebases, &rebases));
+            known.rebases = rebases;
             let differences = differences(&known.tree, changes)?;
             let left = known.left;
             known.mark(root, why)?;
@@ -532,6 +553,7 @@ fn look(
             }
             let mut known = begin()?;
             known.tree.look()?;
+            known.rebases = git::rebases(committed);
             known.mark(root, why)?;
             *watched = Watched::Known(Box::new(known));
             Ok(Found::default())
@@ -578,12 +600,11 @@ impl Known {
 }
 
 /// What changed since another daemon looked.
-fn recovered(
-    (mark, mut tree, slot): (Mark, Tree, Slot),
-) -> Result<(Mark, Known, Vec<Difference>), HistoryError> {
+fn recovered((mark, mut tree, slot): (Mark, Tree, Slot)) -> Result<Recovered, HistoryError> {
     let changes = without_places(&mark.root, tree.look()?);
+    let git = git::settings(&mark.root, &changes, &tree.take_working_trees());
     let differences = differences(&tree, changes)?;
-    Ok((mark, Known { tree, slot, left: None }, differences))
+    Ok(Recovered { mark, known: Known { tree, rebases: Rebases::new(), slot, left: None }, differences, git })
 }
 
 /// Without the empty folders that are there while a command runs, so that it can't make them.

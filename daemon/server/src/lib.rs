@@ -26,6 +26,7 @@
 mod accounts;
 mod agents;
 mod by_hand;
+mod check;
 mod choice;
 mod circumstances;
 mod connection;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use extensions::trust::Trust;
 use policy::analysis::Word;
-use policy::rules::{NetworkRule, RulesError, propose};
+use policy::rules::{NetworkRule, propose};
 use policy::verdict::{Intent, Verdict, evaluate};
 use protocol::error::{ConfigurationProblem, ProtocolError};
 use protocol::profile::{NetworkAccess, Profile};
@@ -20,9 +20,9 @@ use wire::folders::Folders;
 
 use crate::by_hand::change;
 use crate::projects::Projects;
-use crate::reach::{Reach, UNSEARCHED};
-use crate::rules::{MANAGED, RuleBook};
-use crate::{settings, trust};
+use crate::reach::Reach;
+use crate::rules::{self as rule_files, MANAGED, RuleBook};
+use crate::{check, settings, trust};
 
 /// A command in the sandbox.
 pub use crate::by_hand::{Backend, Changes, Ended, SandboxRun, Sandboxed};
@@ -95,7 +95,7 @@ pub struct PolicyCheck {
     pub reader: PathBuf,
     /// Where.
     pub place: Place,
-    /// Program and arguments.
+    /// Program and arguments, or one script.
     pub argv: Vec<String>,
     /// Whether it is to run outside the sandbox.
     pub is_escalated: bool,
@@ -120,16 +120,23 @@ pub struct PolicyVerdict {
 /// `LocalError`.
 pub fn policy_check(check: PolicyCheck) -> Result<PolicyVerdict, LocalError> {
     let PolicyCheck { reader, place, argv, is_escalated } = check;
+    let argv = check::understood(argv);
     let folders = Folders::resolve()?;
     let Resolved { session, .. } = resolve(&folders, &place, &Changes::default(), &reader)?;
     let rules = (*rules(&folders, &session.cwd, reader)).clone().placed(&session.cwd);
-    let intent = Intent { argv: &argv, cwd: &session.cwd, is_escalated };
+    let intent = Intent { argv: &argv, cwd: &session.cwd, folder: &session.cwd, is_escalated };
     let verdict = evaluate(&intent, &rules, session.approval, session.sandbox);
     let proposed = propose(&intent, &verdict, &rules).map(|proposal| proposal.to_string());
-    Ok(told(&verdict, proposed.as_deref(), rules.problems()))
+    let unused = trust::unused_rules(&Trust::new(&folders.state), &session.cwd);
+    Ok(told(&verdict, proposed.as_deref(), &rules, &unused))
 }
 
-fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> PolicyVerdict {
+fn told(
+    verdict: &Verdict,
+    proposed: Option<&str>,
+    rules: &policy::rules::Rules,
+    unused: &[check::Unused],
+) -> PolicyVerdict {
     let Verdict { cause, rule, analysis, reason, approval, sandbox, .. } = verdict;
     let decision = verdict.decision;
     let words = |argv: &[Word]| argv.iter().map(|word| word.shown().to_owned()).collect::<Vec<_>>();
@@ -145,17 +152,10 @@ fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> P
         })
         .collect();
     let redirects = words(&analysis.redirects);
-    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let mut details: Vec<String> = analysis
-        .commands
-        .iter()
-        .map(|command| format!("runs       {} ({:?})", words(&command.argv).join(" "), command.place))
-        .collect();
-    details.extend(redirects.iter().map(|target| format!("redirects  {target}")));
-    details.extend(analysis.features.iter().map(|feature| format!("has        {feature:?}")));
-    details.extend(analysis.gaps.iter().map(|gap| format!("unknown    {gap:?}")));
-    details.extend(problems.iter().map(|problem| format!("broken     {problem}")));
-    details.extend(proposed.iter().flat_map(|rules| rules.lines()).map(|rule| format!("always     {rule}")));
+    let details = check::details(verdict, proposed, rules, unused);
+    let problems: Vec<String> = rules.problems().iter().map(ToString::to_string).collect();
+    let unused: Vec<_> =
+        unused.iter().map(|unused| json!({ "file": unused.file, "isChanged": unused.is_changed })).collect();
     let report = json!({
         "decision": decision.as_str(),
         "cause": cause,
@@ -172,6 +172,7 @@ fn told(verdict: &Verdict, proposed: Option<&str>, problems: &[RulesError]) -> P
         },
         "proposedRule": proposed,
         "problems": problems,
+        "untrustedRules": unused,
     });
     PolicyVerdict { decision, reason: reason.clone(), details, report }
 }
@@ -189,6 +190,8 @@ pub(crate) struct Resolved {
     pub(crate) profile: Profile,
     /// What of the settings is not used.
     pub(crate) warnings: Vec<ConfigurationProblem>,
+    /// The files with rules that can't be used, where the network is open by rule.
+    pub(crate) broken_rules: Vec<ConfigurationProblem>,
 }
 
 /// Resolves the settings, with changes for one command, as a session would. Rules are read, by this executable, only
@@ -212,25 +215,53 @@ pub(crate) fn resolve(
     change(&mut session, changes);
     let reach = Reach::new(folders);
     let mut profile = reach.profile(&session, &[]);
+    let mut broken_rules = Vec::new();
     if profile.network == NetworkAccess::Rules {
         let rules = rules(folders, &session.cwd, reader.to_owned());
+        broken_rules = rule_files::told(rules.problems());
         profile.network_rules.extend(rules.networks().iter().filter_map(NetworkRule::for_profile));
     }
     let mut warnings = loaded.warnings;
     let opened = session.permissions.iter().flat_map(|permissions| &permissions.paths).map(|rule| &rule.path);
-    let unsearched = reach.unsearched(policy::profile::roots(&session).into_iter().chain(opened));
-    warnings.extend(
-        unsearched
-            .into_iter()
-            .map(|folder| trust::problem(folder.display().to_string(), UNSEARCHED.to_owned())),
-    );
-    Ok(Resolved { session, loaded: loaded.settings, profile, warnings })
+    let folders = policy::profile::roots(&session).into_iter().chain(opened);
+    let problems = folders.flat_map(|folder| reach.problems(folder));
+    warnings.extend(problems.map(|(path, what)| trust::problem(path.display().to_string(), what.to_owned())));
+    Ok(Resolved { session, loaded: loaded.settings, profile, warnings, broken_rules })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use protocol::profile::{Access, SandboxMode};
+
+    #[test]
+    fn rules_that_can_not_be_read_are_told_where_the_network_is_open_by_rule() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let home = std::fs::canonicalize(scratch.path()).expect("home");
+        let repo = home.join("repo");
+        let folders =
+            Folders { config: home.join("config"), state: home.join("state"), runtime: home.join("run") };
+        for folder in [&repo, &folders.state, &folders.config.join("rules")] {
+            std::fs::create_dir_all(folder).expect("folder");
+        }
+        // No reader is there, so no file can be read.
+        std::fs::write(folders.config.join("rules/a.rules"), "network_rule(").expect("rules");
+        let settings = "default_permissions = \"p\"\n[permissions.p]\nnetwork = \"rules\"\n";
+        std::fs::write(folders.config_file(), settings).expect("settings");
+        let place = Place { cwd: repo, ..Place::default() };
+        for (network, expected) in [
+            (None, 1),
+            (Some(NetworkAccess::Rules), 1),
+            (Some(NetworkAccess::Off), 0),
+            (Some(NetworkAccess::Full), 0),
+        ] {
+            let changes = Changes { network, ..Changes::default() };
+            let broken =
+                resolve(&folders, &place, &changes, Path::new("/nowhere")).expect("resolved").broken_rules;
+            assert_eq!(broken.len(), expected, "{network:?}: {broken:?}");
+            assert!(broken.iter().all(|problem| problem.origin.ends_with("a.rules")), "{broken:?}");
+        }
+    }
 
     #[test]
     fn a_command_by_hand_is_confined_as_the_settings_say() {

@@ -27,7 +27,7 @@ pub(crate) fn append_private(path: &Path) -> io::Result<File> {
         use rustix::fs::{Mode, OFlags};
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = File::from(rustix::fs::open(path, flags, mode)?);
+        let file = File::from(rustix::fs::open(path, flags, mode).map_err(of_a_link)?);
         rustix::fs::fchmod(&file, mode)?;
         Ok(file)
     }
@@ -45,7 +45,7 @@ pub(crate) fn read_private(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         use rustix::fs::{FileType, Mode, OFlags};
         // A pipe in its place must not keep the daemon waiting.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::open(path, flags, Mode::empty())?;
+        let file = rustix::fs::open(path, flags, Mode::empty()).map_err(of_a_link)?;
         let stat = rustix::fs::fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it is not a regular file"));
@@ -64,6 +64,15 @@ pub(crate) fn read_private(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it has more than {max_bytes} bytes")));
     }
     Ok(bytes)
+}
+
+/// What the system says, but for links that are not followed: that there are too many of them tells nobody anything.
+#[cfg(unix)]
+fn of_a_link(error: rustix::io::Errno) -> io::Error {
+    if error == rustix::io::Errno::LOOP {
+        return io::Error::other("it is a symbolic link");
+    }
+    error.into()
 }
 
 /// Makes a folder for this user alone, unless there is one.

@@ -10,10 +10,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy::rules::RulesError;
-use protocol::error::{ErrorCode, ProtocolError};
+use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
 use protocol::question::QuestionKind;
 use rules::Reader;
 use session::moment::Rules;
@@ -21,6 +22,7 @@ use session::moment::Rules;
 use crate::circumstances::{Stamp, stamp};
 use crate::process;
 use crate::projects::TrustedParts;
+use crate::trust;
 
 /// Where whoever looks after the machine writes rules.
 pub(crate) const MANAGED: &str = "/etc/skein/rules";
@@ -173,9 +175,8 @@ impl RuleBook {
     }
 
     fn read_file(&self, file: &Path) -> Result<Vec<policy::rules::Rule>, RulesError> {
-        let bytes = process::read_private(file, MAX_BYTES);
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
-        let text = text.map_err(|error| problem(file, &error))?;
+        let bytes = process::read_private(file, MAX_BYTES).map_err(|error| problem(file, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| no_text(file, &error))?;
         self.reader.read(&file.display().to_string(), &text)
     }
 
@@ -183,6 +184,22 @@ impl RuleBook {
         // A poisoned cache is whole: each change is one assignment.
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Files with rules that can't be used, for a person.
+pub(crate) fn told(problems: &[RulesError]) -> Vec<ConfigurationProblem> {
+    let one = |problem: &RulesError| ConfigurationProblem {
+        line: Some(problem.line),
+        column: Some(problem.column),
+        ..trust::problem(
+            problem.file.clone(),
+            format!(
+                "{}; until it is mended, no rule in it holds and every command is asked about",
+                problem.message
+            ),
+        )
+    };
+    problems.iter().map(one).collect()
 }
 
 /// The files with rules in a folder, by their names.
@@ -208,6 +225,22 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn problem(path: &Path, error: &io::Error) -> RulesError {
     let message = format!("It can't be read: {error}");
     RulesError { file: path.display().to_string(), line: 1, column: 1, message }
+}
+
+/// That a file is no text from somewhere on.
+fn no_text(path: &Path, error: &FromUtf8Error) -> RulesError {
+    let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    let before = String::from_utf8_lossy(before);
+    let (lines, column) = before
+        .rsplit_once('\n')
+        .map_or((0, &*before), |(lines, column)| (lines.matches('\n').count().saturating_add(1), column));
+    let from_one = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+    RulesError {
+        file: path.display().to_string(),
+        line: from_one(lines),
+        column: from_one(column.chars().count()),
+        message: "It is not UTF-8 from here on".to_owned(),
+    }
 }
 
 /// Adds the lines that are not there yet. Whoever else writes the file waits meanwhile.
@@ -329,6 +362,21 @@ mod tests {
         let elsewhere = scratch.path().join("elsewhere");
         fs::rename(&file, &elsewhere).expect("rename");
         rustix::fs::symlink(&elsewhere, &file).expect("link");
-        assert!(message(&book).contains("symbolic link"), "{}", message(&book));
+        assert_eq!(message(&book), "It can't be read: it is a symbolic link");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_named_with_the_place() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let book = book(&scratch);
+        let file = scratch.path().join("rules/a.rules");
+        append(&file, MAKE).expect("appended");
+        for (bytes, place) in [(&b"\xff"[..], (1, 1)), (b"# a\n\n# \xc3\xa9\xff\n", (3, 4))] {
+            fs::write(&file, bytes).expect("write");
+            let rules = book.rules();
+            let problem = &rules.problems()[0];
+            assert_eq!((problem.line, problem.column), place, "{problem}");
+            assert_eq!(problem.message, "It is not UTF-8 from here on");
+        }
     }
 }

@@ -327,6 +327,7 @@ mod tests {
             usage: Usage::default(),
             settings,
             agent: None,
+            background: Vec::new(),
         };
         let (questions, queue, presence) = (Vec::new(), Vec::new(), Presence::default());
         SessionSnapshot { summary, turns, earlier_turns: 5, questions, queue, presence, context_tokens: None }

@@ -10,6 +10,7 @@ use extensions::trust::{State, Trust};
 use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
 use protocol::trust::{Declaration, DeclarationKind, DeclarationState, FolderTrust};
 
+use crate::check::Unused;
 use crate::hooks;
 
 /// What a folder declares, and what of that is trusted. Reads files; blocks.
@@ -64,6 +65,15 @@ pub(crate) fn warning(trust: &Trust, folder: &Path) -> Option<ConfigurationProbl
          `skein config trust`, or /trust in the terminal, shows it"
     );
     Some(problem(found.folder.display().to_string(), message))
+}
+
+/// The folder's files of rules that are not used, because nobody trusts them as they are. Reads files; blocks.
+pub(crate) fn unused_rules(trust: &Trust, folder: &Path) -> Vec<Unused> {
+    let declarations = read(trust, folder).map(|found| found.declarations).unwrap_or_default();
+    let unused = declarations
+        .into_iter()
+        .filter(|one| one.kind == DeclarationKind::Rules && one.state != DeclarationState::Trusted);
+    unused.map(|one| Unused { file: one.file, is_changed: one.state == DeclarationState::Changed }).collect()
 }
 
 /// What is wrong with the user's own hooks. Reads files; blocks.

@@ -14,7 +14,7 @@ use model::client::ModelClient;
 use model::limits::Amount;
 use policy::rules::NetworkRule;
 use protocol::daemon::RateLimit;
-use protocol::error::{ErrorCode, ProtocolError};
+use protocol::error::{ConfigurationProblem, ErrorCode, ProtocolError};
 use protocol::event::Event;
 use protocol::ids::{ItemId, SessionId, Timestamp};
 use protocol::profile::{Access, NetworkAccess, PathRule, Profile, SandboxMode};
@@ -37,6 +37,7 @@ use tools::agents::{Agents, NoAgents};
 use tools::diagnostics::{Diagnostics, NoDiagnostics};
 use tools::tool_suggest::Suggestions;
 use wire::folders::Folders;
+use workspace::sight::Sight;
 
 use crate::accounts::{Accounts, key_command};
 use crate::agents::DaemonOffice;
@@ -121,6 +122,11 @@ impl Wiring {
         }
     }
 
+    /// The files with rules that can't be used, of the user and of the machine. Reads those that have changed; blocks.
+    pub(crate) fn broken_rules(&self) -> Vec<ConfigurationProblem> {
+        crate::rules::told(self.rules.rules().problems())
+    }
+
     /// Has what changes in files kept in this store, so that it can be taken back.
     pub(crate) fn watching(self, store: &store::Store, folders: &Folders) -> Self {
         let files = Files::new(store.clone(), &folders.state, self.reach.own_folders().to_vec());
@@ -159,6 +165,11 @@ impl Wiring {
     /// What finds errors in what sessions change.
     pub(crate) fn finder(&self) -> Option<&Arc<Finder>> {
         self.finder.as_ref()
+    }
+
+    /// What a session with these settings sees of files. Looks at the file system.
+    pub(crate) fn sight(&self, settings: &SessionSettings) -> Sight {
+        Sight::new(Arc::new(self.reach.profile(settings, &[])))
     }
 
     /// What of a folder's declarations may be used.

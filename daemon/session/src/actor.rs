@@ -124,6 +124,7 @@ enum After {
     AskHooks(HookCall),
     AnswerTool(QuestionId, Decision),
     AllowAlways(QuestionKind),
+    EndCommand(u32, String),
     Restore(BlobId),
 }
 
@@ -397,6 +398,9 @@ impl Actor {
                 self.hands.spent(*usage);
             }
             moment.spent_so_far = self.hands.spent_so_far();
+            if let Input::Request { request: Request::EndCommand { process_id }, .. } = &input {
+                moment.process = self.hands.work.standing(*process_id);
+            }
             if !is_piece(&input) {
                 moment.hooks = self.around.world.hook_points(self.state.id, &self.state.settings);
                 moment.start = self.hands.start(&self.state);
@@ -445,6 +449,9 @@ impl Actor {
                         self.is_header_stale = true;
                     }
                     Effect::AllowAlways(kind) => self.after.push(After::AllowAlways(kind)),
+                    Effect::EndCommand { process_id, by } => {
+                        self.after.push(After::EndCommand(process_id, by));
+                    }
                     Effect::Restore(changes) => self.after.push(After::Restore(changes)),
                     Effect::Continue => open.push_back(Input::Continue),
                 }
@@ -523,6 +530,7 @@ impl Actor {
                         self.hands.work.asks().answer(question, decision);
                     }
                     After::AllowAlways(kind) => self.allow_always(&kind),
+                    After::EndCommand(process_id, by) => self.hands.work.end_command(process_id, &by),
                     After::Restore(changes) => {
                         // Nothing else happens in the session meanwhile.
                         let Restored { ended, meanwhile } = self.hands.restore(&self.state, &changes).await;
@@ -737,7 +745,8 @@ fn is_piece(input: &Input) -> bool {
 
 /// What a request means for others.
 fn intent_of(request: &Request) -> Intent {
-    if matches!(request, Request::Interrupt { .. }) { Intent::Interrupt } else { Intent::Change }
+    let ends = matches!(request, Request::Interrupt { .. } | Request::EndCommand { .. });
+    if ends { Intent::Interrupt } else { Intent::Change }
 }
 
 /// Answers a client; one that does not wait any more has lost nothing but the answer.

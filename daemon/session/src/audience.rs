@@ -23,12 +23,26 @@ const MAX_WISHES: usize = 64;
 /// Letters of a command in the background that are shown.
 const COMMAND_LETTERS: usize = 400;
 
+/// Commands in the background, as they are shown at this time.
+pub(crate) fn shown(going: Vec<Going>, now: Timestamp) -> Vec<BackgroundCommand> {
+    let shown = going.into_iter().map(|going| {
+        let ran = u64::try_from(going.ran.as_millis()).unwrap_or(u64::MAX);
+        BackgroundCommand {
+            process_id: going.process_id,
+            command: going.command.chars().take(COMMAND_LETTERS).collect(),
+            is_escalated: going.is_escalated,
+            started_at: Timestamp(now.0.saturating_sub(ran)),
+        }
+    });
+    shown.collect()
+}
+
 /// What a client is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     /// Change something.
     Change,
-    /// Stop the turn.
+    /// Stop the turn, or a command in the background.
     Interrupt,
 }
 
@@ -131,16 +145,7 @@ impl Audience {
         if new.eq(self.background.iter().map(|command| command.process_id)) {
             return;
         }
-        let background = going.into_iter().map(|going| {
-            let ran = u64::try_from(going.ran.as_millis()).unwrap_or(u64::MAX);
-            BackgroundCommand {
-                process_id: going.process_id,
-                command: going.command.chars().take(COMMAND_LETTERS).collect(),
-                is_escalated: going.is_escalated,
-                started_at: Timestamp(now.0.saturating_sub(ran)),
-            }
-        });
-        self.background = background.collect();
+        self.background = shown(going, now);
         self.show_presence();
     }
 

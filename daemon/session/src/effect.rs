@@ -41,6 +41,13 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// End a command in the background, for a person.
+    EndCommand {
+        /// The number by which the model reaches it.
+        process_id: u32,
+        /// What the person's client is called.
+        by: String,
+    },
     /// Bring files back as these changes of a rewind say, then send `Input::Restored`. What stands after it waits for
     /// that.
     Restore(BlobId),

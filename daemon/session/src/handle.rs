@@ -7,14 +7,16 @@ use protocol::agent::{AgentOrigin, AgentReport};
 use protocol::delta::FeedEntry;
 use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::EventRecord;
-use protocol::ids::{ClientId, RequestId, Seq, SessionId};
+use protocol::ids::{ClientId, RequestId, Seq, SessionId, Timestamp};
 use protocol::question::Question;
-use protocol::session::{Attachment, SessionSnapshot, SessionSummary};
+use protocol::session::{Attachment, BackgroundCommand, SessionSnapshot, SessionSummary};
 use protocol::turn::Actor;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tools::belongings::Belongings;
 use tools::registry::Listing;
 
 use crate::actor::answer;
+use crate::audience::shown;
 use crate::effect::Reply;
 use crate::input::Request;
 use crate::outbox::{End, Inbox};
@@ -154,6 +156,7 @@ pub struct SessionHandle {
     pub(crate) id: SessionId,
     pub(crate) mailbox: mpsc::Sender<Box<Message>>,
     pub(crate) sessions: Weak<Sessions>,
+    pub(crate) belongings: Weak<Belongings>,
 }
 
 impl SessionHandle {
@@ -277,6 +280,11 @@ impl SessionHandle {
     /// `Internal` when the actor failed.
     pub async fn look_at_files(&self) -> Result<(), ProtocolError> {
         self.ask(|reply| Message::LookAtFiles { reply }).await
+    }
+
+    /// The session's commands in the background, as they are at this time; oldest first.
+    pub(crate) fn background(&self, now: Timestamp) -> Vec<BackgroundCommand> {
+        self.belongings.upgrade().map(|belongings| shown(belongings.going(), now)).unwrap_or_default()
     }
 
     pub(crate) async fn questions(&self) -> Result<Questions, ProtocolError> {

@@ -172,8 +172,8 @@ impl Hands {
         let Some(item) = state.item(item_id) else { return };
         let world = &self.around.world;
         let profile = match &item.body {
-            // A person let it out, or there is no sandbox to begin with.
-            ItemBody::Command(command) if command.is_escalated => unrestricted(),
+            // A person has just let it out. What a rule or an earlier leave lets out is looked at when it starts.
+            ItemBody::Command(command) if command.is_escalated && state.is_let_out(item_id) => unrestricted(),
             _ => {
                 let granted = state.all_grants().writable();
                 let mut profile = world.profile(&state.settings, &granted).await;

@@ -215,6 +215,11 @@ pub enum Request {
         /// Why.
         reason: InterruptReason,
     },
+    /// End a command that goes on in the background.
+    EndCommand {
+        /// The number by which the model reaches it.
+        process_id: u32,
+    },
     /// Answer a question.
     Answer {
         /// Which.

@@ -64,7 +64,7 @@ impl Judge for SessionJudge {
     fn judge(&self, started: &Started<'_>) -> Ruling {
         match restriction(started, &self.rules) {
             Some((Decision::Forbid, reason)) => Ruling::Refuse { reason },
-            Some((Decision::Prompt, _)) if self.settled.contains(started.argv) => Ruling::Inside,
+            Some((Decision::Prompt, _)) if self.settled.contains(started.argv) => self.out(started),
             Some((Decision::Prompt, reason)) => Ruling::Ask { reason },
             Some((Decision::Allow, _)) | None => self.out(started),
         }
@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn rules_and_leaves_decide_and_what_was_asked_before_is_settled() {
         let mut grants = Grants::default();
-        for (program, is_escalated) in [("make", true), ("cargo", false)] {
+        for (command, is_escalated) in [("make", true), ("cargo", false), ("git push b", true)] {
             grants.add(&QuestionKind::Command {
-                command: program.to_owned(),
-                argv: vec![program.to_owned()],
+                command: command.to_owned(),
+                argv: command.split(' ').map(str::to_owned).collect(),
                 cwd: "/repo".into(),
                 is_escalated,
                 justification: None,
@@ -138,11 +138,12 @@ mod tests {
                 proposed_rule: None,
             });
         }
-        let settled = BTreeSet::from([["git", "push", "a"].map(str::to_owned).to_vec()]);
+        let settled = ["a", "b"].map(|to| ["git", "push", to].map(str::to_owned).to_vec()).into();
         let judge = SessionJudge { rules: rules(), grants, settled };
         for (words, expected) in [
             (&["git", "push"][..], "ask"),
             (&["git", "push", "a"], "inside"),
+            (&["git", "push", "b"], "outside"),
             (&["rm", "x"], "refuse"),
             (&["ls"], "inside"),
             (&["git", "fetch"], "outside"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use protocol::ids::{ClientId, ItemId, QuestionId, QueuedId, Timestamp, TurnId};
 use protocol::model::Usage;
 use protocol::usage::Spending;
+use tools::belongings::Standing;
 use uuid::Uuid;
 
 use crate::hooks::{HookPoints, SessionStart};
@@ -45,6 +46,8 @@ pub struct Moment {
     pub clients: BTreeSet<ClientId>,
     /// The tools whose calls change nothing, while calls are made.
     pub reads: Arc<BTreeSet<String>>,
+    /// How it stands with the process that a request is about.
+    pub process: Standing,
     /// How the session comes to have its first turn since it was loaded, if this is it.
     pub start: Option<SessionStart>,
     seed: u64,
@@ -67,6 +70,7 @@ impl Moment {
             hooks: HookPoints::default(),
             clients: BTreeSet::new(),
             reads: Arc::default(),
+            process: Standing::Unknown,
             start: None,
             seed,
         }

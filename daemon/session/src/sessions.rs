@@ -1,6 +1,7 @@
 //! All sessions of a daemon: makes them, finds them, loads them when somebody needs them. One actor per session,
 //! however many ask at once.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,9 @@ use protocol::error::{ErrorCode, ProtocolError};
 use protocol::event::{Event, EventRecord, SessionCreated, SessionUpdated};
 use protocol::ids::{QuestionId, RequestId, Seq, SessionId};
 use protocol::question::OpenQuestion;
-use protocol::session::{InstructionFile, SessionListParams, SessionSettings, SessionSummary};
+use protocol::session::{
+    BackgroundCommand, InstructionFile, SessionListParams, SessionSettings, SessionSummary,
+};
 use protocol::turn::Actor as Person;
 use store::{Append, StoreError};
 use tokio::sync::{OnceCell, mpsc, oneshot, watch};
@@ -251,7 +254,40 @@ impl Sessions {
     /// # Errors
     /// What the store says.
     pub async fn list(&self, params: &SessionListParams) -> Result<Vec<SessionSummary>, ProtocolError> {
-        Ok(self.log.list(params).await?)
+        let mut listed = self.log.list(params).await?;
+        let now = self.around.world.now();
+        let going = |handle: SessionHandle| Some((handle.id, handle.background(now)));
+        let going = self.all_loaded().into_iter().filter_map(going).filter(|(_, going)| !going.is_empty());
+        let mut going: HashMap<SessionId, Vec<BackgroundCommand>> = going.collect();
+        for summary in &mut listed {
+            summary.background = going.remove(&summary.id).unwrap_or_default();
+        }
+        if params.only_active {
+            self.add_background(&mut listed, going, params).await;
+        }
+        Ok(listed)
+    }
+
+    /// Adds sessions that do nothing but have commands in the background.
+    async fn add_background(
+        &self,
+        listed: &mut Vec<SessionSummary>,
+        going: HashMap<SessionId, Vec<BackgroundCommand>>,
+        params: &SessionListParams,
+    ) {
+        for (id, background) in going {
+            // One that left the memory meanwhile has none any more.
+            let Some(handle) = self.loaded(id) else { continue };
+            let Ok(summary) = handle.summary().await else { continue };
+            let is_wanted = params.cwd.as_ref().is_none_or(|cwd| *cwd == summary.settings.cwd)
+                && (params.with_agents || summary.agent.is_none())
+                && params.updated_before.is_none_or(|before| summary.updated_at < before);
+            if is_wanted {
+                listed.push(SessionSummary { background, ..summary });
+            }
+        }
+        listed.sort_by_key(|summary| Reverse(summary.updated_at));
+        listed.truncate(params.limit.map_or(usize::MAX, |limit| limit as usize));
     }
 
     /// The questions that wait, oldest first.
@@ -412,8 +448,9 @@ impl Sessions {
         let failure = self.failures().get(&id).cloned();
         actor.recover(failure).await?;
         self.failures().remove(&id);
+        let belongings = actor.hands.work.belongings();
         self.spawn(id, actor, entry);
-        Ok(SessionHandle { id, mailbox, sessions: Arc::downgrade(self) })
+        Ok(SessionHandle { id, mailbox, sessions: Arc::downgrade(self), belongings })
     }
 
     fn spawn(self: &Arc<Self>, id: SessionId, actor: Actor, entry: &Arc<Entry>) {

@@ -115,6 +115,8 @@ pub struct Running {
     pub output_schema: Option<serde_json::Value>,
     /// Items that a person allowed.
     pub allowed: BTreeSet<ItemId>,
+    /// Those of them about which a person was asked whether they may run outside the sandbox.
+    pub(crate) let_out: BTreeSet<ItemId>,
     /// How the daemon handed the turn over, until the next one takes it up.
     pub suspended: Option<TurnSuspended>,
     /// The request before which the session was compacted last.
@@ -303,6 +305,7 @@ impl SessionState {
                     limits: started.limits.clone(),
                     output_schema: started.output_schema.clone(),
                     allowed: BTreeSet::new(),
+                    let_out: BTreeSet::new(),
                     suspended: None,
                     compacted: None,
                     uncompacted: None,
@@ -549,6 +552,9 @@ impl SessionState {
         let Decision::Allow { scope } = &answer.decision else { return };
         if !has_begun {
             running.allowed.insert(question.item_id);
+            if matches!(question.kind, QuestionKind::Command { is_escalated: true, .. }) {
+                running.let_out.insert(question.item_id);
+            }
         }
         match scope {
             GrantScope::Turn => running.grants.add(&question.kind),
@@ -608,6 +614,11 @@ impl SessionState {
     pub fn is_granted(&self, kind: &QuestionKind) -> bool {
         let in_turn = self.running.as_ref().is_some_and(|running| running.grants.cover(kind));
         in_turn || self.grants.cover(kind)
+    }
+
+    /// Whether a person let this very item of the running turn leave the sandbox.
+    pub(crate) fn is_let_out(&self, item: ItemId) -> bool {
+        self.running.as_ref().is_some_and(|running| running.let_out.contains(&item))
     }
 
     /// What was granted for this turn and session.
@@ -710,6 +721,7 @@ impl SessionState {
             usage: self.usage,
             settings: self.settings.clone(),
             agent: self.agent.clone(),
+            background: Vec::new(),
         }
     }
 

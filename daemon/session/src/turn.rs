@@ -2,6 +2,7 @@
 
 mod agent;
 mod answer;
+mod background;
 mod beside;
 pub(crate) mod budget;
 mod calls;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tools::agents::Agents;
-use tools::belongings::{Belongings, Going};
+use tools::belongings::{Belongings, Going, Standing};
 use tools::diagnostics::Diagnostics;
 use tools::judge::Judge;
 use tools::output::Spools;
@@ -125,6 +125,21 @@ impl Work {
     /// The commands that go on in the background, oldest first.
     pub(crate) fn going(&self) -> Vec<Going> {
         self.belongings.going()
+    }
+
+    /// What tools keep between calls, as long as the work is there.
+    pub(crate) fn belongings(&self) -> Weak<Belongings> {
+        Arc::downgrade(&self.belongings)
+    }
+
+    /// How it stands with the number of a process.
+    pub(crate) fn standing(&self, process_id: u32) -> Standing {
+        self.belongings.standing(process_id)
+    }
+
+    /// Ends a command in the background for a person.
+    pub(crate) fn end_command(&self, process_id: u32, by: &str) {
+        self.belongings.end_command(process_id, by);
     }
 
     /// Waits until others may go on in the background than before. Cancel safe.

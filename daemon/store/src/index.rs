@@ -130,6 +130,7 @@ impl Line {
                 model_context: protocol::context::ModelContext::default(),
             },
             agent: None,
+            background: Vec::new(),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::shell::display;
 use crate::stopped;
 use crate::tool::{RunContext, RunOutcome};
 use crate::way_out::{self, Leaver, LetOut, WayOut};
+use crate::whole::{self, Beginning};
 
 /// Stands between what the two runs printed.
 const OUTSIDE: &str = "[The sandbox stopped this. Again, outside the sandbox:]\n";
@@ -42,10 +43,29 @@ impl Ran {
     }
 }
 
-/// Runs a command, and once more if it was stopped and may leave the sandbox.
+/// Runs a command, outside the sandbox if something lets the whole of it out; and once more if it was stopped and may
+/// leave.
 pub(crate) async fn run<F>(
     command: Command,
     context: RunContext,
+    once: impl Fn(Command, RunContext) -> F,
+) -> RunOutcome
+where
+    F: Future<Output = Ran>,
+{
+    let Beginning { command, context, note } = whole::begin(command, context).await;
+    let mut outcome = once_or_twice(command, context, note.as_deref(), once).await;
+    if let (ItemBody::Command(command), Some(note)) = (&mut outcome.body, note) {
+        stopped::add(command, note);
+    }
+    outcome
+}
+
+/// `doubt` says why it did not leave at once, though something would have let it.
+async fn once_or_twice<F>(
+    command: Command,
+    context: RunContext,
+    doubt: Option<&str>,
     once: impl Fn(Command, RunContext) -> F,
 ) -> RunOutcome
 where
@@ -61,7 +81,11 @@ where
         stopped.into_iter().filter(|it| !was_asked(&it.refusal, &context.profile)).collect();
     let asking = async {
         match way_out::find(&command, &stopped, &environment, &context.profile).await {
-            WayOut::Whole { reason } => ask(&command, &first, reason, &context).await.map(|()| Leave::Whole),
+            WayOut::Whole { reason } => {
+                let reason = reason.map(|reason| format!("No less than the whole can leave: {reason}"));
+                let reason = reason.or_else(|| doubt.map(str::to_owned));
+                ask(&command, &first, reason, &context).await.map(|()| Leave::Whole)
+            }
             WayOut::Programs(leavers) => ask_each(leavers, &command, &first, &context).await,
         }
     };
@@ -190,7 +214,7 @@ async fn ask(
         "The sandbox stopped it: it {}. Outside the sandbox it may do all that you may. It begins anew there, so what \
          it did before it was stopped may be done twice{}",
         ended(&first.exit),
-        reason.map(|reason| format!(". No less than the whole can leave: {reason}")).unwrap_or_default()
+        reason.map(|reason| format!(". {reason}")).unwrap_or_default()
     );
     answered(context.asker.ask(kind, reason).await)
 }

@@ -16,6 +16,28 @@ pub struct Belongings {
     others: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
+/// How it stands with the number of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on in the background.
+    GoesOn {
+        /// The command as a person would type it.
+        command: String,
+    },
+    /// The call that started it has not left it yet.
+    InCall,
+    /// It has ended.
+    Ended,
+    /// A person ended it.
+    EndedBy {
+        /// Whose client did that.
+        name: String,
+    },
+    /// There was none of this number, as far as this daemon knows.
+    #[default]
+    Unknown,
+}
+
 /// A command that goes on in the background.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Going {
@@ -51,6 +73,18 @@ impl Belongings {
     /// Waits until others may go on in the background than before. Cancel safe.
     pub async fn going_changed(&self) {
         self.processes.changed().await;
+    }
+
+    /// How it stands with the number of a process.
+    #[must_use]
+    pub fn standing(&self, process_id: u32) -> Standing {
+        self.processes.standing(process_id)
+    }
+
+    /// Ends a command in the background for a person, and does not wait for its end. Who looks at it next is told whose
+    /// client that was.
+    pub fn end_command(&self, process_id: u32, by: &str) {
+        self.processes.end(process_id, by);
     }
 
     /// Ends the commands in the background, and waits for none.

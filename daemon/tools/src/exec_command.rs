@@ -228,25 +228,24 @@ pub(crate) async fn visit(mut command: Command, handle: &Handle, call: Call, con
         let note = "Nothing was typed: the process takes no input, or has too much waiting.".to_owned();
         command.message = Some(command.message.map_or(note.clone(), |message| format!("{message}\n{note}")));
     }
-    let (status, exit) = match stage {
-        Stage::GoesOn => (ItemStatus::Completed, CommandExit::GoesOn),
-        Stage::Interrupted => (ItemStatus::Interrupted, CommandExit::Interrupted),
-        Stage::Ended(Exit::Code(code)) => {
-            (if code == 0 { ItemStatus::Completed } else { ItemStatus::Failed }, CommandExit::Code { code })
+    let (status, exit, is_kept) = match stage {
+        Stage::GoesOn => (ItemStatus::Completed, CommandExit::GoesOn, true),
+        Stage::Interrupted => {
+            (ItemStatus::Interrupted, CommandExit::Interrupted, call.on_cancel == OnCancel::Leave)
         }
-        Stage::Ended(Exit::Signal(signal)) => (ItemStatus::Failed, CommandExit::Signal { signal }),
+        Stage::Ended(Exit::Code(code)) => {
+            let status = if code == 0 { ItemStatus::Completed } else { ItemStatus::Failed };
+            (status, CommandExit::Code { code }, false)
+        }
+        Stage::Ended(Exit::Signal(signal)) => (ItemStatus::Failed, CommandExit::Signal { signal }, false),
+        Stage::EndedBy(name) => {
+            stopped::add(&mut command, format!("The user ended process {} (from `{name}`).", call.id));
+            (ItemStatus::Interrupted, CommandExit::Interrupted, false)
+        }
         Stage::Lost(error) => {
             processes.forget(call.id);
             return Ran::of(failed(command, error.to_string()));
         }
-    };
-    let is_kept = match exit {
-        CommandExit::GoesOn => true,
-        CommandExit::Interrupted => call.on_cancel == OnCancel::Leave,
-        CommandExit::Code { .. }
-        | CommandExit::Signal { .. }
-        | CommandExit::TimedOut { .. }
-        | CommandExit::Unknown(_) => false,
     };
     command.process_id = is_kept.then_some(call.id);
     if is_kept {

@@ -2,9 +2,10 @@
 //! a person, has decided. Then it goes on in the sandbox, is refused, or is run outside of it, from what was copied of
 //! it.
 //!
-//! What goes on in the sandbox could still be changed by another thread of the command; the sandbox holds that. So
-//! nothing runs outside but the very copy that was judged, and only a program that the command could not have made
-//! itself, with an environment that it could not have bent.
+//! What goes on in the sandbox is looked at once more after it was decided on, and refused if it is another by then. In
+//! the very last moment another thread of the command can still change it; the sandbox holds that. So nothing runs outside
+//! but the very copy that was judged, and only a program that the command could not have made itself, with an environment
+//! that it could not have bent.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use policy::started::{File, Started};
+use policy::started::Started;
 use protocol::item::Refusal;
 use protocol::profile::{Profile, SandboxMode};
 use protocol::question::{Decision, QuestionKind};
@@ -185,7 +186,7 @@ impl Court {
         if self.told().refused.contains(&key) {
             return Verdict::Refuse;
         }
-        let file = if program.is_unseen { File::Unseen } else { File::Known };
+        let file = program.file();
         let started = Started { forms: &program.forms, argv: &program.argv, cwd: &execution.cwd, file };
         let ruling = self.judge.judge(&started);
         let is_full = self.waiting.load(Ordering::Relaxed) >= MAX_WAITING;
@@ -251,7 +252,13 @@ impl Court {
     /// out.
     async fn outside(&self, program: &Program, execution: &mut Execution, reason: &str) -> Verdict {
         let name = short(&program.argv);
-        let environment = match self.trusted(program.clone(), execution.environment.clone()).await {
+        let trusted = async {
+            if execution.has_more_descriptors {
+                return Err("it is given more than standard input, output and error".to_owned());
+            }
+            self.trusted(program.clone(), execution.environment.clone()).await
+        };
+        let environment = match trusted.await {
             Ok(environment) => environment,
             Err(doubt) => {
                 self.note(format!("`{name}` stayed in the sandbox: {doubt}"));

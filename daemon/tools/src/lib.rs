@@ -18,6 +18,7 @@
 //!
 //! Where rules have a say in the programs that a command starts, those wait: `interception` has the `judge` of the
 //! session decide, asks a person, and runs outside what may leave; `program` knows whether that is what its name says.
+//! A command that may leave as a `whole` is held to the same before it begins.
 //! What the sandbox stopped may run `again`, if a person or a rule says so: the programs that were stopped outside of it
 //! and the rest inside, or the whole outside where they can't be told apart (`way_out`).
 //!
@@ -77,4 +78,5 @@ pub mod view_image;
 mod wait_agent;
 mod wait_for;
 mod way_out;
+mod whole;
 mod write_stdin;

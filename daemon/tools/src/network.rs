@@ -12,7 +12,7 @@ use protocol::item::{Refusal, RefusedOperation};
 use protocol::profile::{NetworkAccess, NetworkDecision, NetworkProtocol, Profile, SandboxMode};
 use protocol::question::{Decision, QuestionKind};
 use sandbox::Process;
-use sandbox::proxy::{Attempt, Gate, ProxyServer, Target, Verdict};
+use sandbox::proxy::{Attempt, Gate, Local, ProxyServer, Target, Verdict};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -172,8 +172,14 @@ impl Gate for RuleGate {
                 }
                 None => (false, "no rule names it".to_owned()),
             };
-            let asked = format!("A command wants to connect to `{target}`, and {question}");
-            match self.ask(&target, asked).await {
+            let local = target.local().map(place);
+            if let (false, Some(place), Some(_)) = (is_listed, local, target.address()) {
+                // A yes would open only what the internet has, so there is nothing to be asked.
+                let reason = format!("{question}, and it is {place}; {HOW_TO_OPEN}");
+                return Verdict::Deny { reason };
+            }
+            let place = local.map(|place| format!("; it is {place}")).unwrap_or_default();
+            match self.ask(&target, format!("{}{place}", sentence(&question))).await {
                 Answered::Yes => allowed(is_listed, "a person allowed it".to_owned()),
                 Answered::No { message } => {
                     let message = message.unwrap_or_else(|| "nobody allowed it".to_owned());
@@ -201,6 +207,20 @@ impl Gate for RuleGate {
     }
 }
 
+/// Where a host of no internet is, for a person.
+fn place(local: Local) -> &'static str {
+    match local {
+        Local::ThisMachine => "this machine itself",
+        Local::ItsNetwork => "an address of a network around this machine, none of the internet",
+    }
+}
+
+/// The text as the beginning of a sentence.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 fn allowed(is_listed: bool, reason: String) -> Verdict {
     if is_listed { Verdict::Anywhere { reason } } else { Verdict::Public { reason } }
 }
@@ -216,12 +236,14 @@ mod tests {
     struct SlowAsker {
         decision: Decision,
         asked: Mutex<Vec<QuestionKind>>,
+        reasons: Mutex<Vec<String>>,
         go: Notify,
     }
 
     impl Asker for SlowAsker {
-        fn ask(&self, kind: QuestionKind, _reason: String) -> BoxFuture<'_, Decision> {
+        fn ask(&self, kind: QuestionKind, reason: String) -> BoxFuture<'_, Decision> {
             self.asked.lock().expect("asked").push(kind);
+            self.reasons.lock().expect("reasons").push(reason);
             Box::pin(async move {
                 self.go.notified().await;
                 self.decision.clone()
@@ -230,7 +252,12 @@ mod tests {
     }
 
     fn gate(rules: &[(&str, NetworkDecision)], decision: Decision) -> (RuleGate, Arc<SlowAsker>) {
-        let asker = Arc::new(SlowAsker { decision, asked: Mutex::default(), go: Notify::new() });
+        let asker = Arc::new(SlowAsker {
+            decision,
+            asked: Mutex::default(),
+            reasons: Mutex::default(),
+            go: Notify::new(),
+        });
         let mut profile =
             Profile::new(SandboxMode::WorkspaceWrite, Access::Read, Vec::new(), NetworkAccess::Rules);
         let rule = |&(host, decision): &(&str, NetworkDecision)| NetworkRule {
@@ -287,6 +314,44 @@ mod tests {
         asker.go.notify_one();
         assert!(matches!(gate.decide(target("a.net")).await, Verdict::Public { .. }));
         assert_eq!(asker.asked.lock().expect("asked").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_question_says_why_it_is_asked_and_where_the_host_is_if_not_in_the_internet() {
+        let prompt = NetworkDecision::Prompt;
+        for (rule, host, expected) in [
+            (None, "a.net", "No rule names it"),
+            (Some("a.net"), "a.net", "The rule `prompt a.net` asks for it"),
+            (
+                Some("127.0.0.1"),
+                "127.0.0.1",
+                "The rule `prompt 127.0.0.1` asks for it; it is this machine itself",
+            ),
+            (
+                Some("169.254.169.254"),
+                "169.254.169.254",
+                "The rule `prompt 169.254.169.254` asks for it; it is an address of a network around this machine, none \
+                 of the internet",
+            ),
+        ] {
+            let rules: Vec<_> = rule.map(|rule| (rule, prompt)).into_iter().collect();
+            let (gate, asker) = gate(&rules, yes());
+            asker.go.notify_one();
+            gate.decide(target(host)).await;
+            assert_eq!(*asker.reasons.lock().expect("reasons"), [expected]);
+        }
+    }
+
+    #[tokio::test]
+    async fn where_a_yes_would_open_nothing_nobody_is_asked() {
+        for rules in [&[][..], &[("*", NetworkDecision::Prompt)]] {
+            for host in ["127.0.0.1", "169.254.169.254"] {
+                let (gate, asker) = gate(rules, yes());
+                let Verdict::Deny { reason } = gate.decide(target(host)).await else { panic!("{host}") };
+                assert!(reason.contains("this machine") && reason.contains("config.toml"), "{reason}");
+                assert!(asker.asked.lock().expect("asked").is_empty());
+            }
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use policy::started::File;
 use protocol::profile::{Access, Profile};
 use sandbox::Execution;
 use workspace::sight::Sight;
@@ -43,13 +44,20 @@ pub(crate) struct Program {
     /// Its file, without links.
     pub(crate) real: PathBuf,
     /// Whether its file can't be known here.
-    pub(crate) is_unseen: bool,
+    is_unseen: bool,
     is_text: bool,
 }
 
 impl Seen {
     pub(crate) fn of(execution: &Execution) -> Self {
         Self::new(execution.cwd.join(&execution.program), &execution.argv)
+    }
+
+    /// Of a command with these arguments, in this folder and with this environment; none where there is no such program.
+    pub(crate) fn named(argv: &[String], cwd: &Path, environment: &[Variable]) -> Option<Self> {
+        let name = argv.first()?;
+        let path = if name.contains('/') { cwd.join(name) } else { found(&search_path(environment), name)? };
+        Some(Self { path, argv: argv.to_vec(), is_text: true })
     }
 
     /// Of a program with this file, absolute, and these arguments.
@@ -92,6 +100,11 @@ impl Program {
         Self { argv, forms, real, is_unseen, is_text }
     }
 
+    /// Whether its file can be known.
+    pub(crate) fn file(&self) -> File {
+        if self.is_unseen { File::Unseen } else { File::Known }
+    }
+
     /// The environment with which it may run outside the sandbox: that of its command, which was started with `given`
     /// and now has `environment`. Looks at files; blocks.
     ///
@@ -115,19 +128,18 @@ impl Program {
         let folders = search_path(given);
         // What it starts outside is looked up there meanwhile. So a folder that is not there yet, and a link that can be
         // made to lead elsewhere, are as bad as a folder that may be written.
-        let may_be_changed = |path: &Path| leads_through(path, |at| profile.access(at) == Access::Write);
-        let is_bent = |folder: &PathBuf| !folder.is_absolute() || may_be_changed(folder);
+        let is_bent = |folder: &PathBuf| !folder.is_absolute() || may_be_changed(folder, profile);
         if let Some(folder) = folders.iter().find(|folder| is_bent(folder)) {
             return Err(format!("`PATH` has `{}`, which commands may change", folder.display()));
         }
-        if may_be_changed(&self.real) {
+        if may_be_changed(&self.real, profile) {
             return Err("commands may write its file".to_owned());
         }
         let name = self.argv.first().map_or("", String::as_str);
         let meant = if name.contains('/') {
             Path::new(name).is_absolute().then(|| PathBuf::from(name))
         } else {
-            folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+            found(&folders, name)
         };
         if meant.and_then(|path| path.canonicalize().ok()).as_ref() != Some(&self.real) {
             return Err("its file is not the one that its name means".to_owned());
@@ -136,6 +148,11 @@ impl Program {
         let given = given.iter().filter(|(name, _)| !is_own(name));
         Ok(given.chain(own).cloned().collect())
     }
+}
+
+/// Whether commands may change what an absolute path leads to.
+pub(crate) fn may_be_changed(path: &Path, profile: &Profile) -> bool {
+    leads_through(path, |at| profile.access(at) == Access::Write)
 }
 
 /// A script that runs.
@@ -207,6 +224,11 @@ fn leads_through(path: &Path, is_such: impl Fn(&Path) -> bool) -> bool {
 fn is_of_sandbox((name, _): &Variable) -> bool {
     let name = name.to_string_lossy().to_ascii_lowercase();
     name.ends_with("_proxy") || name.starts_with("skein_")
+}
+
+/// The file of this name that is found first.
+fn found(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 fn search_path(environment: &[Variable]) -> Vec<PathBuf> {

@@ -75,6 +75,8 @@ impl Function for RequestPermissions {
         let resolving = look(&context, WITHIN, move |_, _| wanted.into_iter().map(real).collect());
         let paths: Result<Vec<_>, Stopped> = resolving.await?;
         let (paths, hosts) = lacking(paths?, arguments.hosts, &context.profile)?;
+        let looked_for = paths.clone();
+        look(&context, WITHIN, move |_, _| looked_for.iter().try_for_each(there)).await??;
         if paths.is_empty() && hosts.is_empty() {
             return Ok("Nobody was asked: the session has all of it already".to_owned().into());
         }
@@ -102,6 +104,19 @@ impl Function for RequestPermissions {
             }
         }
     }
+}
+
+/// A sandbox opens what is there when a command starts, so leave for anything else would be none.
+fn there(PathRule { path, .. }: &PathRule) -> Result<(), Stopped> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let around = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(path);
+    Err(Stopped::Failed(format!(
+        "`{}` does not exist, so it can't be granted; ask for the folder that it is to be made in: `{}` is there",
+        path.display(),
+        around.display()
+    )))
 }
 
 /// What of it the session does not have.

@@ -74,7 +74,8 @@ impl Shell {
 }
 
 /// The shell that scripts are for.
-pub(crate) fn path() -> &'static str {
+#[must_use]
+pub fn path() -> &'static str {
     if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" }
 }
 

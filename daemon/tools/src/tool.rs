@@ -79,8 +79,8 @@ pub trait Asker: Send + Sync {
     /// Asks, and waits: for the answer, or for `Deny` with the reason when nobody can give one, or the question expired
     /// or was withdrawn. What was granted before is allowed at once. Dropping the future withdraws the question.
     ///
-    /// A `Command` with refusals has run in the sandbox, and is to run again outside of it: there the rules decide
-    /// first, and a person is asked only if one is there who can answer.
+    /// A `Command` with refusals has run in the sandbox, and is to run again outside of it: there the rules may refuse
+    /// it, no earlier leave is enough, and a person is asked only if one is there who can answer.
     fn ask(&self, kind: QuestionKind, reason: String) -> BoxFuture<'_, Decision>;
 
     /// Asks the session's model, beside the conversation. What it takes counts as the session's. Whoever asks has

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::files::read_text;
-use crate::path::{Folder, Found, Kind};
+use crate::path::{Folder, Found, Kind, normalise};
 
 /// How many entries of a folder are looked at for working trees below it, the first time and each further time.
 const FIRST_ENTRIES: usize = 50_000;
@@ -19,8 +19,9 @@ const MAX_REPOSITORIES: usize = 1_024;
 /// What a folder needs to be a git directory, and what can stand for the last two.
 pub const KEYSTONES: [&str; 4] = ["HEAD", "commondir", "refs", "objects"];
 
-/// The most that is read of a pointer file.
+/// The most that is read of a pointer file, and of settings.
 const MAX_POINTER_BYTES: u64 = 4096;
+const MAX_SETTINGS_BYTES: u64 = 64 * 1024;
 
 /// The working trees below folders: submodules, and repositories that were cloned into them. What was found once stays
 /// found, so that nothing that is put beside it can hide it.
@@ -94,13 +95,32 @@ pub fn directories(root: &Path) -> Vec<PathBuf> {
         let broken = is_broken(&dot_git).then(|| dot_git.canonicalize().ok());
         return broken.flatten().into_iter().collect();
     };
-    let common = pointer(&own.join("commondir"), "")
-        .and_then(|named| own.join(named).canonicalize().ok())
-        .filter(|folder| is_git_directory(folder));
+    let common = common(&own);
     let mut found: Vec<PathBuf> = dot_git.canonicalize().into_iter().chain([own]).chain(common).collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// Those of them that say themselves that they are this working tree's: by their place in it, by the `gitdir` of
+/// `git worktree`, or by `core.worktree`, which submodules have. A `.git` that leads to one says nothing, as whoever may
+/// write the working tree can have made it.
+#[must_use]
+pub fn answering(root: &Path) -> Vec<PathBuf> {
+    let Ok(tree) = root.canonicalize() else { return Vec::new() };
+    let dot_git = tree.join(".git");
+    let Some(own) = git_directory(&dot_git) else { return Vec::new() };
+    // Compared as text: git writes paths without links, and one on the way may lead elsewhere by now.
+    let names = |named: PathBuf, wanted: &Path| normalise(&own.join(named)) == wanted;
+    let is_worktree = |common: &PathBuf| {
+        own.parent() == Some(&common.join("worktrees"))
+            && pointer(&own.join("gitdir"), "").is_some_and(|named| names(named, &dot_git))
+    };
+    if let Some(common) = common(&own).filter(is_worktree) {
+        return vec![own, common];
+    }
+    let is_answering = own == dot_git || core_worktree(&own).into_iter().any(|named| names(named, &tree));
+    if is_answering { vec![own] } else { Vec::new() }
 }
 
 /// What is found among so many entries of a folder.
@@ -150,6 +170,46 @@ fn git_directory(dot_git: &Path) -> Option<PathBuf> {
         dot_git.parent()?.join(pointer(dot_git, "gitdir:")?)
     };
     folder.canonicalize().ok().filter(|folder| is_git_directory(folder))
+}
+
+/// What `git rebase --continue` would run by the list of a rebase that is under way in a git directory: where that list is,
+/// and what it says. `None` where it would run nothing. `git status` tells whoever comes by to go on with it.
+#[must_use]
+pub fn rebase_that_runs(directory: &Path) -> Option<(PathBuf, String)> {
+    let list = directory.join("rebase-merge/git-rebase-todo");
+    let read = read_text(&list.canonicalize().ok()?, MAX_SETTINGS_BYTES)?;
+    let runs = |line: &str| matches!(line.split_whitespace().next(), Some("exec" | "x"));
+    (read.is_truncated || read.text.lines().any(runs)).then_some((list, read.text))
+}
+
+/// The git directory that this one has its objects and settings from, if it is another one.
+fn common(own: &Path) -> Option<PathBuf> {
+    let named = pointer(&own.join("commondir"), "")?;
+    own.join(named).canonicalize().ok().filter(|folder| is_git_directory(folder))
+}
+
+/// What the settings of a git directory name as its working tree. Knows of their syntax what git itself writes.
+fn core_worktree(own: &Path) -> Vec<PathBuf> {
+    let read = |name: &str| read_text(&own.join(name), MAX_SETTINGS_BYTES);
+    let texts = ["config", "config.worktree"].into_iter().filter_map(read).map(|settings| settings.text);
+    texts.filter_map(|text| worktree_in(&text)).collect()
+}
+
+/// The last one holds, as it does for git.
+fn worktree_in(settings: &str) -> Option<PathBuf> {
+    let (mut is_core, mut found) = (false, None);
+    for line in settings.lines().map(str::trim) {
+        if line.starts_with('[') {
+            is_core = line.eq_ignore_ascii_case("[core]");
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| is_core)
+            && key.trim().eq_ignore_ascii_case("worktree")
+        {
+            let value = value.trim();
+            let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+            found = Some(value).filter(|value| !value.is_empty() && !value.contains(['"', '\\']));
+        }
+    }
+    found.map(PathBuf::from)
 }
 
 /// What has to stay as it is in a folder that may be written, so that it does not become a git directory, with settings
@@ -289,6 +349,100 @@ mod tests {
             let expected: Vec<_> = expected.iter().map(|path| real.join(path)).collect();
             assert_eq!(directories(&real.join(root)), expected, "{root}");
         }
+    }
+
+    #[test]
+    fn a_rebase_that_runs_something_is_told_from_one_that_does_not() {
+        let (scratch, real) = scratch();
+        let directory = real.join("main/.git");
+        assert_eq!(rebase_that_runs(&directory), None);
+        let list = directory.join("rebase-merge/git-rebase-todo");
+        fs::create_dir(directory.join("rebase-merge")).expect("folder");
+        let long = "pick 1234 x\n".repeat(10_000);
+        for (text, runs) in [
+            ("", false),
+            ("pick 1234 exec it\n# exec\nexecute\n", false),
+            ("pick 1234 x\n  exec touch y\n", true),
+            ("x\ttouch y", true),
+            (&long, true),
+        ] {
+            fs::write(&list, text).expect("list");
+            assert_eq!(
+                rebase_that_runs(&directory).map(|(path, _)| path),
+                runs.then(|| list.clone()),
+                "{text}"
+            );
+        }
+        fs::rename(directory.join("rebase-merge"), scratch.path().join("away")).expect("away");
+        rustix::fs::symlink(scratch.path().join("away"), directory.join("rebase-merge")).expect("link");
+        assert!(rebase_that_runs(&directory).is_some(), "git follows links");
+    }
+
+    #[test]
+    fn a_git_directory_answers_to_its_own_working_tree_alone() {
+        let (_scratch, real) = scratch();
+        let at = |path: &str| real.join(path);
+        let made = ["linked", "pointed", "own/.git/objects", "own/.git/refs", "self/worktrees/tree", "moved"];
+        for folder in made {
+            fs::create_dir_all(at(folder)).expect("folder");
+        }
+        let points = |tree: &str, to: &str| {
+            fs::write(at(tree).join(".git"), format!("gitdir: {}\n", at(to).display())).expect("pointer");
+        };
+        // Each is what a command can make in a folder that it may write.
+        points("pointed", "main/.git");
+        rustix::fs::symlink(at("main/.git"), at("linked/.git")).expect("link");
+        fs::write(at("own/.git/HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+        fs::write(at("own/.git/commondir"), format!("{}\n", at("main/.git").display())).expect("common");
+        fs::write(at("own/.git/gitdir"), format!("{}\n", at("own/.git").display())).expect("gitdir");
+        points("moved", "self/worktrees/tree");
+        fs::write(at("self/worktrees/tree/HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+        let elsewhere = format!("{}\n", at("main/.git").display());
+        fs::write(at("self/worktrees/tree/commondir"), elsewhere).expect("common");
+        fs::write(at("self/worktrees/tree/gitdir"), format!("{}\n", at("moved/.git").display()))
+            .expect("gitdir");
+        // What git makes: `gitdir` of a working tree, absolute or not, and `core.worktree` of a submodule.
+        let own = "main/.git/worktrees/tree";
+        let module = "main/.git/modules/sub";
+        for (gitdir, worktree, tree, sub) in [
+            (None, None, vec![], vec![]),
+            (Some(at("tree/.git")), Some("../../../sub"), vec![own, "main/.git"], vec![module]),
+            (
+                Some("../../../../tree/.git".into()),
+                Some("\"../../../sub\""),
+                vec![own, "main/.git"],
+                vec![module],
+            ),
+            (Some(at("pointed/.git")), Some("../../../src"), vec![], vec![]),
+        ] {
+            if let Some(gitdir) = gitdir {
+                fs::write(at(own).join("gitdir"), format!("{}\n", gitdir.display())).expect("gitdir");
+            }
+            if let Some(worktree) = worktree {
+                let settings = format!(
+                    "[remote \"x\"]\n\tworktree = x\n[core]\n\tbare = false\n\tworktree = {worktree}\n[x]\n"
+                );
+                fs::write(at(module).join("config"), settings).expect("config");
+            }
+            for (root, expected) in [
+                ("main", vec!["main/.git"]),
+                ("tree", tree),
+                ("main/sub", sub),
+                ("pointed", vec![]),
+                ("linked", vec![]),
+                ("own", vec!["own/.git"]),
+                ("moved", vec![]),
+            ] {
+                let expected: Vec<PathBuf> = expected.into_iter().map(at).collect();
+                assert_eq!(answering(&at(root)), expected, "{root} {worktree:?}");
+            }
+        }
+        // A working tree that was moved away, with a link in its place to one of a command's.
+        fs::rename(at("tree"), at("away")).expect("away");
+        rustix::fs::symlink(at("moved"), at("tree")).expect("link");
+        points("moved", own);
+        fs::write(at(own).join("gitdir"), format!("{}\n", at("tree/.git").display())).expect("gitdir");
+        assert_eq!(answering(&at("moved")), [""; 0].map(PathBuf::from));
     }
 
     #[test]

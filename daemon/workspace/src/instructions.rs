@@ -1,12 +1,14 @@
 //! Finds what a repository says to agents. What it finds is shown to a model, so nothing from outside of the
-//! repository may come in: no link leads out, and none into git's own folder.
+//! repository may come in: no link leads out, and none into git's own folder. Nor anything that the session may not
+//! see, as what an agent made is read for the next one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use protocol::session::{InstructionFile, InstructionKind};
 
-use crate::files::read_text;
+use crate::files::{read_beginning, read_text};
 use crate::git;
+use crate::sight::{Opened, Sight};
 
 /// The names, by preference; one file per folder.
 const NAMES: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
@@ -17,10 +19,11 @@ const MAX_FILE_BYTES: u64 = 32 * 1024;
 /// The most that is read of all.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// The instruction files from the repository's root down to this folder, the most general first; outside of a
-/// repository, this folder's own. A file for which there is no room any more is still named, without text.
+/// The instruction files from the repository's root down to this folder, the most general first, as far as they may be
+/// seen; outside of a repository, this folder's own. A file for which there is no room any more is still named, without
+/// text.
 #[must_use]
-pub fn find(cwd: &Path) -> Vec<InstructionFile> {
+pub fn find(cwd: &Path, sight: &Sight) -> Vec<InstructionFile> {
     let root = git::root(cwd).unwrap_or_else(|| cwd.to_owned());
     let Ok(real_root) = root.canonicalize() else { return Vec::new() };
     let mut folders: Vec<&Path> = cwd.ancestors().take_while(|folder| folder.starts_with(&root)).collect();
@@ -30,8 +33,8 @@ pub fn find(cwd: &Path) -> Vec<InstructionFile> {
     for folder in folders {
         let mut files = NAMES.iter().map(|name| folder.join(name));
         let Some((path, content)) = files.find_map(|path| {
-            let real = real_file(&path, &real_root)?;
-            let content = read_text(&real, room.min(MAX_FILE_BYTES))?;
+            let opened = sight.open(&path).ok().filter(|opened| is_inside(opened, &real_root))?;
+            let content = read_beginning(opened.file, room.min(MAX_FILE_BYTES))?;
             Some((path, content))
         }) else {
             continue;
@@ -63,18 +66,25 @@ pub fn of_person(settings: &Path) -> Option<InstructionFile> {
     })
 }
 
-/// Where the file really is, if that is in the repository.
-fn real_file(path: &Path, real_root: &Path) -> Option<PathBuf> {
-    let real = path.canonicalize().ok()?;
-    let inside = real.strip_prefix(real_root).ok()?;
-    inside.components().all(|part| part.as_os_str() != ".git").then_some(real)
+/// Whether the file is really in the repository.
+fn is_inside(opened: &Opened, real_root: &Path) -> bool {
+    let inside = opened.path.strip_prefix(real_root);
+    inside.is_ok_and(|inside| inside.components().all(|part| part.as_os_str() != ".git"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::profile::{Access, GlobRule, NetworkAccess, PathRule, Profile, SandboxMode};
     use rustix::fs::symlink;
     use std::fs;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    fn sight(paths: Vec<PathRule>, globs: Vec<GlobRule>) -> Sight {
+        let profile = Profile::new(SandboxMode::WorkspaceWrite, Access::Read, paths, NetworkAccess::Off);
+        Sight::new(Arc::new(Profile { globs, ..profile }))
+    }
 
     fn repository() -> (tempfile::TempDir, PathBuf) {
         let scratch = tempfile::tempdir().expect("scratch");
@@ -88,7 +98,7 @@ mod tests {
 
     /// Paths within the root, with the length of the text and whether it is cut.
     fn check(root: &Path, cwd: &str, expected: &[(&str, usize, bool)]) {
-        let found = find(&root.join(cwd));
+        let found = find(&root.join(cwd), &sight(Vec::new(), Vec::new()));
         let found: Vec<_> = found
             .iter()
             .map(|file| {
@@ -135,6 +145,32 @@ mod tests {
         let pipe = root.join("a/b/AGENTS.md");
         rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).expect("pipe");
         check(&root, "a/b", &[("a/AGENTS.md", 6, false)]);
+    }
+
+    #[test]
+    fn what_a_session_may_not_see_says_nothing_to_it() {
+        let (_scratch, root) = repository();
+        for (path, text) in [(".env", "secret"), ("a/hidden/x.md", "secret"), ("a/b/CLAUDE.md", "seen")] {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+            fs::write(path, text).expect("write");
+        }
+        symlink(".env", root.join("AGENTS.md")).expect("link");
+        symlink("hidden/x.md", root.join("a/AGENTS.md")).expect("link");
+        // Through a link that may not be seen itself.
+        symlink("../text.md", root.join("a/hidden/link")).expect("link");
+        symlink("hidden/link", root.join("a/CLAUDE.md")).expect("link");
+        fs::write(root.join("a/text.md"), "inside").expect("write");
+        fs::hard_link(root.join("a/text.md"), root.join("a/b/AGENTS.md")).expect("hard link");
+        let hides = |pattern: &str| GlobRule {
+            pattern: GlobRule::pattern_below(&root, pattern),
+            access: Access::Hidden,
+            except: Vec::new(),
+        };
+        let hidden = PathRule { path: root.join("a/hidden"), access: Access::Hidden };
+        let sight = sight(vec![hidden], vec![hides("**/.env"), hides("a/b/AGENTS.md")]);
+        let found: Vec<_> = find(&root.join("a/b"), &sight).into_iter().map(|file| file.text).collect();
+        assert_eq!(found, ["seen"]);
     }
 
     #[test]

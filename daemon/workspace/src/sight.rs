@@ -1,5 +1,8 @@
 //! What a session may see of the files on this machine. Reads no content; every way to content, to names and to
 //! searches goes through here.
+//!
+//! It looks with the daemon's eyes, so it does not look into `/proc`: what is there of a process that reads is the
+//! daemon's, and the rest is that of the whole machine. A command sees what its sandbox shows it there.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,9 @@ use protocol::profile::{Access, Profile, SandboxMode};
 
 use crate::files::FileError;
 use crate::path::{Folder, Found, Kind, Last, link_target, resolve_with};
+
+/// Where the system tells of processes.
+const PROC: &str = "/proc";
 
 /// What a session may see. Paths that it is given are absolute; links are followed as the system would, if every
 /// place that they lead through may be seen.
@@ -100,17 +106,60 @@ impl Sight {
 
     /// Whether a real path may be seen.
     pub(crate) fn is_visible(&self, real: &Path) -> bool {
-        self.profile.access(real) != Access::Hidden
+        !real.starts_with(PROC) && self.profile.access(real) != Access::Hidden
     }
 
     /// Whether everything below a folder that may be seen may be seen, too; then nobody has to ask.
     pub(crate) fn is_clear_below(&self, real: &Path) -> bool {
         let is_below = |path: &Path| path != real && path.starts_with(real);
-        self.profile.mode == SandboxMode::DangerFullAccess
-            || (self.profile.globs.is_empty() && !self.profile.paths.iter().any(|rule| is_below(&rule.path)))
+        let has_rules =
+            || !self.profile.globs.is_empty() || self.profile.paths.iter().any(|rule| is_below(&rule.path));
+        !is_below(Path::new(PROC)) && (self.profile.mode == SandboxMode::DangerFullAccess || !has_rules())
     }
 
     fn check(&self, real: &Path) -> Result<(), FileError> {
         if self.is_visible(real) { Ok(()) } else { Err(FileError::Hidden { path: real.to_owned() }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::profile::NetworkAccess;
+    use rustix::fs::symlink;
+
+    #[test]
+    fn nothing_is_seen_of_what_the_system_tells_of_processes() {
+        let scratch = tempfile::tempdir().expect("scratch");
+        let root = scratch.path().canonicalize().expect("real");
+        for (to, name) in [("/proc/self/maps", "maps"), ("/proc/self/cwd", "here"), ("/proc", "all")] {
+            symlink(to, root.join(name)).expect("link");
+        }
+        let at = |name: &str| root.join(name).display().to_string();
+        for mode in [SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess] {
+            let profile = Profile::new(mode, Access::Read, Vec::new(), NetworkAccess::Off);
+            let sight = Sight::new(Arc::new(profile));
+            for path in [
+                "/proc/self/maps",
+                "/proc/1/environ",
+                "/proc/net/unix",
+                "/proc",
+                "/dev/fd/0",
+                "/etc/../proc/self/status",
+                "/proc/self/root/etc/passwd",
+                &at("maps"),
+                &at("here/Cargo.toml"),
+                &at("all/self/maps"),
+            ] {
+                let seen = sight.real(Path::new(path));
+                assert!(matches!(seen, Err(FileError::Hidden { .. })), "{path}: {seen:?}");
+                assert!(
+                    sight.open(Path::new(path)).is_err() && sight.stamp(Path::new(path)).is_none(),
+                    "{path}"
+                );
+            }
+            assert!(!sight.is_clear_below(Path::new("/")) && sight.is_clear_below(&root));
+            assert!(sight.real(Path::new("/process")).is_ok());
+        }
     }
 }

@@ -101,6 +101,10 @@ pub fn all() -> Vec<Method> {
             "session/registerTools",
             "Says which tools the calling client has for a session.",
         ),
+        method::<session::SessionEndCommandParams, Done>(
+            "session/endCommand",
+            "Ends a command that goes on in the background.",
+        ),
         method::<session::SessionRef, Done>("session/archive", "Puts a session away."),
         method::<session::SessionRef, Done>(
             "session/delete",

@@ -7,9 +7,9 @@ use crate::client_tool::SessionRegisterToolsParams;
 use crate::context::{SessionCompactParams, SessionCompactResult};
 use crate::delta::SessionFeed;
 use crate::session::{
-    Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams,
-    SessionForkParams, SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSnapshot,
-    SessionUpdateParams, SessionUpdateResult,
+    Done, SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionEndCommandParams,
+    SessionFocusParams, SessionForkParams, SessionListParams, SessionListResult, SessionReadParams,
+    SessionRef, SessionSnapshot, SessionUpdateParams, SessionUpdateResult,
 };
 
 /// Makes, shows, changes and ends sessions.
@@ -43,6 +43,10 @@ pub trait Session {
     /// Says which tools the calling client has for a session. It must follow the session to be asked for them.
     #[method(name = "registerTools", with_extensions)]
     async fn register_tools(&self, params: SessionRegisterToolsParams) -> RpcResult<Done>;
+
+    /// Ends a command that goes on in the background, and all that it started; what it did stays. The model is told.
+    #[method(name = "endCommand", with_extensions)]
+    async fn end_command(&self, params: SessionEndCommandParams) -> RpcResult<Done>;
 
     /// Puts a session away.
     #[method(name = "archive", with_extensions)]

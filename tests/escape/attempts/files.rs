@@ -6,6 +6,8 @@ use crate::attempt::{Attempt, inside, works, works_for_root};
 const METADATA: &str = "modes, owners, times and extended attributes of the user's own files can be changed";
 
 pub(crate) const ATTEMPTS: &[Attempt] = &[
+    works("read keys and credentials of other tools", "find ~ -type f -exec cat {} +; ls ~/.aws ~/.kube"),
+    works("read them through links", "ln -s ~/.aws one; ln -s ~/.netrc two; cat one/credentials two"),
     works("write by absolute path", "echo x > $OUT/new"),
     works("write by relative path", "echo x > ../outside/new"),
     works("write in a read-only workspace", "echo x > $OUT/new; echo x > made; echo x > .git/made")

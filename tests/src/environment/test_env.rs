@@ -1,7 +1,7 @@
 //! A scratch home with a scratch repository, whose settings point at a model server. Knows where the settings
 //! are and how to end what it started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ const ROUNDS: usize = 5;
 pub struct TestEnv {
     root: TempDir,
     executable: PathBuf,
+    path: OsString,
 }
 
 impl TestEnv {
@@ -58,7 +59,8 @@ impl TestEnv {
     pub fn with_executable(executable: PathBuf, base_url: &str) -> Result<Self, HarnessError> {
         let root = tempfile::Builder::new().prefix("skein-").tempdir();
         let root = root.map_err(|source| HarnessError::SetUp { path: std::env::temp_dir(), source })?;
-        let env = Self { root, executable };
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let env = Self { root, executable, path };
         for folder in [env.home(), env.skein_home(), env.repository(), env.temporary()] {
             fs::create_dir(&folder).map_err(set_up(&folder))?;
         }
@@ -177,6 +179,20 @@ impl TestEnv {
         self.dressed(Invocation::new(&self.executable, arguments, self.repository()))
     }
 
+    /// The search path of what starts from now on, and of clients that connect.
+    #[must_use]
+    pub fn path(&self) -> &OsStr {
+        &self.path
+    }
+
+    /// Has this folder searched before all others.
+    pub fn search_first(&mut self, folder: &Path) {
+        let mut path = folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(&self.path);
+        self.path = path;
+    }
+
     /// Runs the binary to its end.
     ///
     /// # Errors
@@ -247,9 +263,8 @@ impl TestEnv {
     }
 
     fn dressed(&self, invocation: Invocation) -> Invocation {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         invocation
-            .variable("PATH", path)
+            .variable("PATH", self.path.clone())
             .variable("HOME", self.home())
             .variable("SKEIN_HOME", self.skein_home())
             .variable("TMPDIR", self.temporary())

@@ -13,7 +13,7 @@ use protocol::item::{
 };
 use protocol::profile::SandboxMode;
 use protocol::question::{Answer, Decision, GrantScope, Question};
-use protocol::session::SessionSummary;
+use protocol::session::{SessionSettings, SessionSummary};
 use protocol::turn::{InputPart, Turn};
 use view::{escape, fold, reviews, words};
 
@@ -22,6 +22,7 @@ use crate::exec::outcome::Ending;
 use crate::output::Output;
 use crate::question::headline;
 use crate::send::shown;
+use crate::sessions;
 
 /// Lines of output that are shown of one command.
 const OUTPUT_LINES: usize = 8;
@@ -51,17 +52,37 @@ pub(crate) struct Human {
     growing: Option<(ItemId, usize)>,
     /// The last message, where standard output is no terminal and gets the last one only.
     held: Option<String>,
+    /// Whether it was said that nothing confines the commands.
+    is_unconfined: bool,
 }
 
 impl Human {
     /// Shows nothing yet.
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, cwd: PathBuf::new(), scope: Scope::Nothing, growing: None, held: None }
+        let (cwd, scope) = (PathBuf::new(), Scope::Nothing);
+        Self { output, cwd, scope, growing: None, held: None, is_unconfined: false }
     }
 
     /// Shows all turns of a session in this folder, what people say among it.
     pub(crate) fn of_session(output: Output, cwd: PathBuf) -> Self {
-        Self { output, cwd, scope: Scope::All, growing: None, held: None }
+        Self { output, cwd, scope: Scope::All, growing: None, held: None, is_unconfined: false }
+    }
+
+    /// Says in red that nothing confines the session's commands, once that is so; and when it is over.
+    pub(crate) fn confinement(&mut self, settings: &SessionSettings) -> io::Result<()> {
+        let is_unconfined = sessions::is_unconfined(settings);
+        if std::mem::replace(&mut self.is_unconfined, is_unconfined) == is_unconfined {
+            return Ok(());
+        }
+        let mode = settings.sandbox.as_str();
+        if !is_unconfined {
+            return self.remark(&format!("{mode}: commands are confined from now on"));
+        }
+        let growing = self.growing;
+        let text = format!("{mode}: nothing confines the commands of this session");
+        self.aside(&self.output.err.red(text))?;
+        self.growing = growing;
+        Ok(())
     }
 
     /// Shows where the turn will run, and under which rules.
@@ -149,6 +170,7 @@ impl Human {
             Event::TurnResumed(resumed) if self.shows(resumed.turn_id) && !resumed.was_handed_over => {
                 self.remark("the daemon had died; the turn goes on from its last step")
             }
+            Event::SessionUpdated(updated) if self.scope == Scope::All => self.confinement(&updated.settings),
             Event::SessionCreated(_)
             | Event::SessionUpdated(_)
             | Event::SessionArchived(_)

@@ -134,8 +134,10 @@ fn what_goes_on_in_the_background_is_told_with_what_runs() {
         [
             "  background 3        npm run \\e[31mwatch · for 50.0 s · outside the sandbox",
             "  waits for an answer mend the build · /repo",
+            "                      `/jobs end 3` ends it; what it did stays",
         ]
     );
+    assert_eq!(obey(&mut app, "/jobs end 3"), Some(Effect::Call(Call::EndCommand(3))));
 }
 
 #[test]

@@ -220,6 +220,23 @@ fn what_is_executed_is_shown_where_it_is_not_what_was_written() {
 }
 
 #[test]
+fn each_rule_that_always_writes_has_a_line() {
+    let QuestionKind::Command { command, argv, cwd, is_escalated, justification, refusals, .. } =
+        command("ls")
+    else {
+        panic!()
+    };
+    let proposed_rule = Some("prefix_rule([\"a\"])\nprefix_rule([\"b\"])".to_owned());
+    let kind =
+        QuestionKind::Command { command, argv, cwd, is_escalated, justification, refusals, proposed_rule };
+    let rows = rows(&mut dialog(kind, "x"), 80, 20);
+    for name in ["a", "b"] {
+        let expected = format!("┃ always writes: prefix_rule([\"{name}\"])");
+        assert!(rows.contains(&expected), "{rows:#?}");
+    }
+}
+
+#[test]
 fn keys_are_answers() {
     let deny = Verdict::Decide(Decision::Deny { message: None });
     let allow = |scope| Verdict::Decide(Decision::Allow { scope });

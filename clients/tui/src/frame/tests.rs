@@ -73,6 +73,7 @@ pub(crate) fn session(text: &str) -> SessionSnapshot {
                 model_context: protocol::context::ModelContext::default(),
             },
             agent: None,
+            background: Vec::new(),
         },
         turns: vec![Turn {
             id: turn_id,

@@ -74,6 +74,7 @@ impl Daemon {
             usage: Usage::default(),
             settings: settings("m"),
             agent: None,
+            background: Vec::new(),
         };
         let session = SessionSnapshot {
             summary,

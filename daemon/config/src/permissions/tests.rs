@@ -230,6 +230,9 @@ fn what_is_wrong_is_told_with_its_place() {
         ("git_commit = 'yes'", "must be `true` or `false`"),
         ("own_tpm = true", "2:1: `permissions.p.own_tpm` is not a known key and is ignored (own_tmp)"),
         ("hosts = { 'a' = 'allow' }\nnetwork = 'full'", "has no effect without `network = \"rules\"`"),
+        ("paths = { '$HOME/x' = 'write' }", "variables are not replaced here; `~/` is the home"),
+        ("sockets = ['/run/x']", "`permissions.p.sockets` is not a known key and is ignored (unix_sockets)"),
+        ("hosts = { '127.1' = 'allow' }\nnetwork = 'rules'", "must be a host such as"),
     ] {
         let text = format!("[permissions.p]\n{body}\n[permissions.other]\n");
         let found = problems(&text, &SettingsOverrides::default());
@@ -278,11 +281,17 @@ fn the_later_choice_holds() {
 fn a_choice_that_does_not_exist_is_an_error() {
     let overrides = SettingsOverrides { permissions: Some("carful".into()), ..SettingsOverrides::default() };
     let text = "[permissions.careful]\n";
-    assert_eq!(problems(text, &overrides), ["There are no permissions `carful` (careful)"]);
+    assert_eq!(
+        problems(text, &overrides),
+        ["There are no permissions `carful`, only `careful`, `strict` (careful)"]
+    );
     let text = "default_permissions = 'x'\n[profiles.a]\n[profiles.b]\ndefault_permissions = 'y'\n";
     assert_eq!(
         problems(text, &SettingsOverrides::default()),
-        ["1:23: There are no permissions `x`", "4:23: There are no permissions `y`"]
+        [
+            "1:23: There are no permissions `x`, only `strict`",
+            "4:23: There are no permissions `y`, only `strict`"
+        ]
     );
     for mode in ["read-only", "workspace-write", "danger-full-access"] {
         let overrides = SettingsOverrides { permissions: Some(mode.into()), ..SettingsOverrides::default() };

@@ -1,9 +1,10 @@
 //! Collects what an analysis finds, command by command: each is kept, and what it carries is looked into.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use crate::analysis::carriers::{Inner, inside};
-use crate::analysis::result::{Analysis, Feature, Gap, Place, Simple};
+use crate::analysis::result::{Analysis, Feature, Gap, Output, Place, Simple, Start};
 use crate::analysis::word::{Word, pieces};
 use crate::analysis::{plain, script};
 
@@ -13,6 +14,11 @@ const MOST_COMMANDS: usize = 2_000;
 const MOST_WORDS: usize = 40_000;
 /// So deep: a command in a script and a construct in another count one each.
 const DEEPEST: u32 = 150;
+/// So many bytes of texts are read as if they were scripts.
+const MOST_TEXT: usize = 64 * 1024;
+/// So long all scripts of a command are parsed: the parser needs time that grows with the square of what makes no sense
+/// to it.
+const LONGEST_PARSING: Duration = Duration::from_millis(150);
 
 /// Says what a command would run. Runs and reads nothing.
 #[must_use]
@@ -27,6 +33,7 @@ pub fn analyse(argv: &[String]) -> Analysis {
         }
         None => builder.command(words, Place::Top),
     }
+    builder.read_texts();
     builder.finish(argv, script)
 }
 
@@ -43,8 +50,12 @@ pub(crate) struct Builder {
     gaps: BTreeSet<Gap>,
     features: BTreeSet<Feature>,
     redirects: Vec<Word>,
+    outputs: Vec<Output>,
+    /// What may be a script, if any text is one.
+    texts: Vec<String>,
     words: usize,
     depth: u32,
+    parsing: Duration,
 }
 
 impl Builder {
@@ -61,9 +72,61 @@ impl Builder {
         self.redirects.push(target);
     }
 
+    /// The same of output.
+    pub(crate) fn output(&mut self, target: Word) {
+        let here = self.commands.len();
+        self.outputs.push(Output { target: target.clone(), commands: here..here });
+        self.redirect(target);
+    }
+
+    /// Takes a step in which output is redirected that may be of every command in it.
+    pub(crate) fn together(&mut self, step: impl FnOnce(&mut Self)) {
+        let (commands, outputs) = (self.commands.len(), self.outputs.len());
+        step(self);
+        let end = self.commands.len();
+        for output in self.outputs.iter_mut().skip(outputs) {
+            output.commands = commands..end;
+        }
+    }
+
     /// Whether there is already too much, so that nothing more is looked at.
     pub(crate) fn is_full(&self) -> bool {
         self.gaps.contains(&Gap::TooLarge)
+    }
+
+    /// When parsing a script ends that begins now, if there is time left for one.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let left = LONGEST_PARSING.checked_sub(self.parsing)?;
+        now.checked_add(left)
+    }
+
+    /// Notes how long a script took.
+    pub(crate) fn parsed_for(&mut self, time: Duration) {
+        self.parsing = self.parsing.saturating_add(time);
+    }
+
+    /// Keeps a text that may be what a shell runs: a quoted word, a document, what is printed.
+    pub(crate) fn text(&mut self, text: String) {
+        self.texts.push(text);
+    }
+
+    /// Looks into the texts where something runs that is not known: it may be one of them.
+    fn read_texts(&mut self) {
+        let mut left = MOST_TEXT;
+        let mut seen = BTreeSet::new();
+        let is_needed = |gap: &Gap| matches!(gap, Gap::UnknownScript | Gap::Unparsed);
+        while self.gaps.iter().any(is_needed)
+            && !self.is_full()
+            && !self.gaps.contains(&Gap::TooSlow)
+            && let Some(text) = self.texts.pop()
+        {
+            if text.len() > left || seen.contains(&text) {
+                continue;
+            }
+            left -= text.len();
+            script::read(self, &text, Place::Nested);
+            seen.insert(text);
+        }
     }
 
     /// Goes one step deeper, unless that is too deep.
@@ -93,6 +156,17 @@ impl Builder {
                 Word::Plain(_) => {}
             }
         }
+        let texts = argv.iter().map(|word| word.shown().trim_matches('"'));
+        if matches!(argv.first().and_then(Word::base_name), Some("echo" | "printf")) {
+            self.texts.push(texts.clone().skip(1).collect::<Vec<_>>().join(" "));
+        }
+        // What is read anyway: the script that it carries, and a substitution.
+        let is_read = |text: &str| {
+            let is_carried = |inner: &Inner| matches!(inner, Inner::Script(script) if script == text);
+            text.starts_with(['$', '`', '<', '>']) || inner.iter().any(is_carried)
+        };
+        let unread = texts.filter(|text| text.contains(char::is_whitespace) && !is_read(text));
+        self.texts.extend(unread.map(str::to_owned));
         self.commands.push(Simple { argv, place });
         self.descend(|builder| {
             for inner in inner {
@@ -106,7 +180,7 @@ impl Builder {
     }
 
     fn finish(self, argv: &[String], script: Option<&str>) -> Analysis {
-        let Self { commands, gaps, features, redirects, .. } = self;
+        let Self { commands, gaps, features, redirects, outputs, .. } = self;
         let mut mentions = Vec::new();
         for text in argv {
             mentions.push(text.clone());
@@ -124,7 +198,8 @@ impl Builder {
                 command.is_exact() && matches!(command.place, Place::Top | Place::Shell | Place::Wrapped)
             })
             && script.is_none_or(|script| is_confirmed(script, &commands));
-        Analysis { commands, gaps, features, redirects, mentions, is_plain }
+        let start = Start::default();
+        Analysis { start, commands, gaps, features, redirects, outputs, mentions, is_plain }
     }
 }
 

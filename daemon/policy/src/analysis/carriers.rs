@@ -3,7 +3,7 @@
 use crate::analysis::options::{Behind, WRAPPERS};
 use crate::analysis::result::Gap;
 use crate::analysis::windows;
-use crate::analysis::word::Word;
+use crate::analysis::word::{self, Word};
 
 /// What a command runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -171,6 +171,10 @@ pub(crate) fn inside(argv: &[Word]) -> Vec<Inner> {
     if OTHER_SHELLS.contains(&name) {
         return vec![Inner::Gap(Gap::UnknownScript)];
     }
+    if let Some(subcommand) = name.strip_prefix("git-") {
+        let direct = ["git", subcommand].map(|word| Word::Plain(word.to_owned()));
+        return vec![Inner::Command(direct.into_iter().chain(arguments.iter().cloned()).collect())];
+    }
     let mut found = match name {
         "eval" => vec![joined(arguments)],
         "trap" => {
@@ -218,8 +222,77 @@ pub(crate) fn is_telling_variable(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part)) || name == "PATH" || name == "IFS"
 }
 
+/// The file that a command runs: a program by its path, or a script by a shell or another interpreter; none if there is
+/// none, or it is looked up.
+pub(crate) fn file_run(argv: &[Word]) -> Option<&Word> {
+    /// They take data, and code beside it.
+    const OF_DATA: [&str; 3] = ["sqlite3", "psql", "mysql"];
+    let (program, arguments) = argv.split_first()?;
+    let name = program.base_name().unwrap_or_default();
+    if SHELLS.contains(&name) {
+        return match called(arguments) {
+            Called::File(file) => Some(file),
+            Called::Script(_) | Called::Input => None,
+        };
+    }
+    if OTHER_SHELLS.contains(&name) || is_interpreter(name) && !OF_DATA.contains(&name) {
+        let is_option = |word: &&Word| word.text().is_some_and(|text| text.starts_with('-'));
+        // Code, or the name of a module: `-c`, `-m`, `-ne`, `--eval`.
+        let has_code = arguments.iter().take_while(is_option).any(|word| {
+            let text = word.shown();
+            text.starts_with("--eval") || text.starts_with("--print") || {
+                !text.starts_with("--") && text.contains(['c', 'm', 'e', 'E', 'r', 'p'])
+            }
+        });
+        return arguments.iter().find(|word| !is_option(word)).filter(|_| !has_code);
+    }
+    if matches!(name, "." | "source") {
+        return arguments.first();
+    }
+    (program.text().is_none() || program.shown().contains('/')).then_some(program)
+}
+
+/// The folder that a wrapper goes to before it starts its command.
+pub(crate) fn works_in(argv: &[Word]) -> Option<Word> {
+    let name = argv.first()?.base_name().filter(|name| ["env", "sudo", "chroot"].contains(name))?;
+    if name == "chroot" {
+        return Some(Word::Plain("/".to_owned()));
+    }
+    let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.names.contains(&name))?;
+    let Behind::Command(start) = wrapper.behind(argv) else { return None };
+    let mut options = argv.get(1..start)?.iter();
+    while let Some(option) = options.next() {
+        let text = option.shown();
+        let value = match text.strip_prefix("--") {
+            Some("chdir" | "chroot") => Some(""),
+            Some(long) => long.strip_prefix("chdir=").or_else(|| long.strip_prefix("chroot=")),
+            None => text.strip_prefix('-').and_then(|letters| Some(letters.split_once(['C', 'D', 'R'])?.1)),
+        };
+        match value {
+            Some("") => return options.next().cloned(),
+            Some(folder) => return Some(word::read(folder)),
+            None => {}
+        }
+    }
+    None
+}
+
 fn shell(arguments: &[Word]) -> Inner {
-    let unknown = Inner::Gap(Gap::UnknownScript);
+    match called(arguments) {
+        Called::Script(script) => of_script(script),
+        Called::File(file) => sourced(file).unwrap_or(Inner::Gap(Gap::Foreign)),
+        Called::Input => Inner::Gap(Gap::UnknownScript),
+    }
+}
+
+/// What a shell is to run.
+enum Called<'a> {
+    Script(&'a Word),
+    File(&'a Word),
+    Input,
+}
+
+fn called(arguments: &[Word]) -> Called<'_> {
     let mut has_script = false;
     let mut words = arguments.iter();
     let operand = loop {
@@ -235,16 +308,16 @@ fn shell(arguments: &[Word]) -> Inner {
                     _ = words.next();
                 }
                 if short.starts_with('-') && short.contains('s') {
-                    return unknown;
+                    return Called::Input;
                 }
             }
             _ => break Some(word),
         }
     };
     match operand {
-        Some(script) if has_script => of_script(script),
-        Some(file) => sourced(file).unwrap_or(Inner::Gap(Gap::Foreign)),
-        None => unknown,
+        Some(script) if has_script => Called::Script(script),
+        Some(file) => Called::File(file),
+        None => Called::Input,
     }
 }
 
@@ -306,13 +379,18 @@ fn git(argv: &[Word]) -> Vec<Inner> {
         inner.push(Inner::Command(direct));
     }
     let can_run = |word: &Word| word.text().is_none_or(configures_a_command);
-    if argv.iter().take(start).skip(1).any(can_run) {
+    let options = argv.get(1..start).unwrap_or_default();
+    if options.iter().any(can_run) {
         inner.push(Inner::Gap(Gap::Foreign));
     }
+    inner.extend(options.iter().filter_map(Word::text).filter_map(git_alias));
     let rest = argv.get(start..).unwrap_or_default();
     let texts: Vec<&str> = rest.iter().map(Word::shown).collect();
     match texts.as_slice() {
-        ["submodule", "foreach", ..] => inner.push(joined(rest.get(2..).unwrap_or_default())),
+        ["submodule", "foreach", behind @ ..] => {
+            let options = behind.iter().take_while(|word| word.starts_with('-')).count();
+            inner.push(joined(rest.get(options.saturating_add(2)..).unwrap_or_default()));
+        }
         ["bisect", "run", ..] => inner.push(Inner::Command(rest.get(2..).unwrap_or_default().to_vec())),
         ["rebase" | "filter-branch" | "difftool" | "mergetool" | "for-each-repo" | "hook" | "help", ..] => {
             inner.push(Inner::Gap(Gap::Foreign));
@@ -320,6 +398,13 @@ fn git(argv: &[Word]) -> Vec<Inner> {
         _ => {}
     }
     inner
+}
+
+/// What an alias runs that an option defines: a script, or another command of git.
+fn git_alias(option: &str) -> Option<Inner> {
+    let (key, value) = option.split_once('=')?;
+    let script = || value.strip_prefix('!').map_or_else(|| format!("git {value}"), str::to_owned);
+    key.to_ascii_lowercase().starts_with("alias.").then(|| Inner::Script(script()))
 }
 
 /// Whether a `key=value` of git's configuration may name a command.
@@ -353,7 +438,16 @@ fn wrapped(name: &str, argv: &[Word]) -> Vec<Inner> {
     };
     match wrapper.behind(argv) {
         Behind::Nothing => Vec::new(),
+        Behind::Unclear if name == "env" => {
+            vec![split_string(argv).map_or(Inner::Gap(Gap::Foreign), Inner::Command)]
+        }
         Behind::Unclear => vec![Inner::Gap(Gap::Foreign)],
+        // `coproc NAME { a; }`
+        Behind::Command(_)
+            if name == "coproc" && argv.get(2).is_some_and(|word| word.text() == Some("{")) =>
+        {
+            vec![Inner::Command(argv.iter().skip(3).cloned().collect())]
+        }
         Behind::Command(start) => {
             let mut command: Vec<Word> = argv.iter().skip(start).cloned().collect();
             if name == "xargs" {
@@ -369,6 +463,27 @@ fn wrapped(name: &str, argv: &[Word]) -> Vec<Inner> {
             vec![Inner::Command(command)]
         }
     }
+}
+
+/// `env -S 'a b' c` is `env a b c`.
+fn split_string(argv: &[Word]) -> Option<Vec<Word>> {
+    let value_of = |word: &Word| {
+        let text = word.text()?;
+        let long = text.strip_prefix("--split-string").map(|value| value.trim_start_matches('='));
+        let short = || {
+            let (flags, value) = text.strip_prefix('-')?.split_once('S')?;
+            flags.chars().all(|flag| "i0v".contains(flag)).then_some(value)
+        };
+        long.or_else(short).map(str::to_owned)
+    };
+    let (at, mut text) = argv.iter().enumerate().find_map(|(at, word)| Some((at, value_of(word)?)))?;
+    let mut behind = argv.iter().skip(at.saturating_add(1));
+    if text.is_empty() {
+        behind.next()?.text()?.clone_into(&mut text);
+    }
+    let open = |text: String| if text.contains('$') { Word::unknown(&text) } else { Word::Plain(text) };
+    let words = word::split(&text)?.into_iter().map(open);
+    Some(argv.iter().take(at).cloned().chain(words).chain(behind.cloned()).collect())
 }
 
 fn is_interpreter(name: &str) -> bool {

@@ -108,7 +108,13 @@ pub(crate) const WRAPPERS: &[Wrapper] = &[
     },
     Wrapper { names: &["doas"], flags: "Lns", valued: "Cu", ..NONE },
     Wrapper { names: &["chroot"], operands: 1, long: &["userspec", "groups", "skip-chdir"], ..NONE },
-    Wrapper { names: &["taskset"], flags: "ap", operands: 1, ..NONE },
+    Wrapper {
+        names: &["taskset"],
+        flags: "acp",
+        long: &["all-tasks", "cpu-list", "pid"],
+        operands: 1,
+        ..NONE
+    },
     Wrapper { names: &["chrt"], flags: "abdfimorpv", operands: 1, ..NONE },
     Wrapper { names: &["strace"], flags: "cCdfFiqrtTvxyY", valued: "aeEIoOpPsSuXb", ..NONE },
     Wrapper {

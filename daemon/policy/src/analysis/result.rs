@@ -1,6 +1,7 @@
 //! What an analysis finds.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -9,6 +10,8 @@ use crate::analysis::word::Word;
 /// What is known of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analysis {
+    /// Where it begins.
+    pub start: Start,
     /// Every command that may run, wherever it stands; the one that was asked about comes first.
     pub commands: Vec<Simple>,
     /// What can't be known.
@@ -17,6 +20,8 @@ pub struct Analysis {
     pub features: BTreeSet<Feature>,
     /// Where output is redirected to or input from, except the null device and other descriptors.
     pub redirects: Vec<Word>,
+    /// Those of them that output is redirected to, each with the commands whose output that may be.
+    pub outputs: Vec<Output>,
     /// Every word anywhere that could become a command or an argument; sorted.
     pub mentions: Vec<String>,
     /// Whether it is plain: words and quotes, joined by `&&`, `||`, `;` or `|`, so that what the shell runs is known
@@ -36,6 +41,27 @@ impl Analysis {
     pub fn mentions(&self, word: &str) -> bool {
         self.mentions.binary_search_by(|mention| mention.as_str().cmp(word)).is_ok()
     }
+}
+
+/// The folder that a command begins in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// The session's own.
+    #[default]
+    Home,
+    /// One below that, or a temporary one.
+    Below,
+    /// Any other.
+    Elsewhere,
+}
+
+/// A file that output is redirected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The file.
+    pub target: Word,
+    /// Where in `Analysis::commands` those stand whose output it may be: the whole pipeline.
+    pub commands: Range<usize>,
 }
 
 /// One command with its arguments.
@@ -102,6 +128,8 @@ pub enum Gap {
     Unparsed,
     /// It is longer or deeper than is looked at.
     TooLarge,
+    /// Parsing it took too long.
+    TooSlow,
     /// A program's name comes from an expansion.
     UnknownProgram,
     /// A shell runs a text that is not known: from its input or an expansion.

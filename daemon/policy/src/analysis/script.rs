@@ -2,6 +2,7 @@
 //! does not understand, or understands in a way that a shell may not, is a gap.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use tree_sitter::{Node, ParseOptions, Parser, Tree};
 
@@ -35,7 +36,13 @@ fn read_text(builder: &mut Builder, script: &str, place: Place) {
     if script.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
         builder.gap(Gap::Unparsed);
     }
-    let Some(tree) = parse(script) else { return builder.gap(Gap::TooLarge) };
+    let start = Instant::now();
+    let parsed = builder.deadline(start).ok_or(Gap::TooSlow).and_then(|deadline| parse(script, deadline));
+    builder.parsed_for(start.elapsed());
+    let tree = match parsed {
+        Ok(tree) => tree,
+        Err(gap) => return builder.gap(gap),
+    };
     let root = tree.root_node();
     if root.has_error() {
         builder.gap(Gap::Unparsed);
@@ -52,20 +59,23 @@ fn is_blank_before(script: &str, at: usize) -> bool {
         .is_some_and(|before| matches!(before, ' ' | '\t'))
 }
 
-fn parse(script: &str) -> Option<Tree> {
+fn parse(script: &str, deadline: Instant) -> Result<Tree, Gap> {
     let mut parser = Parser::new();
-    parser.set_language(&tree_sitter_bash::LANGUAGE.into()).ok()?;
+    parser.set_language(&tree_sitter_bash::LANGUAGE.into()).map_err(|_| Gap::Unparsed)?;
     let mut rounds = 0_u32;
+    let mut is_late = false;
     let mut stop = |_: &tree_sitter::ParseState| {
         rounds = rounds.saturating_add(1);
-        if rounds > MOST_ROUNDS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        is_late = Instant::now() > deadline;
+        if is_late || rounds > MOST_ROUNDS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut stop);
     // The grammar's scanner asks the C library about every character as if it were a byte, and reads outside its table
     // for one that is none. To a shell a character beyond ASCII is a letter like another, so it gets letters.
     let letters: Vec<u8> = script.bytes().map(|byte| if byte.is_ascii() { byte } else { b'x' }).collect();
     let mut text = |at: usize, _| letters.get(at..).unwrap_or_default();
-    parser.parse_with_options(&mut text, None, Some(options))
+    let tree = parser.parse_with_options(&mut text, None, Some(options));
+    tree.ok_or(if is_late { Gap::TooSlow } else { Gap::TooLarge })
 }
 
 struct Reader<'a, 'b> {
@@ -73,8 +83,8 @@ struct Reader<'a, 'b> {
     builder: &'b mut Builder,
 }
 
-impl Reader<'_, '_> {
-    fn text(&self, node: Node<'_>) -> &str {
+impl<'a> Reader<'a, '_> {
+    fn text(&self, node: Node<'_>) -> &'a str {
         self.script.get(node.byte_range()).unwrap_or_default()
     }
 
@@ -94,7 +104,8 @@ impl Reader<'_, '_> {
             return;
         }
         match node.kind() {
-            "command" => self.command(node, Vec::new(), place),
+            "pipeline" => self.together(|reader| reader.children(node, place)),
+            "command" => self.together(|reader| reader.command(node, Vec::new(), place)),
             "declaration_command" | "unset_command" => self.declaration(node, place),
             "redirected_statement" => self.redirected(node, place),
             "file_redirect" | "herestring_redirect" | "heredoc_redirect" => {
@@ -126,20 +137,40 @@ impl Reader<'_, '_> {
                 self.builder.feature(Feature::Expansion);
                 self.children(node, place);
             }
+            "raw_string" | "ansi_c_string" | "heredoc_content" => {}
+            _ if node.child_count() == 0 => self.leaf(node),
             _ => self.children(node, place),
         }
     }
 
-    fn children(&mut self, node: Node<'_>, place: Place) {
-        let children = children(node);
-        for child in children {
-            if child.kind() == "&" {
-                self.builder.feature(Feature::Background);
-            }
-            if child.is_named() {
-                self.deeper(child, place);
-            }
+    /// In patterns, and behind the operator of `${x:-a}`, the grammar takes for text what a shell runs.
+    fn leaf(&mut self, node: Node<'_>) {
+        let text = self.text(node);
+        let found = substitutions(text);
+        if !found.is_empty() || text.contains("$((") {
+            self.builder.gap(Gap::UnknownScript);
+            self.unseen(found);
         }
+    }
+
+    fn children(&mut self, node: Node<'_>, place: Place) {
+        for child in children(node) {
+            self.child(child, place);
+        }
+    }
+
+    fn child(&mut self, child: Node<'_>, place: Place) {
+        if child.kind() == "&" {
+            self.builder.feature(Feature::Background);
+        }
+        if child.is_named() {
+            self.deeper(child, place);
+        }
+    }
+
+    fn together(&mut self, step: impl FnOnce(&mut Reader<'_, '_>)) {
+        let script = self.script;
+        self.builder.together(|builder| step(&mut Reader { script, builder }));
     }
 
     fn deeper(&mut self, node: Node<'_>, place: Place) {
@@ -156,7 +187,11 @@ impl Reader<'_, '_> {
                 ("file_redirect" | "herestring_redirect" | "heredoc_redirect", _) => {
                     argv.extend(self.redirect(child, place));
                 }
-                (_, Some("name" | "argument")) => {
+                (kind, Some("name" | "argument")) => {
+                    // To the grammar an operator that goes on in the next line; to a shell a word, and the line ends.
+                    if matches!(kind, "=~" | "==") {
+                        self.builder.gap(Gap::Unparsed);
+                    }
                     argv.push(self.word(child));
                     self.deeper(child, place);
                 }
@@ -200,10 +235,30 @@ impl Reader<'_, '_> {
     }
 
     fn redirected(&mut self, node: Node<'_>, place: Place) {
-        let body = node.child_by_field_name("body");
+        let whole = node.child_by_field_name("body");
+        let mut body = whole;
+        // To the grammar a redirection may be one of a whole list; to a shell it is one of the last in it.
+        while let Some(list) = body.filter(|body| body.kind() == "list") {
+            let mut parts = children(list);
+            body = parts.pop();
+            for part in parts {
+                self.child(part, place);
+            }
+        }
+        self.together(|reader| reader.redirected_body(node, whole, body, place));
+    }
+
+    /// The redirections of a node, and the part of its body that they are of.
+    fn redirected_body(
+        &mut self,
+        node: Node<'_>,
+        whole: Option<Node<'_>>,
+        body: Option<Node<'_>>,
+        place: Place,
+    ) {
         let mut swallowed = Vec::new();
         for child in children(node) {
-            if Some(child) != body && child.is_named() {
+            if Some(child) != whole && child.is_named() {
                 swallowed.extend(self.redirect(child, place));
             }
         }
@@ -228,6 +283,10 @@ impl Reader<'_, '_> {
             "heredoc_redirect" => self.heredoc(node, place),
             "herestring_redirect" => {
                 self.builder.feature(Feature::Heredoc);
+                for child in children(node).into_iter().filter(Node::is_named) {
+                    let word = self.word(child);
+                    self.builder.text(word.shown().trim_matches('"').to_owned());
+                }
                 self.children(node, place);
                 Vec::new()
             }
@@ -245,17 +304,22 @@ impl Reader<'_, '_> {
             self.builder.gap(Gap::Unparsed);
         }
         let mut words = Vec::new();
-        let mut duplicates = false;
+        let (mut duplicates, mut is_input) = (false, false);
+        let mut before = "";
         for child in children(node) {
             match child.kind() {
                 "file_descriptor" => {}
                 ">&" | "<&" => duplicates = true,
+                "<" => is_input = true,
+                // The grammar does not know `<>`.
+                "ERROR" if before == "<" && self.text(child) == ">" => is_input = false,
                 _ if child.is_named() => {
                     words.push(self.word(child));
                     self.deeper(child, place);
                 }
                 _ => {}
             }
+            before = child.kind();
         }
         if words.is_empty() {
             return words;
@@ -265,7 +329,11 @@ impl Reader<'_, '_> {
         let is_descriptor =
             duplicates && !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit());
         if text != "/dev/null" && !is_descriptor {
-            self.builder.redirect(target);
+            if is_input {
+                self.builder.redirect(target);
+            } else {
+                self.builder.output(target);
+            }
         }
         words
     }
@@ -294,18 +362,29 @@ impl Reader<'_, '_> {
 
     /// Whether the document ends where a shell says; and notes substitutions in it, not all of which the grammar sees.
     fn is_heredoc_understood(&mut self, node: Node<'_>) -> bool {
+        let this = &*self;
         let part = |kind| {
-            children(node).into_iter().find(|child| child.kind() == kind).map(|child| self.text(child))
+            children(node).into_iter().find(|child| child.kind() == kind).map(|child| this.text(child))
         };
-        let (Some(start), Some(end)) = (part("heredoc_start"), part("heredoc_end")) else { return false };
-        let Word::Plain(delimiter) = word::read(start) else { return false };
         let body = part("heredoc_body").unwrap_or_default();
+        let (start, end) = (part("heredoc_start"), part("heredoc_end"));
+        self.builder.text(body.to_owned());
+        let (Some(start), Some(end)) = (start, end) else { return false };
+        let Word::Plain(delimiter) = word::read(start) else { return false };
         let is_understood = end.trim_matches(['\t', '\n']) == delimiter
             && !body.trim_end_matches('\n').lines().any(|line| line.trim_start_matches('\t') == delimiter);
         if start == delimiter && (body.contains('`') || body.contains("$(")) {
             self.builder.gap(Gap::Foreign);
+            self.unseen(substitutions(body));
         }
         is_understood
+    }
+
+    /// Reads commands that stand in what the grammar may take for mere text.
+    fn unseen(&mut self, scripts: Vec<String>) {
+        for script in scripts {
+            self.builder.descend(|builder| read(builder, &script, Place::Substitution));
+        }
     }
 
     fn function(&mut self, node: Node<'_>) {
@@ -327,6 +406,58 @@ impl Reader<'_, '_> {
             self.builder.gap(Gap::Unparsed);
         }
     }
+}
+
+/// What stands in a text between backquotes, and in `$( )`, `<( )` and `>( )`, but for arithmetic.
+fn substitutions(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut quoted: Option<String> = None;
+    let mut chars = text.char_indices();
+    let mut closed = 0;
+    while let Some((at, character)) = chars.next() {
+        match character {
+            '\\' => {
+                let escaped = chars.next().map(|(_, escaped)| escaped);
+                if let Some(quoted) = &mut quoted {
+                    quoted.extend(Some('\\').filter(|_| escaped != Some('`')));
+                    quoted.extend(escaped);
+                }
+            }
+            '`' => match quoted.take() {
+                Some(script) => found.push(script),
+                None => quoted = Some(String::new()),
+            },
+            '$' | '<' | '>' if at >= closed => {
+                let rest = text.get(at.saturating_add(1)..).unwrap_or_default();
+                let inside =
+                    rest.strip_prefix('(').filter(|inside| !inside.starts_with('(')).map(until_closed);
+                if let Some(inside) = inside {
+                    // What is in it is found when it is read.
+                    closed = at.saturating_add(inside.len());
+                    found.push(inside.to_owned());
+                }
+                quoted.iter_mut().for_each(|quoted| quoted.push(character));
+            }
+            _ => quoted.iter_mut().for_each(|quoted| quoted.push(character)),
+        }
+    }
+    found.extend(quoted);
+    found
+}
+
+/// The text up to the `)` that closes it.
+fn until_closed(text: &str) -> &str {
+    let mut open = 0_u32;
+    let end = text.find(|character| {
+        match character {
+            '(' => open = open.saturating_add(1),
+            ')' if open == 0 => return true,
+            ')' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        false
+    });
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// The place inside a construct: what stands inside something else already stays there.

@@ -88,6 +88,14 @@ fn what_is_not_known_is_a_gap() {
         assert!(of(script).gaps.contains(&gap), "{script}: {:?}", of(script).gaps);
         assert!(!of(script).is_complete());
     }
+    // The parser needs time for these that grows with the square of their length.
+    for slow in [
+        format!("true {}", "$[".repeat(30_000)),
+        "cat <<A ".repeat(8_000),
+        format!("bash -c '{}'\n", "$[".repeat(1_000)).repeat(30),
+    ] {
+        assert!(of(&slow).gaps.contains(&Gap::TooSlow), "{:?}", of(&slow).gaps);
+    }
     for large in ["a ".repeat(40_000), "a | ".repeat(1_000), "env ".repeat(10_000), "$(".repeat(20_000)] {
         assert!(!of(&large).is_complete());
     }

@@ -38,6 +38,15 @@ impl Word {
         }
     }
 
+    /// What it surely begins with.
+    #[must_use]
+    pub fn beginning(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Open { prefix, .. } => prefix,
+        }
+    }
+
     /// What stands behind the last `/`, if that is known even where the rest is not: as in `"$x/bin/cargo"`, which is
     /// one word whatever `x` is.
     #[must_use]
@@ -67,7 +76,9 @@ impl Word {
 
 /// Reads a word as it stands in a script.
 pub(crate) fn read(raw: &str) -> Word {
-    let mut reader = Reader { rest: raw, text: String::new() };
+    let behind = |end: &str| raw.rfind(end).map_or(usize::MAX, |at| raw.len().saturating_sub(at));
+    let ends = Ends { bracket: behind("]"), comma: behind(","), dots: behind("..") };
+    let mut reader = Reader { rest: raw, ends, text: String::new() };
     match reader.run() {
         Some(()) => Word::Plain(reader.text),
         None => Word::Open { raw: raw.to_owned(), prefix: reader.text },
@@ -126,7 +137,12 @@ pub(crate) fn pieces(text: &str, found: &mut Vec<String>) {
             || character.is_control()
             || ";|&()<>{}[]$`\"'\\=,:!*?#@".contains(character)
     };
-    let cut = text.split(is_cut).chain(joined.split(is_cut)).chain(joined.split_whitespace());
+    // What stands in for a variable: `${x:-rm}`, `${x+rm}`, `${x/%a/rm}`.
+    let is_operator = |character: char| is_cut(character) || "-+%^/".contains(character);
+    let expanded =
+        joined.split("${").skip(1).map(|part| part.split_once('}').map_or(part, |(inside, _)| inside));
+    let inside = expanded.flat_map(|part| part.split(is_operator));
+    let cut = text.split(is_cut).chain(joined.split(is_cut)).chain(joined.split_whitespace()).chain(inside);
     for piece in cut.filter(|piece| !piece.is_empty()) {
         found.push(piece.to_owned());
         if let Some((_, name)) = piece.rsplit_once('/')
@@ -137,8 +153,16 @@ pub(crate) fn pieces(text: &str, found: &mut Vec<String>) {
     }
 }
 
+/// How much is left of a word where these stand for the last time.
+struct Ends {
+    bracket: usize,
+    comma: usize,
+    dots: usize,
+}
+
 struct Reader<'a> {
     rest: &'a str,
+    ends: Ends,
     text: String,
 }
 
@@ -171,12 +195,12 @@ impl Reader<'_> {
                 '"' => self.double_quoted()?,
                 '$' => self.dollar()?,
                 '~' if matches!(before, None | Some('=' | ':')) => return None,
-                '[' if self.rest.contains(']') => return None,
+                '[' if self.rest.len() >= self.ends.bracket => return None,
                 '{' if self.peek() == Some('}') => {
                     self.next();
                     self.text.push_str("{}");
                 }
-                '{' if self.rest.contains(',') || self.rest.contains("..") => return None,
+                '{' if self.rest.len() >= self.ends.comma.min(self.ends.dots) => return None,
                 '`' | '*' | '?' | '(' | ')' | '<' | '>' | ';' | '|' | '&' | ' ' | '\t' | '\n' | '\0' => {
                     return None;
                 }

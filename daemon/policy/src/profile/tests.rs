@@ -33,6 +33,7 @@ fn surroundings() -> Surroundings {
     Surroundings {
         opened: Vec::new(),
         git_directories: vec!["/main/.git".into()],
+        git_foreign: Vec::new(),
         git_pointers: Vec::new(),
         bare: Vec::new(),
         keystones: Vec::new(),
@@ -192,12 +193,14 @@ fn that_something_hidden_was_to_be_read_is_told_where_a_person_has_hidden_someth
 fn commits_open_neither_hooks_nor_configuration() {
     let surroundings = Surroundings {
         git_directories: vec!["/main/.git".into(), "/main/.git/worktrees/tree".into()],
+        git_foreign: vec!["/victim/.git".into()],
         git_pointers: vec!["/repo/.git".into()],
         ..surroundings()
     };
     let profile = with(Permissions { is_commit_allowed: true, ..Permissions::default() }, &surroundings);
     for (path, expected) in [
         ("/repo/.git", Access::Read),
+        ("/victim/.git/HEAD", Access::Read),
         ("/main/.git/index.lock", Access::Write),
         ("/main/.git/objects/aa/bb", Access::Write),
         ("/main/.git/refs/heads/main", Access::Write),

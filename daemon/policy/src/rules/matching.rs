@@ -2,6 +2,7 @@
 //! expansion can't hide what a rule was written for.
 
 use crate::analysis::{Analysis, Word, base};
+use crate::rules::problem::RuleProblem;
 use crate::rules::rule::{Decision, PrefixRule};
 use crate::rules::table::Rules;
 
@@ -57,6 +58,33 @@ impl PrefixRule {
 pub(crate) fn shown(pattern: &[Vec<String>]) -> String {
     let words: Vec<String> = pattern.iter().map(|alternatives| alternatives.join("|")).collect();
     words.join(" ")
+}
+
+/// What a rule says of the examples that stand with it.
+impl PrefixRule {
+    /// Whether the rule holds for every one of these commands, where programs may lie as these rules say.
+    ///
+    /// # Errors
+    /// `NoMatch` with the first that it does not hold for.
+    pub fn check_matches(&self, examples: &[Vec<String>], among: &Rules) -> Result<(), RuleProblem> {
+        let wrong = examples.iter().find(|example| among.matches(self, &plain(example)) != Match::Sure);
+        wrong.map_or(Ok(()), |example| Err(RuleProblem::NoMatch(example.join(" "))))
+    }
+
+    /// Whether the rule holds for none of these commands. That one which restricts also takes in relative and odd paths
+    /// is no fault of its example: other programs that read the file do not.
+    ///
+    /// # Errors
+    /// `Match` with the first that it holds for.
+    pub fn check_no_match(&self, examples: &[Vec<String>], among: &Rules) -> Result<(), RuleProblem> {
+        let stands_for = |path: &str, name: &str| among.stands_for(path, name, Decision::Allow);
+        let wrong = examples.iter().find(|example| self.matches(&plain(example), stands_for) == Match::Sure);
+        wrong.map_or(Ok(()), |example| Err(RuleProblem::Match(example.join(" "))))
+    }
+}
+
+fn plain(words: &[String]) -> Vec<Word> {
+    words.iter().cloned().map(Word::Plain).collect()
 }
 
 impl Rules {

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use crate::analysis::{Place, Simple};
-use crate::harmless;
-use crate::rules::matching::Match;
+use crate::analysis::{Place, Simple, Word};
 use crate::rules::rule::{Decision, OutsideRule, PrefixRule, Rule, RulePlace};
 use crate::rules::table::{Rules, parts_of_plain};
-use crate::verdict::{Cause, Intent, Verdict, evaluate};
+use crate::verdict::{Cause, Intent, Verdict, evaluate, unallowed};
 
 /// A script with more commands is too much for rules that a person reads.
 const MOST_RULES: usize = 4;
@@ -77,17 +75,8 @@ fn for_parts(verdict: &Verdict, rules: &Rules) -> Option<Vec<Rule>> {
     if !analysis.is_plain {
         return None;
     }
-    let is_allowed = |command: &Simple| {
-        let holds = |rule: &PrefixRule| {
-            rule.decision == Decision::Allow && rules.matches(rule, &command.argv) == Match::Sure
-        };
-        harmless::admits(command, analysis) || rules.prefixes().iter().any(holds)
-    };
     let mut proposed: Vec<Rule> = Vec::new();
-    for command in analysis.commands.iter().filter(|command| command.place != Place::Shell) {
-        if is_allowed(command) {
-            continue;
-        }
+    for command in unallowed(analysis, rules).filter(|command| command.place != Place::Shell) {
         let rule = PrefixRule::new(pattern(&command.exact()?), Decision::Allow, None, RulePlace::default());
         let rule = Rule::Prefix(rule.ok()?);
         if !proposed.contains(&rule) {
@@ -99,14 +88,18 @@ fn for_parts(verdict: &Verdict, rules: &Rules) -> Option<Vec<Rule>> {
 
 fn for_a_way_out(intent: &Intent<'_>, verdict: &Verdict, rules: &Rules) -> Option<Vec<Rule>> {
     intent.cwd.to_str()?;
+    // What lies in the place of work can be another program by then.
+    let is_relative = |command: &Simple| {
+        let program = command.argv.first().and_then(Word::text);
+        program.is_some_and(|program| program.contains('/') && !program.starts_with('/'))
+    };
+    if verdict.analysis.commands.iter().any(is_relative) {
+        return None;
+    }
     let whole: Vec<&str> = intent.argv.iter().map(String::as_str).collect();
     let parts = parts_of_plain(&verdict.analysis).unwrap_or_else(|| vec![whole]);
     let mut proposed: Vec<Rule> = Vec::new();
     for words in parts {
-        // What lies in the place of work can be another program by then.
-        if words.first().is_none_or(|program| program.contains('/') && !program.starts_with('/')) {
-            return None;
-        }
         if rules.outside().iter().any(|rule| rule.holds_for(words.iter().copied(), intent.cwd)) {
             continue;
         }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use protocol::profile::{self, NetworkDecision};
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{Word, base};
-use crate::rules::matching::Match;
+use crate::analysis::base;
 use crate::rules::problem::RuleProblem;
 
 /// What a rule decides, from the laxest to the strictest.
@@ -139,29 +138,6 @@ impl PrefixRule {
         let pattern = checked_pattern(pattern)?;
         let justification = checked_justification(justification)?;
         Ok(Self { pattern, decision, justification, place })
-    }
-
-    /// Whether the rule holds for every one of these commands.
-    ///
-    /// # Errors
-    /// `NoMatch` with the first that it does not hold for.
-    pub fn check_matches(&self, examples: &[Vec<String>]) -> Result<(), RuleProblem> {
-        let wrong = examples.iter().find(|example| !self.holds_for(example));
-        wrong.map_or(Ok(()), |example| Err(RuleProblem::NoMatch(example.join(" "))))
-    }
-
-    /// Whether the rule holds for none of these commands.
-    ///
-    /// # Errors
-    /// `Match` with the first that it holds for.
-    pub fn check_no_match(&self, examples: &[Vec<String>]) -> Result<(), RuleProblem> {
-        let wrong = examples.iter().find(|example| self.holds_for(example));
-        wrong.map_or(Ok(()), |example| Err(RuleProblem::Match(example.join(" "))))
-    }
-
-    fn holds_for(&self, words: &[String]) -> bool {
-        let words: Vec<Word> = words.iter().cloned().map(Word::Plain).collect();
-        self.matches(&words, |_, _| false) == Match::Sure
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::analysis::{Analysis, Gap, Place, Simple};
 use crate::rules::problem::RulesError;
 use crate::rules::rule::{Decision, HostExecutable, NetworkRule, OutsideRule, PrefixRule, Rule};
+use crate::started::is_builtin;
 
 /// All rules that hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,7 +88,7 @@ impl Rules {
     }
 
     /// The rule by which a command may leave the sandbox: one that names the whole argument vector, or, of a plain
-    /// script, one for each of its commands.
+    /// script, one for each of its programs.
     pub(crate) fn way_out(&self, argv: &[String], cwd: &Path, analysis: &Analysis) -> Option<&OutsideRule> {
         let whole = self.outside.iter().find(|rule| rule.holds_for(argv.iter().map(String::as_str), cwd));
         whole.or_else(|| {
@@ -101,7 +102,8 @@ impl Rules {
     }
 }
 
-/// The commands of a script that a shell runs exactly as they stand and that run nothing else.
+/// The programs of a script that a shell starts exactly as they stand and that are all that it does. What the shell does
+/// itself, as `cd` or `source`, could make them mean something else.
 pub(crate) fn parts_of_plain(analysis: &Analysis) -> Option<Vec<Vec<&str>>> {
     let is_simple = |command: &&Simple| command.place != Place::Shell;
     let is_told =
@@ -109,7 +111,8 @@ pub(crate) fn parts_of_plain(analysis: &Analysis) -> Option<Vec<Vec<&str>>> {
     if !is_told {
         return None;
     }
-    analysis.commands.iter().filter(is_simple).map(Simple::exact).collect()
+    let program = |words: &Vec<&str>| words.first().is_some_and(|name| !is_builtin(name));
+    analysis.commands.iter().filter(is_simple).map(|command| command.exact().filter(program)).collect()
 }
 
 /// Whether every command stands at the top of a script without a profile that is read first.

@@ -53,16 +53,33 @@ fn what_is_no_rule_is_refused() {
 
 #[test]
 fn examples_are_held_against_the_rule() {
-    let rule = prefix(&[&["git"], &["push", "pull"]], Decision::Prompt);
-    let examples =
-        |texts: &[&str]| -> Vec<Vec<String>> { texts.iter().filter_map(|text| words(text)).collect() };
-    assert_eq!(rule.check_matches(&examples(&["git 'push' x", "git pull"])), Ok(()));
-    assert_eq!(
-        rule.check_matches(&examples(&["git push", "git fetch"])),
-        Err(RuleProblem::NoMatch("git fetch".into()))
-    );
-    assert_eq!(rule.check_no_match(&examples(&["git", "git fetch push"])), Ok(()));
-    assert_eq!(rule.check_no_match(&examples(&["git pull x"])), Err(RuleProblem::Match("git pull x".into())));
+    let mut among = Rules::default();
+    let listed = HostExecutable::new("git".into(), vec!["/usr/bin/git".into()]);
+    among.add(Rule::Executable(listed.unwrap()));
+    let git = prefix(&[&["git"], &["push", "pull"]], Decision::Prompt);
+    let rm = prefix(&[&["rm"]], Decision::Forbid);
+    let path = prefix(&[&["/bin/ls"]], Decision::Allow);
+    for (rule, example, is_match, is_no_match) in [
+        (&git, "git 'push' x", true, false),
+        (&git, "git pull", true, false),
+        (&git, "git fetch push", false, true),
+        (&git, "git", false, true),
+        (&git, "/usr/bin/git push", true, false),
+        (&git, "/opt/git push", false, true),
+        (&rm, "/bin/rm x", true, false),
+        (&rm, "/bin/rmdir x", false, true),
+        // Held for here, and not by others that read the file.
+        (&rm, "./rm x", true, true),
+        (&path, "/bin/ls", true, false),
+        (&path, "ls", false, true),
+    ] {
+        let examples = [words(example).unwrap()];
+        let text = examples[0].join(" ");
+        let of = |is_right: bool, problem: RuleProblem| if is_right { Ok(()) } else { Err(problem) };
+        let (no_match, matched) = (RuleProblem::NoMatch(text.clone()), RuleProblem::Match(text));
+        assert_eq!(rule.check_matches(&examples, &among), of(is_match, no_match), "{example}");
+        assert_eq!(rule.check_no_match(&examples, &among), of(is_no_match, matched), "{example}");
+    }
 }
 
 #[test]
@@ -83,7 +100,7 @@ fn rules_are_shown_as_they_would_stand_in_a_file() {
 /// What would be written if a person said "always"; empty if nothing.
 fn proposed(script: &str, is_escalated: bool, approval: ApprovalPolicy, rules: &Rules) -> String {
     let argv = ["/bin/bash".to_owned(), "-c".to_owned(), script.to_owned()];
-    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), is_escalated };
+    let intent = Intent { argv: &argv, cwd: Path::new("/repo"), folder: Path::new("/repo"), is_escalated };
     let verdict = evaluate(&intent, rules, approval, SandboxMode::WorkspaceWrite);
     propose(&intent, &verdict, rules).map(|proposal| proposal.to_string()).unwrap_or_default()
 }
@@ -99,6 +116,10 @@ fn always_becomes_rules_on_the_parts_that_were_asked_about() {
             "ls && cargo build | tail && make && 'a b' c",
             "prefix_rule(pattern=[\"cargo\", \"build\"], decision=\"allow\")\n\
              prefix_rule(pattern=[\"a b\", \"c\"], decision=\"allow\")",
+        ),
+        (
+            "timeout 5 cargo build",
+            "prefix_rule(pattern=[\"timeout\", \"5\", \"cargo\", \"build\"], decision=\"allow\")",
         ),
         ("ls", ""),
         ("npm test", ""),
@@ -123,7 +144,13 @@ fn always_for_a_way_out_names_the_whole_command_and_its_folder() {
              outside_rule(pattern=[\"cargo\", \"publish\"], folder=\"/repo\")",
         ),
         ("a > b", "outside_rule(pattern=[\"/bin/bash\", \"-c\", \"a > b\"], folder=\"/repo\")"),
+        (
+            "cd sub && make",
+            "outside_rule(pattern=[\"/bin/bash\", \"-c\", \"cd sub && make\"], folder=\"/repo\")",
+        ),
         ("./deploy", ""),
+        ("./deploy > log", ""),
+        ("cd sub && env ../deploy", ""),
         ("git push --force", ""),
     ] {
         assert_eq!(

@@ -34,6 +34,7 @@ fn every_form_of_a_call_is_read() {
          host_executable(name='git', paths=['/usr/bin/git'])\n\
          outside_rule(pattern=['make', 'x'], folder='/repo')\n",
     );
+    assert_eq!(shown("\u{feff}prefix_rule(['ls'])"), shown("prefix_rule(['ls'])"));
     assert_eq!(
         found,
         [
@@ -100,10 +101,32 @@ fn what_is_wrong_is_said_with_its_place() {
         ("host_executable('git', ['git'])", "1:1: `paths` must be"),
         ("outside_rule(['a'], folder='b')", "1:1: `folder` must be"),
         ("fail('no')", "1:1: "),
+        ("prefix_rule(patern=['a'])", "1:1: Found `patern`"),
+        ("network_rule(hots='a', protocol='https')", "1:1: Found `hots`"),
+        (
+            "x = range(10000000000000)",
+            "1:5: Error unpacking value for parameter `a1` of type `int: Integer value",
+        ),
     ] {
         let found = problem(text);
         assert!(found.starts_with(expected) && !found.ends_with(": "), "{text}: {found}");
     }
+}
+
+#[test]
+fn examples_may_name_a_program_by_its_path() {
+    let listed = "host_executable('git', ['/usr/bin/git'])";
+    for (text, is_right) in [
+        ("prefix_rule(['rm'], match=['/bin/rm x'])", true),
+        ("prefix_rule(['rm'], not_match=['/bin/rm x'])", false),
+        (&format!("prefix_rule(['git'], match='/usr/bin/git x', not_match='/opt/git x')\n{listed}"), true),
+        (&format!("{listed}\nprefix_rule(['git'], match='/opt/git x')"), false),
+        ("prefix_rule(['rm'], decision='forbidden', not_match=['./rm x', 'rmdir x'])", true),
+    ] {
+        assert_eq!(run(text.to_owned()).is_ok(), is_right, "{text}: {:?}", run(text.to_owned()));
+    }
+    let wrong = "\nx = prefix_rule(['git'], match='/opt/git x')\nhost_executable('git', ['/usr/bin/git'])";
+    assert_eq!(problem(wrong), "2:5: The rule does not match its example `/opt/git x`");
 }
 
 #[test]

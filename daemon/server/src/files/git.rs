@@ -1,9 +1,10 @@
 //! What git runs programs by, in git directories that came while a call ran: whoever uses git there runs what stands in
 //! it. A look at changes leaves out what is in a `.git`, so that is looked at here.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use workspace::git::{KEYSTONES, is_git_directory};
+use workspace::git::{KEYSTONES, is_git_directory, rebase_that_runs};
 use workspace::history::Change;
 
 /// Entries of `hooks` that are looked at.
@@ -23,6 +24,20 @@ pub(super) fn settings(root: &Path, changes: &[Change], working_trees: &[PathBuf
     bare.dedup();
     found.extend(bare.into_iter().flat_map(in_directory));
     found
+}
+
+/// Lists of rebases that run something, with what they say.
+pub(super) type Rebases = BTreeMap<PathBuf, String>;
+
+/// Those in git directories that commits may write.
+pub(super) fn rebases(directories: &[PathBuf]) -> Rebases {
+    directories.iter().filter_map(|directory| rebase_that_runs(directory)).collect()
+}
+
+/// Those of them that came or changed.
+pub(super) fn new_rebases(before: &Rebases, now: &Rebases) -> Vec<PathBuf> {
+    let is_new = |(path, text): &(&PathBuf, &String)| before.get(*path) != Some(*text);
+    now.iter().filter(is_new).map(|(path, _)| path.clone()).collect()
 }
 
 fn of_working_tree(tree: &Path) -> Vec<PathBuf> {

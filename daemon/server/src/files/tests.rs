@@ -486,6 +486,14 @@ async fn what_git_runs_programs_by_is_told_of_where_a_git_directory_came() {
             changed.runs_later
         }));
     }
+    // A call that a crash of the daemon cut off: what was there before it is not told again.
+    let call = begun(&mut bench).await;
+    make(&["cut/.git/config", "cut/.git/hooks/post-checkout", "lib/c"]);
+    bench.crash(BTreeSet::from([call.item_id])).await;
+    late.push(bench.log.iter().rev().find_map(|record| match &record.event {
+        Event::FilesChanged(changed) => Some(changed.runs_later.clone()),
+        _ => None,
+    }));
     let paths = |names: &[&str]| Some(names.iter().map(|name| root.join(name)).collect::<Vec<_>>());
     assert_eq!(
         late,
@@ -494,8 +502,39 @@ async fn what_git_runs_programs_by_is_told_of_where_a_git_directory_came() {
             paths(&[]),
             paths(&["tree/.git"]),
             paths(&["bare/config"]),
+            paths(&["cut/.git/config", "cut/.git/hooks/post-checkout"]),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_rebase_that_was_left_to_run_something_is_told_of_where_commits_are_allowed() {
+    let bench = Bench::new().await;
+    let (root, session_id) = (bench.root.clone(), bench.session);
+    for folder in [".git/objects", ".git/refs", ".git/rebase-merge"] {
+        fs::create_dir_all(root.join(folder)).expect("folder");
+    }
+    fs::write(root.join(".git/HEAD"), "ref: refs/heads/main\n").expect("HEAD");
+    let list = root.join(".git/rebase-merge/git-rebase-todo");
+    // A person's own, before.
+    fs::write(&list, "exec make\n").expect("list");
+    let home = bench.folder.path().canonicalize().expect("real").join("skein");
+    let folders = wire::folders::Folders { config: home.clone(), state: home.clone(), runtime: home };
+    let reach = Arc::new(Reach::new(&folders));
+    let files = bench.files.telling(Arc::clone(&reach));
+    let mut settings = settings(&root);
+    settings.sandbox = SandboxMode::WorkspaceWrite;
+    settings.permissions.get_or_insert_default().is_commit_allowed = true;
+    let mut late = Vec::new();
+    for text in ["exec make\n", "exec touch x\n", "exec touch x\n", "pick 1234 x\n"] {
+        reach.profile(&settings, &[]);
+        let (turn_id, item_id) = (TurnId::generate(), ItemId::generate());
+        let call = Call { session_id, turn_id, item_id, roots: vec![root.clone()] };
+        files.before(&call).await;
+        fs::write(&list, text).expect("list");
+        late.extend(files.after(&call, Background::Quiet).await.map(|changed| (text, changed.runs_later)));
+    }
+    assert_eq!(late, [("exec touch x\n", vec![list])]);
 }
 
 #[tokio::test]

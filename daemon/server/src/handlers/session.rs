@@ -13,8 +13,9 @@ use protocol::error::{ErrorCode, ProtocolError};
 use protocol::ids::{Seq, SessionId};
 use protocol::session::{
     Attachment, ClientRole, Done, SessionAttachParams, SessionCreateParams, SessionCreateResult,
-    SessionFocusParams, SessionForkParams, SessionListParams, SessionListResult, SessionReadParams,
-    SessionRef, SessionSnapshot, SessionUpdateParams, SessionUpdateResult, SettingsOverrides,
+    SessionEndCommandParams, SessionFocusParams, SessionForkParams, SessionListParams, SessionListResult,
+    SessionReadParams, SessionRef, SessionSnapshot, SessionUpdateParams, SessionUpdateResult,
+    SettingsOverrides,
 };
 use session::client_tools::DEFAULT_TIMEOUT_MS;
 use session::effect::Reply;
@@ -87,7 +88,7 @@ impl SessionServer for Handlers {
             let parts = daemon.world.projects().of(&resolved.cwd);
             let found = skills::Found::of(&folders, &chosen, &parts.skills);
             notices.extend(found.warnings());
-            let of_folder = workspace::instructions::find(&resolved.cwd);
+            let of_folder = workspace::instructions::find(&resolved.cwd, &daemon.world.sight(&resolved));
             let instructions = own.into_iter().chain(of_folder).chain(found.told(&resolved.cwd)).collect();
             circumstances.remember(id, &client, params.overrides, chosen);
             Ok((resolved, instructions, notices))
@@ -236,6 +237,15 @@ impl SessionServer for Handlers {
         self.0.sessions.check_client_tools(&tools, timeout_ms)?;
         let session = self.0.session(session_id).await?;
         session.request(actor, request_id, Request::RegisterTools { tools, timeout_ms }).await?;
+        Ok(Done {})
+    }
+
+    async fn end_command(&self, extensions: &Extensions, params: SessionEndCommandParams) -> RpcResult<Done> {
+        let actor = caller(extensions)?.actor()?;
+        let SessionEndCommandParams { session_id, process_id, request_id } = params;
+        // One that is not in memory has none, and hears that.
+        let session = self.0.session(session_id).await?;
+        session.request(actor, request_id, Request::EndCommand { process_id }).await?;
         Ok(Done {})
     }
 

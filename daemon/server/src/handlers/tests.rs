@@ -22,7 +22,7 @@ use protocol::api::turn::TurnClient;
 use protocol::config::ConfigCheckParams;
 use protocol::daemon::{DaemonShutdownParams, DaemonStatusParams};
 use protocol::delta::{FeedEntry, SessionFeed};
-use protocol::error::{ErrorCode, ErrorDetail, ProtocolError};
+use protocol::error::{ConfigurationProblem, ErrorCode, ErrorDetail, ProtocolError};
 use protocol::event::{Event, EventRecord};
 use protocol::ids::{Seq, SessionId};
 use protocol::initialize::{InitializeParams, InitializeResult};
@@ -350,6 +350,22 @@ async fn malformed_settings_are_told_to_who_makes_a_session() {
     // Mended on disk, it works at once.
     fs::write(daemon.daemon.folders.config_file(), "model_provider = \"openai\"\n").expect("config");
     daemon.create(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_the_own_settings_names_rules_that_can_not_be_read() {
+    let daemon = TestDaemon::start().await;
+    let client = daemon.connect().await;
+    let folders = &daemon.daemon.folders;
+    fs::create_dir(folders.config.join("rules")).expect("folder");
+    fs::write(folders.config.join("rules/a.rules"), "prefix_rule(").expect("rules");
+    let checked = client.check(ConfigCheckParams::default()).await.expect("check");
+    assert_eq!(checked.errors, []);
+    let names_it = |problem: &ConfigurationProblem| problem.origin.ends_with("a.rules");
+    assert!(checked.warnings.iter().any(names_it), "{:?}", checked.warnings);
+    let other = ConfigCheckParams { file: Some(folders.config_file()) };
+    let checked = client.check(other).await.expect("check");
+    assert!(!checked.warnings.iter().any(names_it), "they belong to no other file: {:?}", checked.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,6 +47,7 @@ fn append(cwd: &Path, session: SessionId, events: impl IntoIterator<Item = Event
         usage: Usage::default(),
         settings,
         agent: None,
+        background: Vec::new(),
     };
     Append { session, records, summary: Some(summary), spent: Vec::new() }
 }

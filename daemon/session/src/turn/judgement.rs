@@ -82,10 +82,14 @@ pub(crate) fn of_stopped(
     rules: &Rules,
 ) -> Judgement {
     let QuestionKind::Command { argv, cwd, .. } = &kind else { return Judgement::Ask { kind, reason } };
-    let intent = Intent { argv, cwd, is_escalated: true };
+    let intent = Intent { argv, cwd, folder: &settings.cwd, is_escalated: true };
     let verdict = evaluate(&intent, rules, settings.approval, settings.sandbox);
     match verdict.decision {
-        Decision::Allow => Judgement::Run,
+        // By the rule alone it would have left at once; so what would run is not surely what the rule means.
+        Decision::Allow => {
+            let reason = format!("{reason}. {}, but it could not leave by that", verdict.reason);
+            Judgement::Ask { kind, reason }
+        }
         Decision::Forbid => Judgement::Refuse { reason: verdict.reason },
         Decision::Prompt => {
             let proposed = propose(&intent, &verdict, rules).map(|proposal| proposal.to_string());
@@ -113,7 +117,7 @@ fn with_rule(mut kind: QuestionKind, rule: Option<String>) -> QuestionKind {
 
 fn of_command(command: &Command, settings: &SessionSettings, rules: &Rules) -> Judgement {
     let Command { argv, cwd, is_escalated, .. } = command;
-    let intent = Intent { argv, cwd, is_escalated: *is_escalated };
+    let intent = Intent { argv, cwd, folder: &settings.cwd, is_escalated: *is_escalated };
     let verdict = evaluate(&intent, rules, settings.approval, settings.sandbox);
     match verdict.decision {
         Decision::Allow => Judgement::Run,

@@ -96,7 +96,6 @@ pub(crate) fn ask(
     reason: String,
     moment: &Moment,
 ) -> Vec<Effect> {
-    // Nobody is asked for it under `never`, but a rule may still let it out.
     let judged = if is_stopped(&kind) {
         of_stopped(kind, reason, &state.settings, &moment.rules)
     } else {
@@ -110,7 +109,8 @@ pub(crate) fn ask(
     if let Some(message) = unaffordable(state, &kind, moment) {
         return vec![deny_tool(id, &message)];
     }
-    if state.is_granted(&kind) {
+    // What was granted would have let a stopped command out at once, if it was surely what the person meant.
+    if !is_stopped(&kind) && state.is_granted(&kind) {
         return vec![allow_tool(id)];
     }
     if let QuestionKind::ClientTool { client, .. } = &kind
@@ -203,7 +203,7 @@ fn settled_with(
 
 /// Why nobody can be asked this, for the model.
 fn unanswerable(state: &SessionState, kind: &QuestionKind, moment: &Moment) -> Option<&'static str> {
-    if is_stopped(kind) && !moment.is_answerable {
+    if !moment.is_answerable && (is_stopped(kind) || matches!(kind, QuestionKind::Network { .. })) {
         // It was not the model's wish, so the turn does not wait for somebody who may never come.
         return Some("nobody is there who could allow it");
     }

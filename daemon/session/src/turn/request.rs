@@ -18,7 +18,7 @@ use crate::effect::{Effect, Reply};
 use crate::input::{Request, RewindPlan};
 use crate::moment::Moment;
 use crate::state::{Phase, SessionState};
-use crate::turn::{budget, compaction, ending, hooks, question};
+use crate::turn::{background, budget, compaction, ending, hooks, question};
 
 /// Decides on a request. Always holds one `Effect::Reply`.
 pub(crate) fn decide(
@@ -32,6 +32,8 @@ pub(crate) fn decide(
     if let Some((.., reply)) = state.requests.iter().find(known) {
         return vec![Effect::Reply(Ok(reply.clone()))];
     }
+    // Its item in the log does not tell what it was answered.
+    let is_told_by_event = !matches!(request, Request::EndCommand { .. });
     let decided = match request {
         Request::Start { input, output_schema, limits, expected_seq } => {
             let start = |moment: &mut Moment| start(state, actor, input, output_schema, &limits, moment);
@@ -44,6 +46,7 @@ pub(crate) fn decide(
         }
         Request::CancelQueued { queued_id } => cancel_queued(state, actor, queued_id),
         Request::Interrupt { expected, reason } => interrupt(state, actor, expected, reason, moment),
+        Request::EndCommand { process_id } => background::end(state, &actor, process_id, moment),
         Request::Answer { question_id, decision } => {
             question::answer(state, actor, question_id, decision, moment)
         }
@@ -56,7 +59,7 @@ pub(crate) fn decide(
     };
     let mut effects = decided.unwrap_or_else(|error| vec![Effect::Reply(Err(error))]);
     // What changed something is in the log with its name.
-    let is_in_log = effects.iter().any(|effect| matches!(effect, Effect::Append(_)));
+    let is_in_log = is_told_by_event && effects.iter().any(|effect| matches!(effect, Effect::Append(_)));
     let reply_of =
         |effect: &Effect| if let Effect::Reply(Ok(reply)) = effect { Some(reply.clone()) } else { None };
     let reply = effects.iter().find_map(reply_of);

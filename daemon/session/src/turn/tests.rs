@@ -3,6 +3,7 @@
 
 mod agents;
 mod answers;
+mod background;
 mod bench;
 mod beside;
 mod ceilings;

@@ -119,5 +119,6 @@ pub(crate) fn summary(session: SessionId, updated_at: u64) -> SessionSummary {
             model_context: protocol::context::ModelContext::default(),
         },
         agent: None,
+        background: Vec::new(),
     }
 }

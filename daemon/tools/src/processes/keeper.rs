@@ -48,6 +48,8 @@ pub(crate) struct Keeper {
     /// Once it was killed: when its output is given up.
     give_up_at: Option<Instant>,
     is_ended: Arc<AtomicBool>,
+    /// Whose client ended it, if a person did.
+    ended_by: Option<String>,
     /// Is told of the end.
     on_end: Arc<Notify>,
     /// Its way into the network, as long as it lives.
@@ -115,6 +117,8 @@ pub(crate) enum Stage {
     /// The visit was broken off, and with it the process, if that is what was wanted.
     Interrupted,
     Ended(Exit),
+    /// A person ended it, with a client of this name.
+    EndedBy(String),
     /// How it ended is not known.
     Lost(SandboxError),
 }
@@ -128,6 +132,8 @@ enum Happened {
     Ended(Result<Exit, SandboxError>),
     Came(Visit),
     Watches(Watcher),
+    /// A person ends it, with a client of this name.
+    EndedBy(String),
     TimeIsUp,
     BrokenOff,
     GivenUp,
@@ -160,6 +166,7 @@ impl Keeper {
             watchers: Vec::new(),
             give_up_at: None,
             is_ended: Arc::default(),
+            ended_by: None,
             on_end: Arc::default(),
             proxy: None,
             interceptor,
@@ -193,6 +200,7 @@ impl Keeper {
         mut self,
         mut visits: mpsc::Receiver<Visit>,
         mut watchers: mpsc::Receiver<Watcher>,
+        mut ends: mpsc::Receiver<String>,
     ) {
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut end = None;
@@ -200,14 +208,18 @@ impl Keeper {
         loop {
             if end.is_some() && self.visit.is_some() {
                 let stage = match end.take() {
-                    Some(Ok(exit)) => Stage::Ended(exit),
+                    // One that had ended by itself before the signal came did so.
+                    Some(Ok(exit)) => match self.ended_by.take() {
+                        Some(name) if matches!(exit, Exit::Signal(_)) => Stage::EndedBy(name),
+                        Some(_) | None => Stage::Ended(exit),
+                    },
                     Some(Err(error)) => Stage::Lost(error),
                     None => Stage::GoesOn,
                 };
                 self.leave(stage, is_input_refused).await;
                 return;
             }
-            match self.next(&mut visits, &mut watchers, &mut buffer, end.is_some()).await {
+            match self.next((&mut visits, &mut watchers, &mut ends), &mut buffer, end.is_some()).await {
                 Happened::Printed(count) => {
                     self.let_hear(&buffer[..count]);
                     let text = self.collector.push(&buffer[..count]).await;
@@ -231,12 +243,16 @@ impl Keeper {
                     self.is_ended.store(true, Ordering::Relaxed);
                     self.on_end.notify_one();
                     for mut watcher in self.watchers.drain(..) {
-                        watcher.hear_end(&outcome);
+                        watcher.hear_end(&outcome, self.ended_by.as_deref());
                     }
                     end = Some(outcome);
                 }
                 Happened::Came(visit) => is_input_refused = self.receive(visit),
                 Happened::Watches(watcher) => self.receive_watcher(watcher, end.as_ref()),
+                Happened::EndedBy(name) => {
+                    self.ended_by = Some(name);
+                    self.kill();
+                }
                 Happened::TimeIsUp => self.leave(Stage::GoesOn, is_input_refused).await,
                 Happened::BrokenOff => {
                     let kills = self.visit.as_ref().is_some_and(|visit| visit.on_cancel == OnCancel::Kill);
@@ -257,8 +273,11 @@ impl Keeper {
 
     async fn next(
         &mut self,
-        visits: &mut mpsc::Receiver<Visit>,
-        watchers: &mut mpsc::Receiver<Watcher>,
+        (visits, watchers, ends): (
+            &mut mpsc::Receiver<Visit>,
+            &mut mpsc::Receiver<Watcher>,
+            &mut mpsc::Receiver<String>,
+        ),
         buffer: &mut [u8],
         is_ended: bool,
     ) -> Happened {
@@ -286,6 +305,7 @@ impl Keeper {
             }
             ended = self.interceptor.wait(&mut self.process, reading), if !is_ended => Happened::Ended(ended),
             Some(watcher) = watchers.recv() => Happened::Watches(watcher),
+            Some(name) = ends.recv(), if !is_ended => Happened::EndedBy(name),
             came = visits.recv(), if visit.is_none() => came.map_or(Happened::Abandoned, Happened::Came),
             happened = async { match visit { Some(visit) => wait_for(visit).await, None => std::future::pending().await } } => happened,
             () = tokio::time::sleep_until(self.give_up_at.unwrap_or_else(Instant::now)), if self.give_up_at.is_some() && is_read => {
@@ -329,7 +349,7 @@ impl Keeper {
     fn receive_watcher(&mut self, mut watcher: Watcher, end: Option<&Result<Exit, SandboxError>>) {
         watcher.hear(self.collector.so_far().as_bytes());
         if let Some(end) = end {
-            watcher.hear_end(end);
+            watcher.hear_end(end, self.ended_by.as_deref());
         }
         self.watchers.retain(|watcher| !watcher.is_done());
         if !watcher.is_done() && self.watchers.len() < MAX_WATCHERS {

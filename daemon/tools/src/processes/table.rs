@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::keeper::{Keeper, Visit};
 use super::watcher::Watcher;
-use crate::belongings::Going;
+use crate::belongings::{Going, Standing};
 
 /// Processes at a time. For one more one goes that has ended, or else the one that was not looked at for longest.
 pub(crate) const MAX_PROCESSES: usize = 8;
@@ -43,6 +43,10 @@ struct Kept {
     started: Instant,
     /// Whether the call that started it went on without it.
     is_left: bool,
+    /// Whose client ended it, if a person did.
+    ended_by: Option<String>,
+    /// Tells the keeper of that, once.
+    ends: mpsc::Sender<String>,
     /// Dropping it drops the process, and that kills it.
     keeper: AbortOnDropHandle<()>,
 }
@@ -76,18 +80,21 @@ impl Processes {
     ) -> (u32, Handle, Option<Evicted>) {
         let (visits, heard) = mpsc::channel(VISIT_QUEUE);
         let (watchers, watching) = mpsc::channel(WATCHER_QUEUE);
+        let (ends, ending) = mpsc::channel(1);
         let has_terminal = keeper.has_terminal();
         let handle = Handle { visits, watchers, command, is_escalated, has_terminal };
         let keeper = keeper.tells(Arc::clone(&self.changed));
         let is_ended = keeper.is_ended();
-        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard, watching)));
+        let keeper = AbortOnDropHandle::new(tokio::spawn(keeper.run(heard, watching, ending)));
         let mut table = self.table();
         let evicted = if table.kept.len() >= MAX_PROCESSES { table.evict() } else { None };
         table.last_id += 1;
         table.visits += 1;
         let (id, visited) = (table.last_id, table.visits);
         let started = Instant::now();
-        let kept = Kept { handle: handle.clone(), visited, is_ended, started, is_left: false, keeper };
+        let (handle_of_it, ended_by) = (handle.clone(), None);
+        let kept =
+            Kept { handle: handle_of_it, visited, is_ended, started, is_left: false, ended_by, ends, keeper };
         table.kept.insert(id, kept);
         self.changed.notify_one();
         (id, handle, evicted)
@@ -120,7 +127,8 @@ impl Processes {
     /// Those that go on in the background, oldest first.
     pub(crate) fn going(&self) -> Vec<Going> {
         let table = self.table();
-        let going = table.kept.iter().filter(|(_, kept)| kept.is_left && kept.goes_on());
+        let is_going = |kept: &Kept| kept.is_left && kept.ended_by.is_none() && kept.goes_on();
+        let going = table.kept.iter().filter(|(_, kept)| is_going(kept));
         going
             .map(|(&process_id, kept)| Going {
                 process_id,
@@ -129,6 +137,29 @@ impl Processes {
                 ran: kept.started.elapsed(),
             })
             .collect()
+    }
+
+    /// How it stands with a number.
+    pub(crate) fn standing(&self, id: u32) -> Standing {
+        let table = self.table();
+        match table.kept.get(&id) {
+            Some(Kept { ended_by: Some(name), .. }) => Standing::EndedBy { name: name.clone() },
+            Some(kept) if !kept.goes_on() => Standing::Ended,
+            Some(kept) if kept.is_left => Standing::GoesOn { command: kept.handle.command.clone() },
+            Some(_) => Standing::InCall,
+            None if (1..=table.last_id).contains(&id) => Standing::Ended,
+            None => Standing::Unknown,
+        }
+    }
+
+    /// Ends one for a person, whoever visits it.
+    pub(crate) fn end(&self, id: u32, by: &str) {
+        if let Some(kept) = self.table().kept.get_mut(&id).filter(|kept| kept.goes_on()) {
+            kept.ended_by = Some(by.to_owned());
+            // A full channel has told it already; a closed one has nobody left to tell.
+            let _ = kept.ends.try_send(by.to_owned());
+        }
+        self.changed.notify_one();
     }
 
     /// Waits until others may go on in the background than before. Cancel safe.

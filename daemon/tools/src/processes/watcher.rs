@@ -50,12 +50,13 @@ impl Watcher {
         self.line.drain(..done.max(self.line.len().saturating_sub(MAX_LINE)));
     }
 
-    /// Hears that the process has ended.
-    pub(crate) fn hear_end(&mut self, end: &Result<Exit, SandboxError>) {
-        self.tell(Noticed::Ended(match end {
-            Ok(Exit::Code(code)) => format!("with exit code {code}"),
-            Ok(Exit::Signal(signal)) => format!("by signal {signal}"),
-            Err(error) => format!("without an exit code: {error}"),
+    /// Hears that the process has ended; for a person, if one ended it with a client of this name.
+    pub(crate) fn hear_end(&mut self, end: &Result<Exit, SandboxError>, by: Option<&str>) {
+        self.tell(Noticed::Ended(match (end, by) {
+            (Ok(Exit::Code(code)), _) => format!("with exit code {code}"),
+            (Ok(Exit::Signal(_)), Some(name)) => format!("because the user ended it (from `{name}`)"),
+            (Ok(Exit::Signal(signal)), None) => format!("by signal {signal}"),
+            (Err(error), _) => format!("without an exit code: {error}"),
         }));
     }
 
@@ -100,7 +101,7 @@ mod tests {
     fn an_end_is_noticed_by_who_waits_for_a_line() {
         let (reply, mut noticed) = oneshot::channel();
         let mut watcher = Watcher::new(Regex::new("never").ok(), reply);
-        watcher.hear_end(&Ok(Exit::Code(3)));
+        watcher.hear_end(&Ok(Exit::Code(3)), None);
         assert_eq!(noticed.try_recv(), Ok(Noticed::Ended("with exit code 3".to_owned())));
     }
 }

@@ -383,6 +383,12 @@ async fn permissions_are_asked_for_by_real_path() {
     assert!(scene.told("request_permissions", held).await.contains("has all of it already"));
     let shut = json!({"read": ["shut/key"], "justification": ""});
     assert!(scene.refused("request_permissions", shut).await.contains("no answer opens it"));
+    let absent = json!({"write": ["/etc/not-there/below"], "justification": ""});
+    let told = scene.refused("request_permissions", absent).await;
+    assert!(
+        told.contains("`/etc/not-there/below` does not exist") && told.contains("`/etc` is there"),
+        "{told}"
+    );
     assert!(asker.1.lock().expect("lock").is_empty());
     for host in ["https://a.example", "a.example:443", "*", "a b", "*.1.2.3.4:1", ""] {
         let wanted = json!({"hosts": [host], "justification": ""});

@@ -33,11 +33,15 @@ enum Record {
         /// How much is kept of contents.
         end: u64,
     },
+    /// The folders that have a `.git`, all of them, by their paths below the root. Written where they became others.
+    Git(Vec<OsString>),
 }
 
 /// What was read up to a mark.
 pub(crate) struct Replayed {
     pub(crate) pages: Vec<Page>,
+    /// The folders that had a `.git`; absent where nobody wrote that down.
+    pub(crate) git: Option<Vec<OsString>>,
     pub(crate) end: u64,
 }
 
@@ -63,14 +67,17 @@ impl Journal {
         (&mut file).take(MAX_BYTES).read_to_end(&mut bytes)?;
         let (mut pages, mut at, mut found) = (Vec::new(), 0, None);
         let mut kept = 0;
+        let (mut git, mut found_git) = (None, None);
         while let Some((record, next)) = record(&bytes, at) {
             at = next;
             match record {
                 Record::Page(page) => pages.push(page),
+                Record::Git(folders) => git = Some(folders),
                 Record::Mark { mark, end } => {
                     kept = kept.max(end);
                     if is_wanted(&mark) {
                         found = Some((pages.len(), at));
+                        found_git.clone_from(&git);
                     }
                 }
             }
@@ -80,14 +87,23 @@ impl Journal {
         let bytes = at as u64;
         file.set_len(bytes)?;
         file.seek(SeekFrom::Start(bytes))?;
-        Ok(Some((Self { file, bytes }, Replayed { pages, end: kept })))
+        Ok(Some((Self { file, bytes }, Replayed { pages, git: found_git, end: kept })))
     }
 
     /// Writes what is known now, and that it is.
-    pub(crate) fn write(&mut self, pages: Vec<Page>, mark: &[u8], end: u64) -> io::Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        pages: Vec<Page>,
+        git: Option<Vec<OsString>>,
+        mark: &[u8],
+        end: u64,
+    ) -> io::Result<()> {
         let mut bytes = Vec::new();
         for page in pages {
             push(&mut bytes, &Record::Page(page))?;
+        }
+        if let Some(folders) = git {
+            push(&mut bytes, &Record::Git(folders))?;
         }
         push(&mut bytes, &Record::Mark { mark: mark.to_owned(), end })?;
         self.file.write_all(&bytes)?;

@@ -65,6 +65,8 @@ pub struct Tree {
     is_known: bool,
     /// Folders that got a `.git`, which is left out itself, and were not asked for yet.
     working_trees: Vec<PathBuf>,
+    /// Whether other folders have a `.git` than the journal says.
+    is_git_unwritten: bool,
     /// The file system of the root, if its folders tell by their times which names are in them.
     device: Option<u64>,
     /// Bytes of contents that were there at first.
@@ -150,6 +152,7 @@ impl Tree {
             folders: HashMap::new(),
             is_known: false,
             working_trees: Vec::new(),
+            is_git_unwritten: true,
             device: None,
             first_bytes: 0,
             journal: None,
@@ -186,6 +189,13 @@ impl Tree {
             tree.take(listing, &mut changes);
             changes.clear();
         }
+        if let Some(with_git) = replayed.git {
+            tree.folders.values_mut().for_each(|names| names.has_git = Some(false));
+            for folder in with_git {
+                tree.folders.entry(folder.into()).or_default().has_git = Some(true);
+            }
+            tree.is_git_unwritten = false;
+        }
         tree.device = tree.root_device()?;
         tree.is_known = true;
         tree.first_bytes = tree.pack.used();
@@ -210,7 +220,12 @@ impl Tree {
             };
             self.folders.iter().filter(|(_, names)| !names.known.is_empty()).map(page).collect()
         });
-        let written = journal.write(pages, mark, self.pack.used());
+        let git = self.is_git_unwritten.then(|| {
+            let with_git = self.folders.iter().filter(|(_, names)| names.has_git == Some(true));
+            with_git.map(|(folder, _)| folder.clone().into_os_string()).collect()
+        });
+        self.is_git_unwritten = false;
+        let written = journal.write(pages, git, mark, self.pack.used());
         written.map_err(|error| HistoryError::io(&self.root, error))?;
         if is_first {
             self.first_journal_bytes = journal.bytes();
@@ -468,6 +483,7 @@ impl Tree {
         if has_git == Some(true) && had_git == Some(false) {
             self.working_trees.push(self.root.join(&folder));
         }
+        self.is_git_unwritten |= has_git != had_git;
         if let Some(unwritten) = &mut self.unwritten
             && !(seen.is_empty() && gone.is_empty())
         {
@@ -511,7 +527,9 @@ impl Tree {
     }
 
     fn forget_below(&mut self, folder: &Path, changes: &mut Vec<Change>) {
-        for (name, old) in self.folders.remove(folder).unwrap_or_default().known {
+        let names = self.folders.remove(folder).unwrap_or_default();
+        self.is_git_unwritten |= names.has_git == Some(true);
+        for (name, old) in names.known {
             let path = folder.join(name);
             if old.entry.kind == VersionKind::Folder {
                 self.forget_below(&path, changes);

@@ -11,10 +11,10 @@ use protocol::model::{ReasoningEffort, ReasoningSummary};
 use protocol::profile::{ApprovalPolicy, NetworkAccess, SandboxMode};
 use protocol::session::{
     AfterCrash, Attachment, BackgroundCommand, ClientRole, Done, ModelPrice, Presence, QueuedInput,
-    SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionFocusParams, SessionForkParams,
-    SessionListParams, SessionListResult, SessionReadParams, SessionRef, SessionSettings, SessionSnapshot,
-    SessionStatus, SessionSummary, SessionUpdateParams, SessionUpdateResult, SettingOverride,
-    SettingsOverrides,
+    SessionAttachParams, SessionCreateParams, SessionCreateResult, SessionEndCommandParams,
+    SessionFocusParams, SessionForkParams, SessionListParams, SessionListResult, SessionReadParams,
+    SessionRef, SessionSettings, SessionSnapshot, SessionStatus, SessionSummary, SessionUpdateParams,
+    SessionUpdateResult, SettingOverride, SettingsOverrides,
 };
 use protocol::turn::{Budget, InputPart, Turn, TurnLimits, TurnOutcome};
 
@@ -96,6 +96,15 @@ pub(super) fn samples() -> Vec<Sample> {
             "session.update.result",
             &SessionUpdateResult { summary: summary(), warnings: vec![small::problem()] },
         ),
+        sample(
+            "session.endCommand.params",
+            &SessionEndCommandParams {
+                session_id: session_id(),
+                process_id: 1,
+                request_id: Some(request_id()),
+            },
+        ),
+        sample("session.endCommand.result", &Done {}),
         sample(
             "session.fork.params",
             &SessionForkParams {
@@ -204,6 +213,7 @@ pub(super) fn summary() -> SessionSummary {
         usage: usage(),
         settings: settings(),
         agent: Some(agent_origin()),
+        background: presence().background,
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) use protocol::session::{AfterCrash, ModelPrice, SessionSettings};
 pub(crate) use protocol::tool::{CallInput, ToolCall};
 pub(crate) use protocol::turn::{Actor, InputPart, InterruptReason, TurnFailure, TurnLimits, TurnOutcome};
 pub(crate) use protocol::usage::Spending;
+pub(crate) use tools::belongings::Standing;
 
 pub(crate) use crate::effect::{Effect, Reply};
 pub(crate) use crate::hooks::{HookAnswer, HookCall, HookPoint, HookPoints, HookVerdict};
@@ -35,6 +36,8 @@ pub(crate) struct Bench {
     pub(crate) beside: Spending,
     pub(crate) spent_so_far: Usage,
     pub(crate) hooks: HookPoints,
+    /// How it stands with the process that a request is about.
+    pub(crate) process: Standing,
     pub(crate) asked: Vec<HookCall>,
 }
 
@@ -117,6 +120,7 @@ impl Bench {
             beside: Spending::default(),
             spent_so_far: Usage::default(),
             hooks: HookPoints::default(),
+            process: Standing::Unknown,
             asked: Vec::new(),
         }
     }
@@ -130,6 +134,7 @@ impl Bench {
         moment.beside = self.beside;
         moment.spent_so_far = self.spent_so_far;
         moment.hooks = self.hooks.clone();
+        moment.process = self.process.clone();
         moment.reads = std::sync::Arc::new(["read_file".to_owned()].into());
         moment
     }
@@ -169,6 +174,7 @@ impl Bench {
                     | Effect::AnswerTool { .. }
                     | Effect::CancelWork
                     | Effect::AllowAlways(_)
+                    | Effect::EndCommand { .. }
                     | Effect::Restore(_)
                     | Effect::StartQuestionTimer { .. }
                     | Effect::StartDeadline { .. } => {}
@@ -327,6 +333,7 @@ pub(crate) fn effect_word(effect: &Effect) -> Option<String> {
         Effect::StartDeadline { after_ms, .. } => Some(format!("deadline{after_ms}")),
         Effect::StartQuestionTimer { after_ms, .. } => Some(format!("timer{after_ms}")),
         Effect::AllowAlways(_) => Some("rule".into()),
+        Effect::EndCommand { process_id, by } => Some(format!("end{process_id}({by})")),
         Effect::Restore(_) => Some("restore".into()),
         Effect::AnswerTool { decision: Decision::Allow { .. }, .. } => Some("toolAllowed".into()),
         Effect::AnswerTool { decision: Decision::Deny { .. }, .. } => Some("toolDenied".into()),
