@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::proc;
+use crate::proc::{self, Environment};
 use crate::register::{Identity, Line, MARK};
 
 /// How long one tree may take to die. Processes of other users, which can't be signalled, are left then.
@@ -59,15 +59,32 @@ pub(crate) fn kill_tree(mark: &str) {
 /// Kills all that have one of these marks in their environment, until there are none.
 fn kill_marked(marks: &BTreeSet<Vec<u8>>) {
     let deadline = Instant::now() + PATIENCE;
+    let mut was_clear = false;
     loop {
         let all = proc::all().into_iter().filter(|(_, stat)| !stat.has_ended());
         let identities = all.map(|(pid, stat)| Identity { pid, started: stat.started });
-        let is_marked =
-            |it: &Identity| proc::environment(it.pid).iter().any(|variable| marks.contains(variable));
-        let handles = identities.filter(is_marked).filter_map(Handle::of);
+        // One that is becoming another program has nothing to be known by, and shows it a moment later.
+        let mut is_unmade = false;
+        let mut is_marked = |it: &Identity| match proc::environment(it.pid) {
+            Environment::Of(variables) => variables.iter().any(|variable| marks.contains(variable)),
+            Environment::Unmade => {
+                is_unmade = true;
+                false
+            }
+            Environment::Unseen => false,
+        };
+        let handles: Vec<_> = identities.filter(&mut is_marked).filter_map(Handle::of).collect();
         // Looked at once more: its number may have gone to somebody else before it was opened.
-        let marked: Vec<_> = handles.filter(|handle| is_marked(&handle.identity)).collect();
-        let Some(first) = marked.first() else { return };
+        let marked: Vec<_> = handles.into_iter().filter(|handle| is_marked(&handle.identity)).collect();
+        // What was seen may have made another one and ended, before it was looked at: so nothing counts twice in a row.
+        if marked.is_empty() && !is_unmade {
+            if was_clear {
+                return;
+            }
+            was_clear = true;
+            continue;
+        }
+        was_clear = false;
         if Instant::now() > deadline {
             tracing::error!(left = marked.len(), "processes that a dead helper left do not die");
             return;
@@ -76,7 +93,10 @@ fn kill_marked(marks: &BTreeSet<Vec<u8>>) {
             tracing::warn!(pid = process.identity.pid, "a process outlived its helper; killing it");
             process.signal(Signal::KILL);
         }
-        wait(first);
+        match marked.first() {
+            Some(first) => wait(first),
+            None => std::thread::yield_now(),
+        }
     }
 }
 
